@@ -1,0 +1,36 @@
+# Two commands: `make hil` runs the main job on the emulated board, `make test` the harness's own tests.
+
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: hil test lint format clean help
+
+hil: $(STAMP)  ## build, flash, run and judge RNNPool-Face-M4 on the emulated STM32F439
+	$(BIN)/pytest hil/ --board=stm32f439
+
+test: lint  ## the harness's own tests: no board, no Renode
+	$(BIN)/pytest tests
+
+lint: $(STAMP)  ## style, types and layout of Python and C
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	git ls-files '*.c' '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
+
+format: $(STAMP)  ## rewrite Python and C in the project's layout
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	git ls-files '*.c' '*.h' | xargs $(BIN)/clang-format -i
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:  ## remove the environment and everything built here
+	rm -rf $(VENV) build
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'

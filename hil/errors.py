@@ -1,0 +1,138 @@
+"""The errors of the harness and the verdict that each stands for.
+
+A verdict says whose fault a failed measurement is: the set-up's (a compiler, a probe, a cable) or the firmware's (a wrong
+output, a slow kernel). Only the set-up's are worth a retry, and they reach JUnit as errors rather than failures.
+"""
+
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """The outcome of a measurement, as it stands in results.csv and in JUnit."""
+
+    PASS = "pass"  # noqa: S105
+    BUILD = "build"
+    LOCK = "lock"
+    PROBE = "probe"
+    FLASH = "flash"
+    BOOT = "boot"
+    LINK = "link"
+    TIMEOUT = "timeout"
+    FAULT = "fault"
+    MISMATCH = "mismatch"
+    ACCURACY = "accuracy"
+    LATENCY = "latency"
+    MEMORY = "memory"
+    REGRESSION = "regression"
+
+    @property
+    def is_setup_error(self) -> bool:
+        """Whether the set-up failed, so that nothing is known about the firmware."""
+        return self in _SETUP_ERRORS
+
+
+_SETUP_ERRORS = frozenset(
+    {
+        Verdict.BUILD,
+        Verdict.LOCK,
+        Verdict.PROBE,
+        Verdict.FLASH,
+        Verdict.BOOT,
+        Verdict.LINK,
+        Verdict.TIMEOUT,
+    }
+)
+
+
+class HilError(Exception):
+    """Something the harness cannot go on from.
+
+    Args:
+        what: what happened, and what was expected instead.
+        hint: what the user can do next.
+    """
+
+    def __init__(self, what: str, *, hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  {self.hint}" if self.hint else self.what
+
+
+class UsageError(HilError):
+    """A name, option or file given by the user that does not exist or cannot be read."""
+
+    @classmethod
+    def unknown(cls, kind: str, name: str, known: "list[str]") -> "UsageError":
+        """Name what was asked for and list what there is."""
+        return cls(f"unknown {kind} {name!r}", hint=f"known: {', '.join(sorted(known)) or 'none'}")
+
+
+class MeasurementError(HilError):
+    """A measurement that ended without a result; `verdict` says at which stage."""
+
+    verdict: Verdict
+
+    def __init__(self, what: str, *, hint: str = "", stage: str = "") -> None:
+        super().__init__(what, hint=hint)
+        self.stage = stage
+
+    def __str__(self) -> str:
+        where = f" at {self.stage}" if self.stage else ""
+        return f"[{self.verdict}{where}] {super().__str__()}"
+
+
+class BuildError(MeasurementError):
+    """The firmware could not be generated, compiled or linked."""
+
+    verdict = Verdict.BUILD
+
+
+class LockError(MeasurementError):
+    """The board is held by somebody else."""
+
+    verdict = Verdict.LOCK
+
+
+class ProbeError(MeasurementError):
+    """No debug probe answers, or it lost the core."""
+
+    verdict = Verdict.PROBE
+
+
+class FlashError(MeasurementError):
+    """Programming failed, or the board runs another image than the one just built."""
+
+    verdict = Verdict.FLASH
+
+
+class BootError(MeasurementError):
+    """The image was programmed but never said hello."""
+
+    verdict = Verdict.BOOT
+
+
+class LinkError(MeasurementError):
+    """The serial link failed: bad frames past the resend limit, or the port vanished."""
+
+    verdict = Verdict.LINK
+
+
+class SilenceError(MeasurementError):
+    """The board stopped answering within its deadline; `stage` is the last one reached."""
+
+    verdict = Verdict.TIMEOUT
+
+
+class FirmwareFault(MeasurementError):
+    """The firmware took a fault exception and reported its registers."""
+
+    verdict = Verdict.FAULT
+
+
+class MemoryLimitError(MeasurementError):
+    """The model does not fit the board, by this many bytes in this region."""
+
+    verdict = Verdict.MEMORY

@@ -1,0 +1,20 @@
+"""Where the project's own data stands, in a checkout and in an installed wheel, and where build products go."""
+
+import os
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+_ROOT = _PACKAGE.parent if (_PACKAGE.parent / "boards").is_dir() else _PACKAGE / "_data"
+
+FIRMWARE = _ROOT / "firmware"
+BOARDS = _ROOT / "boards"
+SCENARIOS = _ROOT / "scenarios"
+
+
+def cache() -> Path:
+    """Return the user's cache directory for builds, shared by all clones: $HIL_CACHE, else $XDG_CACHE_HOME/rnnpool-hil."""
+    chosen = os.environ.get("HIL_CACHE")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "rnnpool-hil"

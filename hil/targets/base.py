@@ -1,0 +1,54 @@
+"""Where an image runs: the one interface that a probe, Renode and the emulated board implement."""
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import ClassVar, Self
+
+from serial import SerialBase
+
+from hil.board import Board
+from hil.firmware import Image
+
+
+class Target(ABC):
+    """A board that can be flashed, reset and talked to. Use as a context manager: leaving it releases the board.
+
+    Attributes:
+        name: as `--hil-target` and the results spell it.
+        timing: the pedigree of its cycle counts: "silicon", "modelled" or "instructions".
+    """
+
+    name: ClassVar[str]
+    timing: ClassVar[str]
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+
+    @abstractmethod
+    def open(self) -> None:
+        """Take the board. Raises ProbeError or LockError."""
+
+    @abstractmethod
+    def flash(self, image: Image) -> None:
+        """Erase, program and verify. The core stays halted at the reset vector. Raises FlashError or ProbeError."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Reset the chip and let the firmware run."""
+
+    @abstractmethod
+    def serial(self) -> SerialBase:
+        """Return the open serial port of the firmware's link."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the board; harmless when it is not open."""
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
