@@ -1,7 +1,7 @@
 """A kind of board, as `boards/*.toml` describes it."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ class Board:
         pyocd_target: pyOCD's name of the part, which chooses the flash algorithm.
         clock_hz: core clock that the firmware sets up.
         uart, baud: the link's USART and its speed.
-        probe_id, port: this desk's probe and serial port; empty to let pyOCD and pyserial find them.
+        probe_id, port: this desk's probe and serial port; empty to let pyOCD and pyserial find
+            them.
     """
 
     name: str
@@ -53,6 +54,10 @@ class Board:
     probe_id: str = ""
     port: str = ""
 
+    def on_desk(self, *, probe_id: str | None, port: str | None) -> "Board":
+        """Return the board with this desk's probe and serial port in place of the file's."""
+        return replace(self, probe_id=probe_id or self.probe_id, port=port or self.port)
+
 
 def names() -> list[str]:
     """Boards that can be asked for."""
@@ -63,7 +68,8 @@ def load(name: str, directory: Path = BOARDS) -> Board:
     """Read a board's description.
 
     Raises:
-        UsageError: there is no such board (the error lists those there are), or its file lacks an entry.
+        UsageError: there is no such board (the error lists those there are), or its file lacks an
+            entry.
     """
     path = directory / f"{name}.toml"
     if not path.is_file():
@@ -73,7 +79,9 @@ def load(name: str, directory: Path = BOARDS) -> Board:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
     except KeyError as error:
-        raise UsageError(f"{path} lacks the entry {error}", hint="compare it with boards/stm32f439.toml") from error
+        raise UsageError(
+            f"{path} lacks the entry {error}", hint="compare it with boards/stm32f439.toml"
+        ) from error
 
 
 def _parse(name: str, entries: dict[str, Any]) -> Board:

@@ -1,7 +1,8 @@
 """The errors of the harness and the verdict that each stands for.
 
-A verdict says whose fault a failed measurement is: the set-up's (a compiler, a probe, a cable) or the firmware's (a wrong
-output, a slow kernel). Only the set-up's are worth a retry, and they reach JUnit as errors rather than failures.
+A verdict says whose fault a failed measurement is: the set-up's (a compiler, a probe, a cable) or
+the firmware's (a wrong output, a slow kernel). Only the set-up's are worth a retry, and they reach
+JUnit as errors rather than failures.
 """
 
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Where the project's own data stands, in a checkout and in an installed wheel, and where build products go."""
+"""Where the project's data stands, in a checkout or a wheel, and where build products go."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ SCENARIOS = _ROOT / "scenarios"
 
 
 def cache() -> Path:
-    """Return the user's cache directory for builds, shared by all clones: $HIL_CACHE, else $XDG_CACHE_HOME/rnnpool-hil."""
+    """Return the directory of cached builds, shared by all clones; $HIL_CACHE overrides it."""
     chosen = os.environ.get("HIL_CACHE")
     if chosen:
         return Path(chosen)

@@ -1,1 +1,249 @@
-"""pytest options, fixtures and reports of the harness."""
+"""pytest options, fixtures and reports of the harness: `pytest hil/ --board=stm32f439`.
+
+The work is done elsewhere: `measurement` prepares and runs, `judge` compares, `results` writes.
+This file only hands pytest's options to them and their verdicts to pytest.
+"""
+
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.errors import HilError, MeasurementError, UsageError, Verdict
+
+if TYPE_CHECKING:
+    from hil.board import Board
+    from hil.link.client import Device
+    from hil.measurement import Measurement, Prepared
+    from hil.results.rows import Metric
+    from hil.scenario import Scenario
+    from hil.session import Session
+
+SESSION = pytest.StashKey["Session"]()
+_SUITE = Path(__file__).parent / "suite"
+_DEFAULT_REPORT = Path("build/hil/junit.xml")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare `--board` and the `--hil-*` options."""
+    group = parser.getgroup("hil", "hardware in the loop")
+    add = group.addoption
+    add(
+        "--board",
+        default="stm32f439",
+        metavar="NAME",
+        help="board to test on, a file of boards/ (default: %(default)s)",
+    )
+    add(
+        "--hil-target",
+        default="emulator",
+        choices=("emulator", "probe"),
+        help="what stands for the board: our emulator (default), or a real one through its probe",
+    )
+    add(
+        "--hil-scenario",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="scenario to run, a file of scenarios/ or a path; may be repeated (default: all)",
+    )
+    add(
+        "--hil-input",
+        metavar="IMAGE",
+        help="photograph to run on instead of the scenario's: a path, or a name scikit-image has",
+    )
+    add(
+        "--hil-checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="trained weights, a state dict (.pth), instead of the scenario's",
+    )
+    add(
+        "--hil-toolchain",
+        default="zig",
+        choices=("zig", "gcc"),
+        help="cross compiler (default: %(default)s)",
+    )
+    add(
+        "--hil-csv",
+        type=Path,
+        default=Path("build/hil/results.csv"),
+        metavar="FILE",
+        help="where the results go (default: %(default)s)",
+    )
+    add(
+        "--hil-iterations",
+        type=int,
+        metavar="N",
+        help="inferences per scenario (default: the scenario's)",
+    )
+    add(
+        "--hil-timeout",
+        type=float,
+        default=120.0,
+        metavar="SECONDS",
+        help="longest silence of the board before it is given up (default: %(default)s)",
+    )
+    add(
+        "--hil-retries",
+        type=int,
+        default=1,
+        metavar="N",
+        help="attempts after a failed set-up (default: %(default)s)",
+    )
+    add(
+        "--hil-probe",
+        metavar="ID",
+        help="unique id of the debug probe, where several are connected",
+    )
+    add("--hil-port", metavar="PORT", help="serial port of a real board's link, e.g. /dev/ttyACM0")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Open the session, and give the suite a JUnit report where none was asked for."""
+    if not _runs_suite(config):
+        return
+    from hil.session import Session
+
+    if not config.option.xmlpath:
+        config.option.xmlpath = str(_DEFAULT_REPORT)
+    try:
+        config.stash[SESSION] = Session.from_options(config.option, _progress(config))
+    except HilError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _progress(config: pytest.Config) -> Callable[[str], None]:
+    """Tell stages on the terminal, past the capture of output, as they begin."""
+
+    def tell(stage: str) -> None:
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(f"  {stage}")
+
+    return tell
+
+
+def _runs_suite(config: pytest.Config) -> bool:
+    """Whether the command line names the suite or a folder above it, as testpaths does not."""
+    if config.option.help or config.args_source is not pytest.Config.ArgsSource.ARGS:
+        return False
+    paths = [
+        Path(config.invocation_params.dir, argument.split("::")[0]).resolve()
+        for argument in config.args
+    ]
+    return any(_SUITE.is_relative_to(path) or path.is_relative_to(_SUITE) for path in paths)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every test that asks for a scenario once per scenario."""
+    if "scenario" in metafunc.fixturenames and SESSION in metafunc.config.stash:
+        scenarios = metafunc.config.stash[SESSION].scenarios
+        metafunc.parametrize(
+            "scenario", scenarios, ids=lambda scenario: scenario.name, scope="session"
+        )
+
+
+@pytest.fixture(scope="session")
+def hil_session(request: pytest.FixtureRequest) -> Iterator["Session"]:
+    """The options of this run and its rows, which are written however it ends."""
+    session = request.config.stash.get(SESSION, None)
+    if session is None:
+        raise UsageError(
+            "the board's fixtures were asked for outside its suite",
+            hint="run: pytest hil/ --board=stm32f439",
+        )
+    try:
+        yield session
+    finally:
+        session.write()
+
+
+@pytest.fixture(scope="session")
+def board(hil_session: "Session") -> "Board":
+    """The kind of board under test."""
+    return hil_session.board
+
+
+@pytest.fixture(scope="session")
+def image(hil_session: "Session", scenario: "Scenario") -> "Prepared":
+    """The scenario's firmware, built, with the outputs that it must produce."""
+    return hil_session.prepare(scenario)
+
+
+@pytest.fixture(scope="session")
+def device(hil_session: "Session", image: "Prepared") -> Iterator["Device"]:
+    """The board, flashed with the image and answering, until the scenario's tests are done."""
+    with hil_session.flashed(image) as device:
+        yield device
+
+
+@pytest.fixture(scope="session")
+def measurement(hil_session: "Session", image: "Prepared", device: "Device") -> "Measurement":
+    """One run of the scenario on the board, which serves all its tests."""
+    return hil_session.measure(image, device)
+
+
+@pytest.fixture
+def hold(
+    hil_session: "Session",
+    measurement: "Measurement",
+    record_property: Callable[[str, object], None],
+) -> Callable[[str], None]:
+    """Return the check of one metric: fails with the metric's verdict and figures."""
+
+    def check(name: str) -> None:
+        metric = hil_session.metric(measurement, name)
+        if metric is None:
+            pytest.skip(f"{measurement.target} counts {measurement.timing}: it has no {name}")
+        record_property("metric", metric.name)
+        record_property("value", metric.value)
+        record_property("verdict", str(metric.verdict))
+        if metric.verdict is not Verdict.PASS:
+            pytest.fail(_explain(metric, measurement), pytrace=False)
+
+    return check
+
+
+def _explain(metric: "Metric", measurement: "Measurement") -> str:
+    from hil import judge
+
+    if metric.verdict is Verdict.MISMATCH:
+        detail = str(judge.compare(measurement.outputs, measurement.prepared.expected))
+    else:
+        detail = f"{metric.name} is {metric.value:g} {metric.unit}, limit {metric.limit:g}"
+    return f"[{metric.verdict}] {detail}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Report the firmware's faults as failures and the set-up's as errors, whoever met them."""
+    report = yield
+    error = call.excinfo.value if call.excinfo else None
+    if isinstance(error, HilError):
+        report.longrepr = str(error)
+    if isinstance(error, MeasurementError):
+        report.user_properties.append(("verdict", str(error.verdict)))
+        if report.when == "setup" and not error.verdict.is_setup_error:
+            report.when = "call"
+    return report
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print the table of what was measured."""
+    session = config.stash.get(SESSION, None)
+    if session is not None and session.rows:
+        from hil.results import summary
+
+        width = shutil.get_terminal_size().columns
+        terminalreporter.section("hardware in the loop")
+        terminalreporter.write_line(summary.render(session.rows, width))
+        terminalreporter.write_line(f"results: {session.csv}")

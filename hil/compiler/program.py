@@ -1,11 +1,13 @@
-"""The quantised program: what the compiler hands to the integer reference and to the firmware alike.
+"""The quantised program: what the compiler hands to the integer reference and to the firmware.
 
-A `Program` is a list of operators over int8 tensors in (row, column, channel) order. Every operator's arithmetic is stated once, in
-its docstring, in terms of exact integers; `reference.py` computes it in numpy, `firmware/kernels` in C, and the two must agree
-to the bit. Scheduling (fusion, streaming, in-place reuse) is the planner's and never changes a value.
+A `Program` is a list of operators over int8 tensors in (row, column, channel) order. Every
+operator's arithmetic is stated once, in its docstring, in terms of exact integers; `reference.py`
+computes it in numpy, `firmware/kernels` in C, and the two must agree to the bit. Scheduling
+(fusion, streaming, in-place reuse) is the planner's and never changes a value.
 
-Notation: `>>` is an arithmetic shift (rounds towards minus infinity), `clamp(v, lo, hi)` saturates, and
-`smmulr(a, b) = (a * b + 2**31) >> 32` is the Cortex-M4 instruction of that name on 32-bit operands.
+Notation: `>>` is an arithmetic shift (rounds towards minus infinity), `clamp(v, lo, hi)` saturates,
+and `smmulr(a, b) = (a * b + 2**31) >> 32` is the Cortex-M4 instruction of that name on 32-bit
+operands.
 """
 
 from dataclasses import dataclass, field
@@ -50,7 +52,8 @@ class Padding:
 class Residual:
     """A map of the output's shape, added after requantisation.
 
-    term = ((q - zero_point) * multiplier + 2**(shift-1)) >> shift, with multiplier / 2**shift = scale_residual / scale_output.
+    term = ((q - zero_point) * multiplier + 2**(shift-1)) >> shift, with multiplier / 2**shift =
+    scale_residual / scale_output.
     """
 
     source: Tensor
@@ -60,7 +63,7 @@ class Residual:
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """One step of a program. `macs` counts multiply-accumulates as the model states them, before any sharing."""
+    """One step of a program. `macs` counts them as the model states them, before any sharing."""
 
     name: str
     inputs: tuple[Tensor, ...]
@@ -72,13 +75,16 @@ class Operator:
 class Conv2D(Operator):
     """Convolution, dense or depthwise, with bias, requantisation, clamp and an optional residual.
 
-    acc = bias[o] + sum(weight[o, i, j, c] * (x[r*stride + i - top, s*stride + j - left, c] - x.zero_point)), zeros outside the map
-    y = clamp(y.zero_point + smmulr(acc << shift, multiplier[o]) + residual term, low, high)
+    acc = bias[o] + sum(weight[o, i, j, c] * (x[r*stride + i - top, s*stride + j - left, c] -
+    x.zero_point)), zeros outside the map y = clamp(y.zero_point + smmulr(acc << shift,
+    multiplier[o]) + residual term, low, high)
 
     Attributes:
-        weight: int8, (out, kernel rows, kernel columns, in); depthwise: (channels, kernel rows, kernel columns, 1).
+        weight: int8, (out, kernel rows, kernel columns, in); depthwise: (channels, kernel rows,
+            kernel columns, 1).
         bias: int32, (out,), in units of x.scale * weight scale of that output channel.
-        multiplier: int32, (out,), non-negative; 2**shift * multiplier / 2**32 = x.scale * weight scale / y.scale.
+        multiplier: int32, (out,), non-negative; 2**shift * multiplier / 2**32 = x.scale * weight
+            scale / y.scale.
         low, high: the clamp, in output units; a ReLU6 is folded into it.
     """
 
@@ -98,16 +104,17 @@ class Conv2D(Operator):
 class Cell:
     """A FastGRNN cell in integers (paper section 3; the arithmetic is this project's own).
 
-    The state h is int16, real = state_scale * h, and starts at 0. For unit i at every step, all in int32 without overflow for
-    any input whatever (the quantiser proves it from row sums):
+    The state h is int16, real = state_scale * h, and starts at 0. For unit i at every step, all in
+    int32 without overflow for any input whatever (the quantiser proves it from row sums):
 
         acc   = bias[i] + ((sum_k w[i, k] * x[k]) << w_shift) + sum_k u[i, k] * h[k]
         j     = clamp(acc >> index_shift, 0, 2**index_bits - 1)
         h'[i] = (gate[i, j] * h[i] + 65536 * update[i, j] + gate[i, j]) >> 15
 
-    x[k] is the input less its zero point. `bias` places each unit's calibrated range of pre-activations on the table; the FastGRNN
-    biases b_g and b_h and the scalars zeta and nu live in the tables:
-    gate = z in units of 2**-15 (0 .. 32767), update = (sigmoid(zeta) (1 - z) + sigmoid(nu)) tanh in units of 2 * state_scale.
+    x[k] is the input less its zero point. `bias` places each unit's calibrated range of
+    pre-activations on the table; the FastGRNN biases b_g and b_h and the scalars zeta and nu live
+    in the tables: gate = z in units of 2**-15 (0 .. 32767), update = (sigmoid(zeta) (1 - z) +
+    sigmoid(nu)) tanh in units of 2 * state_scale.
 
     Attributes:
         w: int16, (units, inputs). u: int16, (units, units). bias: int32, (units,).
@@ -132,13 +139,16 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class RnnPool(Operator):
-    """The RNNPool layer (paper algorithm 1): patches summarised by two FastGRNN cells, replicate-padded bottom and right.
+    """The RNNPool layer (paper algorithm 1): patches summarised by two FastGRNN cells.
 
-    For the patch at (py, px) of `patch` x `patch` pixels from (py*stride, px*stride): `row` (RNN1) sweeps each row left to right and
-    each column top to bottom; `summary` (RNN2) sweeps the row summaries down and up, then the column summaries right and left.
-    Output channels: [rows down, rows up, columns right, columns left], `summary.units` each, y = clamp((h + 128) >> 8, -128, 127),
-    so that y.scale = 256 * summary.state_scale and y.zero_point = 0. RNN2 reads RNN1's int16 state as it is.
-    Patches: floor((n - patch) / stride) + 1 each way; the last row and column are then repeated up to the output's shape.
+    For the patch at (py, px) of `patch` x `patch` pixels from (py*stride, px*stride): `row` (RNN1)
+    sweeps each row left to right and each column top to bottom; `summary` (RNN2) sweeps the row
+    summaries down and up, then the column summaries right and left.
+    Output channels: [rows down, rows up, columns right, columns left], `summary.units` each, y =
+    clamp((h + 128) >> 8, -128, 127), so that y.scale = 256 * summary.state_scale and y.zero_point =
+    0. RNN2 reads RNN1's int16 state as it is.
+    Patches: floor((n - patch) / stride) + 1 each way; the last row and column are then repeated up
+    to the output's shape.
     """
 
     patch: int
@@ -149,11 +159,11 @@ class RnnPool(Operator):
 
 @dataclass(frozen=True, eq=False)
 class L2Norm(Operator):
-    """Each pixel's channel vector scaled to unit length, then by a learned weight per channel (as in S3FD, on the maps that feed the first heads).
+    """Each pixel's channels scaled to unit length, then by a learned weight per channel (S3FD).
 
-    s = sum_c (x[c] - x.zero_point)**2 ; r = int(float32(2**30) / sqrt(float32(s))), 0 when s = 0, IEEE single precision, truncated
-    y[c] = clamp(y.zero_point + smmulr((x[c] - x.zero_point) * r, multiplier[c]), -128, 127)
-    with multiplier[c] = round(4 * weight[c] / y.scale), int32.
+    s = sum_c (x[c] - x.zero_point)**2 ; r = int(float32(2**30) / sqrt(float32(s))), 0 when s = 0,
+    IEEE single precision, truncated y[c] = clamp(y.zero_point + smmulr((x[c] - x.zero_point) * r,
+    multiplier[c]), -128, 127) with multiplier[c] = round(4 * weight[c] / y.scale), int32.
     """
 
     multiplier: Int32
@@ -161,14 +171,14 @@ class L2Norm(Operator):
 
 @dataclass(frozen=True, eq=False)
 class MaxOut(Operator):
-    """The first `groups` channels reduced to their maximum, the others kept: y = [max(x[:groups]), x[groups:]]."""
+    """The first channels reduced to their maximum: y = [max(x[:groups]), x[groups:]]."""
 
     groups: int
 
 
 @dataclass(frozen=True)
 class Output:
-    """The program's result: these maps, flattened in (row, column, channel) order and concatenated in this order."""
+    """The result: these maps, each in (row, column, channel) order, one after the other."""
 
     tensors: tuple[Tensor, ...]
 
@@ -180,7 +190,7 @@ class Output:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """A quantised network: operators in an order in which every input is computed before it is read."""
+    """A quantised network; its operators stand in an order in which they can be computed."""
 
     name: str
     input: Tensor

@@ -1,0 +1,1 @@
+"""The tests that run on a board: `pytest hil/ --board=stm32f439`."""

@@ -11,7 +11,7 @@ from hil.firmware import Image
 
 
 class Target(ABC):
-    """A board that can be flashed, reset and talked to. Use as a context manager: leaving it releases the board.
+    """A board that can be flashed, reset and talked to; leaving its context releases it.
 
     Attributes:
         name: as `--hil-target` and the results spell it.
@@ -30,7 +30,7 @@ class Target(ABC):
 
     @abstractmethod
     def flash(self, image: Image) -> None:
-        """Erase, program and verify. The core stays halted at the reset vector. Raises FlashError or ProbeError."""
+        """Erase, program and verify, and leave the core halted. Raises FlashError, ProbeError."""
 
     @abstractmethod
     def reset(self) -> None:
@@ -49,6 +49,9 @@ class Target(ABC):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()

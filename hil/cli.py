@@ -1,0 +1,247 @@
+"""The `hil` command: each subcommand asks another module for facts and prints them."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from hil import __version__
+from hil.errors import HilError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_EPILOG = """\
+examples:
+  hil doctor                           what this machine has, and what to do about what it lacks
+  hil plan face_m4                     where every buffer of the model lies, step by step
+  hil profile face_m4                  cycles per layer on the emulated board
+  hil emulate firmware.elf --cycles    run any bare-metal STM32F4 program
+  pytest hil/ --board=stm32f439        the main job: build, flash, run, judge
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except HilError as error:
+        print(f"hil {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"hil {options.command}: interrupted", file=sys.stderr)
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hil",
+        description="Hardware-in-the-loop tests for RNNPool vision models on Cortex-M4.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_doctor(commands)
+    _add_plan(commands)
+    _add_profile(commands)
+    _add_emulate(commands)
+    _add_bench(commands)
+    return parser
+
+
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
+
+
+def _command(
+    commands: _Commands, name: str, run: Callable[[argparse.Namespace], int], summary: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name, help=summary, description=summary[0].upper() + summary[1:] + "."
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _scenario_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scenario", help="a file of scenarios/, or the path of one")
+    parser.add_argument(
+        "--board", default="stm32f439", help="a file of boards/ (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="trained weights instead of the scenario's"
+    )
+
+
+def _toolchain_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--toolchain",
+        default="zig",
+        choices=("zig", "gcc"),
+        help="cross compiler (default: %(default)s)",
+    )
+
+
+def _print(table: "Table") -> None:
+    from rich.console import Console
+
+    Console().print(table)
+
+
+# doctor
+
+
+def _add_doctor(commands: _Commands) -> None:
+    _command(
+        commands,
+        "doctor",
+        _doctor,
+        "list what is found on this machine and what to do about what is missing",
+    )
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from rich.table import Table
+
+    from hil import doctor
+
+    del options
+    findings = doctor.examine()
+    table = Table("", "found", "what to do")
+    for finding in findings:
+        table.add_row(
+            f"{'ok' if finding.found else '--'}  {finding.name}", finding.detail, finding.remedy
+        )
+    _print(table)
+    return 0 if all(finding.found or finding.optional for finding in findings) else 1
+
+
+# plan
+
+
+def _add_plan(commands: _Commands) -> None:
+    parser = _command(
+        commands, "plan", _plan, "show the buffers of a model's schedule over its steps"
+    )
+    _scenario_options(parser)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from hil import board, scenario
+    from hil.compiler import plan
+    from hil.measurement import compile_scenario
+
+    chosen = scenario.load(options.scenario).override(checkpoint=options.checkpoint)
+    compiled = compile_scenario(chosen, board.load(options.board))
+    print(plan.render(compiled.plan))
+    return 0
+
+
+# profile
+
+
+def _add_profile(commands: _Commands) -> None:
+    parser = _command(
+        commands,
+        "profile",
+        _profile,
+        "run a model on the emulated board and show its cycles by layer",
+    )
+    _scenario_options(parser)
+    _toolchain_option(parser)
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table there as well")
+
+
+def _profile(options: argparse.Namespace) -> int:
+    from hil import profile
+
+    result = profile.run(
+        options.scenario, options.board, options.toolchain, checkpoint=options.checkpoint
+    )
+    _print(profile.table(result))
+    if options.csv:
+        profile.write_csv(result, options.csv)
+    return 0
+
+
+# emulate
+
+
+def _add_emulate(commands: _Commands) -> None:
+    parser = _command(
+        commands,
+        "emulate",
+        _emulate,
+        "run a bare-metal STM32F4 program; its UART and semihosting go to stdout",
+    )
+    parser.add_argument("elf", type=Path, metavar="FILE.elf")
+    parser.add_argument(
+        "--board", default="stm32f439", help="whose memory map (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--cycles", action="store_true", help="print cycles and instructions at the end, on stderr"
+    )
+    parser.add_argument(
+        "--clock-hz",
+        type=int,
+        metavar="HZ",
+        help="clock for the seconds printed (default: the board's)",
+    )
+    parser.add_argument(
+        "--wait-states", type=int, metavar="N", help="flash wait states, whatever the program sets"
+    )
+    parser.add_argument(
+        "--art",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="flash caches and prefetch, likewise",
+    )
+    parser.add_argument(
+        "--max-seconds",
+        type=float,
+        metavar="S",
+        help="host seconds after which the program is stopped",
+    )
+
+
+def _emulate(options: argparse.Namespace) -> int:
+    from hil import board, emulate
+
+    result = emulate.run(
+        options.elf,
+        board.load(options.board),
+        wait_states=options.wait_states,
+        art=options.art,
+        max_seconds=options.max_seconds,
+    )
+    if options.cycles:
+        clock_hz = options.clock_hz or board.load(options.board).clock_hz
+        seconds = result.cycles / clock_hz
+        print(
+            f"{result.cycles:,} cycles, {result.instructions:,} instructions, "
+            f"{seconds:.6f} s at {clock_hz:,} Hz",
+            file=sys.stderr,
+        )
+    return result.exit_status
+
+
+# bench
+
+
+def _add_bench(commands: _Commands) -> None:
+    parser = _command(commands, "bench", _bench, "measure the harness itself")
+    parser.add_argument(
+        "what",
+        choices=("emulator",),
+        help="emulator: emulated instructions per second of host time",
+    )
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from hil import bench
+
+    del options
+    return bench.emulator()

@@ -1,0 +1,128 @@
+"""The rows of results.csv: one per metric of a measurement."""
+
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from hil.errors import Verdict
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of a measurement, what it is compared with, and what follows.
+
+    Attributes:
+        name: as `docs/results.md` lists them: cycles, latency, ram.paper, ...
+        reference: the figure it is compared with, None where there is none; `source` says where
+            that stands.
+        limit: what the scenario allows; the verdict says whether it holds.
+    """
+
+    name: str
+    value: float
+    unit: str
+    reference: float | None = None
+    source: str = ""
+    limit: float | None = None
+    verdict: Verdict = Verdict.PASS
+
+    @property
+    def ratio(self) -> float | None:
+        """Value over reference."""
+        return self.value / self.reference if self.reference else None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a measurement's rows have in common; figures with unlike contexts are not compared."""
+
+    run: str
+    when: str
+    commit: str
+    scenario: str
+    model: str
+    board: str
+    target: str
+    timing: str
+    clock_hz: int
+    toolchain: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A metric in its context."""
+
+    context: Context
+    metric: Metric
+
+    def cells(self) -> dict[str, object]:
+        """Return the row by column name, in `COLUMNS`' order."""
+        context = {field.name: getattr(self.context, field.name) for field in fields(Context)}
+        metric = self.metric
+        return context | {
+            "metric": metric.name,
+            "value": metric.value,
+            "unit": metric.unit,
+            "reference": metric.reference,
+            "reference_source": metric.source,
+            "ratio": metric.ratio,
+            "verdict": str(metric.verdict),
+        }
+
+
+COLUMNS = (
+    *(field.name for field in fields(Context)),
+    "metric",
+    "value",
+    "unit",
+    "reference",
+    "reference_source",
+    "ratio",
+    "verdict",
+)
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """Which run of the harness a row came from."""
+
+    run: str
+    when: str
+    commit: str
+
+    @classmethod
+    def now(cls, directory: Path) -> "RunIdentity":
+        """Name a run that begins now, on the commit checked out in the directory, if any."""
+        when = datetime.now(UTC).replace(microsecond=0)
+        return cls(
+            run=f"{when:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}",
+            when=when.isoformat(),
+            commit=_commit(directory),
+        )
+
+
+def _commit(directory: Path) -> str:
+    command = [
+        "git",
+        "-C",
+        str(directory),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+        "--exclude=*",
+    ]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""
+
+
+def in_context(context: Context, metrics: Iterable[Metric]) -> list[Row]:
+    """Give each metric the same context."""
+    return [Row(context, metric) for metric in metrics]

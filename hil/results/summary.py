@@ -1,0 +1,74 @@
+"""The short table at the end of a run: what was measured, beside what it is compared with."""
+
+import io
+from collections.abc import Sequence
+
+from hil.errors import Verdict
+from hil.results.rows import Metric, Row
+
+_SHOWN = {
+    "latency": "latency per image",
+    "cycles": "cycles per image",
+    "instructions": "instructions per image",
+    "ram.paper": "RAM, as the paper counts it",
+    "ram.total": "RAM, with stack and static data",
+    "flash.total": "flash, code and weights",
+    "output.mismatches": "outputs unlike the integer reference",
+    "output.cosine": "cosine to the float model",
+    "outcome": "outcome",
+}
+
+
+def render(rows: Sequence[Row], width: int = 100) -> str:
+    """Draw the rows as one table per scenario and target, in plain text."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(file=io.StringIO(), width=width, no_color=True)
+    for title, metrics in _groups(rows).items():
+        table = Table(title=title, title_justify="left", title_style="", header_style="")
+        table.add_column("")
+        table.add_column("measured", justify="right")
+        table.add_column("reference", justify="right")
+        table.add_column("ratio", justify="right")
+        table.add_column("verdict")
+        for metric in metrics:
+            if metric.name in _SHOWN:
+                table.add_row(*_cells(metric))
+        console.print(table)
+    output = console.file
+    return output.getvalue().rstrip() if isinstance(output, io.StringIO) else ""
+
+
+def _groups(rows: Sequence[Row]) -> dict[str, list[Metric]]:
+    groups: dict[str, list[Metric]] = {}
+    for row in rows:
+        where = row.context
+        how = f"{where.target}, {where.timing} cycles, {where.toolchain}"
+        title = f"{where.scenario} on {where.board} ({how})"
+        groups.setdefault(title, []).append(row.metric)
+    return groups
+
+
+def _cells(metric: Metric) -> tuple[str, str, str, str, str]:
+    reference = "" if metric.reference is None else quantity(metric.reference, metric.unit)
+    ratio = "" if metric.ratio is None else f"{metric.ratio:.3g}"
+    return (
+        _SHOWN[metric.name],
+        quantity(metric.value, metric.unit),
+        reference,
+        ratio,
+        _words(metric),
+    )
+
+
+def _words(metric: Metric) -> str:
+    if metric.verdict is not Verdict.PASS:
+        return str(metric.verdict)
+    return "pass" if metric.limit is not None else ""
+
+
+def quantity(value: float, unit: str) -> str:
+    """Write a figure as a person reads it: 76,800 B, 0.47 s, 0.9981."""
+    number = f"{value:,.0f}" if float(value).is_integer() and unit != "s" else f"{value:.4g}"
+    return f"{number} {unit}".rstrip()

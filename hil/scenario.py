@@ -1,0 +1,130 @@
+"""A scenario of `scenarios/*.toml`: a model, its input, its limits, the paper's figures."""
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hil.errors import UsageError
+from hil.paths import SCENARIOS
+
+_Section = TypeVar("_Section", "Limits", "Paper")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Beyond these the suite fails; None where nothing is asked."""
+
+    latency_s: float | None = None
+    ram_bytes: int | None = None
+    flash_bytes: int | None = None
+    cosine: float | None = None
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Published figures that results are compared with, and where they stand."""
+
+    source: str = ""
+    latency_s: float | None = None
+    ram_bytes: int | None = None
+    flash_bytes: int | None = None
+    macs: int | None = None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One model under test.
+
+    Attributes:
+        model: id of a network in `hil.models`.
+        checkpoint: a state dict's file, or None for seeded weights.
+        seed: of the weights where there is no checkpoint.
+        input: a photograph's name or path.
+        iterations: inferences per measurement; the cycle counts of all must agree.
+    """
+
+    name: str
+    model: str
+    checkpoint: Path | None = None
+    seed: int = 0
+    input: str = "astronaut"
+    iterations: int = 1
+    limits: Limits = Limits()
+    paper: Paper = Paper()
+
+    def override(
+        self,
+        *,
+        image: str | None = None,
+        checkpoint: Path | None = None,
+        iterations: int | None = None,
+    ) -> "Scenario":
+        """Return the scenario with what the command line names in place of what the file says."""
+        return replace(
+            self,
+            input=image or self.input,
+            checkpoint=checkpoint or self.checkpoint,
+            iterations=iterations or self.iterations,
+        )
+
+
+def names(directory: Path = SCENARIOS) -> list[str]:
+    """Scenarios that can be asked for."""
+    return sorted(path.stem for path in directory.glob("*.toml"))
+
+
+def load(name: str, directory: Path = SCENARIOS) -> Scenario:
+    """Read a scenario by name, or by the path of a TOML file.
+
+    Raises:
+        UsageError: there is no such scenario (the error lists those there are), or its file holds
+            something unknown.
+    """
+    path = Path(name) if name.endswith(".toml") else directory / f"{name}.toml"
+    if not path.is_file():
+        raise UsageError.unknown("scenario", name, names(directory))
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    return _parse(path, entries)
+
+
+def _parse(path: Path, entries: dict[str, Any]) -> Scenario:
+    if "model" not in entries:
+        raise UsageError(f"{path} names no model", hint='add a line: model = "face_m4"')
+    limits = _section(path, "limits", entries.pop("limits", {}), Limits)
+    paper = _section(path, "paper", entries.pop("paper", {}), Paper)
+    checkpoint = entries.pop("checkpoint", "")
+    _only_known(path, "", entries, Scenario)
+    return Scenario(
+        name=path.stem,
+        checkpoint=_beside(path, checkpoint) if checkpoint else None,
+        limits=limits,
+        paper=paper,
+        **entries,
+    )
+
+
+def _section(
+    path: Path, title: str, entries: dict[str, Any], kind: Callable[..., _Section]
+) -> _Section:
+    _only_known(path, f"[{title}] ", entries, kind)
+    return kind(**entries)
+
+
+def _only_known(path: Path, where: str, entries: dict[str, Any], kind: Any) -> None:
+    known = [field.name for field in fields(kind)]
+    for key in entries:
+        if key not in known:
+            raise UsageError(
+                f"{path}: {where}{key} is not an entry of a scenario",
+                hint=f"known: {', '.join(known)}",
+            )
+
+
+def _beside(path: Path, name: str) -> Path:
+    """A checkpoint is named relative to the scenario's file."""
+    return path.parent / Path(name).expanduser()

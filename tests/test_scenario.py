@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+
+from hil import scenario
+from hil.errors import UsageError
+
+
+def test_face_m4_is_held_to_the_papers_figures() -> None:
+    face = scenario.load("face_m4")
+    assert face.paper.latency_s == 10.45
+    assert face.limits.ram_bytes == 188_160
+    assert face.checkpoint is None
+
+
+def test_an_unknown_scenario_is_answered_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match=r"known: .*face_m4"):
+        scenario.load("face_m5")
+
+
+def test_a_scenario_is_also_found_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('model = "face_m4"\ncheckpoint = "trained.pth"\n')
+    mine = scenario.load(str(path))
+    assert mine.name == "mine"
+    assert mine.checkpoint == tmp_path / "trained.pth"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('input = "astronaut"\n', "names no model"),
+        ('model = "face_m4"\nlatency = 1\n', "latency is not an entry of a scenario"),
+        ('model = "face_m4"\n[limits]\nram = 1\n', r"\[limits\] ram is not an entry"),
+        ("model = ", "not valid TOML"),
+    ],
+)
+def test_a_wrong_scenario_file_is_told_what_is_wrong(
+    tmp_path: Path, text: str, complaint: str
+) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=complaint):
+        scenario.load(str(path))
+
+
+def test_the_command_line_overrides_the_file() -> None:
+    other = scenario.load("face_m4").override(image="coffee", iterations=3)
+    assert (other.input, other.iterations, other.model) == ("coffee", 3, "face_m4")
