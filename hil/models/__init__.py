@@ -1,0 +1,118 @@
+"""The networks, in float PyTorch, by name."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hil.errors import UsageError
+from hil.photographs import Float32, InputSpec, calibration_set, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
+_MONO_QVGA = InputSpec(rows=240, columns=320, channels=1)
+_BATCH = 6  # photographs that seeded batch-norm statistics come from
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A network of the registry, made by the function `constructor` of `hil.models.<module>`."""
+
+    module: str
+    constructor: str
+    spec: InputSpec
+
+
+_REGISTRY = {
+    "face_m4": _Entry("face", "face_m4", _MONO_QVGA),
+}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network with its weights.
+
+    Attributes:
+        module: in evaluation mode.
+        spec: what it expects at its input.
+        weights: where the weights come from, for reports.
+    """
+
+    model_id: str
+    module: "nn.Module"
+    spec: InputSpec
+    weights: str
+
+    @property
+    def parameters(self) -> int:
+        """Parameters, zeros and batch norm included."""
+        return sum(p.numel() for p in self.module.parameters())
+
+    def run(self, image: Float32) -> Float32:
+        """Compute the network's outputs.
+
+        Args:
+            image: preprocessed, (rows, columns, channels).
+
+        Returns:
+            float32, (count,).
+        """
+        import torch
+
+        with torch.inference_mode():
+            outputs = self.module(torch.from_numpy(image).permute(2, 0, 1)[None])
+        result: Float32 = outputs[0].numpy()
+        return result
+
+
+def names() -> list[str]:
+    """Networks that can be asked for."""
+    return sorted(_REGISTRY)
+
+
+def load(
+    model_id: str, checkpoint: Path | None = None, seed: int = 0, **variant: Any
+) -> LoadedModel:
+    """Make a network.
+
+    Args:
+        model_id: one of `names()`.
+        checkpoint: a state dict's file; without one, weights are drawn by `seed` and batch norm is
+            calibrated on photographs.
+        seed: of the weights where there is no checkpoint.
+        variant: arguments of the network's constructor, such as `order`.
+
+    Raises:
+        UsageError: there is no such network, or the checkpoint does not fit it (the error names
+            the tensors).
+    """
+    if model_id not in _REGISTRY:
+        raise UsageError.unknown("model", model_id, names())
+    entry = _REGISTRY[model_id]
+    constructor: Callable[..., nn.Module] = getattr(
+        import_module(f"hil.models.{entry.module}"), entry.constructor
+    )
+    module = constructor(**variant).eval()
+    if checkpoint is None:
+        _seed(module, entry.spec, seed)
+        weights = f"seed {seed}"
+    else:
+        from hil.models.checkpoint import load_checkpoint
+
+        load_checkpoint(module, checkpoint)
+        weights = str(checkpoint)
+    return LoadedModel(model_id, module, entry.spec, weights)
+
+
+def _seed(module: "nn.Module", spec: InputSpec, seed: int) -> None:
+    import numpy as np
+    import torch
+
+    from hil.models.seeded import calibrate_batch_norm, initialise
+
+    images = np.stack([prepare(name, spec) for name in calibration_set()[:_BATCH]])
+    initialise(module, seed)
+    calibrate_batch_norm(module, torch.from_numpy(images).permute(0, 3, 1, 2))

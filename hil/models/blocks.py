@@ -1,0 +1,101 @@
+"""The convolutional blocks that the networks are built of."""
+
+import torch
+from torch import Tensor, nn
+
+
+class ConvBN(nn.Module):
+    """Convolution without bias, padded by (kernel - 1) / 2, and batch norm."""
+
+    def __init__(
+        self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, groups: int = 1
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            inputs, outputs, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False
+        )
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, inputs, rows, columns) to (n, outputs, rows / stride, ...), rounded up."""
+        normed: Tensor = self.norm(self.conv(x))
+        return normed
+
+
+class ConvBNReLU6(ConvBN):
+    """`ConvBN` and a ReLU6."""
+
+    def __init__(
+        self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, groups: int = 1
+    ) -> None:
+        super().__init__(inputs, outputs, kernel=kernel, stride=stride, groups=groups)
+        self.activation = nn.ReLU6()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, inputs, rows, columns) to (n, outputs, rows / stride, ...), rounded up."""
+        activated: Tensor = self.activation(super().forward(x))
+        return activated
+
+
+class MBConv(nn.Module):
+    """Inverted residual: expand 1x1, depthwise 3x3, project 1x1 linearly.
+
+    Where input and output have one shape, the input is added to the result.
+
+    Args:
+        expansion: width of the depthwise stage over `inputs`; at 1 there is no expanding
+            convolution.
+
+    Source: MobileNetV2 (Sandler et al., 2018), section 3.3.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, expansion: int, stride: int = 1) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        self.expand = ConvBNReLU6(inputs, hidden, kernel=1) if expansion != 1 else None
+        self.depthwise = ConvBNReLU6(hidden, hidden, stride=stride, groups=hidden)
+        self.project = ConvBN(hidden, outputs, kernel=1)
+        self.shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, inputs, rows, columns) to (n, outputs, rows / stride, ...), rounded up."""
+        hidden = x if self.expand is None else self.expand(x)
+        y: Tensor = self.project(self.depthwise(hidden))
+        return x + y if self.shortcut else y
+
+
+class L2Norm(nn.Module):
+    """Each pixel's channel vector scaled to unit length, then by a learned weight per channel.
+
+    Source: S3FD (Zhang et al., 2017), section 3.2; ParseNet (Liu et al., 2015).
+    """
+
+    def __init__(self, channels: int, *, scale: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels,), scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, channels, rows, columns) to the same shape."""
+        length = x.pow(2).sum(dim=1, keepdim=True).sqrt() + 1e-10
+        return x / length * self.weight.view(1, -1, 1, 1)
+
+
+class MaxOut(nn.Module):
+    """The first `groups` channels reduced to their maximum, the others kept."""
+
+    def __init__(self, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, channels, rows, columns) to (n, channels - groups + 1, rows, columns)."""
+        best = x[:, : self.groups].amax(dim=1, keepdim=True)
+        return torch.cat([best, x[:, self.groups :]], dim=1)
+
+
+class FlattenMaps(nn.Module):
+    """The network's result: maps in (row, column, channel) order, one after another."""
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Map any number of (n, channels, rows, columns) to (n, count)."""
+        return torch.cat([m.permute(0, 2, 3, 1).flatten(1) for m in maps], dim=1)

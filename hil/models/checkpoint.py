@@ -1,0 +1,141 @@
+"""Checkpoints: read a state dict and put it into a network, by our names or by EdgeML's."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from hil.errors import UsageError
+
+_WRAPPERS = (
+    "weight",
+    "state_dict",
+    "model",
+)  # training scripts save the state dict under one of these
+_PARALLEL = "module."  # nn.DataParallel puts this before every name
+_COUNTER = "num_batches_tracked"  # of batch norm in training; inference has no use for it
+_SHOWN = 8
+
+
+@runtime_checkable
+class KnownToEdgeml(Protocol):
+    """A network whose trained weights EdgeML's code can have made."""
+
+    def edgeml_names(self) -> dict[str, tuple[str, ...]]:
+        """Map paths of our submodules to the paths, one or several, of theirs."""
+
+
+def load_checkpoint(module: nn.Module, path: Path) -> None:
+    """Put the weights of a checkpoint into a network.
+
+    Args:
+        module: changed in place, and only if the whole checkpoint fits.
+        path: a state dict, as torch.save writes it; code in it is never run.
+
+    Raises:
+        UsageError: the file cannot be read, or tensors are missing, unexpected or of the wrong
+            shape; the error names them.
+    """
+    state = read_state(path)
+    module.load_state_dict(_match(module, state, path))
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read a file's state dict.
+
+    Raises:
+        UsageError: there is no such file, or it holds something else.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no checkpoint {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(
+            f"{path} is not a checkpoint that can be read: {first_line}",
+            hint="expected a state dict, as torch.save(model.state_dict(), path) writes it",
+        ) from error
+    for wrapper in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
+    ):
+        raise UsageError(
+            f"{path} holds no state dict, but {type(content).__name__}",
+            hint="expected a mapping of names to tensors",
+        )
+    return {key.removeprefix(_PARALLEL): tensor for key, tensor in content.items()}
+
+
+def _match(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Find every tensor that the network has in the state dict, and nothing else."""
+    own = module.state_dict()
+    aliases = _naming(module, state)
+    found: dict[str, Tensor] = {}
+    missing, misshapen, used = [], [], set()
+    for key, current in own.items():
+        names = [name for name in _names(key, aliases) if name in state]
+        used.update(names)
+        if not names:
+            if key.endswith(_COUNTER):
+                found[key] = current
+            else:
+                missing.append(_names(key, aliases)[0])
+            continue
+        misshapen += [
+            f"{name} {tuple(state[name].shape)} for {tuple(current.shape)}"
+            for name in names
+            if state[name].shape != current.shape
+        ]
+        misshapen += [
+            f"{name} differs from {names[0]}, which it shares"
+            for name in names[1:]
+            if not torch.equal(state[name], state[names[0]])
+        ]
+        misshapen += [f"{name} is not finite" for name in names if not _finite(state[name])]
+        found[key] = state[names[0]]
+    _complain(path, missing, sorted(set(state) - used), misshapen)
+    return found
+
+
+def _naming(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, tuple[str, ...]]:
+    """Return EdgeML's aliases for our names, or none where the checkpoint uses ours."""
+
+    def hits(aliases: Mapping[str, tuple[str, ...]]) -> int:
+        return sum(name in state for key in module.state_dict() for name in _names(key, aliases))
+
+    theirs = module.edgeml_names() if isinstance(module, KnownToEdgeml) else {}
+    return theirs if hits(theirs) > hits({}) else {}
+
+
+def _names(key: str, aliases: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Every name under which a checkpoint may keep this tensor of ours."""
+    prefix, _, leaf = key.rpartition(".")
+    return [f"{name}.{leaf}" for name in aliases.get(prefix, (prefix,))]
+
+
+def _finite(tensor: Tensor) -> bool:
+    return bool(torch.isfinite(tensor).all())
+
+
+def _complain(path: Path, missing: list[str], unexpected: list[str], wrong: list[str]) -> None:
+    complaints = [
+        f"{title}: {', '.join(names[:_SHOWN])}"
+        + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        for title, names in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("wrong", wrong),
+        )
+        if names
+    ]
+    if complaints:
+        raise UsageError(
+            f"{path} does not fit the model; {'; '.join(complaints)}",
+            hint="is it the checkpoint of another model?",
+        )

@@ -1,0 +1,83 @@
+"""Weights by seed, which stand for trained ones where there is no checkpoint."""
+
+import torch
+from torch import Tensor, nn
+
+from hil.models.blocks import ConvBN, ConvBNReLU6
+from hil.models.fastgrnn import FastGRNN
+
+_SPECTRAL_RADIUS = 0.9
+
+
+def initialise(module: nn.Module, seed: int) -> None:
+    """Fill a network with weights that test its quantisation as trained ones would.
+
+    EdgeML's start of training (0.1 N(0, 1) in the cells, batch norm that only standardises) gives
+    RNN states of a few hundredths, on which any quantisation looks bad, and maps that hardly clip,
+    on which any looks good. These weights give instead what stored trained RNNPools show (W about
+    N(0, 0.5^2), U of spectral radius 0.7 to 1.1, gate biases about 0 to -1, update biases about
+    0.5, pre-activations over some -6 to 4): states that fill half of -1 to 1 and still vary, and
+    ReLU6 maps of which some channels are mostly zero, some clip, and all are alive.
+
+    Args:
+        module: changed in place; its cells are made sparse to their density.
+        seed: the same seed gives the same weights.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for layer in module.modules():
+            if isinstance(layer, FastGRNN):
+                _fill_cell(layer, generator)
+            elif isinstance(layer, nn.Conv2d | nn.Linear):
+                _fill_linear(layer, generator)
+            elif isinstance(layer, ConvBN):
+                _fill_norm(layer, generator)
+
+
+def calibrate_batch_norm(module: nn.Module, images: Tensor) -> None:
+    """Set the statistics of every batch norm to those of a batch.
+
+    Args:
+        module: changed in place, left in evaluation mode.
+        images: (n, channels, rows, columns), preprocessed.
+    """
+    norms = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    module.train()
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.inference_mode():
+        module(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    module.eval()
+
+
+def _normal(like: Tensor, generator: torch.Generator, mean: float, deviation: float) -> Tensor:
+    return torch.empty_like(like).normal_(mean, deviation, generator=generator)
+
+
+def _fill_cell(cell: FastGRNN, generator: torch.Generator) -> None:
+    # The fan-in rule takes over where inputs are many, as in a pooling of 320 channels.
+    deviation = min(0.5, (2.0 / (cell.inputs * cell.density[0])) ** 0.5)
+    cell.W.copy_(_normal(cell.W, generator, 0.0, deviation))
+    cell.U.copy_(_normal(cell.U, generator, 0.0, 1.0))
+    cell.bias_gate.copy_(_normal(cell.bias_gate, generator, -0.3, 0.4))
+    cell.bias_update.copy_(_normal(cell.bias_update, generator, 0.4, 0.3))
+    cell.sparsify()
+    radius = float(torch.linalg.eigvals(cell.U).abs().max())
+    cell.U.mul_(_SPECTRAL_RADIUS / radius)
+
+
+def _fill_linear(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
+    fan_in = layer.weight[0].numel()
+    layer.weight.copy_(_normal(layer.weight, generator, 0.0, (2.0 / fan_in) ** 0.5))
+    if layer.bias is not None:
+        layer.bias.copy_(_normal(layer.bias, generator, 0.0, 0.5))
+
+
+def _fill_norm(layer: ConvBN, generator: torch.Generator) -> None:
+    norm = layer.norm
+    activated = isinstance(layer, ConvBNReLU6)
+    norm.weight.copy_(_normal(norm.weight, generator, 1.2, 0.3).abs())
+    norm.bias.copy_(_normal(norm.bias, generator, 0.5 if activated else 0.0, 0.5))

@@ -1,0 +1,225 @@
+"""Photographs: read them by name or path, and prepare them as the paper's evaluation does.
+
+Names are those of the photographs that scikit-image's wheel carries: nothing is ever fetched.
+"""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from hil.errors import UsageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Rgb8: TypeAlias = npt.NDArray[np.uint8]
+Float32: TypeAlias = npt.NDArray[np.float32]
+
+MIN_SIDE_PIXELS = 8
+MAX_PIXELS = 100_000_000
+_SUFFIXES = (".png", ".jpg")
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+_CALIBRATION = (
+    "motorcycle_left",
+    "motorcycle_right",
+    "cell",
+    "ihc",
+    "hubble_deep_field",
+    "brick",
+    "grass",
+    "gravel",
+    "page",
+    "text",
+)
+_EVALUATION = (
+    "astronaut",
+    "camera",
+    "chelsea",
+    "clock_motion",
+    "coffee",
+    "coins",
+    "moon",
+    "retina",
+    "rocket",
+)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a network expects at its input.
+
+    The photograph is stretched to the size by bilinear interpolation, `mean` is subtracted from
+    (R, G, B), and a network of one channel then takes the luma of the differences. Values are
+    integers: a byte has no more to give, and so the int8 input of a monochrome network, whose 256
+    levels are -117 to 138, is exact.
+
+    Attributes:
+        rows, columns, channels: of the input; channels are 1 (luma) or 3 (R, G, B).
+        mean: subtracted from R, G and B, in levels of 0 to 255.
+
+    Source: EdgeML, Face_Detection/data/config_qvga.py and SeeDot's scale_image.py.
+    """
+
+    rows: int
+    columns: int
+    channels: Literal[1, 3]
+    mean: tuple[float, float, float] = (123.0, 117.0, 104.0)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, columns, channels."""
+        return (self.rows, self.columns, self.channels)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Least and greatest value that a preprocessed photograph can hold."""
+        black, white = self.normalise(np.array([[[0, 0, 0]], [[255, 255, 255]]], np.float64))
+        return float(black.min()), float(white.max())
+
+    def normalise(self, rgb: npt.NDArray[np.float64]) -> Float32:
+        """Subtract the mean from (..., 3) levels, and take the luma for a monochrome network."""
+        centred = rgb - np.array(self.mean)
+        if self.channels == 1:
+            centred = (centred @ np.array(_LUMA))[..., np.newaxis]
+        result: Float32 = np.rint(centred).astype(np.float32)
+        return result
+
+
+def names() -> list[str]:
+    """Photographs that scikit-image's wheel carries."""
+    return sorted(path.stem for path in _directory().iterdir() if path.suffix in _SUFFIXES)
+
+
+def calibration_set() -> list[str]:
+    """Name the photographs that quantisation and seeded batch-norm statistics are calibrated on."""
+    return list(_CALIBRATION)
+
+
+def evaluation_set() -> list[str]:
+    """Name the photographs that quality is measured on; none is in the calibration set."""
+    return list(_EVALUATION)
+
+
+def read(name_or_path: str | Path) -> Rgb8:
+    """Read a photograph.
+
+    Args:
+        name_or_path: one of `names()`, or the path of any image file that Pillow reads.
+
+    Returns:
+        uint8, (rows, columns, 3), in R, G, B order; upright as its EXIF orientation says.
+
+    Raises:
+        UsageError: there is no such photograph, it cannot be decoded, or it is too small or too
+            large.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    path = _find(str(name_or_path))
+    try:
+        with Image.open(path) as image:
+            _check_size(path, image.size)
+            return _to_rgb(image)
+    except UnidentifiedImageError as error:
+        raise UsageError(
+            f"{path} is not an image that can be read", hint="PNG, JPEG, PGM and PPM are"
+        ) from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UsageError(
+            f"cannot read the photograph {path}: {error}", hint="is the file whole?"
+        ) from error
+
+
+def preprocess(rgb: Rgb8, spec: InputSpec) -> Float32:
+    """Prepare a photograph for a network.
+
+    Args:
+        rgb: uint8, (rows, columns, 3).
+        spec: the network's input.
+
+    Returns:
+        float32 holding integers, `spec.shape`.
+    """
+    # The resize rounds to bytes, as OpenCV's does on a byte image.
+    return spec.normalise(np.rint(_resize(rgb, spec.rows, spec.columns)))
+
+
+def prepare(name_or_path: str | Path, spec: InputSpec) -> Float32:
+    """Read and preprocess a photograph in one go."""
+    return preprocess(read(name_or_path), spec)
+
+
+def _resize(rgb: Rgb8, rows: int, columns: int) -> npt.NDArray[np.float64]:
+    """Interpolate bilinearly, without smoothing before shrinking, as OpenCV's INTER_LINEAR does."""
+    top, bottom, down = _taps(rgb.shape[0], rows)
+    left, right, across = _taps(rgb.shape[1], columns)
+    image = rgb.astype(np.float64)
+    across = across[:, np.newaxis]
+    upper = image[top][:, left] * (1 - across) + image[top][:, right] * across
+    lower = image[bottom][:, left] * (1 - across) + image[bottom][:, right] * across
+    down = down[:, np.newaxis, np.newaxis]
+    return upper * (1 - down) + lower * down
+
+
+def _taps(
+    length: int, new_length: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """Both neighbours of every new sample, and how far it lies towards the second."""
+    centre = (np.arange(new_length) + 0.5) * (length / new_length) - 0.5
+    centre = np.clip(centre, 0, length - 1)
+    first = np.floor(centre).astype(np.intp)
+    return first, np.minimum(first + 1, length - 1), centre - first
+
+
+def _directory() -> Path:
+    # Found without importing scikit-image, which takes a second.
+    spec = find_spec("skimage")
+    if spec is None or spec.origin is None:
+        raise UsageError(
+            "scikit-image is not installed", hint="pip install scikit-image, or name a file"
+        )
+    return Path(spec.origin).parent / "data"
+
+
+def _find(name: str) -> Path:
+    for suffix in _SUFFIXES:
+        carried = _directory() / f"{name}{suffix}"
+        if carried.parent == _directory() and carried.is_file():
+            return carried
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    if path.exists():
+        raise UsageError(f"{path} is not a file", hint="name a single photograph")
+    raise UsageError(
+        f"there is no photograph {name!r}",
+        hint=f"give a file, or one of: {', '.join(names())}",
+    )
+
+
+def _check_size(path: Path, size: tuple[int, int]) -> None:
+    columns, rows = size
+    if min(columns, rows) < MIN_SIDE_PIXELS:
+        raise UsageError(
+            f"{path} has {columns}x{rows} pixels; at least {MIN_SIDE_PIXELS} each way are needed"
+        )
+    if columns * rows > MAX_PIXELS:
+        raise UsageError(
+            f"{path} has {columns}x{rows} pixels, more than {MAX_PIXELS:,}",
+            hint="scale it down first",
+        )
+
+
+def _to_rgb(image: "Image") -> Rgb8:
+    from PIL import ImageOps
+
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I"):  # 16-bit grey, of which a byte is kept
+        grey = (np.asarray(upright, dtype=np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[..., np.newaxis], 3, axis=2)
+    return np.asarray(upright.convert("RGBA").convert("RGB"), dtype=np.uint8)
