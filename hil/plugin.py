@@ -132,11 +132,14 @@ def _runs_suite(config: pytest.Config) -> bool:
     """Whether the command line names the suite or a folder above it, as testpaths does not."""
     if config.option.help or config.args_source is not pytest.Config.ArgsSource.ARGS:
         return False
-    paths = [
-        Path(config.invocation_params.dir, argument.split("::")[0]).resolve()
-        for argument in config.args
-    ]
+    paths = [_path(config, argument.split("::")[0]) for argument in config.args]
     return any(_SUITE.is_relative_to(path) or path.is_relative_to(_SUITE) for path in paths)
+
+
+def _path(config: pytest.Config, argument: str) -> Path:
+    if config.option.pyargs and argument.partition(".")[0] == "hil":
+        return _SUITE.parent.parent.joinpath(*argument.split("."))
+    return Path(config.invocation_params.dir, argument).resolve()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -221,7 +224,7 @@ def _explain(metric: "Metric", measurement: "Measurement") -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    call: pytest.CallInfo[None],
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Report the firmware's faults as failures and the set-up's as errors, whoever met them."""
     report = yield
@@ -229,7 +232,7 @@ def pytest_runtest_makereport(
     if isinstance(error, HilError):
         report.longrepr = str(error)
     if isinstance(error, MeasurementError):
-        report.user_properties.append(("verdict", str(error.verdict)))
+        item.user_properties.append(("verdict", str(error.verdict)))
         if report.when == "setup" and not error.verdict.is_setup_error:
             report.when = "call"
     return report

@@ -1,0 +1,87 @@
+from xml.etree import ElementTree as ET
+
+import pytest
+
+MEETS = """
+    import pytest
+    from hil.errors import {error}
+
+    @pytest.fixture(scope="session")
+    def measurement():
+        raise {error}("the {error} of this test", hint="do this next")
+
+    def test_one(measurement):
+        pass
+
+    def test_two(measurement):
+        pass
+"""
+
+
+def junit(pytester: pytest.Pytester) -> ET.Element:
+    suite = ET.parse(pytester.path / "report.xml").getroot().find("testsuite")  # noqa: S314
+    assert suite is not None
+    return suite
+
+
+@pytest.mark.parametrize("error", ["BuildError", "ProbeError", "FlashError", "SilenceError"])
+def test_a_fault_of_the_set_up_is_an_error_in_junit(pytester: pytest.Pytester, error: str) -> None:
+    pytester.makepyfile(MEETS.format(error=error))
+    result = pytester.runpytest("--junitxml=report.xml")
+    result.assert_outcomes(errors=2)
+    assert junit(pytester).get("errors") == "2"
+    assert junit(pytester).get("failures") == "0"
+
+
+@pytest.mark.parametrize("error", ["FirmwareFault", "MemoryLimitError"])
+def test_a_fault_of_the_firmware_is_a_failure_in_junit(
+    pytester: pytest.Pytester, error: str
+) -> None:
+    pytester.makepyfile(MEETS.format(error=error))
+    result = pytester.runpytest("--junitxml=report.xml")
+    result.assert_outcomes(failed=2)
+    assert junit(pytester).get("failures") == "2"
+    assert junit(pytester).get("errors") == "0"
+
+
+def test_the_report_names_the_verdict_and_what_to_do(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(MEETS.format(error="FlashError"))
+    result = pytester.runpytest("--junitxml=report.xml")
+    result.stdout.fnmatch_lines(["*[[]flash[]] the FlashError of this test*", "*do this next*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    names = [(p.get("name"), p.get("value")) for p in junit(pytester).iter("property")]
+    assert names == [("verdict", "flash")] * 2
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ("--board=stm32f999", "unknown board 'stm32f999'"),
+        ("--hil-scenario=face_m5", "unknown scenario 'face_m5'"),
+        ("--hil-target=jtag", "invalid choice: 'jtag'"),
+    ],
+)
+def test_a_wrong_name_is_told_before_anything_runs(
+    pytester: pytest.Pytester, option: str, complaint: str
+) -> None:
+    result = pytester.runpytest_subprocess("--pyargs", "hil.suite", option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{complaint}*"])
+
+
+def test_fixtures_asked_for_outside_the_suite_say_how_to_run_it(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_one(board): pass")
+    result = pytester.runpytest()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*pytest hil/ --board=stm32f439*"])
+
+
+def test_an_ordinary_pytest_run_is_left_alone(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_one(): pass")
+    pytester.runpytest().assert_outcomes(passed=1)
+    assert not (pytester.path / "build").exists()
+
+
+def test_every_option_is_explained(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest("--help")
+    result.stdout.fnmatch_lines(["hardware in the loop:", "*--board=NAME*", "*--hil-toolchain=*"])
