@@ -1,0 +1,35 @@
+/* Convolution, dense or depthwise, of any shape: the plain kernel that every specialised one must
+ * equal. */
+#ifndef HIL_CONV2D_H
+#define HIL_CONV2D_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * acc = bias[o] + sum(weight[o][i][j][c] * (x[r*stride + i - top][s*stride + j - left][c] -
+ * x_zero)), zeros outside the map y[r][s][o] = clamp(y_zero + smmulr(acc << shift, multiplier[o]) +
+ * term, low, high) term = ((q - residual_zero) * residual_multiplier + 2**(residual_shift - 1)) >>
+ * residual_shift, where there is a residual
+ */
+typedef struct {
+    const int8_t
+        *weight; /* [out][kernel rows][kernel columns][in]; depthwise: [channels][rows][columns] */
+    const int32_t *bias;
+    const int32_t *multiplier;
+    int32_t rows, columns, channels;             /* of the input */
+    int32_t out_rows, out_columns, out_channels; /* of the output */
+    int32_t kernel_rows, kernel_columns, stride, top, left;
+    int32_t shift, x_zero, y_zero, low, high;
+    int32_t residual_zero, residual_multiplier, residual_shift;
+    bool depthwise;
+} conv2d_t;
+
+/* One output row. `x[i]` is the input row under kernel row i, NULL outside the map; `residual` NULL
+ * where there is none. */
+void conv2d_row(const conv2d_t *layer, const int8_t *const *x, const int8_t *residual, int8_t *y);
+
+/* The whole map, (row, column, channel) order on both sides. */
+void conv2d(const conv2d_t *layer, const int8_t *x, const int8_t *residual, int8_t *y);
+
+#endif

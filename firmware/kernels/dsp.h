@@ -1,0 +1,53 @@
+/* The Cortex-M4 instructions that the kernels are built on, and the same arithmetic in portable C
+ * for the host. */
+#ifndef HIL_DSP_H
+#define HIL_DSP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* All of libc that the kernels use; a freestanding compiler brings no string.h. */
+void *memcpy(void *restrict to, const void *restrict from, size_t count);
+void *memmove(void *to, const void *from, size_t count);
+void *memset(void *to, int value, size_t count);
+
+#if defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_7EM__)
+#define HIL_CORTEX_M4 1
+#else
+#define HIL_CORTEX_M4 0
+#endif
+
+#define HIL_INLINE static inline __attribute__((always_inline))
+
+/* (a * b + 2**31) >> 32 */
+HIL_INLINE int32_t smmulr(int32_t a, int32_t b) {
+#if HIL_CORTEX_M4
+    int32_t result;
+    __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    return (int32_t)(((int64_t)a * b + (INT64_C(1) << 31)) >> 32);
+#endif
+}
+
+/* a << shift modulo 2**32, without C's undefined cases. */
+HIL_INLINE int32_t shift_left(int32_t a, int32_t shift) {
+    return (int32_t)((uint32_t)a << (uint32_t)shift);
+}
+
+HIL_INLINE int32_t clamp(int32_t value, int32_t low, int32_t high) {
+    return value < low ? low : (value > high ? high : value);
+}
+
+/* Correctly rounded single-precision square root. */
+HIL_INLINE float square_root(float value) {
+#if HIL_CORTEX_M4
+    float result;
+    __asm__("vsqrt.f32 %0, %1" : "=t"(result) : "t"(value));
+    return result;
+#else
+    return __builtin_sqrtf(value);
+#endif
+}
+
+#endif
