@@ -1,0 +1,104 @@
+"""C sources of a planned program, implementing firmware/runtime/model.h."""
+
+from pathlib import Path
+
+from hil.compiler.emit_c import identifier
+from hil.compiler.emit_steps import StepCode, step_code
+from hil.compiler.plan import Plan
+from hil.compiler.plan_steps import Step
+from hil.compiler.program import Program
+
+_GENERATED = "Generated: change the model or the compiler instead."
+
+
+def write(program: Program, plan: Plan, directory: Path) -> None:
+    """Write `model.c`, `weights.c` and `weights.h`; the same program and plan give the same bytes.
+
+    They include "runtime/..." and "kernels/..." from the firmware's root.
+
+    Raises:
+        BuildError: a parameter that a kernel cannot take.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    codes = [step_code(step, plan) for step in plan.steps]
+    texts = {
+        "weights.h": _weights_header(program, codes),
+        "weights.c": _weights(program, codes),
+        "model.c": _model(program, plan, codes),
+    }
+    for name, text in texts.items():
+        (directory / name).write_text(text, encoding="utf-8")
+
+
+def _weights_header(program: Program, codes: list[StepCode]) -> str:
+    declarations = [
+        f"extern const {constant.declaration};" for code in codes for constant in code.constants
+    ]
+    return "\n".join(
+        [
+            f"/* The constants of {program.name}. {_GENERATED} */",
+            "#ifndef MODEL_WEIGHTS_H",
+            "#define MODEL_WEIGHTS_H",
+            "",
+            "#include <stdint.h>",
+            "",
+            *declarations,
+            "",
+            "#endif",
+            "",
+        ]
+    )
+
+
+def _weights(program: Program, codes: list[StepCode]) -> str:
+    lines = [
+        f"/* The constants of {program.name}, in flash. {_GENERATED} */",
+        '#include "weights.h"',
+        "",
+        *(constant.definition() for code in codes for constant in code.constants),
+    ]
+    return "\n".join(lines)
+
+
+def _model(program: Program, plan: Plan, codes: list[StepCode]) -> str:
+    headers = sorted({header for code in codes for header in code.headers})
+    title = f"{program.name}: {len(plan.steps)} steps, {program.macs:,} multiply-accumulates."
+    lines = [
+        f"/* {title} {_GENERATED} */",
+        "#include <stddef.h>",
+        "",
+        *(f'#include "kernels/{header}"' for header in headers),
+        '#include "runtime/model.h"',
+        '#include "weights.h"',
+        "",
+        f'const char model_name[] = "{program.name}";',
+        "",
+        f"MODEL_SRAM uint8_t model_arena[{max(1, plan.arena_bytes)}];",
+        f"const uint32_t model_arena_bytes = {plan.arena_bytes};",
+        f"MODEL_CCM uint8_t model_scratch[{max(1, plan.ccm_bytes)}];",
+        f"const uint32_t model_scratch_bytes = {plan.ccm_bytes};",
+        "",
+        f"const uint32_t model_input_offset = {plan.input_offset};",
+        f"const uint32_t model_input_bytes = {plan.input_bytes};",
+        f"const uint32_t model_output_offset = {plan.output_offset};",
+        f"const uint32_t model_output_bytes = {plan.output_bytes};",
+        f"const bool model_input_survives = {'true' if plan.input_survives else 'false'};",
+        "",
+        "void model_init(void) {}",
+        "",
+        *(_step(step, code) for step, code in zip(plan.steps, codes, strict=True)),
+        "const model_layer_t model_layers[] = {",
+        *(f'    {{"{s.name}", {s.macs}, run_{identifier(s.name)}}},' for s in plan.steps),
+        "};",
+        f"const uint32_t model_layer_count = {len(plan.steps)};",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _step(step: Step, code: StepCode) -> str:
+    calls = "\n".join(f"    {call}" for call in code.calls)
+    return (
+        f"/* {code.comment} */\n{code.descriptors}\n"
+        f"static void run_{identifier(step.name)}(void) {{\n{calls}\n}}\n"
+    )

@@ -1,0 +1,319 @@
+"""The C of each kind of step: its constants, its descriptor and its call."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from hil.compiler.emit_c import Constant, identifier, nested, structure
+from hil.compiler.plan import Plan
+from hil.compiler.plan_steps import Kind, Step
+from hil.compiler.program import Cell, Conv2D, L2Norm, MaxOut, Operator, RnnPool, Tensor
+from hil.errors import BuildError
+
+Fields = dict[str, str | int | bool]
+T = TypeVar("T", bound=Operator)
+
+
+@dataclass(frozen=True, eq=False)
+class StepCode:
+    """What a step adds to the emitted sources.
+
+    Attributes:
+        headers: of firmware/kernels.
+        comment: the layer's shape and equation.
+        constants: arrays for weights.c.
+        descriptors: definitions before the step's function.
+        calls: the statements of the step's function.
+    """
+
+    headers: tuple[str, ...]
+    comment: str
+    constants: tuple[Constant, ...]
+    descriptors: str
+    calls: tuple[str, ...]
+
+
+def step_code(step: Step, plan: Plan) -> StepCode:
+    """Write one step in C.
+
+    Raises:
+        BuildError: a parameter that its kernel cannot take.
+    """
+    match step.kind:
+        case Kind.CONV2D:
+            return _conv2d(step, plan)
+        case Kind.INVERTED_RESIDUAL:
+            return _inverted_residual(step, plan)
+        case Kind.RNNPOOL:
+            return _rnnpool(step, plan)
+        case Kind.L2NORM:
+            return _l2norm(step, plan)
+        case Kind.MAXOUT:
+            return _maxout(step, plan)
+
+
+def map_pointer(plan: Plan, tensor: Tensor) -> str:
+    """C expression for where a map stands."""
+    return f"(int8_t *)model_arena + {plan.offsets[tensor.name]}"
+
+
+def scratch_pointer(plan: Plan, step: Step, name: str) -> str:
+    """C expression for a step's working memory."""
+    return f"(int8_t *)model_scratch + {plan.buffers[f'{step.name}/{name}'].offset}"
+
+
+def _call(function: str, *arguments: str) -> str:
+    return f"{function}({', '.join(arguments)});"
+
+
+def _conv2d(step: Step, plan: Plan) -> StepCode:
+    conv = _expect(step.operators[0], Conv2D)
+    name = identifier(conv.name)
+    residual = map_pointer(plan, conv.residual.source) if conv.residual else "NULL"
+    return StepCode(
+        ("conv2d.h",),
+        conv_comment(conv),
+        conv_constants(conv),
+        structure("conv2d_t", name, conv_fields(conv)),
+        (
+            _call(
+                "conv2d",
+                f"&{name}",
+                map_pointer(plan, conv.inputs[0]),
+                residual,
+                map_pointer(plan, conv.output),
+            ),
+        ),
+    )
+
+
+def _inverted_residual(step: Step, plan: Plan) -> StepCode:
+    expand, depthwise, project = (_expect(op, Conv2D) for op in step.operators)
+    name = identifier(step.name)
+    parts: Fields = {
+        "expand": nested(conv_fields(expand), 2),
+        "depthwise": nested(conv_fields(depthwise), 2),
+        "project": nested(conv_fields(project), 2),
+    }
+    residual = map_pointer(plan, project.residual.source) if project.residual else "NULL"
+    return StepCode(
+        ("inverted_residual.h",),
+        "\n * ".join(conv_comment(conv) for conv in (expand, depthwise, project)),
+        tuple(c for conv in (expand, depthwise, project) for c in conv_constants(conv)),
+        structure("inverted_residual_t", name, parts),
+        (
+            _call(
+                "inverted_residual",
+                f"&{name}",
+                map_pointer(plan, step.inputs[0]),
+                residual,
+                scratch_pointer(plan, step, "ring"),
+                scratch_pointer(plan, step, "line"),
+                map_pointer(plan, step.outputs[0]),
+            ),
+        ),
+    )
+
+
+def _rnnpool(step: Step, plan: Plan) -> StepCode:
+    pool = _expect(step.operators[0], RnnPool)
+    name = identifier(pool.name)
+    rows, columns, channels = pool.inputs[0].shape
+    fields: Fields = {
+        "row": nested(_cell_fields(f"{name}_row", pool.row), 2),
+        "summary": nested(_cell_fields(f"{name}_summary", pool.summary), 2),
+        "rows": rows,
+        "columns": columns,
+        "channels": channels,
+        "x_zero": pool.inputs[0].zero_point,
+        "out_rows": pool.output.shape[0],
+        "out_columns": pool.output.shape[1],
+        "patch": pool.patch,
+        "stride": pool.stride,
+    }
+    return StepCode(
+        ("rnnpool.h",),
+        pool_comment(pool),
+        (
+            *_cell_constants(f"{name}_row", pool.row),
+            *_cell_constants(f"{name}_summary", pool.summary),
+        ),
+        structure("rnnpool_t", name, fields),
+        (
+            _call(
+                "rnnpool",
+                f"&{name}",
+                map_pointer(plan, pool.inputs[0]),
+                map_pointer(plan, pool.output),
+            ),
+        ),
+    )
+
+
+def _l2norm(step: Step, plan: Plan) -> StepCode:
+    norm = _expect(step.operators[0], L2Norm)
+    name = identifier(norm.name)
+    rows, columns, channels = norm.output.shape
+    fields: Fields = {
+        "multiplier": f"{name}_multiplier",
+        "pixels": rows * columns,
+        "channels": channels,
+        "x_zero": norm.inputs[0].zero_point,
+        "y_zero": norm.output.zero_point,
+    }
+    return StepCode(
+        ("l2norm.h",),
+        f"{norm.name}: each pixel's {channels} channels over their root sum of squares",
+        (Constant(f"{name}_multiplier", norm.multiplier.astype(np.int32), "[channels]"),),
+        structure("l2norm_t", name, fields),
+        (
+            _call(
+                "l2norm",
+                f"&{name}",
+                map_pointer(plan, norm.inputs[0]),
+                map_pointer(plan, norm.output),
+            ),
+        ),
+    )
+
+
+def _maxout(step: Step, plan: Plan) -> StepCode:
+    most = _expect(step.operators[0], MaxOut)
+    name = identifier(most.name)
+    rows, columns, channels = most.inputs[0].shape
+    fields: Fields = {"pixels": rows * columns, "channels": channels, "groups": most.groups}
+    return StepCode(
+        ("maxout.h",),
+        f"{most.name}: the first {most.groups} of {channels} channels become their maximum",
+        (),
+        structure("maxout_t", name, fields),
+        (
+            _call(
+                "maxout",
+                f"&{name}",
+                map_pointer(plan, most.inputs[0]),
+                map_pointer(plan, most.output),
+            ),
+        ),
+    )
+
+
+def conv_comment(conv: Conv2D) -> str:
+    """A convolution's shape and equation."""
+    rows, columns, channels = conv.inputs[0].shape
+    out_rows, out_columns, out_channels = conv.output.shape
+    kind = "depthwise" if conv.depthwise else "convolution"
+    size = f"{conv.weight.shape[1]}x{conv.weight.shape[2]}"
+    residual = f" + {conv.residual.source.name}" if conv.residual else ""
+    return (
+        f"{conv.name}: {size} {kind}, stride {conv.stride}, {rows}x{columns}x{channels} -> "
+        f"{out_rows}x{out_columns}x{out_channels}, "
+        f"y = clamp({conv.output.zero_point} + m (b + W (x - {conv.inputs[0].zero_point}))"
+        f"{residual}, {conv.low}, {conv.high})"
+    )
+
+
+def pool_comment(pool: RnnPool) -> str:
+    """A pooling layer's shape."""
+    rows, columns, channels = pool.inputs[0].shape
+    out_rows, out_columns, out_channels = pool.output.shape
+    return (
+        f"{pool.name}: RNNPool, {pool.patch}x{pool.patch} patches every {pool.stride}, "
+        f"{rows}x{columns}x{channels} -> {out_rows}x{out_columns}x{out_channels}, "
+        f"{pool.row.units} and {pool.summary.units} units"
+    )
+
+
+def conv_constants(conv: Conv2D) -> tuple[Constant, ...]:
+    """A convolution's weights, bias and multipliers as the plain kernel reads them."""
+    name = identifier(conv.name)
+    layout = "[channels][rows][columns]" if conv.depthwise else "[out][rows][columns][in]"
+    return (
+        Constant(f"{name}_weight", conv.weight.astype(np.int8), f"{conv.name}: {layout}"),
+        Constant(f"{name}_bias", conv.bias.astype(np.int32), "[out]"),
+        Constant(f"{name}_multiplier", conv.multiplier.astype(np.int32), "[out]"),
+    )
+
+
+def conv_fields(conv: Conv2D) -> Fields:
+    """A convolution's `conv2d_t`."""
+    name = identifier(conv.name)
+    rows, columns, channels = conv.inputs[0].shape
+    out_rows, out_columns, out_channels = conv.output.shape
+    fields: Fields = {
+        "weight": f"{name}_weight",
+        "bias": f"{name}_bias",
+        "multiplier": f"{name}_multiplier",
+        "rows": rows,
+        "columns": columns,
+        "channels": channels,
+        "out_rows": out_rows,
+        "out_columns": out_columns,
+        "out_channels": out_channels,
+        "kernel_rows": conv.weight.shape[1],
+        "kernel_columns": conv.weight.shape[2],
+        "stride": conv.stride,
+        "top": conv.padding.top,
+        "left": conv.padding.left,
+        "shift": conv.shift,
+        "x_zero": conv.inputs[0].zero_point,
+        "y_zero": conv.output.zero_point,
+        "low": conv.low,
+        "high": conv.high,
+        "depthwise": conv.depthwise,
+    }
+    if conv.residual is not None:
+        _check_residual(conv)
+        fields |= {
+            "residual_zero": conv.residual.source.zero_point,
+            "residual_multiplier": conv.residual.multiplier,
+            "residual_shift": conv.residual.shift,
+        }
+    return fields
+
+
+def _check_residual(conv: Conv2D) -> None:
+    """The kernels add a residual in 32 bits."""
+    residual = conv.residual
+    if residual is None:
+        return
+    largest = 255 * abs(residual.multiplier) + 2 ** max(0, residual.shift - 1)
+    if not 1 <= residual.shift <= 30 or largest >= 2**31:
+        raise BuildError(
+            f"{conv.name}: its residual's multiplier {residual.multiplier} and shift "
+            f"{residual.shift} do not fit 32-bit arithmetic",
+            hint="expected 1 <= shift <= 30 and 255 * multiplier + 2**(shift - 1) < 2**31",
+        )
+
+
+def _cell_fields(name: str, cell: Cell) -> Fields:
+    return {
+        "w": f"{name}_w",
+        "u": f"{name}_u",
+        "bias": f"{name}_bias",
+        "table": f"{name}_table",
+        "units": cell.units,
+        "inputs": int(cell.w.shape[1]),
+        "w_shift": cell.w_shift,
+        "index_shift": cell.index_shift,
+        "index_bits": cell.index_bits,
+    }
+
+
+def _cell_constants(name: str, cell: Cell) -> tuple[Constant, ...]:
+    gate = cell.gate.T.astype(np.int64) & 0xFFFF
+    update = cell.update.T.astype(np.int64) & 0xFFFF
+    words = (gate | update << 16).astype(np.uint32)
+    return (
+        Constant(f"{name}_w", cell.w.astype(np.int16), "[units][inputs]"),
+        Constant(f"{name}_u", cell.u.astype(np.int16), "[units][units]"),
+        Constant(f"{name}_bias", cell.bias.astype(np.int32), "[units]"),
+        Constant(f"{name}_table", words, "[2**index_bits][units]: gate | update << 16"),
+    )
+
+
+def _expect(operator: Operator, kind: type[T]) -> T:
+    if not isinstance(operator, kind):
+        raise BuildError(f"{operator.name} is a {type(operator).__name__}, not a {kind.__name__}")
+    return operator

@@ -1,0 +1,193 @@
+"""The plan of a program: its steps in order, and where every buffer stands while it is alive."""
+
+from dataclasses import dataclass, field
+
+from hil.board import Board
+from hil.compiler.plan_pack import Item, pack
+from hil.compiler.plan_steps import Step, schedule
+from hil.compiler.program import Program
+from hil.errors import MemoryLimitError
+
+RUNTIME_BYTES = 12 * 1024  # of CCM, for the stack, the link's frames and other static data
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Memory that a plan may use, by region."""
+
+    sram_bytes: int
+    ccm_bytes: int
+
+    @classmethod
+    def of(cls, board: Board) -> "Budget":
+        """All SRAM of a board, and its CCM less what the runtime needs."""
+        return cls(board.sram.bytes, max(0, board.ccm.bytes - RUNTIME_BYTES))
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A range of memory, alive from step `first` to step `last`, both included.
+
+    Attributes:
+        region: "sram" for maps (`model_arena`), "ccm" for working memory (`model_scratch`).
+        offset: bytes from the region's start.
+    """
+
+    name: str
+    region: str
+    offset: int
+    bytes: int
+    first: int
+    last: int
+
+    @property
+    def end(self) -> int:
+        """First byte past the buffer."""
+        return self.offset + self.bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Steps and buffers of one inference.
+
+    Attributes:
+        buffers: maps under their tensor's name, working memory as "step/name", the result as
+            "output".
+        offsets: every stored map's offset in the arena, those in the output buffer included.
+    """
+
+    steps: tuple[Step, ...]
+    buffers: dict[str, Buffer]
+    offsets: dict[str, int]
+    arena_bytes: int
+    ccm_bytes: int
+    input_offset: int
+    input_bytes: int
+    input_survives: bool
+    output_offset: int
+    output_bytes: int
+
+
+@dataclass(eq=False)
+class _Draft:
+    """Buffers on their way to offsets."""
+
+    names: list[str] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+
+    def add(self, name: str, item: Item) -> None:
+        self.names.append(name)
+        self.items.append(item)
+
+    def place(self, region: str) -> tuple[dict[str, Buffer], int]:
+        offsets, size = pack(self.items)
+        buffers = {
+            name: Buffer(name, region, offset, item.bytes, item.first, item.last)
+            for name, item, offset in zip(self.names, self.items, offsets, strict=True)
+        }
+        return buffers, size
+
+
+def make_plan(program: Program, budget: Budget) -> Plan:
+    """Schedule a program and place its buffers.
+
+    Raises:
+        MemoryLimitError: it does not fit; says which region lacks how many bytes.
+        BuildError: an operator that no kernel computes.
+    """
+    steps = schedule(program)
+    maps, arena_bytes = _maps(program, steps).place("sram")
+    scratch, ccm_bytes = _scratch(steps).place("ccm")
+    _check("SRAM", arena_bytes, budget.sram_bytes, program, maps)
+    _check("CCM", ccm_bytes, budget.ccm_bytes, program, scratch)
+    offsets = {name: buffer.offset for name, buffer in maps.items() if name != "output"}
+    at = maps["output"].offset
+    for tensor in program.output.tensors:
+        offsets[tensor.name] = at
+        at += tensor.bytes
+    image = maps[program.input.name]
+    return Plan(
+        steps=steps,
+        buffers=maps | scratch,
+        offsets=offsets,
+        arena_bytes=arena_bytes,
+        ccm_bytes=ccm_bytes,
+        input_offset=image.offset,
+        input_bytes=image.bytes,
+        input_survives=not any(
+            b.offset < image.end and image.offset < b.end for b in maps.values() if b is not image
+        ),
+        output_offset=maps["output"].offset,
+        output_bytes=maps["output"].bytes,
+    )
+
+
+def table(plan: Plan) -> tuple[list[str], list[list[str]]]:
+    """Lay a plan out as buffers over steps.
+
+    Returns:
+        The column heads (buffer, region, offset, bytes, then the steps) and one row of cells for
+        each buffer, by region and offset; a step's cell is "#" where the buffer is alive.
+    """
+    heads = ["buffer", "region", "offset", "bytes", *(step.name for step in plan.steps)]
+    buffers = sorted(plan.buffers.values(), key=lambda b: (b.region != "sram", b.offset, b.first))
+    rows = [
+        [
+            buffer.name,
+            buffer.region,
+            f"{buffer.offset:,}",
+            f"{buffer.bytes:,}",
+            *("#" if buffer.first <= i <= buffer.last else "" for i in range(len(plan.steps))),
+        ]
+        for buffer in buffers
+    ]
+    return heads, rows
+
+
+def _maps(program: Program, steps: tuple[Step, ...]) -> _Draft:
+    """Every stored map, from its writer to its last reader; the results together, to the end."""
+    results = {tensor.name for tensor in program.output.tensors}
+    first: dict[str, int] = {program.input.name: 0}
+    last: dict[str, int] = {program.input.name: 0}
+    size: dict[str, int] = {program.input.name: program.input.bytes}
+    for index, step in enumerate(steps):
+        for tensor in step.inputs:
+            last[tensor.name] = index
+        for tensor in step.outputs:
+            first[tensor.name] = last[tensor.name] = index
+            size[tensor.name] = tensor.bytes
+    stored = [name for name in first if name not in results]
+    draft = _Draft()
+    for name in stored:
+        slack: dict[int, int] = {}
+        step = steps[first[name]]
+        source = step.inputs[0].name
+        overlays = step.slack is not None and name != program.input.name and source in stored
+        if overlays and last[source] == first[name] and name == step.outputs[0].name:
+            slack[stored.index(source)] = step.slack or 0
+        draft.add(name, Item(size[name], first[name], last[name], slack))
+    begin = min(first[name] for name in results)
+    draft.add("output", Item(program.output.count, begin, len(steps) - 1))
+    return draft
+
+
+def _scratch(steps: tuple[Step, ...]) -> _Draft:
+    draft = _Draft()
+    for index, step in enumerate(steps):
+        for scratch in step.scratch:
+            draft.add(f"{step.name}/{scratch.name}", Item(scratch.bytes, index, index))
+    return draft
+
+
+def _check(
+    region: str, needed: int, available: int, program: Program, buffers: dict[str, Buffer]
+) -> None:
+    if needed <= available:
+        return
+    largest = sorted(buffers.values(), key=lambda b: -b.bytes)[:3]
+    raise MemoryLimitError(
+        f"{program.name} needs {needed:,} B of {region}, {needed - available:,} B more than the "
+        f"{available:,} B there are",
+        hint="largest buffers: " + ", ".join(f"{b.name} {b.bytes:,} B" for b in largest),
+        stage="plan",
+    )

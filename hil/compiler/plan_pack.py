@@ -1,0 +1,100 @@
+"""Offsets for buffers with lifetimes, so that none alive together overlap in a small region."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+ALIGNMENT = 16
+_TRIALS = 2000
+
+
+@dataclass(frozen=True)
+class Item:
+    """A buffer to place.
+
+    Attributes:
+        first, last: the steps between which it is alive, both included.
+        slack: for another buffer by index: this one may lie over it although both are alive if it
+            starts at most so many bytes after it, because the step that writes this one reads that
+            one in the same order.
+    """
+
+    bytes: int
+    first: int
+    last: int
+    slack: dict[int, int] = field(default_factory=dict)
+
+
+def live_bytes(items: Sequence[Item]) -> int:
+    """The most bytes alive at one step: what a packing without slack needs at least."""
+    steps = {item.first for item in items}
+    return max((sum(i.bytes for i in items if i.first <= s <= i.last) for s in steps), default=0)
+
+
+def clash(items: Sequence[Item], offsets: Sequence[int], a: int, b: int) -> bool:
+    """Whether two placed buffers overlap while both are alive, other than as their slack allows."""
+    one, two = items[a], items[b]
+    if one.last < two.first or two.last < one.first:
+        return False
+    if offsets[a] + one.bytes <= offsets[b] or offsets[b] + two.bytes <= offsets[a]:
+        return False
+    if b in one.slack and offsets[a] <= offsets[b] + one.slack[b]:
+        return False
+    return not (a in two.slack and offsets[b] <= offsets[a] + two.slack[a])
+
+
+def pack(items: Sequence[Item]) -> tuple[list[int], int]:
+    """Place every buffer.
+
+    Greedy by size, then improved by reordering the greedy's queue; the same items always give
+    the same offsets.
+
+    Returns:
+        The offsets in bytes, in the order of `items`, and the size of the region.
+    """
+    order = sorted(range(len(items)), key=lambda i: (-items[i].bytes, items[i].first, i))
+    best, size = _place(items, order)
+    floor = max((i.bytes for i in items), default=0)
+    if not any(item.slack for item in items):
+        floor = max(floor, live_bytes(items))
+    shuffle = random.Random(0)  # noqa: S311
+    for _ in range(_TRIALS if len(items) > 1 else 0):
+        if size <= _aligned(floor):
+            break
+        trial = order.copy()
+        moved = trial.pop(shuffle.randrange(len(trial)))
+        trial.insert(shuffle.randrange(len(order)), moved)
+        offsets, trial_size = _place(items, trial)
+        if trial_size <= size:
+            order, best, size = trial, offsets, trial_size
+    return best, size
+
+
+def _aligned(offset: int) -> int:
+    return -(-offset // ALIGNMENT) * ALIGNMENT
+
+
+def _place(items: Sequence[Item], order: Sequence[int]) -> tuple[list[int], int]:
+    """Give each buffer in turn the lowest offset at which it clashes with none placed before it."""
+    offsets = [0] * len(items)
+    placed: list[int] = []
+    for index in order:
+        for candidate in _candidates(items, offsets, placed, index):
+            offsets[index] = candidate
+            if not any(clash(items, offsets, index, other) for other in placed):
+                break
+        placed.append(index)
+    size = max((offsets[i] + items[i].bytes for i in placed), default=0)
+    return offsets, size
+
+
+def _candidates(
+    items: Sequence[Item], offsets: Sequence[int], placed: Sequence[int], index: int
+) -> list[int]:
+    """Offsets worth trying, lowest first: 0, others' ends, and where slack lets two overlap."""
+    starts = {0}
+    for other in placed:
+        starts.add(_aligned(offsets[other] + items[other].bytes))
+        if index in items[other].slack:  # the other one may start this much after us
+            starts.add(_aligned(offsets[other] - items[other].slack[index]))
+    return sorted(start for start in starts if start >= 0)

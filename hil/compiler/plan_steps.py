@@ -1,0 +1,210 @@
+"""Operators grouped into the steps that the firmware runs, and what each needs while it runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hil.compiler.program import (
+    Conv2D,
+    L2Norm,
+    MaxOut,
+    Operator,
+    Program,
+    RnnPool,
+    Tensor,
+)
+from hil.errors import BuildError
+
+
+class Kind(StrEnum):
+    """The kernel that runs a step; each has its file in firmware/kernels."""
+
+    CONV2D = "conv2d"
+    INVERTED_RESIDUAL = "inverted_residual"
+    RNNPOOL = "rnnpool"
+    L2NORM = "l2norm"
+    MAXOUT = "maxout"
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Working memory of one step."""
+
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One call of a kernel.
+
+    Attributes:
+        operators: those that it computes, in the program's order; several where they are fused.
+        inputs: the maps it reads, the one it streams through first.
+        outputs: the maps it writes.
+        slack: by how many bytes `outputs[0]` may start after `inputs[0]` and still lie over it;
+            None where it must not.
+    """
+
+    name: str
+    kind: Kind
+    operators: tuple[Operator, ...]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    scratch: tuple[Scratch, ...] = ()
+    slack: int | None = None
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates as the model states them."""
+        return sum(operator.macs for operator in self.operators)
+
+
+def schedule(program: Program) -> tuple[Step, ...]:
+    """Turn a program into steps.
+
+    Every inverted residual is fused, so that its expanded map is never stored.
+
+    Raises:
+        BuildError: an operator that no kernel computes.
+    """
+    steps: list[Step] = []
+    rest = list(program.operators)
+    readers = count_readers(program)
+    while rest:
+        taken = _inverted_residual(rest, readers) or _single(rest[0])
+        steps.append(taken)
+        rest = rest[len(taken.operators) :]
+    return tuple(steps)
+
+
+def sources(operator: Operator) -> tuple[Tensor, ...]:
+    """Every map that an operator reads, its residual included, each once."""
+    found = list(operator.inputs)
+    if isinstance(operator, Conv2D) and operator.residual is not None:
+        found.append(operator.residual.source)
+    return tuple({tensor.name: tensor for tensor in found}.values())
+
+
+def count_readers(program: Program) -> dict[str, int]:
+    """How many operators read each tensor; the program's result counts as a reader."""
+    counts: dict[str, int] = {}
+    for operator in program.operators:
+        for tensor in sources(operator):
+            counts[tensor.name] = counts.get(tensor.name, 0) + 1
+    for tensor in program.output.tensors:
+        counts[tensor.name] = counts.get(tensor.name, 0) + 1
+    return counts
+
+
+def _single(operator: Operator) -> Step:
+    inputs, outputs = sources(operator), (operator.output,)
+    match operator:
+        case Conv2D():
+            kind = Kind.CONV2D
+            slack: int | None = conv_slack(operator)
+        case RnnPool():
+            kind, slack = Kind.RNNPOOL, None
+        case L2Norm():
+            kind, slack = Kind.L2NORM, 0
+        case MaxOut():
+            kind, slack = Kind.MAXOUT, 0
+        case _:
+            raise BuildError(
+                f"no kernel computes {type(operator).__name__} ({operator.name})",
+                hint="firmware/kernels has one file for each kind of operator",
+            )
+    return Step(operator.name, kind, (operator,), inputs, outputs, slack=slack)
+
+
+def _inverted_residual(rest: Sequence[Operator], readers: dict[str, int]) -> Step | None:
+    """Match 1x1 expand, depthwise, 1x1 project, with no other reader of the maps between."""
+    if len(rest) < 3:
+        return None
+    expand, depthwise, project = rest[:3]
+    if not (
+        isinstance(expand, Conv2D) and isinstance(depthwise, Conv2D) and isinstance(project, Conv2D)
+    ):
+        return None
+    chained = (
+        is_pointwise(expand)
+        and depthwise.depthwise
+        and is_pointwise(project)
+        and expand.residual is None
+        and depthwise.residual is None
+        and depthwise.inputs[0].name == expand.output.name
+        and project.inputs[0].name == depthwise.output.name
+        and readers[expand.output.name] == 1
+        and readers[depthwise.output.name] == 1
+    )
+    if not chained:
+        return None
+    _, columns, channels = expand.output.shape
+    inputs = [expand.inputs[0]]
+    if project.residual is not None and project.residual.source.name != inputs[0].name:
+        inputs.append(project.residual.source)
+    return Step(
+        block_name(project.name),
+        Kind.INVERTED_RESIDUAL,
+        (expand, depthwise, project),
+        tuple(inputs),
+        (project.output,),
+        (
+            Scratch("ring", depthwise.weight.shape[1] * columns * channels),
+            Scratch("line", depthwise.output.shape[1] * channels),
+        ),
+        block_slack(expand, depthwise, project),
+    )
+
+
+def block_name(project_name: str) -> str:
+    """The fused block's name, that of its last operator less a part: "mb1" for "mb1.project"."""
+    return project_name.rpartition(".")[0] or project_name
+
+
+def is_pointwise(operator: Operator) -> bool:
+    """Whether an operator is a dense 1x1 convolution of stride 1."""
+    return (
+        isinstance(operator, Conv2D)
+        and not operator.depthwise
+        and operator.weight.shape[1:3] == (1, 1)
+        and operator.stride == 1
+    )
+
+
+def conv_slack(conv: Conv2D) -> int:
+    """How far after its input's start a convolution's output may start.
+
+    When output row r is being written, every input row before r * stride - top has been read for
+    the last time.
+    """
+    in_row, out_row = row_bytes(conv.inputs[0]), row_bytes(conv.output)
+    return min(
+        max(0, row * conv.stride - conv.padding.top) * in_row - (row + 1) * out_row
+        for row in range(conv.output.shape[0])
+    )
+
+
+def block_slack(expand: Conv2D, depthwise: Conv2D, project: Conv2D) -> int:
+    """How far after its input's start a fused inverted residual's output may start.
+
+    Before output row r is written, the input rows under its depthwise window have been expanded.
+    A residual that is the input itself is read element by element just before the same element
+    is written.
+    """
+    in_row, out_row = row_bytes(expand.inputs[0]), row_bytes(project.output)
+    in_rows, out_rows = expand.inputs[0].shape[0], project.output.shape[0]
+    kernel_rows = depthwise.weight.shape[1]
+    slack = in_rows * in_row
+    for row in range(out_rows):
+        unread = row * depthwise.stride - depthwise.padding.top + kernel_rows
+        if unread < in_rows:
+            slack = min(slack, unread * in_row - (row + 1) * out_row)
+    if project.residual is not None and project.residual.source.name == expand.inputs[0].name:
+        slack = min(slack, 0)
+    return slack
+
+
+def row_bytes(tensor: Tensor) -> int:
+    """Bytes of one row of a map."""
+    return tensor.shape[1] * tensor.shape[2]
