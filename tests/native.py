@@ -1,0 +1,130 @@
+"""Emitted models compiled for this machine, so that tests run kernels without a board."""
+
+import ctypes
+import hashlib
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from hil.compiler import emit
+from hil.compiler.plan import Budget, Plan, make_plan
+from hil.compiler.program import Int8, Program
+from hil.paths import FIRMWARE
+from hil.paths import cache as cache_directory
+
+ROOMY = Budget(sram_bytes=4 << 20, ccm_bytes=1 << 20)
+_FLAGS = [
+    "-std=c11", "-O2", "-g0", "-fPIC", "-fno-math-errno", "-Wall", "-Wextra", "-Wconversion",
+    "-Werror", "-fsanitize=undefined", "-fno-sanitize-recover=undefined",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NativeModel:
+    """An emitted model in a shared library."""
+
+    library: ctypes.CDLL
+
+    def run(self, x: Int8) -> Int8:
+        """Put an input in the arena, run every layer, return the outputs."""
+        arena = (ctypes.c_uint8 * self._number("model_arena_bytes")).in_dll(
+            self.library, "model_arena"
+        )
+        at = self._number("model_input_offset")
+        data = x.astype(np.int8).tobytes()
+        arena[at : at + len(data)] = data
+        self.library.model_init()
+        for index in range(self._number("model_layer_count")):
+            self._layers()[index].run()
+        at = self._number("model_output_offset")
+        out = bytes(arena[at : at + self._number("model_output_bytes")])
+        return np.frombuffer(out, np.int8)
+
+    def layer_names(self) -> list[str]:
+        """The layers' names in order."""
+        count = self._number("model_layer_count")
+        return [self._layers()[i].name.decode() for i in range(count)]
+
+    def _number(self, name: str) -> int:
+        return ctypes.c_uint32.in_dll(self.library, name).value
+
+    def _layers(self) -> "ctypes.Array[_Layer]":
+        return (_Layer * self._number("model_layer_count")).in_dll(self.library, "model_layers")
+
+
+class _Layer(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("macs", ctypes.c_uint32),
+        ("run", ctypes.CFUNCTYPE(None)),
+    )
+
+
+def compile_program(program: Program, budget: Budget = ROOMY) -> tuple[NativeModel, Plan]:
+    """Plan, emit and compile a program for this machine."""
+    plan = make_plan(program, budget)
+    with tempfile.TemporaryDirectory() as name:
+        emit.write(program, plan, Path(name))
+        return NativeModel(ctypes.CDLL(str(_build(Path(name))))), plan
+
+
+def run_program(program: Program, x: Int8, budget: Budget = ROOMY) -> Int8:
+    """Compile a program for this machine and run it once."""
+    return compile_program(program, budget)[0].run(x)
+
+
+def _build(model: Path) -> Path:
+    objects = _kernels()
+    sources = sorted(model.glob("*.c"))
+    digest = hashlib.sha256(str(objects).encode())
+    for path in sorted(model.iterdir()):
+        digest.update(path.read_bytes())
+    library = _directory() / f"model-{digest.hexdigest()[:24]}.so"
+    if not library.is_file():
+        arguments = ["-shared", "-I", str(FIRMWARE), "-I", str(model)]
+        _compile([*arguments, *map(str, sources), str(objects)], library)
+    return library
+
+
+@cache
+def _kernels() -> Path:
+    """The kernels' objects in one archive, built again when any kernel changes."""
+    sources = sorted((FIRMWARE / "kernels").glob("*.c"))
+    digest = hashlib.sha256(" ".join(_FLAGS).encode())
+    for path in sorted((FIRMWARE / "kernels").iterdir()):
+        digest.update(path.read_bytes())
+    combined = _directory() / f"kernels-{digest.hexdigest()[:24]}.o"
+    if not combined.is_file():
+        _compile(["-r", "-nostdlib", "-I", str(FIRMWARE), *map(str, sources)], combined)
+    return combined
+
+
+def _compile(arguments: list[str], product: Path) -> None:
+    """Run the host compiler; of parallel workers that build the same product the last one wins."""
+    with tempfile.TemporaryDirectory(dir=product.parent) as scratch:
+        unfinished = Path(scratch) / product.name
+        command = [
+            sys.executable,
+            "-m",
+            "ziglang",
+            "cc",
+            *_FLAGS,
+            *arguments,
+            "-o",
+            str(unfinished),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr)
+        unfinished.replace(product)
+
+
+def _directory() -> Path:
+    directory = cache_directory() / "native"
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory

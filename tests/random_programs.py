@@ -1,0 +1,202 @@
+"""Quantised programs with random parameters, for tests of planner, emitter and kernels."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hil.compiler.program import (
+    Cell,
+    Conv2D,
+    Int8,
+    L2Norm,
+    MaxOut,
+    Operator,
+    Output,
+    Padding,
+    Program,
+    Residual,
+    RnnPool,
+    Tensor,
+)
+
+Shape = tuple[int, int, int]
+
+
+@dataclass
+class Builder:
+    """Collects operators whose parameters are drawn from a seeded generator."""
+
+    seed: int
+    input_shape: Shape
+    extremes: bool = False  # weights at +-127 and -128, large multipliers: many sums saturate
+    operators: list[Operator] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.random = np.random.default_rng(self.seed)
+        self.input = self.tensor("input", self.input_shape)
+
+    def tensor(self, name: str, shape: Shape, zero_point: int | None = None) -> Tensor:
+        zero = int(self.random.integers(-128, 128)) if zero_point is None else zero_point
+        return Tensor(name, shape, 0.05, zero)
+
+    def conv(  # noqa: PLR0917
+        self,
+        name: str,
+        x: Tensor,
+        channels: int,
+        kernel: int = 1,
+        stride: int = 1,
+        padding: Padding | None = None,
+        *,
+        depthwise: bool = False,
+        relu: bool = False,
+        residual: Tensor | None = None,
+        shift: int = 0,
+    ) -> Tensor:
+        pad = padding if padding is not None else Padding(*[(kernel - 1) // 2] * 4)
+        rows, columns, inputs = x.shape
+        out_shape = (
+            (rows + pad.top + pad.bottom - kernel) // stride + 1,
+            (columns + pad.left + pad.right - kernel) // stride + 1,
+            channels,
+        )
+        per_output = 1 if depthwise else inputs
+        weight_shape = (channels, kernel, kernel, per_output)
+        if self.extremes:
+            weight = self.random.choice([-128, -127, 127], weight_shape).astype(np.int8)
+        else:
+            weight = self.random.integers(-127, 128, weight_shape).astype(np.int8)
+        taps = kernel * kernel * per_output
+        gain = (2000 if self.extremes else 40) / (75 * 75 * taps**0.5)
+        multiplier = self.random.uniform(0.5, 1.5, channels) * gain * 2**32 / 2**shift
+        output = self.tensor(name, out_shape, zero_point=-128 if relu else None)
+        term = None
+        if residual is not None:
+            term = Residual(residual, int(self.random.integers(1000, 90000)), 16)
+        self.operators.append(
+            Conv2D(
+                name=name,
+                inputs=(x,),
+                output=output,
+                macs=int(np.prod(out_shape)) * taps,
+                weight=weight,
+                bias=self.random.integers(-20000, 20000, channels).astype(np.int32),
+                multiplier=np.minimum(multiplier, 2**31 - 1).astype(np.int32),
+                shift=shift,
+                stride=stride,
+                padding=pad,
+                depthwise=depthwise,
+                low=-128,
+                high=int(self.random.integers(60, 128)) if relu else 127,
+                residual=term,
+            )
+        )
+        return output
+
+    def inverted_residual(
+        self, name: str, x: Tensor, channels: int, stride: int = 1, expansion: int = 2
+    ) -> Tensor:
+        wide = x.shape[2] * expansion
+        expanded = self.conv(f"{name}.expand", x, wide, relu=True)
+        filtered = self.conv(
+            f"{name}.depthwise", expanded, wide, 3, stride, depthwise=True, relu=True
+        )
+        residual = x if stride == 1 and x.shape[2] == channels else None
+        return self.conv(f"{name}.project", filtered, channels, residual=residual)
+
+    def cell(
+        self, inputs: int, units: int, input_peak: int, w_density: float, u_density: float
+    ) -> Cell:
+        index_bits = 8
+        shape_w, shape_u = (units, inputs), (units, units)
+        w = self.random.integers(-3000, 3000, shape_w) * (self.random.random(shape_w) < w_density)
+        u = self.random.integers(-6000, 6000, shape_u) * (self.random.random(shape_u) < u_density)
+        w_shift = 6 if input_peak < 1000 else 0
+        reach = (np.abs(w).sum(1) * input_peak * 2**w_shift + np.abs(u).sum(1) * 16000).mean() / 2
+        index_shift = max(0, int(np.log2(2 * reach / 2**index_bits)))
+        bias = 2 ** (index_bits - 1 + index_shift) + self.random.integers(-9999, 9999, units)
+        steps = np.linspace(-4, 4, 2**index_bits)[None] + self.random.normal(0, 0.5, (units, 1))
+        z = 1 / (1 + np.exp(-steps))
+        return Cell(
+            w=w.astype(np.int16),
+            u=u.astype(np.int16),
+            bias=bias.astype(np.int32),
+            w_shift=w_shift,
+            index_shift=index_shift,
+            index_bits=index_bits,
+            gate=np.minimum(z * 32768, 32767).astype(np.int16),
+            update=((1 - z) * np.tanh(steps) * 8000).astype(np.int16),
+            state_scale=1 / 16384,
+        )
+
+    def pool(
+        self,
+        name: str,
+        x: Tensor,
+        patch: int,
+        stride: int,
+        units: tuple[int, int] = (16, 16),
+        *,
+        dense: bool = False,
+        repeat: int = 1,
+    ) -> Tensor:
+        rows, columns, channels = x.shape
+        first, second = units
+        grid = [(n - patch) // stride + 1 for n in (rows, columns)]
+        output = self.tensor(name, (grid[0] + repeat, grid[1] + repeat, 4 * second), zero_point=0)
+        density = (1.0, 1.0, 1.0, 1.0) if dense else (0.5, 0.3, 0.3, 0.3)
+        per_patch = patch * patch * first * (channels + first) * 2
+        per_patch += 4 * patch * second * (first + second)
+        self.operators.append(
+            RnnPool(
+                name=name,
+                inputs=(x,),
+                output=output,
+                macs=grid[0] * grid[1] * per_patch,
+                patch=patch,
+                stride=stride,
+                row=self.cell(channels, first, 200, density[0], density[1]),
+                summary=self.cell(first, second, 16000, density[2], density[3]),
+            )
+        )
+        return output
+
+    def norm(self, name: str, x: Tensor) -> Tensor:
+        output = self.tensor(name, x.shape)
+        multiplier = self.random.uniform(100, 1500, x.shape[2]).astype(np.int32)
+        self.operators.append(L2Norm(name, (x,), output, 0, multiplier))
+        return output
+
+    def maxout(self, name: str, x: Tensor, groups: int) -> Tensor:
+        shape = (x.shape[0], x.shape[1], x.shape[2] - groups + 1)
+        output = self.tensor(name, shape, zero_point=x.zero_point)
+        self.operators.append(MaxOut(name, (x,), output, 0, groups))
+        return output
+
+    def program(self, *outputs: Tensor, name: str = "random") -> Program:
+        return Program(name, self.input, tuple(self.operators), Output(outputs))
+
+
+def image(program: Program, seed: int = 0) -> Int8:
+    """A random input, with smooth parts and extremes."""
+    random = np.random.default_rng(seed)
+    rows, columns, channels = program.input.shape
+    smooth = np.add.outer(np.sin(np.arange(rows) / 9), np.cos(np.arange(columns) / 7)) * 50
+    noise = random.integers(-128, 128, (rows, columns, channels))
+    x = np.where(random.random((rows, columns, 1)) < 0.3, noise, smooth[..., None] + noise / 8)
+    return np.clip(np.rint(x), -128, 127).astype(np.int8)
+
+
+def face_m4(seed: int = 0, rows: int = 240, columns: int = 320, *, dense: bool = False) -> Program:
+    """A program of RNNPool-Face-M4's shape with random parameters, operators in traced order."""
+    b = Builder(seed, (rows, columns, 1))
+    x = b.conv("stem", b.input, 4, 3, 2, relu=True)
+    x = b.pool("pool", x, 8, 4, dense=dense)
+    taps: list[Tensor] = []
+    for i, (channels, stride) in enumerate(((32, 1), (32, 1), (64, 2), (64, 1))):
+        x = b.inverted_residual(f"blocks.{i}", x, channels, stride)
+        taps.append(b.norm(f"norms.{i}", x) if i < 3 else x)
+    conf = [b.conv(f"conf.{i}", t, 2 if i else 4, 3) for i, t in enumerate(taps)]
+    conf[0] = b.maxout("max_out", conf[0], 3)
+    loc = [b.conv(f"loc.{i}", t, 4, 3) for i, t in enumerate(taps)]
+    return b.program(*conf, *loc, name="face_m4")

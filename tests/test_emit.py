@@ -1,0 +1,80 @@
+"""The emitted sources: a whole model compiled for this machine equals the integer reference."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import random_programs
+from native import ROOMY, NativeModel, compile_program
+from random_programs import Builder
+
+from hil.compiler import emit, reference
+from hil.compiler.plan import Plan, make_plan
+from hil.compiler.program import Conv2D, Program, Residual
+from hil.errors import BuildError
+
+
+@pytest.fixture(scope="module")
+def program() -> Program:
+    return random_programs.face_m4(seed=1)
+
+
+@pytest.fixture(scope="module")
+def compiled(program: Program) -> tuple[NativeModel, Plan]:
+    return compile_program(program)
+
+
+def test_every_output_of_face_m4_equals_the_reference(
+    program: Program, compiled: tuple[NativeModel, Plan]
+) -> None:
+    x = random_programs.image(program)
+    expected = reference.run(program, x)
+    assert expected.shape == (18_000,)
+    assert expected.std() > 10
+    assert np.array_equal(compiled[0].run(x), expected)
+
+
+def test_a_second_run_on_another_image_is_not_touched_by_the_first(
+    program: Program, compiled: tuple[NativeModel, Plan]
+) -> None:
+    for seed in (2, 3):
+        x = random_programs.image(program, seed)
+        assert np.array_equal(compiled[0].run(x), reference.run(program, x))
+
+
+def test_layers_bear_the_names_of_the_steps(compiled: tuple[NativeModel, Plan]) -> None:
+    model, plan = compiled
+    assert model.layer_names() == [step.name for step in plan.steps]
+
+
+def test_the_same_program_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        small = random_programs.face_m4(seed=4, rows=48, columns=48)
+        emit.write(small, make_plan(small, ROOMY), tmp_path / name)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_a_changed_weight_changes_the_outputs() -> None:
+    x = None
+    outputs = []
+    for change in (0, 90):
+        small = random_programs.face_m4(seed=4, rows=48, columns=48)
+        stem = small.operators[0]
+        assert isinstance(stem, Conv2D)
+        stem.weight[0, 1, 1, 0] = change
+        x = random_programs.image(small)
+        outputs.append(compile_program(small)[0].run(x))
+        assert np.array_equal(outputs[-1], reference.run(small, x))
+    assert not np.array_equal(*outputs)
+
+
+def test_a_residual_beyond_32_bits_is_refused(tmp_path: Path) -> None:
+    b = Builder(0, (4, 4, 4))
+    out = b.conv("wide", b.input, 4, residual=b.input)
+    conv = b.operators[0]
+    assert isinstance(conv, Conv2D)
+    object.__setattr__(conv, "residual", Residual(b.input, 2**30, 20))
+    program = b.program(out)
+    with pytest.raises(BuildError, match="wide: its residual"):
+        emit.write(program, make_plan(program, ROOMY), tmp_path)

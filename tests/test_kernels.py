@@ -1,0 +1,160 @@
+"""The kernels, compiled for this machine, against the integer reference on random programs."""
+
+import numpy as np
+import random_programs
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from native import run_program
+from random_programs import Builder
+
+from hil.compiler import reference
+from hil.compiler.program import Int8, Padding, Program
+
+few = settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+seeds = st.integers(0, 2**31)
+sides = st.integers(1, 12)
+
+
+def check(program: Program, *inputs: Int8) -> None:
+    for x in inputs or (random_programs.image(program, 1),):
+        assert np.array_equal(run_program(program, x), reference.run(program, x))
+
+
+def extremes(program: Program) -> tuple[Int8, Int8, Int8]:
+    shape = program.input.shape
+    low = np.full(shape, -128, np.int8)
+    high = np.full(shape, 127, np.int8)
+    mixed = np.random.default_rng(0).choice(np.array([-128, 127], np.int8), shape)
+    return low, high, mixed
+
+
+@given(seed=seeds, data=st.data())
+@few
+def test_a_convolution_equals_the_reference(seed: int, data: st.DataObject) -> None:
+    b = Builder(
+        seed,
+        (
+            data.draw(st.integers(3, 14)),
+            data.draw(st.integers(3, 14)),
+            data.draw(st.integers(1, 9)),
+        ),
+    )
+    depthwise = data.draw(st.booleans())
+    kernel = data.draw(st.integers(1, 3))
+    padding = Padding(*[data.draw(st.integers(0, kernel - 1)) for _ in range(4)])
+    channels = b.input_shape[2] if depthwise else data.draw(st.integers(1, 9))
+    out = b.conv(
+        "conv", b.input, channels, kernel, data.draw(st.integers(1, 3)), padding,
+        depthwise=depthwise, relu=data.draw(st.booleans()), shift=data.draw(st.integers(0, 4)),
+    )  # fmt: skip
+    check(b.program(out))
+
+
+@given(
+    seed=seeds,
+    channels=st.sampled_from([8, 16, 24]),
+    out=st.sampled_from([8, 16, 32]),
+    rows=sides,
+    columns=sides,
+)
+@few
+def test_a_pointwise_convolution_with_a_residual_equals_the_reference(
+    seed: int, channels: int, out: int, rows: int, columns: int
+) -> None:
+    b = Builder(seed, (rows, columns, channels))
+    other = b.conv("other", b.input, out)
+    check(b.program(b.conv("conv", b.input, out, residual=other), other))
+
+
+def test_sums_at_both_ends_saturate_like_the_reference() -> None:
+    for seed, depthwise in ((0, False), (1, True)):
+        b = Builder(seed, (6, 7, 32), extremes=True)
+        out = b.conv("conv", b.input, 32, 3, depthwise=depthwise, relu=depthwise)
+        program = b.program(out)
+        values = reference.run(program, extremes(program)[2])
+        assert values.min() == -128
+        assert (values >= 60).any()
+        check(program, *extremes(program))
+
+
+@given(
+    seed=seeds,
+    rows=st.integers(1, 9),
+    columns=st.integers(1, 13),
+    channels=st.sampled_from([4, 8, 16]),
+    out=st.sampled_from([4, 8, 16]),
+    stride=st.integers(1, 2),
+    expansion=st.integers(2, 3),
+)
+@few
+def test_an_inverted_residual_equals_its_three_convolutions(  # noqa: PLR0917
+    seed: int, rows: int, columns: int, channels: int, out: int, stride: int, expansion: int
+) -> None:
+    b = Builder(seed, (rows, columns, channels))
+    y = b.inverted_residual("block", b.input, out, stride, expansion)
+    check(b.program(y))
+
+
+@given(
+    seed=seeds, rows=st.integers(3, 9), columns=st.integers(3, 9), channels=st.sampled_from([8, 16])
+)
+@few
+def test_a_chain_of_blocks_over_their_own_inputs_equals_the_reference(
+    seed: int, rows: int, columns: int, channels: int
+) -> None:
+    b = Builder(seed, (rows, columns, channels))
+    x = b.inverted_residual("one", b.input, channels)
+    x = b.inverted_residual("two", x, channels // 2)
+    x = b.inverted_residual("three", x, channels, 2)
+    check(b.program(x))
+
+
+@given(
+    seed=seeds,
+    channels=st.integers(1, 5),
+    patch=st.integers(2, 8),
+    stride=st.integers(1, 5),
+    grid=st.tuples(st.integers(1, 4), st.integers(1, 5)),
+    extra=st.integers(0, 2),
+    units=st.sampled_from([(16, 16), (8, 8), (4, 6), (16, 8)]),
+    dense=st.booleans(),
+    repeat=st.integers(0, 1),
+)
+@few
+def test_rnnpool_equals_the_reference(  # noqa: PLR0917
+    seed: int,
+    channels: int,
+    patch: int,
+    stride: int,
+    grid: tuple[int, int],
+    extra: int,
+    units: tuple[int, int],
+    dense: bool,
+    repeat: int,
+) -> None:
+    rows, columns = (patch + (n - 1) * stride + min(extra, stride - 1) for n in grid)
+    b = Builder(seed, (rows, columns, channels))
+    y = b.pool("pool", b.input, patch, stride, units, dense=dense, repeat=repeat)
+    check(b.program(y))
+
+
+@given(seed=seeds, rows=sides, columns=sides, channels=st.sampled_from([1, 3, 8, 32, 64]))
+@few
+def test_l2_normalisation_equals_the_reference(
+    seed: int, rows: int, columns: int, channels: int
+) -> None:
+    b = Builder(seed, (rows, columns, channels))
+    program = b.program(b.norm("norm", b.input))
+    zero = np.full(program.input.shape, program.input.zero_point, np.int8)
+    check(program, random_programs.image(program), zero, *extremes(program))
+
+
+@given(seed=seeds, rows=sides, columns=sides, channels=st.integers(2, 6), groups=st.integers(1, 6))
+@few
+def test_max_out_equals_the_reference(
+    seed: int, rows: int, columns: int, channels: int, groups: int
+) -> None:
+    b = Builder(seed, (rows, columns, channels))
+    check(b.program(b.maxout("most", b.input, min(groups, channels))))

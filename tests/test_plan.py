@@ -1,0 +1,141 @@
+"""The planner: what is fused, what a plan holds in memory, what it refuses."""
+
+import numpy as np
+import pytest
+import random_programs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from native import ROOMY
+from random_programs import Builder
+
+from hil import board
+from hil.compiler.plan import Budget, Plan, make_plan, table
+from hil.compiler.plan_pack import Item, clash, live_bytes, pack
+from hil.compiler.plan_steps import Kind
+from hil.errors import BuildError, MemoryLimitError
+
+PAPER_RAM_BYTES = 188_160  # RNNPool-Face-M4's, "188 KB": section 4.3
+
+
+@st.composite
+def items(draw: st.DrawFn) -> list[Item]:
+    count = draw(st.integers(1, 14))
+    drawn: list[Item] = []
+    for index in range(count):
+        first = draw(st.integers(0, 9))
+        last = draw(st.integers(first, 10))
+        slack = {}
+        if drawn and draw(st.booleans()):
+            other = draw(st.integers(0, index - 1))
+            slack[other] = draw(st.integers(-600, 600))
+        drawn.append(Item(draw(st.integers(1, 1000)), first, last, slack))
+    return drawn
+
+
+@given(items())
+@settings(max_examples=60, deadline=None)
+def test_no_two_live_buffers_overlap_but_as_their_slack_allows(drawn: list[Item]) -> None:
+    offsets, size = pack(drawn)
+    for a, one in enumerate(drawn):
+        assert 0 <= offsets[a] <= size - one.bytes
+        for b, two in enumerate(drawn[:a]):
+            if one.last < two.first or two.last < one.first:
+                continue
+            apart = offsets[a] + one.bytes <= offsets[b] or offsets[b] + two.bytes <= offsets[a]
+            allowed = b in one.slack and offsets[a] <= offsets[b] + one.slack[b]
+            assert apart or allowed
+
+
+@given(items())
+@settings(max_examples=30, deadline=None)
+def test_a_packing_never_needs_less_than_what_lives_at_once(drawn: list[Item]) -> None:
+    strict = [Item(i.bytes, i.first, i.last) for i in drawn]
+    assert pack(strict)[1] >= live_bytes(strict)
+
+
+def test_packing_the_same_buffers_twice_gives_the_same_offsets() -> None:
+    drawn = [Item(100 + 7 * i, i % 5, i % 5 + i % 3) for i in range(14)]
+    assert pack(drawn) == pack(drawn)
+
+
+def test_an_overlap_beyond_the_slack_is_a_clash() -> None:
+    pair = [Item(100, 0, 1), Item(50, 1, 2, {0: 16})]
+    assert not clash(pair, [0, 16], 0, 1)
+    assert clash(pair, [0, 32], 0, 1)
+
+
+@pytest.fixture(scope="module")
+def face_plan() -> Plan:
+    return make_plan(random_programs.face_m4(), Budget.of(board.load("stm32f439")))
+
+
+def test_face_m4_needs_less_memory_than_the_paper_with_the_image_in_it(face_plan: Plan) -> None:
+    assert face_plan.input_bytes == 76_800
+    assert face_plan.arena_bytes <= 153_600 < PAPER_RAM_BYTES
+
+
+def test_no_expanded_map_is_stored(face_plan: Plan) -> None:
+    assert not [name for name in face_plan.offsets if name.endswith((".expand", ".depthwise"))]
+    blocks = [step for step in face_plan.steps if step.kind is Kind.INVERTED_RESIDUAL]
+    assert [len(step.operators) for step in blocks] == [3, 3, 3, 3]
+
+
+def test_the_outputs_stand_in_one_buffer_in_order(face_plan: Plan) -> None:
+    program = random_programs.face_m4()
+    at = face_plan.output_offset
+    for tensor in program.output.tensors:
+        assert face_plan.offsets[tensor.name] == at
+        at += tensor.bytes
+    assert face_plan.output_bytes == program.output.count == 18_000
+
+
+def test_a_block_whose_expanded_map_is_read_elsewhere_is_not_fused() -> None:
+    b = Builder(0, (6, 6, 4))
+    wide = b.conv("expand", b.input, 8)
+    filtered = b.conv("depthwise", wide, 8, 3, depthwise=True)
+    narrow = b.conv("project", filtered, 4)
+    plan = make_plan(b.program(narrow, wide), ROOMY)
+    assert [step.kind for step in plan.steps] == [Kind.CONV2D] * 3
+
+
+def test_the_input_survives_where_nothing_lies_over_it() -> None:
+    b = Builder(0, (4, 4, 4))
+    first = b.conv("first", b.input, 4)
+    kept = make_plan(b.program(b.conv("second", first, 4, residual=b.input)), ROOMY)
+    assert kept.input_survives
+    assert not make_plan(random_programs.face_m4(), ROOMY).input_survives
+
+
+def test_a_model_too_large_says_which_region_lacks_how_many_bytes() -> None:
+    program = random_programs.face_m4()
+    with pytest.raises(MemoryLimitError, match=r"needs 153,600 B of SRAM, 3,600 B more"):
+        make_plan(program, Budget(150_000, 65_536))
+    with pytest.raises(MemoryLimitError, match=r"of CCM, 1[0-9],[0-9]{3} B more"):
+        make_plan(program, Budget(196_608, 1024))
+
+
+def test_an_operator_without_a_kernel_is_named() -> None:
+    from dataclasses import dataclass
+
+    from hil.compiler.program import Operator, Output, Program
+
+    @dataclass(frozen=True, eq=False)
+    class Fold(Operator):
+        pass
+
+    b = Builder(0, (4, 4, 4))
+    out = b.tensor("out", (4, 4, 4))
+    program = Program("odd", b.input, (Fold("fold", (b.input,), out, 0),), Output((out,)))
+    with pytest.raises(BuildError, match="no kernel computes Fold"):
+        make_plan(program, ROOMY)
+
+
+def test_the_table_shows_every_buffer_over_the_steps_it_lives(face_plan: Plan) -> None:
+    heads, rows = table(face_plan)
+    assert heads[:4] == ["buffer", "region", "offset", "bytes"]
+    assert heads[4:] == [step.name for step in face_plan.steps]
+    assert {row[0] for row in rows} == set(face_plan.buffers)
+    alive = np.array([[cell == "#" for cell in row[4:]] for row in rows])
+    for row, live in zip(rows, alive, strict=True):
+        buffer = face_plan.buffers[row[0]]
+        assert list(np.flatnonzero(live)) == list(range(buffer.first, buffer.last + 1))
