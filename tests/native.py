@@ -37,7 +37,7 @@ class NativeModel:
         )
         at = self._number("model_input_offset")
         data = x.astype(np.int8).tobytes()
-        arena[at : at + len(data)] = data
+        ctypes.memmove(ctypes.addressof(arena) + at, data, len(data))
         self.library.model_init()
         for index in range(self._number("model_layer_count")):
             self._layers()[index].run()

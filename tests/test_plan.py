@@ -25,7 +25,8 @@ def items(draw: st.DrawFn) -> list[Item]:
         first = draw(st.integers(0, 9))
         last = draw(st.integers(first, 10))
         slack = {}
-        if drawn and draw(st.booleans()):
+        overlays = draw(st.booleans())
+        if drawn and overlays:
             other = draw(st.integers(0, index - 1))
             slack[other] = draw(st.integers(-600, 600))
         drawn.append(Item(draw(st.integers(1, 1000)), first, last, slack))
