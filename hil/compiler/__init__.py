@@ -1,0 +1,42 @@
+"""The compiler: from a float network to the program that firmware and reference share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hil.compiler.graph import Graph
+    from hil.compiler.program import Float32, Program
+    from hil.models import LoadedModel
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A quantised network beside the float graph it was made from."""
+
+    program: "Program"
+    graph: "Graph"
+
+
+def compile_model(loaded: "LoadedModel", calibration: Sequence["Float32"]) -> Compiled:
+    """Quantise a network.
+
+    Args:
+        loaded: the network.
+        calibration: preprocessed images, (rows, columns, channels) each, to choose ranges on.
+
+    Raises:
+        BuildError: the network holds an operator that the compiler does not know.
+    """
+    from hil.compiler.graph import trace
+    from hil.compiler.quantize import quantise
+
+    graph = trace(loaded.module, loaded.spec.shape)
+    program = quantise(graph, calibration, name=loaded.model_id, input_range=loaded.spec.range)
+    return Compiled(_with_parameters(program, loaded.parameters), graph)
+
+
+def _with_parameters(program: "Program", parameters: int) -> "Program":
+    from dataclasses import replace
+
+    return replace(program, parameters=parameters)

@@ -1,0 +1,210 @@
+"""Post-training quantisation: a float graph and calibration images make a `Program`.
+
+`program.py` states every operator's arithmetic; `docs/quantisation.md` says which choices were made
+and what they buy.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hil.compiler.graph import (
+    INPUT,
+    Best,
+    Convolution,
+    Float64,
+    Graph,
+    Node,
+    Norm,
+    Pool,
+)
+from hil.compiler.program import (
+    Conv2D,
+    Float32,
+    Int8,
+    L2Norm,
+    MaxOut,
+    Operator,
+    Output,
+    Program,
+    Residual,
+    RnnPool,
+    Tensor,
+)
+from hil.compiler.quantize_cell import INDEX_BITS, Seen, quantise_cell
+from hil.compiler.ranges import Affine, affine, best_affine, multiplier_and_shift
+from hil.errors import BuildError
+from hil.models.rnnpool import RNNPool
+
+_INT32 = 2**31 - 1
+_RESIDUAL_BITS = 22  # of its multiplier, so that 255 times it and the rounding fit 32 bits
+_SAMPLES = 60_000  # steps of each cell that its ranges are chosen on
+
+
+def quantise(
+    graph: Graph,
+    calibration: Sequence[Float32],
+    *,
+    name: str,
+    input_range: tuple[float, float],
+    index_bits: int = INDEX_BITS,
+) -> Program:
+    """Quantise a network.
+
+    Args:
+        graph: the float network.
+        calibration: preprocessed images, (rows, columns, channels) each.
+        name: of the program.
+        input_range: least and greatest value of any preprocessed image.
+        index_bits: of the FastGRNN cells' tables.
+
+    Raises:
+        BuildError: an accumulator would not fit 32 bits, or there are no images.
+    """
+    if not calibration:
+        raise BuildError("there are no calibration images", stage="quantise")
+    activations = graph.activations(calibration)
+    input_tensor = _tensor(INPUT, graph.input_shape, affine(*input_range))
+    tensors = {INPUT: input_tensor}
+    operators: list[Operator] = []
+    for node in graph.nodes:
+        operator = _operator(node, tensors, activations, index_bits)
+        operators.append(operator)
+        tensors[node.name] = operator.output
+    return Program(
+        name=name,
+        input=input_tensor,
+        operators=tuple(operators),
+        output=Output(tuple(tensors[n] for n in graph.outputs)),
+        notes={"calibration": f"{len(calibration)} images", "index_bits": str(index_bits)},
+    )
+
+
+def _operator(
+    node: Node, tensors: dict[str, Tensor], activations: dict[str, Float32], index_bits: int
+) -> Operator:
+    inputs = tuple(tensors[n] for n in node.inputs)
+    match node:
+        case Convolution():
+            output = _tensor(node.name, node.shape, best_affine(activations[node.name]))
+            return _convolution(node, inputs, output)
+        case Pool():
+            return _pool(node, inputs[0], activations[node.inputs[0]], index_bits)
+        case Norm():
+            output = _tensor(node.name, node.shape, best_affine(activations[node.name]))
+            multiplier = np.rint(4.0 * node.weight / output.scale).astype(np.int32)
+            return L2Norm(node.name, inputs, output, node.macs, multiplier)
+        case Best():
+            output = _tensor(node.name, node.shape, Affine(inputs[0].scale, inputs[0].zero_point))
+            return MaxOut(node.name, inputs, output, node.macs, node.groups)
+        case _:
+            raise BuildError(f"cannot quantise {type(node).__name__} ({node.name})")
+
+
+def _tensor(name: str, shape: tuple[int, int, int], how: Affine) -> Tensor:
+    return Tensor(name, shape, how.scale, how.zero_point)
+
+
+def _convolution(node: Convolution, inputs: tuple[Tensor, ...], output: Tensor) -> Conv2D:
+    x = inputs[0]
+    weight_scale = _weight_scales(node, x.scale)
+    per_channel = weight_scale[:, None, None, None]
+    weight = np.clip(np.rint(node.weight / per_channel), -127, 127).astype(np.int8)
+    bias = np.rint(node.bias / (x.scale * weight_scale)).astype(np.int64)
+    multiplier, shift = multiplier_and_shift(x.scale * weight_scale / output.scale)
+    _check_accumulator(node.name, x, weight, bias, shift)
+    how = Affine(output.scale, output.zero_point)
+    residual = None
+    if node.residual is not None:
+        residual = _residual(inputs[1], output)
+    return Conv2D(
+        node.name,
+        inputs,
+        output,
+        node.macs,
+        weight=weight,
+        bias=bias.astype(np.int32),
+        multiplier=multiplier,
+        shift=shift,
+        stride=node.stride,
+        padding=node.padding,
+        depthwise=node.depthwise,
+        low=how.quantise(node.low) if np.isfinite(node.low) else -128,
+        high=how.quantise(node.high) if np.isfinite(node.high) else 127,
+        residual=residual,
+    )
+
+
+def _weight_scales(node: Convolution, x_scale: float) -> Float64:
+    """One scale per output channel: by its largest weight, unless the bias asks for more."""
+    largest = np.abs(node.weight).max(axis=(1, 2, 3)) / 127.0
+    for_bias = np.abs(node.bias) / (x_scale * 2.0**29)
+    scales: Float64 = np.maximum(np.maximum(largest, for_bias), 1e-12)
+    return scales
+
+
+def _check_accumulator(
+    name: str, x: Tensor, weight: Int8, bias: npt.NDArray[np.int64], shift: int
+) -> None:
+    """No input whatever may overflow acc << shift."""
+    most = max(127 - x.zero_point, x.zero_point + 128)
+    rows = np.abs(weight.astype(np.int64)).sum(axis=(1, 2, 3)) * most + np.abs(bias)
+    if int(rows.max()) << shift > _INT32:
+        raise BuildError(
+            f"{name}: its sums can reach {int(rows.max()) << shift}, beyond 32 bits",
+            stage="quantise",
+        )
+
+
+def _residual(source: Tensor, output: Tensor) -> Residual:
+    factor = source.scale / output.scale
+    shift = int(np.clip(_RESIDUAL_BITS - 1 - np.floor(np.log2(factor)), 1, 30))
+    return Residual(source, int(np.rint(factor * 2.0**shift)), shift)
+
+
+def _pool(node: Pool, x: Tensor, activations: Float32, index_bits: int) -> RnnPool:
+    of_row, of_summary = _observe(node.layer, activations)
+    row = quantise_cell(
+        node.layer.row,
+        of_row,
+        x_scale=x.scale,
+        x_most=max(127 - x.zero_point, x.zero_point + 128),
+        index_bits=index_bits,
+    )
+    summary = quantise_cell(
+        node.layer.summary, of_summary, x_scale=row.state_scale, x_most=2**15, index_bits=index_bits
+    )
+    output = _tensor(node.name, node.shape, Affine(256.0 * summary.state_scale, 0))
+    return RnnPool(
+        node.name,
+        (x,),
+        output,
+        node.macs,
+        patch=node.layer.patch,
+        stride=node.layer.stride,
+        row=row,
+        summary=summary,
+    )
+
+
+def _observe(layer: RNNPool, activations: Float32) -> tuple[Seen, Seen]:
+    """Run the float layer and sample what its cells meet."""
+    steps: tuple[list[tuple[torch.Tensor, torch.Tensor]], ...] = ([], [])
+    with torch.inference_mode():
+        layer.pool(
+            torch.from_numpy(activations).permute(0, 3, 1, 2),
+            lambda a, h: steps[0].append((a.flatten(0, -2), h.flatten(0, -2))),
+            lambda a, h: steps[1].append((a.flatten(0, -2), h.flatten(0, -2))),
+        )
+    row, summary = (_sampled(s) for s in steps)
+    return row, summary
+
+
+def _sampled(steps: list[tuple[torch.Tensor, torch.Tensor]]) -> Seen:
+    # An odd stride, so that no position within the patches is left out.
+    stride = max(1, sum(len(a) for a, _ in steps) // _SAMPLES) | 1
+    pre_activations = torch.cat([a[::stride] for a, _ in steps]).numpy()
+    states = torch.cat([h[::stride] for _, h in steps]).numpy()
+    return Seen(pre_activations, states)
