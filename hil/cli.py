@@ -130,13 +130,27 @@ def _add_plan(commands: _Commands) -> None:
 
 
 def _plan(options: argparse.Namespace) -> int:
+    from rich.table import Table
+
     from hil import board, scenario
     from hil.compiler import plan
     from hil.measurement import compile_scenario
 
     chosen = scenario.load(options.scenario).override(checkpoint=options.checkpoint)
-    compiled = compile_scenario(chosen, board.load(options.board))
-    print(plan.render(compiled.plan))
+    planned = compile_scenario(chosen, board.load(options.board)).plan
+    heads, rows = plan.table(planned)
+    fixed = len(heads) - len(planned.steps)
+    lifetimes = "".join(str(number % 10) for number in range(len(planned.steps)))
+    buffers = Table(*heads[:fixed], f"step {lifetimes}", box=None, title=f"{chosen.model}: buffers")
+    for heading in buffers.columns[2:fixed]:
+        heading.justify = "right"
+    for row in rows:
+        alive = "".join("█" if cell else "·" for cell in row[fixed:])
+        buffers.add_row(*row[:fixed], f"     {alive}")
+    for number, name in enumerate(heads[fixed:]):
+        print(f"step {number:2}  {name}")
+    _print(buffers)
+    print(f"arena {planned.arena_bytes:,} B in SRAM, working memory {planned.ccm_bytes:,} B in CCM")
     return 0
 
 
