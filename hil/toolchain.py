@@ -1,0 +1,93 @@
+"""The cross compilers that firmware can be built with."""
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+
+from hil.errors import BuildError, UsageError
+from hil.paths import FIRMWARE
+
+_TOOLCHAINS = FIRMWARE / "toolchains"
+_DEADLINE_S = 20.0
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """A cross compiler for Cortex-M4, found on this machine.
+
+    Attributes:
+        name: "zig" or "gcc", after `firmware/toolchains/<name>.cmake`.
+        version: as the compiler says it.
+        flags: what decides the code it generates, from `firmware/toolchains/<name>.flags`.
+        program: the compiler's path, which does not enter the image.
+    """
+
+    name: str
+    version: str
+    flags: tuple[str, ...]
+    program: Path
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Compiler, version and flags; cycle counts compare between equal ones."""
+        return f"{self} {' '.join(self.flags)}"
+
+    @property
+    def cmake_file(self) -> Path:
+        """What CMake takes as --toolchain."""
+        return _TOOLCHAINS / f"{self.name}.cmake"
+
+
+def find_toolchain(name: str) -> Toolchain:
+    """Find a compiler by name.
+
+    Args:
+        name: "zig", clang out of the `ziglang` wheel, or "gcc", arm-none-eabi-gcc on PATH.
+
+    Raises:
+        UsageError: another name. BuildError: it is not installed; says how to install it.
+    """
+    finders = {"zig": _zig, "gcc": _gcc}
+    if name not in finders:
+        raise UsageError.unknown("toolchain", name, list(finders))
+    program, version = finders[name]()
+    flags = (_TOOLCHAINS / f"{name}.flags").read_text(encoding="utf-8").split()
+    return Toolchain(name, version, tuple(flags), program)
+
+
+def _zig() -> tuple[Path, str]:
+    spec = util.find_spec("ziglang")
+    if spec is None or spec.origin is None:
+        raise BuildError(
+            "the default cross compiler, zig, is not installed",
+            hint="pip install ziglang",
+            stage="toolchain",
+        )
+    return Path(spec.origin).with_name("zig"), metadata.version("ziglang")
+
+
+def _gcc() -> tuple[Path, str]:
+    found = shutil.which("arm-none-eabi-gcc")
+    if found is None:
+        raise BuildError(
+            "arm-none-eabi-gcc is not on PATH",
+            hint="apt-get install gcc-arm-none-eabi, or leave out --hil-toolchain=gcc",
+            stage="toolchain",
+        )
+    command = [found, "-dumpfullversion"]
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=_DEADLINE_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BuildError(
+            f"{found} does not say its version: {error}",
+            hint="install it again",
+            stage="toolchain",
+        ) from error
+    return Path(found), answer.stdout.strip()
