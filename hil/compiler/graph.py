@@ -4,6 +4,7 @@ The nodes are the operators that the quantiser knows, with float weights; each n
 the traced network that it computes, so that the float network can be asked for any activation.
 """
 
+import copy
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import fx, nn
 
+from hil.compiler.pool_order import put_rows_first
 from hil.compiler.program import Float32, Padding
 from hil.errors import BuildError
 from hil.models.blocks import FlattenMaps, L2Norm, MaxOut
@@ -91,7 +93,8 @@ class Graph:
 
     Attributes:
         outputs: names of the nodes whose maps, flattened, are the result.
-        traced: the network in torch.fx, to compute activations with.
+        traced: a copy of the network in double precision, so that ranges chosen on its activations
+            are the same on every machine.
     """
 
     input_shape: Shape
@@ -99,8 +102,8 @@ class Graph:
     outputs: tuple[str, ...]
     traced: fx.GraphModule
 
-    def activations(self, images: Sequence[Float32]) -> dict[str, Float32]:
-        """Compute every node's output in float.
+    def activations(self, images: Sequence[Float32]) -> dict[str, Float64]:
+        """Compute every node's output in double precision.
 
         Args:
             images: preprocessed, (rows, columns, channels) each.
@@ -108,7 +111,7 @@ class Graph:
         Returns:
             By node's name (and `INPUT`), (images, rows, columns, channels).
         """
-        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+        batch = torch.from_numpy(np.stack(images)).double().permute(0, 3, 1, 2)
         values = _values(self.traced, batch, {node.value for node in self.nodes})
         maps = {node.name: values[node.value] for node in self.nodes} | {INPUT: batch}
         return {name: m.permute(0, 2, 3, 1).contiguous().numpy() for name, m in maps.items()}
@@ -125,10 +128,12 @@ def trace(module: nn.Module, input_shape: Shape) -> Graph:
     Raises:
         BuildError: the network holds an operator that the compiler does not know.
     """
+    module = copy.deepcopy(module).double()
     graph = _Tracer().trace(module)
     traced = fx.GraphModule(module, graph)
+    put_rows_first(traced)
     rows, columns, channels = input_shape
-    values = _values(traced, torch.zeros(1, channels, rows, columns), None)
+    values = _values(traced, torch.zeros(1, channels, rows, columns, dtype=torch.float64), None)
     builder = _Builder(traced, {name: _shape(value) for name, value in values.items()})
     for node in graph.nodes:
         builder.add(node)

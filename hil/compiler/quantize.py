@@ -35,6 +35,7 @@ from hil.compiler.program import (
 )
 from hil.compiler.quantize_cell import INDEX_BITS, Seen, quantise_cell
 from hil.compiler.ranges import Affine, affine, best_affine, multiplier_and_shift
+from hil.compiler.rounding import round_weights
 from hil.errors import BuildError
 from hil.models.rnnpool import RNNPool
 
@@ -83,13 +84,13 @@ def quantise(
 
 
 def _operator(
-    node: Node, tensors: dict[str, Tensor], activations: dict[str, Float32], index_bits: int
+    node: Node, tensors: dict[str, Tensor], activations: dict[str, Float64], index_bits: int
 ) -> Operator:
     inputs = tuple(tensors[n] for n in node.inputs)
     match node:
         case Convolution():
             output = _tensor(node.name, node.shape, best_affine(activations[node.name]))
-            return _convolution(node, inputs, output)
+            return _convolution(node, inputs, output, activations[node.inputs[0]])
         case Pool():
             return _pool(node, inputs[0], activations[node.inputs[0]], index_bits)
         case Norm():
@@ -107,12 +108,14 @@ def _tensor(name: str, shape: tuple[int, int, int], how: Affine) -> Tensor:
     return Tensor(name, shape, how.scale, how.zero_point)
 
 
-def _convolution(node: Convolution, inputs: tuple[Tensor, ...], output: Tensor) -> Conv2D:
+def _convolution(
+    node: Convolution, inputs: tuple[Tensor, ...], output: Tensor, activations: Float64
+) -> Conv2D:
     x = inputs[0]
     weight_scale = _weight_scales(node, x.scale)
-    per_channel = weight_scale[:, None, None, None]
-    weight = np.clip(np.rint(node.weight / per_channel), -127, 127).astype(np.int8)
-    bias = np.rint(node.bias / (x.scale * weight_scale)).astype(np.int64)
+    rounded, real_bias = round_weights(node, activations, weight_scale)
+    weight = rounded.astype(np.int8)
+    bias = np.rint(real_bias / (x.scale * weight_scale)).astype(np.int64)
     multiplier, shift = multiplier_and_shift(x.scale * weight_scale / output.scale)
     _check_accumulator(node.name, x, weight, bias, shift)
     how = Affine(output.scale, output.zero_point)
@@ -164,7 +167,7 @@ def _residual(source: Tensor, output: Tensor) -> Residual:
     return Residual(source, int(np.rint(factor * 2.0**shift)), shift)
 
 
-def _pool(node: Pool, x: Tensor, activations: Float32, index_bits: int) -> RnnPool:
+def _pool(node: Pool, x: Tensor, activations: Float64, index_bits: int) -> RnnPool:
     of_row, of_summary = _observe(node.layer, activations)
     row = quantise_cell(
         node.layer.row,
@@ -189,7 +192,7 @@ def _pool(node: Pool, x: Tensor, activations: Float32, index_bits: int) -> RnnPo
     )
 
 
-def _observe(layer: RNNPool, activations: Float32) -> tuple[Seen, Seen]:
+def _observe(layer: RNNPool, activations: Float64) -> tuple[Seen, Seen]:
     """Run the float layer and sample what its cells meet."""
     steps: tuple[list[tuple[torch.Tensor, torch.Tensor]], ...] = ([], [])
     with torch.inference_mode():

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hil.compiler.program import Cell, Float32
+from hil.compiler.program import Cell
 from hil.compiler.ranges import Reals
 from hil.errors import BuildError
 from hil.models.fastgrnn import FastGRNN
@@ -31,8 +31,8 @@ class Seen:
         pre_activations, states: (samples, units); the state is the one before the step.
     """
 
-    pre_activations: Float32
-    states: Float32
+    pre_activations: Reals
+    states: Reals
 
 
 def quantise_cell(
@@ -116,7 +116,7 @@ def _tables(
 def _curves(cell: FastGRNN, pre_activations: Reals) -> tuple[Reals, Reals]:
     """Gate and update, (units, samples), at these pre-activations."""
     with torch.inference_mode():
-        a = torch.from_numpy(pre_activations.T.astype(np.float64))
+        a = torch.from_numpy(pre_activations.T)
         gate, update = cell.gate(a), cell.update(a)
     return gate.numpy().T, update.numpy().T
 
@@ -134,7 +134,7 @@ def _ranges(cell: FastGRNN, seen: Seen, index_bits: int) -> tuple[Reals, Reals]:
     The error is that of the next state. Beyond the range the table's last entry stands, which is
     close where gate and update have saturated: cutting off tails makes all other entries finer.
     """
-    a = seen.pre_activations.astype(np.float64)
+    a = seen.pre_activations
     exact = _curves(cell, a.T)
     lows = np.quantile(a, _TAILS, axis=0)
     highs = np.quantile(a, 1.0 - np.array(_TAILS), axis=0)
