@@ -1,6 +1,7 @@
 """Checkpoints: read a state dict and put it into a network, by our names or by EdgeML's."""
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -18,6 +19,18 @@ _WRAPPERS = (
 _PARALLEL = "module."  # nn.DataParallel puts this before every name
 _COUNTER = "num_batches_tracked"  # of batch norm in training; inference has no use for it
 _SHOWN = 8
+_CORRUPT = (  # what torch.load was seen to raise on damaged files; its formats have no checksums
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    AssertionError,
+    MemoryError,
+)
 
 
 @runtime_checkable
@@ -52,8 +65,10 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UsageError(f"there is no checkpoint {path}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about old formats that load all the same
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except _CORRUPT as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(
             f"{path} is not a checkpoint that can be read: {first_line}",

@@ -1,5 +1,10 @@
-"""Weights by seed, which stand for trained ones where there is no checkpoint."""
+"""Weights by seed, which stand for trained ones where there is no checkpoint.
 
+Random numbers come from numpy, and statistics are taken in double precision: then the same seed
+gives the same quantised program on every machine, whatever its vector units and number of cores.
+"""
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +28,7 @@ def initialise(module: nn.Module, seed: int) -> None:
         module: changed in place; its cells are made sparse to their density.
         seed: the same seed gives the same weights.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = np.random.default_rng(seed)
     with torch.no_grad():
         for layer in module.modules():
             if isinstance(layer, FastGRNN):
@@ -43,21 +48,21 @@ def calibrate_batch_norm(module: nn.Module, images: Tensor) -> None:
     """
     norms = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
-    module.train()
+    module.double().train()
     for norm in norms:
         norm.momentum = 1.0
     with torch.inference_mode():
-        module(images)
+        module(images.double())
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-    module.eval()
+    module.float().eval()
 
 
-def _normal(like: Tensor, generator: torch.Generator, mean: float, deviation: float) -> Tensor:
-    return torch.empty_like(like).normal_(mean, deviation, generator=generator)
+def _normal(like: Tensor, generator: np.random.Generator, mean: float, deviation: float) -> Tensor:
+    return torch.from_numpy(generator.normal(mean, deviation, tuple(like.shape))).to(like.dtype)
 
 
-def _fill_cell(cell: FastGRNN, generator: torch.Generator) -> None:
+def _fill_cell(cell: FastGRNN, generator: np.random.Generator) -> None:
     # The fan-in rule takes over where inputs are many, as in a pooling of 320 channels.
     deviation = min(0.5, (2.0 / (cell.inputs * cell.density[0])) ** 0.5)
     cell.W.copy_(_normal(cell.W, generator, 0.0, deviation))
@@ -65,18 +70,18 @@ def _fill_cell(cell: FastGRNN, generator: torch.Generator) -> None:
     cell.bias_gate.copy_(_normal(cell.bias_gate, generator, -0.3, 0.4))
     cell.bias_update.copy_(_normal(cell.bias_update, generator, 0.4, 0.3))
     cell.sparsify()
-    radius = float(torch.linalg.eigvals(cell.U).abs().max())
+    radius = float(torch.linalg.eigvals(cell.U.double()).abs().max())
     cell.U.mul_(_SPECTRAL_RADIUS / radius)
 
 
-def _fill_linear(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
+def _fill_linear(layer: nn.Conv2d | nn.Linear, generator: np.random.Generator) -> None:
     fan_in = layer.weight[0].numel()
     layer.weight.copy_(_normal(layer.weight, generator, 0.0, (2.0 / fan_in) ** 0.5))
     if layer.bias is not None:
         layer.bias.copy_(_normal(layer.bias, generator, 0.0, 0.5))
 
 
-def _fill_norm(layer: ConvBN, generator: torch.Generator) -> None:
+def _fill_norm(layer: ConvBN, generator: np.random.Generator) -> None:
     norm = layer.norm
     activated = isinstance(layer, ConvBNReLU6)
     norm.weight.copy_(_normal(norm.weight, generator, 1.2, 0.3).abs())

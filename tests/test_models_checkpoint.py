@@ -1,0 +1,180 @@
+"""Checkpoints: EdgeML's and our own load; anything else is named."""
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hil import models
+from hil.errors import UsageError
+from hil.models.checkpoint import KnownToEdgeml
+from hil.photographs import Float32
+
+
+@pytest.fixture(scope="module")
+def trained() -> models.LoadedModel:
+    """Stands for a trained network: other weights than the default's."""
+    return models.load("face_m4", seed=7)
+
+
+def own_state(loaded: models.LoadedModel) -> dict[str, Tensor]:
+    return {key: tensor.clone() for key, tensor in loaded.module.state_dict().items()}
+
+
+def edgeml_state(loaded: models.LoadedModel) -> dict[str, Tensor]:
+    """The state dict that EdgeML's module would have, shared cells listed under every name."""
+    assert isinstance(loaded.module, KnownToEdgeml)
+    theirs = loaded.module.edgeml_names()
+    return {
+        f"{name}.{key.rpartition('.')[2]}": tensor
+        for key, tensor in own_state(loaded).items()
+        for name in theirs[key.rpartition(".")[0]]
+    }
+
+
+def outputs(loaded: models.LoadedModel) -> Float32:
+    return loaded.run(np.linspace(-117, 138, 76_800, dtype=np.float32).reshape(240, 320, 1))
+
+
+def save(state: object, directory: Path) -> Path:
+    path = directory / "weights.pth"
+    torch.save(state, path)
+    return path
+
+
+def complaint(state: object, directory: Path) -> str:
+    with pytest.raises(UsageError) as caught:
+        models.load("face_m4", checkpoint=save(state, directory))
+    return str(caught.value)
+
+
+def test_our_own_state_dict_loads(trained: models.LoadedModel, tmp_path: Path) -> None:
+    loaded = models.load("face_m4", checkpoint=save(own_state(trained), tmp_path))
+    assert np.array_equal(outputs(loaded), outputs(trained))
+
+
+def test_a_state_dict_by_edgemls_names_loads(trained: models.LoadedModel, tmp_path: Path) -> None:
+    state = edgeml_state(trained)
+    assert "rnn_model.cell_bidirrnn.unrollRNN.RNNCell_reverse.W" in state
+    assert "mob.0.conv.1.0.weight" in state
+
+    loaded = models.load("face_m4", checkpoint=save(state, tmp_path))
+
+    assert np.array_equal(outputs(loaded), outputs(trained))
+
+
+def test_the_wrapping_of_edgemls_training_script_is_taken_off(
+    trained: models.LoadedModel, tmp_path: Path
+) -> None:
+    state = {f"module.{key}": tensor for key, tensor in edgeml_state(trained).items()}
+    path = save({"epoch": 3, "weight": state}, tmp_path)
+    assert np.array_equal(outputs(models.load("face_m4", checkpoint=path)), outputs(trained))
+
+
+def test_copies_of_a_shared_cell_may_be_absent(trained: models.LoadedModel, tmp_path: Path) -> None:
+    state = edgeml_state(trained)
+    for key in [k for k in state if "reverse" in k]:
+        del state[key]
+    loaded = models.load("face_m4", checkpoint=save(state, tmp_path))
+    assert np.array_equal(outputs(loaded), outputs(trained))
+
+
+def test_copies_of_a_shared_cell_must_agree(trained: models.LoadedModel, tmp_path: Path) -> None:
+    state = edgeml_state(trained)
+    key = "rnn_model.cell_rnn.unrollRNN.RNNCell.U"
+    state[key] = state[key] + 1.0
+    assert "rnn_model.cell_rnn.unrollRNN.RNNCell.U differs" in complaint(state, tmp_path)
+
+
+def test_a_missing_tensor_is_named(trained: models.LoadedModel, tmp_path: Path) -> None:
+    state = edgeml_state(trained)
+    del state["loc.2.bias"]
+    assert "missing: loc.2.bias" in complaint(state, tmp_path)
+
+
+def test_an_unexpected_tensor_is_named(trained: models.LoadedModel, tmp_path: Path) -> None:
+    state = own_state(trained) | {"blocks.9.expand.conv.weight": torch.zeros(1)}
+    assert "unexpected: blocks.9.expand.conv.weight" in complaint(state, tmp_path)
+
+
+def test_a_tensor_of_another_shape_is_named_with_both_shapes(
+    trained: models.LoadedModel, tmp_path: Path
+) -> None:
+    state = own_state(trained) | {"pool.row.W": torch.zeros(4, 8)}
+    assert "pool.row.W (4, 8) for (4, 16)" in complaint(state, tmp_path)
+
+
+def test_a_tensor_that_is_not_finite_is_named(trained: models.LoadedModel, tmp_path: Path) -> None:
+    state = own_state(trained)
+    state["conf.1.bias"][0] = torch.nan
+    assert "conf.1.bias is not finite" in complaint(state, tmp_path)
+
+
+def test_many_missing_tensors_are_counted(tmp_path: Path) -> None:
+    assert "more; unexpected: other" in complaint({"other": torch.zeros(1)}, tmp_path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"there is no checkpoint .*absent\.pth"):
+        models.load("face_m4", checkpoint=tmp_path / "absent.pth")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04" + bytes(100)])
+def test_a_file_of_something_else_is_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"weights\.pth is not a checkpoint"):
+        models.load("face_m4", checkpoint=path)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_truncated_checkpoint_is_named(
+    trained: models.LoadedModel, tmp_path: Path, share: float
+) -> None:
+    path = save(own_state(trained), tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(UsageError, match=r"weights\.pth is not a checkpoint"):
+        models.load("face_m4", checkpoint=path)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_damaged_checkpoint_is_named_or_loads(
+    trained: models.LoadedModel, tmp_path: Path, seed: int
+) -> None:
+    path = tmp_path / "weights.pth"
+    # The old format, which EdgeML's files have, is a bare pickle: every byte can break it.
+    torch.save(own_state(trained), path, _use_new_zipfile_serialization=False)
+    damaged = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    generator = np.random.default_rng(seed)
+    damaged[generator.integers(0, 8000, 30)] = generator.integers(0, 256, 30, dtype=np.uint8)
+    path.write_bytes(damaged.tobytes())
+    with pytest.raises(UsageError, match=r"weights\.pth"):
+        models.load("face_m4", checkpoint=path)
+
+
+def test_a_list_of_tensors_is_no_state_dict(tmp_path: Path) -> None:
+    assert "holds no state dict, but list" in complaint([torch.zeros(1)], tmp_path)
+
+
+class Trap:
+    """Runs a command when unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    sprung = tmp_path / "sprung"
+    path = tmp_path / "weights.pth"
+    path.write_bytes(pickle.dumps({"weight": Trap(sprung)}))
+    with pytest.raises(UsageError, match="is not a checkpoint"):
+        models.load("face_m4", checkpoint=path)
+    assert not sprung.exists()
