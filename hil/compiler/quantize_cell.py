@@ -19,6 +19,7 @@ INDEX_BITS = 8  # docs/quantisation.md: what 9 and 10 would buy, and cost
 _INT32 = 2**31 - 1
 _INT16 = 2**15 - 1
 _GATE_ONE = 2**15
+_LEAST_SHIFT = 12  # of the index: bits of the pre-activation below a table entry
 _NARROWEST = 1e-3  # range of a unit whose pre-activation hardly varies
 _TAILS = (0.0, 1e-4, 1e-3, 3e-3, 1e-2)  # shares of the pre-activations cut off at either end
 
@@ -59,44 +60,81 @@ def quantise_cell(
     Raises:
         BuildError: no scale keeps the sums in 32 bits.
     """
-    low, high = _ranges(cell, seen, index_bits)
+    w = cell.W.detach().double().numpy().T * x_scale
+    u = cell.U.detach().double().numpy().T
+    most_state = max(1.0, 2.0 * float(np.abs(seen.states).max()))
+    sums = np.abs(w).sum(axis=1) * x_most + np.abs(u).sum(axis=1) * most_state
+    low, high = _wide_enough(*_ranges(cell, seen, index_bits), sums, index_bits)
     gate, update = _curves(cell, _midpoints(low, high, index_bits))
-    reach = float((np.abs(update) / (1.0 - gate)).max())
-    state_scale = reach / _GATE_ONE
+    reach = float((np.abs(update) / np.maximum(1.0 - gate, 1.0 / _GATE_ONE)).max())
+    state_scale = min(reach, most_state) / _GATE_ONE
     gate_q, update_q = _tables(gate, update, state_scale)
-    real_w = cell.W.detach().double().numpy().T * x_scale
-    real_u = cell.U.detach().double().numpy().T * state_scale
+    weights = _weights(w, u * state_scale, (low, high), x_most, index_bits)
+    return Cell(
+        w=weights.w.astype(np.int16),
+        u=weights.u.astype(np.int16),
+        bias=weights.bias.astype(np.int32),
+        w_shift=weights.w_shift,
+        index_shift=weights.index_shift,
+        index_bits=index_bits,
+        gate=gate_q,
+        update=update_q,
+        state_scale=state_scale,
+    )
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """Whole numbers, such that acc >> index_shift is the table's index."""
+
+    w: Reals
+    u: Reals
+    bias: Reals
+    w_shift: int
+    index_shift: int
+
+    def fit(self, x_most: int) -> bool:
+        """Whether no partial sum can leave 32 bits, whatever the input and the state."""
+        of_x = np.abs(self.w).sum(axis=1) * x_most * 2**self.w_shift
+        of_h = np.abs(self.u).sum(axis=1) * _GATE_ONE
+        worst = float((of_x + of_h + np.abs(self.bias)).max())
+        return bool(np.abs(self.u).max() <= _INT16) and worst <= _INT32
+
+
+def _weights(
+    w: Reals, u: Reals, span: tuple[Reals, Reals], x_most: int, index_bits: int
+) -> _Weights:
+    """Scale real weights, (units, ...), per unit of x and of h, as finely as 32 bits allow."""
+    low, high = span
     for index_shift in range(31 - index_bits, 0, -1):
         acc_scale = (high - low) / 2.0 ** (index_bits + index_shift)
-        w = real_w / acc_scale[:, None]
-        u = np.rint(real_u / acc_scale[:, None])
-        bias = np.rint(-low / acc_scale)
-        w_shift = max(0, int(np.ceil(np.log2(max(np.abs(w).max(), 1.0) / _INT16))))
-        w = np.rint(w / 2**w_shift)
-        if np.abs(u).max() <= _INT16 and _worst_sum(w, u, bias, w_shift, x_most) <= _INT32:
-            return Cell(
-                w=w.astype(np.int16),
-                u=u.astype(np.int16),
-                bias=bias.astype(np.int32),
-                w_shift=w_shift,
-                index_shift=index_shift,
-                index_bits=index_bits,
-                gate=gate_q,
-                update=update_q,
-                state_scale=state_scale,
-            )
+        fine_w = w / acc_scale[:, None]
+        w_shift = max(0, int(np.ceil(np.log2(max(np.abs(fine_w).max(), 1.0) / _INT16))))
+        weights = _Weights(
+            w=np.rint(fine_w / 2**w_shift),
+            u=np.rint(u / acc_scale[:, None]),
+            bias=np.rint(-low / acc_scale),
+            w_shift=w_shift,
+            index_shift=index_shift,
+        )
+        if weights.fit(x_most):
+            return weights
     raise BuildError(
         "a FastGRNN cell's sums do not fit 32 bits at any scale",
-        hint="are its weights finite, and does the calibration set reach its range?",
+        hint="are its weights finite?",
         stage="quantise",
     )
 
 
-def _worst_sum(w: Reals, u: Reals, bias: Reals, w_shift: int, x_most: int) -> float:
-    """Greatest magnitude that any partial sum of any unit can take for any input and state."""
-    of_x = np.abs(w).sum(axis=1) * x_most * 2**w_shift
-    of_h = np.abs(u).sum(axis=1) * _GATE_ONE
-    return float((of_x + of_h + np.abs(bias)).max())
+def _wide_enough(low: Reals, high: Reals, sums: Reals, index_bits: int) -> tuple[Reals, Reals]:
+    """Widen the tables of units that hardly vary, but could.
+
+    The largest sum a unit can reach sets how fine its scale can be, and the shift is one for all.
+    """
+    reach = sums + np.maximum(np.abs(low), np.abs(high))
+    least = reach / 2.0 ** (31 - index_bits - _LEAST_SHIFT)
+    more = np.maximum(least - (high - low), 0.0) / 2
+    return low - more, high + more
 
 
 def _tables(
