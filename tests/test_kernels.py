@@ -8,7 +8,8 @@ from native import run_program
 from random_programs import Builder
 
 from hil.compiler import reference
-from hil.compiler.program import Int8, Padding, Program
+from hil.compiler.program import Int8, Padding, Program, RnnPool
+from hil.compiler.reference import Whole
 
 few = settings(
     max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
@@ -111,6 +112,13 @@ def test_a_chain_of_blocks_over_their_own_inputs_equals_the_reference(
     check(b.program(x))
 
 
+def test_a_convolution_streamed_into_rnnpool_equals_the_two_apart() -> None:
+    for seed, size in enumerate(((40, 56), (43, 47), (64, 32))):
+        b = Builder(seed, (*size, 1))
+        stem = b.conv("stem", b.input, 4, 3, 2, relu=True)
+        check(b.program(b.pool("pool", stem, 8, 4)))
+
+
 @given(
     seed=seeds,
     channels=st.integers(1, 5),
@@ -138,6 +146,33 @@ def test_rnnpool_equals_the_reference(  # noqa: PLR0917
     b = Builder(seed, (rows, columns, channels))
     y = b.pool("pool", b.input, patch, stride, units, dense=dense, repeat=repeat)
     check(b.program(y))
+
+
+@given(seed=seeds, patch=st.integers(2, 8), stride=st.integers(1, 8), dense=st.booleans())
+@few
+def test_sweeps_that_patches_share_give_what_each_patch_alone_gives(
+    seed: int, patch: int, stride: int, dense: bool
+) -> None:
+    b = Builder(seed, (patch + 2 * stride, patch + 3 * stride, 3))
+    y = b.pool("pool", b.input, patch, stride, (16, 8), dense=dense, repeat=0)
+    program = b.program(y)
+    pool = program.operators[0]
+    assert isinstance(pool, RnnPool)
+    x = random_programs.image(program, 1)
+    shared = run_program(program, x).reshape(y.shape)
+    pixels = x.astype(np.float64) - program.input.zero_point
+    for py, px in np.ndindex(y.shape[:2]):
+        window = pixels[py * stride :, px * stride :][:patch, :patch]
+        assert np.array_equal(shared[py, px], pool_patch(pool, window))
+
+
+def pool_patch(pool: RnnPool, patch: Whole) -> Int8:
+    """One patch's summary, (channels,), as the paper's algorithm 1 defines it."""
+    rows = [reference.sweep(pool.row, row.T) for row in patch]
+    columns = [reference.sweep(pool.row, patch[:, j].T) for j in range(patch.shape[1])]
+    parts = [rows, rows[::-1], columns, columns[::-1]]
+    h = np.concatenate([reference.sweep(pool.summary, np.stack(p, axis=-1)) for p in parts])
+    return np.clip((h.astype(np.int64) + 128) >> 8, -128, 127).astype(np.int8)
 
 
 @given(seed=seeds, rows=sides, columns=sides, channels=st.sampled_from([1, 3, 8, 32, 64]))

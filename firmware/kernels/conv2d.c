@@ -59,16 +59,16 @@ void conv2d_row(const conv2d_t *layer, const int8_t *const *x, const int8_t *res
     }
 }
 
-void conv2d(const conv2d_t *layer, const int8_t *x, const int8_t *residual, int8_t *y) {
+void conv2d_rows(const conv2d_t *layer, const int8_t *x, const int8_t *residual, int32_t first,
+                 int32_t count, int8_t *y) {
     const int32_t out_row_bytes = layer->out_columns * layer->out_channels;
-    for (int32_t row = 0; row < layer->out_rows; row++) {
+    for (int32_t row = first; row < first + count; row++, y += out_row_bytes) {
         const int8_t *under[MOST_KERNEL_ROWS];
         for (int32_t i = 0; i < layer->kernel_rows; i++) {
             int32_t at = row * layer->stride + i - layer->top;
             bool inside = at >= 0 && at < layer->rows;
             under[i] = inside ? x + at * layer->columns * layer->channels : NULL;
         }
-        conv2d_row(layer, under, residual == NULL ? NULL : residual + row * out_row_bytes,
-                   y + row * out_row_bytes);
+        conv2d_row(layer, under, residual == NULL ? NULL : residual + row * out_row_bytes, y);
     }
 }

@@ -29,7 +29,9 @@ typedef struct {
  * where there is none. */
 void conv2d_row(const conv2d_t *layer, const int8_t *const *x, const int8_t *residual, int8_t *y);
 
-/* The whole map, (row, column, channel) order on both sides. */
-void conv2d(const conv2d_t *layer, const int8_t *x, const int8_t *residual, int8_t *y);
+/* `count` output rows from `first` on, to `y`; `x` and `residual` are whole maps, (row, column,
+ * channel) order. */
+void conv2d_rows(const conv2d_t *layer, const int8_t *x, const int8_t *residual, int32_t first,
+                 int32_t count, int8_t *y);
 
 #endif

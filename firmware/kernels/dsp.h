@@ -30,6 +30,35 @@ HIL_INLINE int32_t smmulr(int32_t a, int32_t b) {
 #endif
 }
 
+/* The products of halfwords, named by which half of each operand: b the bottom, t the top. */
+#if HIL_CORTEX_M4
+#define HIL_MAC(name)                                                                              \
+    HIL_INLINE int32_t name(int32_t a, int32_t b, int32_t sum) {                                   \
+        int32_t result;                                                                            \
+        __asm__(#name " %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));                \
+        return result;                                                                             \
+    }
+HIL_MAC(smlad)
+HIL_MAC(smlabb)
+HIL_MAC(smlabt)
+HIL_MAC(smlatb)
+HIL_MAC(smlatt)
+#undef HIL_MAC
+#else
+#define HIL_BOTTOM(word) ((int32_t)(int16_t)(uint16_t)((uint32_t)(word) & 0xFFFFU))
+#define HIL_TOP(word) ((int32_t)(int16_t)(uint16_t)((uint32_t)(word) >> 16))
+#define HIL_MAC(name, product)                                                                     \
+    HIL_INLINE int32_t name(int32_t a, int32_t b, int32_t sum) {                                   \
+        return (int32_t)((uint32_t)sum + (product));                                               \
+    }
+HIL_MAC(smlad, (uint32_t)(HIL_BOTTOM(a) * HIL_BOTTOM(b)) + (uint32_t)(HIL_TOP(a) * HIL_TOP(b)))
+HIL_MAC(smlabb, (uint32_t)(HIL_BOTTOM(a) * HIL_BOTTOM(b)))
+HIL_MAC(smlabt, (uint32_t)(HIL_BOTTOM(a) * HIL_TOP(b)))
+HIL_MAC(smlatb, (uint32_t)(HIL_TOP(a) * HIL_BOTTOM(b)))
+HIL_MAC(smlatt, (uint32_t)(HIL_TOP(a) * HIL_TOP(b)))
+#undef HIL_MAC
+#endif
+
 /* a << shift modulo 2**32, without C's undefined cases. */
 HIL_INLINE int32_t shift_left(int32_t a, int32_t shift) {
     return (int32_t)((uint32_t)a << (uint32_t)shift);

@@ -2,26 +2,93 @@
 
 #include "dsp.h"
 
-static uint32_t dot(const int16_t *a, const int16_t *b, int32_t count) {
-    uint32_t sum = 0;
-    for (int32_t k = 0; k < count; k++) {
-        sum += (uint32_t)(a[k] * b[k]);
+void fastgrnn_pixel_products(const fastgrnn_t *cell, const int8_t *x, int32_t count,
+                             int32_t *products) {
+    if (cell->pixel_products != NULL) {
+        cell->pixel_products(x, count, products);
+        return;
     }
-    return sum;
+    for (int32_t n = 0; n < count; n++, x += cell->inputs) {
+        const int16_t *w = cell->w;
+        for (int32_t i = 0; i < cell->units; i++, w += cell->inputs) {
+            uint32_t sum = 0;
+            for (int32_t k = 0; k < cell->inputs; k++) {
+                sum += (uint32_t)(w[k] * x[k]);
+            }
+            *products++ = (int32_t)((uint32_t)cell->bias[i] + (sum << (uint32_t)cell->w_shift));
+        }
+    }
 }
 
-void fastgrnn_step(const fastgrnn_t *cell, const int16_t *x, int16_t *h) {
+void fastgrnn_state_products(const fastgrnn_t *cell, const int16_t *x, int32_t count,
+                             int32_t *products) {
+    if (cell->state_products != NULL) {
+        cell->state_products(x, count, products);
+        return;
+    }
+    for (int32_t n = 0; n < count; n++, x += cell->inputs) {
+        const int16_t *w = cell->w;
+        for (int32_t i = 0; i < cell->units; i++, w += cell->inputs) {
+            uint32_t sum = 0;
+            for (int32_t k = 0; k < cell->inputs; k++) {
+                sum += (uint32_t)(w[k] * x[k]);
+            }
+            *products++ = (int32_t)((uint32_t)cell->bias[i] + (sum << (uint32_t)cell->w_shift));
+        }
+    }
+}
+
+static uint32_t entry_of(const fastgrnn_t *cell, const uint32_t *table, int32_t acc, int32_t unit) {
+    int32_t index = clamp(acc >> cell->index_shift, 0, shift_left(1, cell->index_bits) - 1);
+    return table[index * cell->units + unit];
+}
+
+static void step(const fastgrnn_t *cell, const int32_t *products, const uint32_t *table,
+                 int16_t *h) {
     int16_t next[FASTGRNN_MOST_UNITS];
-    for (int32_t i = 0; i < cell->units; i++) {
-        uint32_t acc = (uint32_t)cell->bias[i];
-        acc += dot(cell->w + i * cell->inputs, x, cell->inputs) << (uint32_t)cell->w_shift;
-        acc += dot(cell->u + i * cell->units, h, cell->units);
-        int32_t index =
-            clamp((int32_t)acc >> cell->index_shift, 0, shift_left(1, cell->index_bits) - 1);
-        uint32_t entry = cell->table[index * cell->units + i];
-        int32_t gate = (int16_t)(uint16_t)(entry & 0xFFFFU);
-        uint32_t product = (uint32_t)(gate * h[i]);
+    const int16_t *u = cell->u;
+    for (int32_t i = 0; i < cell->units; i++, u += cell->units) {
+        uint32_t acc = (uint32_t)products[i];
+        for (int32_t k = 0; k < cell->units; k++) {
+            acc += (uint32_t)(u[k] * h[k]);
+        }
+        uint32_t entry = entry_of(cell, table, (int32_t)acc, i);
+        uint32_t product = (uint32_t)(smlabb((int32_t)entry, h[i], 0));
         next[i] = (int16_t)((int32_t)(product + entry) >> 15);
     }
     memcpy(h, next, (size_t)cell->units * sizeof next[0]);
+}
+
+void fastgrnn_go_on(const fastgrnn_t *cell, const int32_t *products, const uint32_t *table,
+                    const sweep_t *sweep, int16_t *h) {
+    if (sweep->steps == 0) {
+        return;
+    }
+    if (cell->go_on != NULL) {
+        cell->go_on(products, table, sweep, h);
+        return;
+    }
+    for (int32_t s = 0; s < sweep->sequences; s++, h += cell->units) {
+        for (int32_t t = 0; t < sweep->steps; t++) {
+            step(cell, products + s * sweep->sequence_stride + t * sweep->step_stride, table, h);
+        }
+    }
+}
+
+void fastgrnn_start(const fastgrnn_t *cell, const int32_t *products, const uint32_t *table,
+                    const sweep_t *sweep, int16_t *h) {
+    if (cell->start != NULL) {
+        cell->start(products, table, sweep, h);
+    } else {
+        int16_t *state = h;
+        for (int32_t s = 0; s < sweep->sequences; s++) {
+            const int32_t *acc = products + s * sweep->sequence_stride;
+            for (int32_t i = 0; i < cell->units; i++) {
+                *state++ = (int16_t)((int32_t)entry_of(cell, table, acc[i], i) >> 15);
+            }
+        }
+    }
+    sweep_t rest = *sweep;
+    rest.steps -= 1;
+    fastgrnn_go_on(cell, products + sweep->step_stride, table, &rest, h);
 }

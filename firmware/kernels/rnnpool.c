@@ -2,69 +2,152 @@
 
 #include "dsp.h"
 
-typedef int16_t state_t[FASTGRNN_MOST_UNITS];
+void rnnpool_begin(const rnnpool_t *pool) {
+    const fastgrnn_t *row = &pool->row;
+    const fastgrnn_t *summary = &pool->summary;
+    memcpy(pool->row_table, row->table,
+           ((size_t)row->units << (size_t)row->index_bits) * sizeof(uint32_t));
+    memcpy(pool->summary_table, summary->table,
+           ((size_t)summary->units << (size_t)summary->index_bits) * sizeof(uint32_t));
+}
 
-/* RNN1 over `patch` pixels from `pixel`, `step` bytes apart. */
-static void sweep(const rnnpool_t *layer, const int8_t *pixel, int32_t step, int16_t *h) {
-    int16_t x[RNNPOOL_MOST_CHANNELS];
-    memset(h, 0, sizeof(state_t));
-    for (int32_t t = 0; t < layer->patch; t++, pixel += step) {
-        for (int32_t c = 0; c < layer->channels; c++) {
-            x[c] = (int16_t)(pixel[c] - layer->x_zero);
+/* RNN1 along every row of the band, for all patches across, and RNN2's products of the summaries.
+ */
+static void sweep_rows(const rnnpool_t *pool, int32_t row) {
+    const int32_t units = pool->row.units;
+    const sweep_t across = {
+        .sequence_stride = pool->stride * units,
+        .step_stride = units,
+        .sequences = pool->patch_columns,
+        .steps = pool->patch,
+    };
+    for (int32_t n = 0; n < pool->band; n++) {
+        const int32_t *products = pool->pixel_products + n * pool->columns * units;
+        fastgrnn_start(&pool->row, products, pool->row_table, &across, pool->row_states);
+        int32_t slot = (row + n) % pool->patch;
+        fastgrnn_state_products(&pool->summary, pool->row_states, pool->patch_columns,
+                                pool->row_products +
+                                    slot * pool->patch_columns * pool->summary.units);
+    }
+}
+
+/* RNN1 down every column, over the band, for each patch row that lies over it. */
+static void sweep_columns(const rnnpool_t *pool, int32_t row) {
+    const int32_t units = pool->row.units;
+    const int32_t slots = (pool->patch + pool->stride - 1) / pool->stride;
+    const sweep_t down = {
+        .sequence_stride = units,
+        .step_stride = pool->columns * units,
+        .sequences = pool->columns,
+        .steps = pool->band,
+    };
+    for (int32_t patch_row = row / pool->stride; patch_row >= 0; patch_row--) {
+        int32_t done = row - patch_row * pool->stride;
+        if (done >= pool->patch) {
+            break;
         }
-        fastgrnn_step(&layer->row, x, h);
-    }
-}
-
-static void store(const int16_t *h, int32_t units, int8_t *y) {
-    for (int32_t i = 0; i < units; i++) {
-        y[i] = (int8_t)clamp((h[i] + 128) >> 8, -128, 127);
-    }
-}
-
-/* RNN2 over the summaries forwards into y[0..units) and backwards into y[units..2 units). */
-static void summarise(const rnnpool_t *layer, state_t *summaries, int8_t *y) {
-    state_t forwards = {0};
-    state_t backwards = {0};
-    for (int32_t t = 0; t < layer->patch; t++) {
-        fastgrnn_step(&layer->summary, summaries[t], forwards);
-        fastgrnn_step(&layer->summary, summaries[layer->patch - 1 - t], backwards);
-    }
-    store(forwards, layer->summary.units, y);
-    store(backwards, layer->summary.units, y + layer->summary.units);
-}
-
-static void pool_patch(const rnnpool_t *layer, const int8_t *x, int8_t *y) {
-    const int32_t row_bytes = layer->columns * layer->channels;
-    state_t summaries[RNNPOOL_MOST_PATCH];
-    for (int32_t i = 0; i < layer->patch; i++) {
-        sweep(layer, x + i * row_bytes, layer->channels, summaries[i]);
-    }
-    summarise(layer, summaries, y);
-    for (int32_t j = 0; j < layer->patch; j++) {
-        sweep(layer, x + j * layer->channels, row_bytes, summaries[j]);
-    }
-    summarise(layer, summaries, y + 2 * layer->summary.units);
-}
-
-void rnnpool(const rnnpool_t *layer, const int8_t *x, int8_t *y) {
-    const size_t pixel_bytes = 4U * (size_t)layer->summary.units;
-    const size_t row_bytes = (size_t)layer->out_columns * pixel_bytes;
-    const int32_t patch_rows = (layer->rows - layer->patch) / layer->stride + 1;
-    const int32_t patch_columns = (layer->columns - layer->patch) / layer->stride + 1;
-    for (int32_t row = 0; row < layer->out_rows; row++) {
-        int8_t *out = y + (size_t)row * row_bytes;
-        if (row >= patch_rows) {
-            memcpy(out, out - row_bytes, row_bytes);
+        if (patch_row >= pool->patch_rows) {
             continue;
         }
-        for (int32_t column = 0; column < layer->out_columns; column++, out += pixel_bytes) {
-            if (column >= patch_columns) {
-                memcpy(out, out - pixel_bytes, pixel_bytes);
-                continue;
-            }
-            int32_t from = (row * layer->columns + column) * layer->stride * layer->channels;
-            pool_patch(layer, x + from, out);
+        int16_t *h = pool->column_states + (patch_row % slots) * pool->columns * units;
+        if (done == 0) {
+            fastgrnn_start(&pool->row, pool->pixel_products, pool->row_table, &down, h);
+        } else {
+            fastgrnn_go_on(&pool->row, pool->pixel_products, pool->row_table, &down, h);
         }
+    }
+}
+
+/* y = clamp((h + 128) >> 8, -128, 127) into part `part` of every pixel of the row. */
+static void store(const rnnpool_t *pool, int32_t part, int8_t *y) {
+    const int32_t units = pool->summary.units;
+    const int16_t *h = pool->row_states;
+    y += part * units;
+    for (int32_t column = 0; column < pool->patch_columns; column++, y += 4 * units) {
+        for (int32_t i = 0; i < units; i++) {
+            y[i] = (int8_t)clamp((*h++ + 128) >> 8, -128, 127);
+        }
+    }
+}
+
+/* RNN2 down and up over the row summaries, which stand in a ring: row `first` at slot first modulo
+ * patch. */
+static void summarise_rows(const rnnpool_t *pool, int32_t first, int8_t *y) {
+    const fastgrnn_t *cell = &pool->summary;
+    const int32_t slot_words = pool->patch_columns * cell->units;
+    const int32_t begin =
+        first % pool->patch; /* the ring's slots: begin .. patch - 1, 0 .. begin - 1 */
+    sweep_t part = {.sequence_stride = cell->units, .sequences = pool->patch_columns};
+
+    part.step_stride = slot_words;
+    part.steps = pool->patch - begin;
+    fastgrnn_start(cell, pool->row_products + begin * slot_words, pool->summary_table, &part,
+                   pool->row_states);
+    part.steps = begin;
+    fastgrnn_go_on(cell, pool->row_products, pool->summary_table, &part, pool->row_states);
+    store(pool, 0, y);
+
+    part.step_stride = -slot_words;
+    const int32_t last = (begin + pool->patch - 1) % pool->patch;
+    part.steps = last + 1;
+    fastgrnn_start(cell, pool->row_products + last * slot_words, pool->summary_table, &part,
+                   pool->row_states);
+    part.steps = pool->patch - 1 - last;
+    fastgrnn_go_on(cell, pool->row_products + (pool->patch - 1) * slot_words, pool->summary_table,
+                   &part, pool->row_states);
+    store(pool, 1, y);
+}
+
+/* RNN2 right and left over the column summaries. */
+static void summarise_columns(const rnnpool_t *pool, const int16_t *columns, int8_t *y) {
+    const fastgrnn_t *cell = &pool->summary;
+    int32_t *products = pool->pixel_products; /* no longer needed in this band */
+    fastgrnn_state_products(cell, columns, pool->columns, products);
+    sweep_t part = {
+        .sequence_stride = pool->stride * cell->units,
+        .step_stride = cell->units,
+        .sequences = pool->patch_columns,
+        .steps = pool->patch,
+    };
+    fastgrnn_start(cell, products, pool->summary_table, &part, pool->row_states);
+    store(pool, 2, y);
+    part.step_stride = -cell->units;
+    fastgrnn_start(cell, products + (pool->patch - 1) * cell->units, pool->summary_table, &part,
+                   pool->row_states);
+    store(pool, 3, y);
+}
+
+/* Repeat the last pixel to the row's end, and the last row to the map's. */
+static void replicate(const rnnpool_t *pool, int32_t patch_row, int8_t *y) {
+    const size_t pixel_bytes = 4U * (size_t)pool->summary.units;
+    const size_t row_bytes = pixel_bytes * (size_t)pool->out_columns;
+    for (int32_t column = pool->patch_columns; column < pool->out_columns; column++) {
+        int8_t *pixel = y + (size_t)column * pixel_bytes;
+        memcpy(pixel, pixel - pixel_bytes, pixel_bytes);
+    }
+    if (patch_row == pool->patch_rows - 1) {
+        for (int32_t row = pool->patch_rows; row < pool->out_rows; row++, y += row_bytes) {
+            memcpy(y + row_bytes, y, row_bytes);
+        }
+    }
+}
+
+void rnnpool_rows(const rnnpool_t *pool, const int8_t *x, int32_t row, int8_t *y) {
+    if (row >= (pool->patch_rows - 1) * pool->stride + pool->patch) {
+        return; /* below the last patch */
+    }
+    fastgrnn_pixel_products(&pool->row, x, pool->band * pool->columns, pool->pixel_products);
+    sweep_rows(pool, row);
+    sweep_columns(pool, row);
+    const int32_t slots = (pool->patch + pool->stride - 1) / pool->stride;
+    const int32_t first =
+        row + pool->band - pool->patch; /* of the patches that end with this band */
+    if (first >= 0 && first % pool->stride == 0) {
+        const int32_t patch_row = first / pool->stride;
+        int8_t *out = y + patch_row * pool->out_columns * 4 * pool->summary.units;
+        const int32_t slot_words = pool->columns * pool->row.units;
+        summarise_rows(pool, first, out);
+        summarise_columns(pool, pool->column_states + (patch_row % slots) * slot_words, out);
+        replicate(pool, patch_row, out);
     }
 }

@@ -1,21 +1,43 @@
-/* The RNNPool layer, patch by patch as the paper defines it: the plain kernel. */
+/* The RNNPool layer, streamed: rows of the map go in, pooled rows come out, and patches share what
+ * they have in common. */
 #ifndef HIL_RNNPOOL_H
 #define HIL_RNNPOOL_H
 
 #include "fastgrnn.h"
 
-enum { RNNPOOL_MOST_PATCH = 16, RNNPOOL_MOST_CHANNELS = 320 };
-
+/*
+ * The patch at (py, px) is summarised by RNN1 along each of its rows and columns, and RNN2 over
+ * those summaries both ways (paper, algorithm 1): y = [rows down, rows up, columns right, columns
+ * left], each clamp((h + 128) >> 8, -128, 127).
+ *
+ * Patches overlap, and a sweep depends on nothing but the pixels under it. So each pixel is
+ * multiplied with W once, a row's sweep serves all the patches that lie over the row, a column's
+ * sweep goes on as its rows arrive and serves all patches over the column, and a summary is
+ * multiplied with RNN2's W once for both ways and all those patches.
+ */
 typedef struct {
     fastgrnn_t row;     /* RNN1: sweeps a row or a column of pixels */
     fastgrnn_t summary; /* RNN2: sweeps the row (column) summaries, both ways */
-    int32_t rows, columns, channels, x_zero;
+    int32_t columns, channels;
     int32_t out_rows,
         out_columns; /* beyond the last patch the map repeats its last row and column */
+    int32_t patch_rows, patch_columns;
     int32_t patch, stride;
+    int32_t band; /* rows that go in together; divides patch and stride */
+
+    /* Working memory. */
+    uint32_t *row_table, *summary_table; /* the tables, copied there */
+    int32_t *pixel_products; /* [band][columns][row units]; then [columns][summary units] */
+    int32_t *row_products;   /* [patch][patch columns][summary units], row n at n modulo patch */
+    int16_t *row_states;     /* [patch columns][row units], then [patch columns][summary units] */
+    int16_t *column_states;  /* [ceil(patch / stride)][columns][row units] */
 } rnnpool_t;
 
-/* y = [rows down, rows up, columns right, columns left], each clamp((h + 128) >> 8, -128, 127). */
-void rnnpool(const rnnpool_t *layer, const int8_t *x, int8_t *y);
+/* Copy the tables; before the first rows. */
+void rnnpool_begin(const rnnpool_t *pool);
+
+/* Take the rows from `row` to `row + band`, contiguous at `x`; write to `y`, the whole map, the row
+ * that they complete. */
+void rnnpool_rows(const rnnpool_t *pool, const int8_t *x, int32_t row, int8_t *y);
 
 #endif

@@ -31,6 +31,11 @@ class Constant:
         )
 
 
+def wrap_int32(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+    """Values modulo 2**32, as the kernels' accumulators hold them."""
+    return (values & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+
+
 def identifier(name: str) -> str:
     """A C identifier for an operator's or a tensor's name."""
     safe = re.sub(r"\W", "_", name)

@@ -5,9 +5,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from hil.compiler.emit_c import Constant, identifier, nested, structure
+from hil.compiler.emit_c import Constant, identifier, nested, structure, wrap_int32
 from hil.compiler.plan import Plan
-from hil.compiler.plan_steps import Kind, Step
+from hil.compiler.plan_steps import Kind, Step, patch_grid, pool_band
 from hil.compiler.program import Cell, Conv2D, L2Norm, MaxOut, Operator, RnnPool, Tensor
 from hil.errors import BuildError
 
@@ -60,7 +60,9 @@ def map_pointer(plan: Plan, tensor: Tensor) -> str:
 
 def scratch_pointer(plan: Plan, step: Step, name: str) -> str:
     """C expression for a step's working memory."""
-    return f"(int8_t *)model_scratch + {plan.buffers[f'{step.name}/{name}'].offset}"
+    buffer = plan.buffers[f"{step.name}/{name}"]
+    memory = "model_arena" if buffer.region == "sram" else "model_scratch"
+    return f"(void *)({memory} + {buffer.offset})"
 
 
 def _call(function: str, *arguments: str) -> str:
@@ -78,10 +80,12 @@ def _conv2d(step: Step, plan: Plan) -> StepCode:
         structure("conv2d_t", name, conv_fields(conv)),
         (
             _call(
-                "conv2d",
+                "conv2d_rows",
                 f"&{name}",
                 map_pointer(plan, conv.inputs[0]),
                 residual,
+                "0",
+                str(conv.output.shape[0]),
                 map_pointer(plan, conv.output),
             ),
         ),
@@ -117,36 +121,60 @@ def _inverted_residual(step: Step, plan: Plan) -> StepCode:
 
 
 def _rnnpool(step: Step, plan: Plan) -> StepCode:
-    pool = _expect(step.operators[0], RnnPool)
+    conv = _expect(step.operators[0], Conv2D) if len(step.operators) == 2 else None
+    pool = _expect(step.operators[-1], RnnPool)
     name = identifier(pool.name)
-    rows, columns, channels = pool.inputs[0].shape
+    zero = pool.inputs[0].zero_point
+    patch_rows, patch_columns = patch_grid(pool)
     fields: Fields = {
         "row": nested(_cell_fields(f"{name}_row", pool.row), 2),
         "summary": nested(_cell_fields(f"{name}_summary", pool.summary), 2),
-        "rows": rows,
-        "columns": columns,
-        "channels": channels,
-        "x_zero": pool.inputs[0].zero_point,
+        "columns": pool.inputs[0].shape[1],
+        "channels": pool.inputs[0].shape[2],
         "out_rows": pool.output.shape[0],
         "out_columns": pool.output.shape[1],
+        "patch_rows": patch_rows,
+        "patch_columns": patch_columns,
         "patch": pool.patch,
         "stride": pool.stride,
+        "band": pool_band(pool),
     }
+    for memory in (
+        "row_table",
+        "summary_table",
+        "pixel_products",
+        "row_products",
+        "row_states",
+        "column_states",
+    ):
+        fields[memory] = scratch_pointer(plan, step, memory)
+    last = (patch_rows - 1) * pool.stride + pool.patch
+    row_bytes = pool.inputs[0].shape[1] * pool.inputs[0].shape[2]
+    source = map_pointer(plan, step.inputs[0])
+    if conv is None:
+        feed = [f"    const int8_t *rows = {source} + row * {row_bytes};"]
+    else:
+        feed = [
+            f"    int8_t *rows = {scratch_pointer(plan, step, 'lines')};",
+            f"    conv2d_rows(&{identifier(conv.name)}, {source}, NULL, row, {name}.band, rows);",
+        ]
+    convs = (conv,) if conv else ()
     return StepCode(
-        ("rnnpool.h",),
-        pool_comment(pool),
+        ("rnnpool.h", *("conv2d.h" for _ in convs)),
+        "\n * ".join([*(conv_comment(c) for c in convs), pool_comment(pool)]),
         (
-            *_cell_constants(f"{name}_row", pool.row),
-            *_cell_constants(f"{name}_summary", pool.summary),
+            *(constant for c in convs for constant in conv_constants(c)),
+            *_cell_constants(f"{name}_row", pool.row, zero),
+            *_cell_constants(f"{name}_summary", pool.summary, 0),
         ),
-        structure("rnnpool_t", name, fields),
+        "".join(structure("conv2d_t", identifier(c.name), conv_fields(c)) for c in convs)
+        + structure("rnnpool_t", name, fields),
         (
-            _call(
-                "rnnpool",
-                f"&{name}",
-                map_pointer(plan, pool.inputs[0]),
-                map_pointer(plan, pool.output),
-            ),
+            f"rnnpool_begin(&{name});",
+            f"for (int32_t row = 0; row < {last}; row += {name}.band) {{",
+            *feed,
+            f"    rnnpool_rows(&{name}, rows, row, {map_pointer(plan, pool.output)});",
+            "}",
         ),
     )
 
@@ -301,14 +329,16 @@ def _cell_fields(name: str, cell: Cell) -> Fields:
     }
 
 
-def _cell_constants(name: str, cell: Cell) -> tuple[Constant, ...]:
+def _cell_constants(name: str, cell: Cell, zero_point: int) -> tuple[Constant, ...]:
+    of_zero = cell.w.astype(np.int64).sum(axis=1) * zero_point << cell.w_shift
+    bias = wrap_int32(cell.bias.astype(np.int64) - of_zero)
     gate = cell.gate.T.astype(np.int64) & 0xFFFF
     update = cell.update.T.astype(np.int64) & 0xFFFF
     words = (gate | update << 16).astype(np.uint32)
     return (
         Constant(f"{name}_w", cell.w.astype(np.int16), "[units][inputs]"),
         Constant(f"{name}_u", cell.u.astype(np.int16), "[units][units]"),
-        Constant(f"{name}_bias", cell.bias.astype(np.int32), "[units]"),
+        Constant(f"{name}_bias", bias, "[units], less the zero point's product"),
         Constant(f"{name}_table", words, "[2**index_bits][units]: gate | update << 16"),
     )
 

@@ -29,7 +29,7 @@ class Buffer:
     """A range of memory, alive from step `first` to step `last`, both included.
 
     Attributes:
-        region: "sram" for maps (`model_arena`), "ccm" for working memory (`model_scratch`).
+        region: "sram" (`model_arena`) or "ccm" (`model_scratch`).
         offset: bytes from the region's start.
     """
 
@@ -96,8 +96,12 @@ def make_plan(program: Program, budget: Budget) -> Plan:
         BuildError: an operator that no kernel computes.
     """
     steps = schedule(program)
-    maps, arena_bytes = _maps(program, steps).place("sram")
-    scratch, ccm_bytes = _scratch(steps).place("ccm")
+    arena = _maps(program, steps)
+    _add_scratch(arena, steps, "sram")
+    maps, arena_bytes = arena.place("sram")
+    fast = _Draft()
+    _add_scratch(fast, steps, "ccm")
+    scratch, ccm_bytes = fast.place("ccm")
     _check("SRAM", arena_bytes, budget.sram_bytes, program, maps)
     _check("CCM", ccm_bytes, budget.ccm_bytes, program, scratch)
     offsets = {name: buffer.offset for name, buffer in maps.items() if name != "output"}
@@ -171,12 +175,11 @@ def _maps(program: Program, steps: tuple[Step, ...]) -> _Draft:
     return draft
 
 
-def _scratch(steps: tuple[Step, ...]) -> _Draft:
-    draft = _Draft()
+def _add_scratch(draft: _Draft, steps: tuple[Step, ...], region: str) -> None:
     for index, step in enumerate(steps):
         for scratch in step.scratch:
-            draft.add(f"{step.name}/{scratch.name}", Item(scratch.bytes, index, index))
-    return draft
+            if scratch.region == region:
+                draft.add(f"{step.name}/{scratch.name}", Item(scratch.bytes, index, index))
 
 
 def _check(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import gcd
 
 from hil.compiler.program import (
     Conv2D,
@@ -28,10 +29,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Scratch:
-    """Working memory of one step."""
+    """Working memory of one step, in "sram" or in "ccm"."""
 
     name: str
     bytes: int
+    region: str = "ccm"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +74,7 @@ def schedule(program: Program) -> tuple[Step, ...]:
     rest = list(program.operators)
     readers = count_readers(program)
     while rest:
-        taken = _inverted_residual(rest, readers) or _single(rest[0])
+        taken = _inverted_residual(rest, readers) or _pool(rest, readers) or _single(rest[0])
         steps.append(taken)
         rest = rest[len(taken.operators) :]
     return tuple(steps)
@@ -103,8 +105,6 @@ def _single(operator: Operator) -> Step:
         case Conv2D():
             kind = Kind.CONV2D
             slack: int | None = conv_slack(operator)
-        case RnnPool():
-            kind, slack = Kind.RNNPOOL, None
         case L2Norm():
             kind, slack = Kind.L2NORM, 0
         case MaxOut():
@@ -155,6 +155,74 @@ def _inverted_residual(rest: Sequence[Operator], readers: dict[str, int]) -> Ste
         ),
         block_slack(expand, depthwise, project),
     )
+
+
+def _pool(rest: Sequence[Operator], readers: dict[str, int]) -> Step | None:
+    """Match an RNNPool layer, with the convolution before it if nothing else reads its map."""
+    conv, pool = None, rest[0]
+    if isinstance(pool, Conv2D) and pool.residual is None and len(rest) > 1:
+        conv, pool = pool, rest[1]
+    if not isinstance(pool, RnnPool):
+        return None
+    if conv is not None and (
+        pool.inputs[0].name != conv.output.name or readers[conv.output.name] != 1
+    ):
+        return None
+    band = pool_band(pool)
+    _, columns, channels = pool.inputs[0].shape
+    lines = (Scratch("lines", band * columns * channels, "sram"),) if conv else ()
+    return Step(
+        pool.name,
+        Kind.RNNPOOL,
+        (conv, pool) if conv else (pool,),
+        (conv or pool).inputs,
+        (pool.output,),
+        (*lines, *_pool_scratch(pool, band)),
+        pool_slack(conv, pool),
+    )
+
+
+def pool_band(pool: RnnPool) -> int:
+    """How many rows go into the pooling layer together."""
+    return gcd(pool.patch, pool.stride)
+
+
+def patch_grid(pool: RnnPool) -> tuple[int, int]:
+    """Rows and columns of patches."""
+    rows, columns, _ = pool.inputs[0].shape
+    return (rows - pool.patch) // pool.stride + 1, (columns - pool.patch) // pool.stride + 1
+
+
+def _pool_scratch(pool: RnnPool, band: int) -> tuple[Scratch, ...]:
+    columns = pool.inputs[0].shape[1]
+    across = patch_grid(pool)[1]
+    row, summary = pool.row.units, pool.summary.units
+    started = -(-pool.patch // pool.stride)  # patch rows that are open at the same time
+    return (
+        Scratch("row_table", 4 * row << pool.row.index_bits),
+        Scratch("summary_table", 4 * summary << pool.summary.index_bits),
+        Scratch("pixel_products", 4 * columns * max(band * row, summary), "sram"),
+        Scratch("row_products", 4 * pool.patch * across * summary, "sram"),
+        Scratch("row_states", 2 * across * max(row, summary), "sram"),
+        Scratch("column_states", 2 * started * columns * row, "sram"),
+    )
+
+
+def pool_slack(conv: Conv2D | None, pool: RnnPool) -> int:
+    """How far after its input's start a pooled map may start.
+
+    A pooled row is written when the last row under its patches has gone in, and the rows before
+    the next band's are never read again; the last pooled row is written when all rows have.
+    """
+    source = conv.inputs[0] if conv else pool.inputs[0]
+    in_row, out_row = row_bytes(source), row_bytes(pool.output)
+    slack = source.bytes - pool.output.bytes
+    for row in range(patch_grid(pool)[0] - 1):
+        unread = row * pool.stride + pool.patch
+        if conv is not None:
+            unread = max(0, unread * conv.stride - conv.padding.top)
+        slack = min(slack, unread * in_row - (row + 1) * out_row)
+    return slack
 
 
 def block_name(project_name: str) -> str:
