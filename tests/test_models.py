@@ -14,7 +14,7 @@ from hil import models, photographs
 from hil.compiler.graph import trace
 from hil.errors import UsageError
 from hil.models.blocks import ConvBNReLU6, L2Norm, MaxOut, MBConv
-from hil.models.face import FaceDetector
+from hil.models.face import FaceDetector, Head, face_c, face_quant, face_qvga
 from hil.models.fastgrnn import FastGRNN
 from hil.models.rnnpool import RNNPool
 
@@ -193,10 +193,10 @@ def test_face_m4_gives_classes_then_boxes_row_by_row() -> None:
     assert isinstance(module, FaceDetector)
     with torch.no_grad():
         for k, head in enumerate([*module.conf, *module.loc]):
-            assert isinstance(head, nn.Conv2d)
-            assert head.bias is not None
-            head.weight.zero_()
-            head.bias.copy_(torch.arange(head.out_channels) + 10.0 * k)
+            assert isinstance(head, Head)
+            assert head.conv.bias is not None
+            head.conv.weight.zero_()
+            head.conv.bias.copy_(torch.arange(head.conv.out_channels) + 10.0 * k)
         outputs = module(torch.zeros(1, 1, 240, 320))[0].tolist()
 
     cells = [1200, 1200, 300, 300]
@@ -209,6 +209,28 @@ def test_face_m4_gives_classes_then_boxes_row_by_row() -> None:
         expected += [10.0 * k + i for i in range(4)] * cells[k - 4]
     assert len(outputs) == 18_000
     assert outputs == expected
+
+
+@pytest.mark.parametrize(
+    ("constructor", "shape", "parameters", "of_convolutions", "of_pool"),
+    [
+        (face_qvga, (240, 320, 1), 338_538, 146_284_800, 64_856_064),
+        (face_quant, (480, 640, 3), 71_154, 103_337_280, 76_365_824),
+        (face_c, (480, 640, 3), 1_526_098, 969_707_520, 1_046_255_616),
+    ],
+)
+def test_the_other_face_detectors_count_as_edgemls_code_does(
+    constructor: Callable[[], FaceDetector],
+    shape: tuple[int, int, int],
+    parameters: int,
+    of_convolutions: int,
+    of_pool: int,
+) -> None:
+    module = constructor().eval()
+    macs = {node.name: node.macs for node in trace(module, shape).nodes}
+    assert sum(p.numel() for p in module.parameters()) == parameters
+    assert macs.pop("pool") == of_pool
+    assert sum(macs.values()) == of_convolutions
 
 
 def test_the_same_seed_makes_the_same_network(face_m4: models.LoadedModel) -> None:

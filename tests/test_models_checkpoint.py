@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hil import models
+from hil import models, photographs
 from hil.errors import UsageError
 from hil.models.checkpoint import KnownToEdgeml
 from hil.photographs import Float32
@@ -90,6 +90,26 @@ def test_copies_of_a_shared_cell_must_agree(trained: models.LoadedModel, tmp_pat
     assert "rnn_model.cell_rnn.unrollRNN.RNNCell.U differs" in complaint(state, tmp_path)
 
 
+def test_the_trained_face_quant_sees_the_astronauts_face() -> None:
+    path = Path(__file__).parents[2] / "shared" / "data" / "edgeml" / "rpool_face_quant.pth"
+    if not path.is_file():
+        pytest.skip(f"{path} is not here")
+    loaded = models.load("face_quant", checkpoint=path, order="columns_first")
+    upper_part = photographs.read("astronaut")[:384]
+
+    values = loaded.run(photographs.preprocess(upper_part, loaded.spec))
+
+    # Her face, 119x142 pixels around (282, 150), is for the anchors of 128 on the 15x20 map, at row
+    # 150 / 32 and column 282 / 32; nowhere else on that map is there a face.
+    start = 2 * (120 * 160 + 60 * 80 + 30 * 40)
+    logits = values[start : start + 2 * 15 * 20].reshape(15, 20, 2)
+    face = logits[..., 1] > logits[..., 0]
+    rows, columns = np.nonzero(face)
+    assert face[4, 8]
+    assert np.abs(rows - 4).max() <= 2
+    assert np.abs(columns - 8).max() <= 2
+
+
 def test_a_missing_tensor_is_named(trained: models.LoadedModel, tmp_path: Path) -> None:
     state = edgeml_state(trained)
     del state["loc.2.bias"]
@@ -110,8 +130,8 @@ def test_a_tensor_of_another_shape_is_named_with_both_shapes(
 
 def test_a_tensor_that_is_not_finite_is_named(trained: models.LoadedModel, tmp_path: Path) -> None:
     state = own_state(trained)
-    state["conf.1.bias"][0] = torch.nan
-    assert "conf.1.bias is not finite" in complaint(state, tmp_path)
+    state["conf.1.conv.bias"][0] = torch.nan
+    assert "conf.1.conv.bias is not finite" in complaint(state, tmp_path)
 
 
 def test_many_missing_tensors_are_counted(tmp_path: Path) -> None:

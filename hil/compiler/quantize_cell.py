@@ -20,8 +20,6 @@ _INT32 = 2**31 - 1
 _INT16 = 2**15 - 1
 _GATE_ONE = 2**15
 _LEAST_SHIFT = 12  # of the index: bits of the pre-activation below a table entry
-_NARROWEST = 1e-3  # range of a unit whose pre-activation hardly varies
-_TAILS = (0.0, 1e-4, 1e-3, 3e-3, 1e-2)  # shares of the pre-activations cut off at either end
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,8 @@ def quantise_cell(
     u = cell.U.detach().double().numpy().T
     most_state = max(1.0, 2.0 * float(np.abs(seen.states).max()))
     sums = np.abs(w).sum(axis=1) * x_most + np.abs(u).sum(axis=1) * most_state
-    low, high = _wide_enough(*_ranges(cell, seen, index_bits), sums, index_bits)
+    low, high = seen.pre_activations.min(axis=0), seen.pre_activations.max(axis=0)
+    low, high = _wide_enough(low, high, sums, index_bits)
     gate, update = _curves(cell, _midpoints(low, high, index_bits))
     reach = float((np.abs(update) / np.maximum(1.0 - gate, 1.0 / _GATE_ONE)).max())
     state_scale = min(reach, most_state) / _GATE_ONE
@@ -164,28 +163,3 @@ def _midpoints(low: Reals, high: Reals, index_bits: int) -> Reals:
     count = 2**index_bits
     share: Reals = (np.arange(count) + 0.5) / count
     return low[:, None] + (high - low)[:, None] * share
-
-
-def _ranges(cell: FastGRNN, seen: Seen, index_bits: int) -> tuple[Reals, Reals]:
-    """Choose for each unit the range whose table gives the least mean squared error.
-
-    The error is that of the next state. Beyond the range the table's last entry stands, which is
-    close where gate and update have saturated: cutting off tails makes all other entries finer.
-    """
-    a = seen.pre_activations
-    exact = _curves(cell, a.T)
-    lows = np.quantile(a, _TAILS, axis=0)
-    highs = np.quantile(a, 1.0 - np.array(_TAILS), axis=0)
-    highs = np.maximum(highs, lows + _NARROWEST)
-    errors = []
-    for low, high in zip(lows, highs, strict=True):
-        table = _curves(cell, _midpoints(low, high, index_bits))
-        index = np.floor((a.T - low[:, None]) / (high - low)[:, None] * 2**index_bits)
-        index = np.clip(index, 0, 2**index_bits - 1).astype(np.intp)
-        gate_off, update_off = (
-            np.take_along_axis(t, index, axis=1) - e for t, e in zip(table, exact, strict=True)
-        )
-        errors.append(np.square(gate_off * seen.states.T + update_off).mean(axis=1))
-    best = np.argmin(errors, axis=0)
-    units = np.arange(a.shape[1])
-    return lows[best, units], highs[best, units]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _MONO_QVGA = InputSpec(rows=240, columns=320, channels=1)
+_RGB_VGA = InputSpec(rows=480, columns=640, channels=3)
 _BATCH = 6  # photographs that seeded batch-norm statistics come from
 
 
@@ -28,6 +29,9 @@ class _Entry:
 
 _REGISTRY = {
     "face_m4": _Entry("face", "face_m4", _MONO_QVGA),
+    "face_qvga": _Entry("face", "face_qvga", _MONO_QVGA),
+    "face_quant": _Entry("face", "face_quant", _RGB_VGA),
+    "face_c": _Entry("face", "face_c", _RGB_VGA),
 }
 
 

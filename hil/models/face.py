@@ -22,8 +22,9 @@ class FaceDetector(nn.Module):
         stem: convolutions before the pooling.
         pool: the RNNPool layer.
         blocks: what follows it, in a chain.
-        taps: after how many blocks a map goes to the heads.
+        taps: after how many blocks a map goes to the heads; 0 is the map before the pooling.
         tap_channels, head_kernels: of each map.
+        reduce_first: channels of a strided convolution before each head of the first map, if any.
 
     Source: RNNPool paper, section 4.2 and appendix F; EdgeML, Face_Detection/models.
     """
@@ -37,6 +38,7 @@ class FaceDetector(nn.Module):
         taps: Sequence[int],
         tap_channels: Sequence[int],
         head_kernels: Sequence[int],
+        reduce_first: int | None = None,
     ) -> None:
         super().__init__()
         self.taps = tuple(taps)
@@ -48,11 +50,15 @@ class FaceDetector(nn.Module):
             for channels, scale in zip(tap_channels, _NORM_SCALES, strict=False)
         )
         classes = [_BACKGROUNDS + 1] + [2] * (len(taps) - 1)
+        reductions = [reduce_first] + [None] * (len(taps) - 1)
+        shapes = list(zip(tap_channels, head_kernels, reductions, strict=True))
         self.conf = nn.ModuleList(
-            _head(c, n, k) for c, n, k in zip(tap_channels, classes, head_kernels, strict=True)
+            Head(channels, n, kernel=kernel, reduce=reduction)
+            for n, (channels, kernel, reduction) in zip(classes, shapes, strict=True)
         )
         self.loc = nn.ModuleList(
-            _head(c, 4, k) for c, k in zip(tap_channels, head_kernels, strict=True)
+            Head(channels, 4, kernel=kernel, reduce=reduction)
+            for channels, kernel, reduction in shapes
         )
         self.max_out = MaxOut(_BACKGROUNDS)
         self.output = FlattenMaps()
@@ -69,32 +75,58 @@ class FaceDetector(nn.Module):
         """
         for layer in self.stem:
             x = layer(x)
+        conf: list[Tensor] = []
+        loc: list[Tensor] = []
+        if 0 in self.taps:
+            self._look(x, conf, loc)
         x = self.pool(x)
-        maps: list[Tensor] = []
         for count, block in enumerate(self.blocks, start=1):
             x = block(x)
             if count in self.taps:
-                maps.append(self.norms[len(maps)](x) if len(maps) < len(self.norms) else x)
-        conf = [head(m) for head, m in zip(self.conf, maps, strict=True)]
-        conf[0] = self.max_out(conf[0])
-        loc = [head(m) for head, m in zip(self.loc, maps, strict=True)]
+                self._look(x, conf, loc)
         flat: Tensor = self.output(*conf, *loc)
         return flat
+
+    def _look(self, x: Tensor, conf: list[Tensor], loc: list[Tensor]) -> None:
+        """Run a map's heads as soon as it is there, so that little has to be kept for later."""
+        i = len(conf)
+        x = self.norms[i](x) if i < len(self.norms) else x
+        classes = self.conf[i](x)
+        conf.append(self.max_out(classes) if i == 0 else classes)
+        loc.append(self.loc[i](x))
 
     def edgeml_names(self) -> dict[str, tuple[str, ...]]:
         """Where EdgeML's state dicts keep the parameters of each submodule: our path to theirs."""
         names: dict[str, tuple[str, ...]] = {}
-        if len(self.stem) == 1:
-            names |= {"stem.0.conv": ("conv.0",), "stem.0.norm": ("conv.1",)}
+        for i in range(len(self.stem)):
+            theirs = "conv" if len(self.stem) == 1 else f"conv_top.{i}"
+            names[f"stem.{i}.conv"] = (f"{theirs}.0",)
+            names[f"stem.{i}.norm"] = (f"{theirs}.1",)
         names |= edgeml_pool_names("pool", "rnn_model")
         for i, block in enumerate(self.blocks):
             if isinstance(block, MBConv):
                 names |= edgeml_block_names(f"blocks.{i}", f"mob.{i}", block)
         for i in range(len(self.norms)):
             names[f"norms.{i}"] = (f"L2Norm{3 + i}_3",)
-        for i in range(len(self.taps)):
-            names |= {f"{head}.{i}": (f"{head}.{i}",) for head in ("conf", "loc")}
+        for kind, heads in (("conf", self.conf), ("loc", self.loc)):
+            names |= edgeml_head_names(kind, heads)
         return names
+
+
+class Head(nn.Module):
+    """A convolution with bias that gives the outputs of one map, behind a strided one or not."""
+
+    def __init__(
+        self, channels: int, outputs: int, *, kernel: int, reduce: int | None = None
+    ) -> None:
+        super().__init__()
+        self.reduce = ConvBNReLU6(channels, reduce, stride=2) if reduce is not None else None
+        self.conv = nn.Conv2d(reduce or channels, outputs, kernel, padding=(kernel - 1) // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, channels, rows, columns) to (n, outputs, rows, columns), halved if reduced."""
+        y: Tensor = self.conv(x if self.reduce is None else self.reduce(x))
+        return y
 
 
 def face_m4(*, order: Order = "rows_first") -> FaceDetector:
@@ -120,6 +152,85 @@ def face_m4(*, order: Order = "rows_first") -> FaceDetector:
     )
 
 
+def face_qvga(*, order: Order = "rows_first") -> FaceDetector:
+    """RNNPool-Face-QVGA, the monochrome detector that EdgeML deploys beside Face-M4: 18,000 values.
+
+    Source: EdgeML, RPool_Face_QVGA_monochrome.py; the paper does not describe it.
+    """
+    return FaceDetector(
+        stem=[ConvBNReLU6(1, 4, stride=2)],
+        pool=RNNPool(4, (16, 16), patch=8, stride=4, order=order),
+        blocks=_stages(64, ((2, 32, 4, 1), (2, 32, 4, 1), (2, 96, 3, 2), (2, 128, 3, 1))),
+        taps=(4, 8, 11, 14),
+        tap_channels=(32, 32, 96, 128),
+        head_kernels=(3, 3, 3, 3),
+    )
+
+
+def face_quant(*, hidden: int = 8, order: Order = "rows_first") -> FaceDetector:
+    """RNNPool-Face-Quant: 640x480 RGB, detection at strides 4 to 128.
+
+    Args:
+        hidden: units of both cells. The paper's text says 4, but its table's 32 channels, the code
+            and the trained checkpoint need 8.
+        order: of the pooling's output; EdgeML's checkpoint needs "columns_first".
+
+    Source: RNNPool paper, table 14; EdgeML, RPool_Face_Quant.py.
+    """
+    stages = ((2, 16, 4, 1), (2, 24, 4, 2), (2, 32, 2, 2), (2, 64, 1, 2), (2, 96, 1, 2))
+    return FaceDetector(
+        stem=[ConvBNReLU6(3, 4, stride=2), ConvBNReLU6(4, 4)],
+        pool=RNNPool(4, (hidden, hidden), patch=8, stride=4, order=order),
+        blocks=_stages(4 * hidden, stages),
+        taps=(0, 4, 8, 10, 11, 12),
+        tap_channels=(4, 16, 24, 32, 64, 96),
+        head_kernels=(3,) * 6,
+        reduce_first=8,
+    )
+
+
+def face_c(
+    *,
+    first_expansion: int = 1,
+    head_kernels: Sequence[int] = (5, 5, 5, 1, 1, 3),
+    order: Order = "rows_first",
+) -> FaceDetector:
+    """RNNPool-Face-C: 640x480 RGB straight into RNNPool, detection at strides 4 to 128.
+
+    Args:
+        first_expansion: of the first inverted residual. The paper's table says 6, which would need
+            2.5 G multiply-accumulates where the paper counts 1.8 G; the code has 1.
+        head_kernels: of each map's heads. The paper's text says 3 throughout; these are the code's.
+        order: of the pooling's output.
+
+    Source: RNNPool paper, table 11; EdgeML, RPool_Face_C.py.
+    """
+    stages = ((6, 24, 1, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 2), (6, 160, 2, 2))
+    return FaceDetector(
+        stem=[],
+        pool=RNNPool(3, (16, 16), patch=8, stride=4, order=order),
+        blocks=[
+            MBConv(64, 24, expansion=first_expansion),
+            *_stages(24, (*stages, (6, 320, 1, 2))),
+        ],
+        taps=(2, 5, 9, 12, 14, 15),
+        tap_channels=(24, 32, 64, 96, 160, 320),
+        head_kernels=head_kernels,
+    )
+
+
+def _stages(inputs: int, stages: Sequence[tuple[int, int, int, int]]) -> list[MBConv]:
+    """Inverted residuals as the papers' tables list them: expansion, channels, repeats, stride."""
+    blocks = []
+    for expansion, channels, repeats, stride in stages:
+        for i in range(repeats):
+            blocks.append(
+                MBConv(inputs, channels, expansion=expansion, stride=stride if i == 0 else 1)
+            )
+            inputs = channels
+    return blocks
+
+
 def edgeml_pool_names(ours: str, theirs: str) -> dict[str, tuple[str, ...]]:
     """EdgeML's state dicts list each shared cell two or three times, once per unrolling."""
     unrolled = ("cell", "unrollRNN.RNNCell", "unrollRNN.RNNCell_reverse")
@@ -141,5 +252,15 @@ def edgeml_block_names(ours: str, theirs: str, block: MBConv) -> dict[str, tuple
     return names
 
 
-def _head(channels: int, outputs: int, kernel: int) -> nn.Conv2d:
-    return nn.Conv2d(channels, outputs, kernel, padding=(kernel - 1) // 2)
+def edgeml_head_names(kind: str, heads: nn.ModuleList) -> dict[str, tuple[str, ...]]:
+    """EdgeML counts a head's strided convolution as a head of its own."""
+    names: dict[str, tuple[str, ...]] = {}
+    index = 0
+    for i, head in enumerate(heads):
+        if isinstance(head, Head) and head.reduce is not None:
+            names[f"{kind}.{i}.reduce.conv"] = (f"{kind}.{index}.0",)
+            names[f"{kind}.{i}.reduce.norm"] = (f"{kind}.{index}.1",)
+            index += 1
+        names[f"{kind}.{i}.conv"] = (f"{kind}.{index}",)
+        index += 1
+    return names
