@@ -37,6 +37,8 @@ def build(model_dir: Path, board: Board, toolchain: Toolchain) -> Image:
 
     Args:
         model_dir: the C files that implement `firmware/runtime/model.h`, and nothing else.
+        board: whose memory, clock and serial port the image is for.
+        toolchain: what compiles it.
 
     Raises:
         BuildError: the compiler or linker refuses; carries what it said.
@@ -149,9 +151,11 @@ def _run(command: list[str], stage: str) -> None:
 
 
 def _gist(output: str) -> str:
-    """Return what the compiler said from its first complaint on, without Ninja's own lines."""
-    lines = [line for line in output.splitlines() if not line.startswith(("[", "ninja:"))]
-    first = next((i for i, line in enumerate(lines) if "rror:" in line or "rror " in line), 0)
-    shown = lines[first : first + _MOST_LINES_SHOWN]
-    left = len(lines) - first - len(shown)
-    return "\n".join([*shown, *([f"... {left} more lines"] if left else [])])
+    """Return what the compiler said, without Ninja's own lines and the commands it ran."""
+    said, previous = [], ""
+    for line in output.splitlines():
+        if not line.startswith(("[", "ninja: ", "FAILED: ")) and not previous.startswith("FAILED"):
+            said.append(line)
+        previous = line
+    left = len(said) - _MOST_LINES_SHOWN
+    return "\n".join([*said[:_MOST_LINES_SHOWN], *([f"... {left} more lines"] if left > 0 else [])])

@@ -17,7 +17,7 @@ _ARENA = ".arena"
 _STACK = ".stack"
 _CCM = ".ccm"
 _LARGEST_FILE_BYTES = 64 << 20
-_SHF_WRITE, _SHF_ALLOC = 1, 2
+_SHF_ALLOC = 2
 _NT_GNU_BUILD_ID = 3
 _SHA1_BYTES = 20
 
@@ -29,7 +29,6 @@ class Section:
     Attributes:
         address: where the program finds it. load_address: where it is programmed.
         stored: whether it occupies flash; a section that is zeroed or left alone does not.
-        writable: whether it occupies RAM.
     """
 
     name: str
@@ -37,7 +36,11 @@ class Section:
     load_address: int
     bytes: int
     stored: bool
-    writable: bool
+
+    @property
+    def in_ram(self) -> bool:
+        """Whether it occupies RAM while the program runs, copied out of flash or not."""
+        return not self.stored or self.address != self.load_address
 
 
 @dataclass(frozen=True)
@@ -201,14 +204,13 @@ def _section(elf: "ELFFile", entry: "ElfSection") -> Section:
         load_address=load_address,
         bytes=entry["sh_size"],
         stored=stored,
-        writable=bool(entry["sh_flags"] & _SHF_WRITE),
     )
 
 
 def _footprint(sections: tuple[Section, ...]) -> Footprint:
     flash = [section for section in sections if section.stored]
     weights = sum(section.bytes for section in flash if section.name == _WEIGHTS)
-    ram = [section for section in sections if section.writable]
+    ram = [section for section in sections if section.in_ram]
     static = [section for section in ram if section.name not in {_ARENA, _STACK}]
     return Footprint(
         flash_code_bytes=sum(section.bytes for section in flash) - weights,

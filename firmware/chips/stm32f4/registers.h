@@ -1,0 +1,73 @@
+/* The registers of an STM32F4 that the firmware touches: RM0090 for the chip, PM0214 for the core.
+ */
+#ifndef HIL_STM32F4_REGISTERS_H
+#define HIL_STM32F4_REGISTERS_H
+
+#include <stdint.h>
+
+#define REGISTER(address) (*(volatile uint32_t *)(address))
+
+/* RM0090 section 7.3: reset and clock control */
+#define RCC_CR REGISTER(0x40023800u)
+#define RCC_PLLCFGR REGISTER(0x40023804u)
+#define RCC_CFGR REGISTER(0x40023808u)
+#define RCC_AHB1ENR REGISTER(0x40023830u)
+#define RCC_APB1ENR REGISTER(0x40023840u)
+#define RCC_APB2ENR REGISTER(0x40023844u)
+
+enum {
+    RCC_CR_HSION = 1 << 0,
+    RCC_CR_HSIRDY = 1 << 1,
+    RCC_CR_PLLON = 1 << 24,
+    RCC_CR_PLLRDY = 1 << 25,
+    RCC_CFGR_SW_PLL = 2 << 0,
+    RCC_CFGR_SWS = 3 << 2,
+    RCC_CFGR_SWS_PLL = 2 << 2,
+    RCC_CFGR_PPRE1_DIV4 = 5 << 10,
+    RCC_CFGR_PPRE2_DIV2 = 4 << 13,
+    RCC_APB1ENR_PWR = 1 << 28,
+};
+
+/* RM0090 section 5.5: power control */
+#define PWR_CR REGISTER(0x40007000u)
+
+enum { PWR_CR_VOS = 3 << 14 }; /* scale 1: up to 168 MHz without over-drive */
+
+/* RM0090 section 3.9: flash interface */
+#define FLASH_ACR REGISTER(0x40023C00u)
+
+enum {
+    FLASH_ACR_PRFTEN = 1 << 8,
+    FLASH_ACR_ICEN = 1 << 9,
+    FLASH_ACR_DCEN = 1 << 10,
+    FLASH_ACR_ICRST = 1 << 11,
+    FLASH_ACR_DCRST = 1 << 12,
+};
+
+/* RM0090 section 8.4: general-purpose ports, A = 0 to K = 10 */
+#define GPIO(port, offset) REGISTER(0x40020000u + 0x400u * (port) + (offset))
+#define GPIO_MODER(port) GPIO(port, 0x00u)
+#define GPIO_OSPEEDR(port) GPIO(port, 0x08u)
+#define GPIO_PUPDR(port) GPIO(port, 0x0Cu)
+#define GPIO_AFR(port, half) GPIO(port, 0x20u + 4u * (half))
+
+/* RM0090 section 30.6: serial ports, `base` as in table 1 of section 2.3 */
+#define USART_SR(base) REGISTER((base) + 0x00u)
+#define USART_DR(base) REGISTER((base) + 0x04u)
+#define USART_BRR(base) REGISTER((base) + 0x08u)
+#define USART_CR1(base) REGISTER((base) + 0x0Cu)
+
+enum {
+    USART_SR_FE = 1 << 1,
+    USART_SR_NF = 1 << 2,
+    USART_SR_ORE = 1 << 3,
+    USART_SR_RXNE = 1 << 5,
+    USART_SR_TC = 1 << 6,
+    USART_SR_TXE = 1 << 7,
+    USART_CR1_RE = 1 << 2,
+    USART_CR1_TE = 1 << 3,
+    USART_CR1_RXNEIE = 1 << 5,
+    USART_CR1_UE = 1 << 13,
+};
+
+#endif

@@ -1,0 +1,17 @@
+/* Exceptions that should not happen: recorded, told over the link, then the chip resets. */
+#ifndef HIL_FAULTS_H
+#define HIL_FAULTS_H
+
+#include <stdbool.h>
+
+#include "link_messages.h"
+
+void fault_taken(void); /* the handler of every exception but reset */
+
+void faults_trap(void); /* make division by zero one of them */
+
+/* The fault that ended the last life of the firmware, NULL where none did or it was forgotten. */
+const link_fault_t *fault_recorded(void);
+void fault_forget(void);
+
+#endif

@@ -1,0 +1,21 @@
+/* What a chip provides to the runtime: `firmware/chips/<chip>` implements it. */
+#ifndef HIL_PORT_H
+#define HIL_PORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Line errors since reset. */
+typedef struct {
+    uint32_t overruns; /* a byte came before the one ahead of it was read */
+    uint32_t framing;  /* a stop bit was missing, or the line was noisy */
+} port_errors_t;
+
+void port_open(void);       /* the clocks, and the link's serial port at the board's baud rate */
+bool port_is_open(void);    /* false so early after reset that nothing can be sent */
+uint8_t port_receive(void); /* sleeps until a byte has come */
+void port_send(uint8_t byte);
+void port_drain(void); /* returns when the last byte has left the wire */
+port_errors_t port_errors(void);
+
+#endif

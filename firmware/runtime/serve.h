@@ -1,0 +1,13 @@
+/* Answers the host's requests. */
+#ifndef HIL_SERVE_H
+#define HIL_SERVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Says that the firmware has booted. `cycles_count`: whether cycles_now() does. */
+void serve_start(bool cycles_count);
+
+void serve_byte(uint8_t byte); /* one byte of the link; answers where it completes a request */
+
+#endif

@@ -1,0 +1,67 @@
+"""A model small enough to read: output = input + 2 (modulo 256), in two layers that add 1 each."""
+
+from pathlib import Path
+
+INPUT_BYTES = 600
+OUTPUT_BYTES = 600
+LAYERS = ("first", "second")
+MACS = (600, 1200)
+
+_MODEL = """
+#include "runtime/model.h"
+
+#include "weights.h"
+
+enum { COUNT = 600 };
+
+const char model_name[] = "tiny";
+MODEL_SRAM uint8_t model_arena[COUNT];
+const uint32_t model_arena_bytes = COUNT;
+MODEL_CCM uint8_t model_scratch[16];
+const uint32_t model_scratch_bytes = 16;
+const uint32_t model_input_offset = 0, model_input_bytes = COUNT;
+const uint32_t model_output_offset = 0, model_output_bytes = COUNT;
+const bool model_input_survives = false;
+
+static void add(const uint8_t *addend) {
+    for (uint32_t i = 0; i < COUNT; i++) {
+        model_arena[i] = (uint8_t)(model_arena[i] + addend[i % 4u]);
+    }
+}
+
+static void first(void) { add(tiny_addend); }
+
+static void second(void) { add(tiny_addend + 4); }
+
+void model_init(void) { model_scratch[0] = 1; }
+
+const model_layer_t model_layers[] = {{"first", 600, first}, {"second", 1200, second}};
+const uint32_t model_layer_count = 2;
+"""
+_WEIGHTS_HEADER = """
+#include <stdint.h>
+
+extern const uint8_t tiny_addend[8];
+"""
+_WEIGHTS = """
+#include "weights.h"
+
+const uint8_t tiny_addend[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+"""
+
+
+def write(directory: Path) -> Path:
+    """Write the model's sources; returns the directory, which `hil.firmware.build` takes."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in (
+        ("model.c", _MODEL),
+        ("weights.h", _WEIGHTS_HEADER),
+        ("weights.c", _WEIGHTS),
+    ):
+        (directory / name).write_text(text.lstrip(), encoding="utf-8")
+    return directory
+
+
+def expected(data: bytes) -> bytes:
+    """Return the outputs for an input of INPUT_BYTES."""
+    return bytes((value + 2) % 256 for value in data)
