@@ -30,7 +30,7 @@ def affine(low: float, high: float) -> Affine:
     """Spread -128 .. 127 over a range; it is widened to hold 0, which gets a level of its own."""
     low, high = min(low, 0.0), max(high, 0.0)
     scale = (high - low) / _LEVELS or 1.0 / _LEVELS
-    return Affine(scale, int(np.clip(np.rint(-128 - low / scale), -128, 127)))
+    return Affine(float(scale), int(np.clip(np.rint(-128 - low / scale), -128, 127)))
 
 
 def best_affine(values: Reals) -> Affine:
