@@ -17,6 +17,13 @@ void *memset(void *to, int value, size_t count);
 #define HIL_CORTEX_M4 0
 #endif
 
+/* A function that a model brings in kernels.S, on the Cortex-M4; elsewhere its twin in C serves. */
+#if HIL_CORTEX_M4
+#define CORTEX_M4_CODE(function) function
+#else
+#define CORTEX_M4_CODE(function) NULL
+#endif
+
 #define HIL_INLINE static inline __attribute__((always_inline))
 
 /* (a * b + 2**31) >> 32 */

@@ -12,7 +12,7 @@ _GENERATED = "Generated: change the model or the compiler instead."
 
 
 def write(program: Program, plan: Plan, directory: Path) -> None:
-    """Write `model.c`, `weights.c` and `weights.h`; the same program and plan give the same bytes.
+    """Write model.c, weights.c, weights.h and kernels.S; the same plan gives the same bytes.
 
     They include "runtime/..." and "kernels/..." from the firmware's root.
 
@@ -25,6 +25,7 @@ def write(program: Program, plan: Plan, directory: Path) -> None:
         "weights.h": _weights_header(program, codes),
         "weights.c": _weights(program, codes),
         "model.c": _model(program, plan, codes),
+        "kernels.S": _kernels(program, codes),
     }
     for name, text in texts.items():
         (directory / name).write_text(text, encoding="utf-8")
@@ -67,7 +68,7 @@ def _model(program: Program, plan: Plan, codes: list[StepCode]) -> str:
         f"/* {title} {_GENERATED} */",
         "#include <stddef.h>",
         "",
-        *(f'#include "kernels/{header}"' for header in headers),
+        *(f'#include "kernels/{header}"' for header in ["dsp.h", *headers]),
         '#include "runtime/model.h"',
         '#include "weights.h"',
         "",
@@ -94,6 +95,19 @@ def _model(program: Program, plan: Plan, codes: list[StepCode]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _kernels(program: Program, codes: list[StepCode]) -> str:
+    return "\n".join(
+        [
+            f"/* Cortex-M4 code of {program.name}. {_GENERATED} */",
+            "    .syntax unified",
+            "    .cpu cortex-m4",
+            "    .fpu fpv4-sp-d16",
+            "    .thumb",
+            *(code.assembly for code in codes if code.assembly),
+        ]
+    )
 
 
 def _step(step: Step, code: StepCode) -> str:

@@ -5,10 +5,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from hil.compiler.emit_c import Constant, identifier, nested, structure, wrap_int32
+from hil.compiler.emit_c import Constant, identifier, nested, structure
+from hil.compiler.emit_cell import CellCode
 from hil.compiler.plan import Plan
 from hil.compiler.plan_steps import Kind, Step, patch_grid, pool_band
-from hil.compiler.program import Cell, Conv2D, L2Norm, MaxOut, Operator, RnnPool, Tensor
+from hil.compiler.program import Conv2D, L2Norm, MaxOut, Operator, RnnPool, Tensor
 from hil.errors import BuildError
 
 Fields = dict[str, str | int | bool]
@@ -25,6 +26,7 @@ class StepCode:
         constants: arrays for weights.c.
         descriptors: definitions before the step's function.
         calls: the statements of the step's function.
+        assembly: Cortex-M4 code for kernels.S; each function has its twin in C.
     """
 
     headers: tuple[str, ...]
@@ -32,6 +34,7 @@ class StepCode:
     constants: tuple[Constant, ...]
     descriptors: str
     calls: tuple[str, ...]
+    assembly: str = ""
 
 
 def step_code(step: Step, plan: Plan) -> StepCode:
@@ -126,9 +129,13 @@ def _rnnpool(step: Step, plan: Plan) -> StepCode:
     name = identifier(pool.name)
     zero = pool.inputs[0].zero_point
     patch_rows, patch_columns = patch_grid(pool)
+    cells = (
+        CellCode(f"{name}_row", pool.row, zero),
+        CellCode(f"{name}_summary", pool.summary, 0),
+    )
     fields: Fields = {
-        "row": nested(_cell_fields(f"{name}_row", pool.row), 2),
-        "summary": nested(_cell_fields(f"{name}_summary", pool.summary), 2),
+        "row": nested(cells[0].fields(), 2),
+        "summary": nested(cells[1].fields(), 2),
         "columns": pool.inputs[0].shape[1],
         "channels": pool.inputs[0].shape[2],
         "out_rows": pool.output.shape[0],
@@ -164,10 +171,10 @@ def _rnnpool(step: Step, plan: Plan) -> StepCode:
         "\n * ".join([*(conv_comment(c) for c in convs), pool_comment(pool)]),
         (
             *(constant for c in convs for constant in conv_constants(c)),
-            *_cell_constants(f"{name}_row", pool.row, zero),
-            *_cell_constants(f"{name}_summary", pool.summary, 0),
+            *(constant for cell in cells for constant in cell.constants()),
         ),
-        "".join(structure("conv2d_t", identifier(c.name), conv_fields(c)) for c in convs)
+        "".join(cell.prototypes() for cell in cells)
+        + "".join(structure("conv2d_t", identifier(c.name), conv_fields(c)) for c in convs)
         + structure("rnnpool_t", name, fields),
         (
             f"rnnpool_begin(&{name});",
@@ -176,6 +183,7 @@ def _rnnpool(step: Step, plan: Plan) -> StepCode:
             f"    rnnpool_rows(&{name}, rows, row, {map_pointer(plan, pool.output)});",
             "}",
         ),
+        "".join(cell.assembly() for cell in cells),
     )
 
 
@@ -313,34 +321,6 @@ def _check_residual(conv: Conv2D) -> None:
             f"{residual.shift} do not fit 32-bit arithmetic",
             hint="expected 1 <= shift <= 30 and 255 * multiplier + 2**(shift - 1) < 2**31",
         )
-
-
-def _cell_fields(name: str, cell: Cell) -> Fields:
-    return {
-        "w": f"{name}_w",
-        "u": f"{name}_u",
-        "bias": f"{name}_bias",
-        "table": f"{name}_table",
-        "units": cell.units,
-        "inputs": int(cell.w.shape[1]),
-        "w_shift": cell.w_shift,
-        "index_shift": cell.index_shift,
-        "index_bits": cell.index_bits,
-    }
-
-
-def _cell_constants(name: str, cell: Cell, zero_point: int) -> tuple[Constant, ...]:
-    of_zero = cell.w.astype(np.int64).sum(axis=1) * zero_point << cell.w_shift
-    bias = wrap_int32(cell.bias.astype(np.int64) - of_zero)
-    gate = cell.gate.T.astype(np.int64) & 0xFFFF
-    update = cell.update.T.astype(np.int64) & 0xFFFF
-    words = (gate | update << 16).astype(np.uint32)
-    return (
-        Constant(f"{name}_w", cell.w.astype(np.int16), "[units][inputs]"),
-        Constant(f"{name}_u", cell.u.astype(np.int16), "[units][units]"),
-        Constant(f"{name}_bias", bias, "[units], less the zero point's product"),
-        Constant(f"{name}_table", words, "[2**index_bits][units]: gate | update << 16"),
-    )
 
 
 def _expect(operator: Operator, kind: type[T]) -> T:

@@ -1,0 +1,90 @@
+"""The C of a FastGRNN cell: constants, descriptor, and which of its functions are in code."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hil.compiler import emit_fastgrnn
+from hil.compiler.emit_c import Constant, wrap_int32
+from hil.compiler.program import Cell, Int32
+
+_SWEEP = "(const int32_t *, const uint32_t *, const sweep_t *, int16_t *)"
+_ARGUMENTS = {
+    "pixel_products": "(const int8_t *, int32_t, int32_t *)",
+    "state_products": "(const int16_t *, int32_t, int32_t *)",
+    "start": _SWEEP,
+    "go_on": _SWEEP,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class CellCode:
+    """A cell under its name in C.
+
+    Attributes:
+        zero_point: of its input; folded into the bias.
+    """
+
+    name: str
+    cell: Cell
+    zero_point: int
+
+    def bias(self) -> Int32:
+        """The bias less the zero point's product with W, modulo 2**32."""
+        cell = self.cell
+        of_zero = cell.w.astype(np.int64).sum(axis=1) * self.zero_point << cell.w_shift
+        return wrap_int32(cell.bias.astype(np.int64) - of_zero)
+
+    def constants(self) -> tuple[Constant, ...]:
+        """Arrays for weights.c."""
+        cell, name = self.cell, self.name
+        gate = cell.gate.T.astype(np.int64) & 0xFFFF
+        update = cell.update.T.astype(np.int64) & 0xFFFF
+        words = (gate | update << 16).astype(np.uint32)
+        return (
+            Constant(f"{name}_w", cell.w.astype(np.int16), f"{name}: [units][inputs]"),
+            Constant(f"{name}_u", cell.u.astype(np.int16), "[units][units]"),
+            Constant(f"{name}_bias", self.bias(), "[units], the input's zero point folded in"),
+            Constant(f"{name}_table", words, "[2**index_bits][units]: gate | update << 16"),
+        )
+
+    def fields(self) -> dict[str, str | int | bool]:
+        """The members of its `fastgrnn_t`."""
+        cell, name = self.cell, self.name
+        members: dict[str, str | int | bool] = {
+            "w": f"{name}_w",
+            "u": f"{name}_u",
+            "bias": f"{name}_bias",
+            "table": f"{name}_table",
+            "units": cell.units,
+            "inputs": int(cell.w.shape[1]),
+            "w_shift": cell.w_shift,
+            "index_shift": cell.index_shift,
+            "index_bits": cell.index_bits,
+        }
+        return members | {f: f"CORTEX_M4_CODE({name}_{f})" for f in self._in_code()}
+
+    def prototypes(self) -> str:
+        """Declarations of the functions in kernels.S."""
+        return "".join(f"void {self.name}_{f}{_ARGUMENTS[f]};\n" for f in self._in_code())
+
+    def assembly(self) -> str:
+        """Those functions."""
+        return "".join(f().text for f in self._in_code().values())
+
+    def _in_code(self) -> dict[str, "emit_fastgrnn.Writer"]:
+        cell, name = self.cell, self.name
+        writers: dict[str, emit_fastgrnn.Writer] = {}
+        if cell.w.shape[1] == 4:
+            bias = self.bias().tolist()
+            writers["pixel_products"] = lambda: emit_fastgrnn.pixel_products(
+                f"{name}_pixel_products", cell, bias
+            )
+        elif emit_fastgrnn.suits_states(cell):
+            writers["state_products"] = lambda: emit_fastgrnn.state_products(
+                f"{name}_state_products", cell
+            )
+        if emit_fastgrnn.suits(cell):
+            writers["start"] = lambda: emit_fastgrnn.start(f"{name}_start", cell)
+            writers["go_on"] = lambda: emit_fastgrnn.go_on(f"{name}_go_on", cell)
+        return writers
