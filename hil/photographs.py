@@ -22,7 +22,7 @@ Float32: TypeAlias = npt.NDArray[np.float32]
 MIN_SIDE_PIXELS = 8
 MAX_PIXELS = 100_000_000
 _SUFFIXES = (".png", ".jpg")
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+_LUMA_PER_MILLE = (299, 587, 114)  # ITU-R BT.601
 
 _CALIBRATION = (
     "motorcycle_left",
@@ -85,7 +85,8 @@ class InputSpec:
         """Subtract the mean from (..., 3) levels, and take the luma for a monochrome network."""
         centred = rgb - np.array(self.mean)
         if self.channels == 1:
-            centred = (centred @ np.array(_LUMA))[..., np.newaxis]
+            # Whole numbers until the division, so that ties round alike on every machine.
+            centred = (centred @ np.array(_LUMA_PER_MILLE) / 1000.0)[..., np.newaxis]
         result: Float32 = np.rint(centred).astype(np.float32)
         return result
 

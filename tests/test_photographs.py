@@ -1,5 +1,6 @@
 """Photographs: by name and by path, and the preprocessing of the paper's evaluation."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,14 @@ def test_black_and_white_reach_the_ends_of_the_range() -> None:
     black, white = (np.full((10, 10, 3), level, np.uint8) for level in (0, 255))
     assert np.unique(photographs.preprocess(black, MONO)).tolist() == [-117.0]
     assert np.unique(photographs.preprocess(white, MONO)).tolist() == [138.0]
+
+
+@given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 255))
+def test_luma_rounds_the_exact_fraction(red: int, green: int, blue: int) -> None:
+    rgb = np.full((8, 8, 3), (red, green, blue), np.uint8)
+    exact = Fraction(299 * (red - 123) + 587 * (green - 117) + 114 * (blue - 104), 1000)
+    small = InputSpec(rows=8, columns=8, channels=1)
+    assert np.unique(photographs.preprocess(rgb, small)).tolist() == [round(exact)]
 
 
 def test_colour_keeps_red_green_blue_less_their_means() -> None:
