@@ -1,5 +1,6 @@
 # clang out of the ziglang wheel: cmake --toolchain toolchains/zig.cmake -DHIL_COMPILER=.../zig
 set(HIL_COMPILER zig CACHE FILEPATH "the zig program")
 set(CMAKE_C_COMPILER ${HIL_COMPILER} cc)
+set(CMAKE_ASM_COMPILER ${HIL_COMPILER} cc)
 include(${CMAKE_CURRENT_LIST_DIR}/bare-metal.cmake)
 read_flags(zig)
