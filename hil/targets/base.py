@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 from serial import SerialBase
 
 from hil.board import Board
-from hil.firmware import Image
+from hil.image import Image
 
 
 class Target(ABC):
@@ -23,6 +23,11 @@ class Target(ABC):
 
     def __init__(self, board: Board) -> None:
         self.board = board
+
+    @classmethod
+    def timing_version(cls) -> str:
+        """Name the pedigree of its counts, and for a model the version of its rules."""
+        return cls.timing
 
     @abstractmethod
     def open(self) -> None:

@@ -1,0 +1,122 @@
+"""A pyOCD session: what a real probe and the emulated one have in common."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from hil.board import Board
+from hil.errors import FlashError, ProbeError
+from hil.image import Segment
+
+_READ_BYTES = 16384
+
+_SESSION_OPTIONS = {
+    "hide_programming_progress": True,
+    "chip_erase": "sector",
+    "smart_flash": True,  # leave out what the flash holds already
+    "keep_unwritten": False,
+    "resume_on_disconnect": False,
+    "no_config": True,  # what a desk's pyocd.yaml says must not change a measurement
+}
+
+
+class Debugger:
+    """Programs, verifies and resets the board behind a pyOCD probe.
+
+    Args:
+        probe: a pyOCD DebugProbe.
+        hint: what the user can do when the probe fails.
+        options: pyOCD's session options for this kind of probe.
+    """
+
+    def __init__(
+        self, board: Board, probe: Any, *, hint: str, options: Mapping[str, Any] | None = None
+    ) -> None:
+        self._board = board
+        self._options = {**_SESSION_OPTIONS, **(options or {})}
+        self._probe = probe
+        self._hint = hint
+        self._session: Any = None
+
+    def open(self) -> None:
+        """Connect to the core. Raises ProbeError."""
+        from pyocd.core.session import Session
+
+        options = {**self._options, "target_override": self._board.pyocd_target}
+        with self._probe_errors("connecting"):
+            self._session = Session(self._probe, auto_open=False, options=options)
+            self._session.open()
+
+    def program(self, segments: Iterable[Segment]) -> None:
+        """Erase, program and verify, and leave the core halted at the reset vector.
+
+        Raises:
+            FlashError: an address is no flash, programming failed, or it reads back otherwise.
+            ProbeError: the probe or the core is lost.
+        """
+        from pyocd.flash.loader import MemoryLoader
+
+        pieces = list(segments)
+        for piece in pieces:
+            self._check_fits(piece)
+        with self._probe_errors("programming"):
+            self._target.reset_and_halt()
+            loader = MemoryLoader(self._session)
+            for piece in pieces:
+                loader.add_data(piece.address, piece.data)
+            loader.commit()
+            for piece in pieces:
+                self._verify(piece)
+            self._target.reset_and_halt()
+
+    def reset(self) -> None:
+        """Reset the chip and let the firmware run. Raises ProbeError."""
+        with self._probe_errors("resetting"):
+            self._target.reset()
+
+    def close(self) -> None:
+        """Let the probe go; harmless when it is not open."""
+        session, self._session = self._session, None
+        if session is not None:
+            with self._probe_errors("disconnecting"):
+                session.close()
+
+    @property
+    def _target(self) -> Any:
+        if self._session is None:
+            raise ProbeError("the board is not open", hint="open the target before using it")
+        return self._session.target
+
+    def _check_fits(self, piece: Segment) -> None:
+        flash = self._board.flash
+        if piece.address < flash.address or piece.end > flash.end:
+            raise FlashError(
+                f"the image has {len(piece.data):,} B at {piece.address:#010x}, outside the flash "
+                f"at {flash.address:#010x}..{flash.end - 1:#010x}",
+                hint="build it for this board",
+            )
+
+    def _verify(self, piece: Segment) -> None:
+        for start in range(0, len(piece.data), _READ_BYTES):
+            wanted = piece.data[start : start + _READ_BYTES]
+            found = bytes(self._target.read_memory_block8(piece.address + start, len(wanted)))
+            if found != wanted:
+                at = next(i for i, (a, b) in enumerate(zip(wanted, found, strict=True)) if a != b)
+                raise FlashError(
+                    f"flash reads {found[at]:#04x} at {piece.address + start + at:#010x} where "
+                    f"{wanted[at]:#04x} was programmed",
+                    hint="erase the chip and try again; then suspect the flash or the wiring",
+                )
+
+    @contextmanager
+    def _probe_errors(self, doing: str) -> Iterator[None]:
+        """Turn pyOCD's errors into the harness's."""
+        from pyocd.core import exceptions
+
+        try:
+            yield
+        except exceptions.FlashFailure as error:
+            raise FlashError(f"pyOCD failed while {doing}: {error}", hint=self._hint) from error
+        except (exceptions.Error, OSError) as error:
+            what = str(error) or type(error).__name__
+            raise ProbeError(f"pyOCD failed while {doing}: {what}", hint=self._hint) from error

@@ -1,0 +1,59 @@
+"""A powered emulated board: the chip, its debug port, and the lines that lead to it."""
+
+import mmap
+from pathlib import Path
+
+from hil.board import Board
+from hil.targets.emulator.chip import Chip, MakeClock
+from hil.targets.emulator.clock import Clock, InstructionClock
+from hil.targets.emulator.debug_port import DebugPort
+from hil.targets.emulator.engine import Engine
+from hil.targets.emulator.peripherals.usart import Usart
+
+
+class EmulatedBoard:
+    """A chip with power, under a unique id by which probe and serial port find it.
+
+    Args:
+        flash_file: keeps the flash's contents; created erased. Without it they are lost.
+        make_clock: how cycles are counted.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        unique_id: str,
+        *,
+        make_clock: MakeClock,
+        flash_file: Path | None = None,
+    ) -> None:
+        self.board = board
+        self.unique_id = unique_id
+        self._flash = _open_flash(flash_file, board.flash.bytes) if flash_file else None
+        self.chip = Chip(board, unique_id=unique_id, flash=self._flash, make_clock=make_clock)
+        self.debug_port = DebugPort(self.chip)
+
+    def usart(self, name: str) -> Usart:
+        """Return a USART by name. Raises KeyError."""
+        return self.chip.usarts[name.lower()]
+
+    def power_off(self) -> None:
+        """End the core's thread; ports that are still open report the loss."""
+        self.chip.power_off()
+        if self._flash is not None:
+            self._flash.flush()
+
+
+def _open_flash(path: Path, length: int) -> mmap.mmap:
+    """Map a file as flash, so that what is programmed stands in it."""
+    if not path.exists() or path.stat().st_size != length:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"\xff" * length)
+    with path.open("r+b") as file:
+        return mmap.mmap(file.fileno(), length)
+
+
+def default_clock(engine: Engine, board: Board) -> Clock:
+    """Return the clock that cycle counts are published with."""
+    del board
+    return InstructionClock(engine)

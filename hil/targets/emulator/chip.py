@@ -1,0 +1,538 @@
+"""The emulated STM32F439: core, memories and peripherals, running in a thread of its own."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from hil.board import Board
+from hil.targets.emulator import debug_core, traps
+from hil.targets.emulator.clock import NEVER, Clock, InstructionClock
+from hil.targets.emulator.debug_core import DebugCore, FlashPatch
+from hil.targets.emulator.engine import Block, Engine
+from hil.targets.emulator.errors import EmulatorFault
+from hil.targets.emulator.exceptions import CCR_DIV_0_TRP, FIRST_IRQ, SYSTICK, Exceptions
+from hil.targets.emulator.peripherals import flash as flash_controller
+from hil.targets.emulator.peripherals import gpio, identity
+from hil.targets.emulator.peripherals.clocks import PowerControl, ResetAndClockControl
+from hil.targets.emulator.peripherals.dwt import DataWatchpointTrace
+from hil.targets.emulator.peripherals.flash import FlashController
+from hil.targets.emulator.peripherals.usart import Usart
+from hil.targets.emulator.registers import Bus, Peripheral
+from hil.targets.emulator.rom_table import rom_table
+from hil.targets.emulator.system_control import SystemControl
+from hil.targets.emulator.systick import SysTick
+
+HSE_HZ = 8_000_000
+BOOT_ALIAS = 0x0000_0000
+_PAGE = 0x1000
+
+_PRIVATE_BUS = (0xE000_0000, 0x10_0000)
+_BUS_WINDOWS = (
+    (0x4000_0000, 0x8000),  # APB1
+    (0x4001_0000, 0x7000),  # APB2
+    (0x4002_0000, 0x6_0000),  # AHB1
+    (0x5000_0000, 0x6_1000),  # AHB2
+    (0xA000_0000, 0x1000),  # FMC
+    _PRIVATE_BUS,
+)
+_USARTS = (("USART1", 0x4001_1000, 37), ("USART2", 0x4000_4400, 38), ("USART3", 0x4000_4800, 39))
+_APB2 = range(0x4001_0000, 0x4001_8000)
+
+# How long a sleeping core waits at most before it lets the cycle count catch up with the clock on
+# the wall, so that a firmware's time-outs run while it waits for input.
+_DOZE_S = 0.05
+_LINGER_S = 0.002
+
+MakeClock = Callable[[Engine, Board], Clock]
+
+
+def _instruction_clock(engine: Engine, board: Board) -> Clock:
+    del board
+    return InstructionClock(engine)
+
+
+class Chip:
+    """A powered chip. `power_off` ends its thread.
+
+    Attributes:
+        halted: whether the debugger holds the core.
+        usarts: by lower-case name.
+        runs: how often the engine was started: a measure of what a waiting firmware costs.
+        on_breakpoint: asked about each BKPT instruction before debugger and fault: whether it has
+            been dealt with (semihosting).
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        *,
+        unique_id: str = "",
+        flash: Any = None,
+        make_clock: MakeClock = _instruction_clock,
+    ) -> None:
+        self.board = board
+        self.engine = Engine()
+        self.flash = flash if flash is not None else bytearray(b"\xff" * board.flash.bytes)
+        self.sram = bytearray(board.sram.bytes)
+        self.ccm = bytearray(board.ccm.bytes)
+        self._system_memory = identity.system_memory(unique_id, board.flash.bytes)
+        self.clock = make_clock(self.engine, board)
+        self.exceptions = Exceptions(self.engine, self.clock.add_cycles)
+        self.halted = False
+        self.runs = 0
+        self.on_breakpoint: Callable[[int], bool] = lambda _address: False
+        self._asleep = False
+        self._reset_requested = False
+        self._in_reset = False
+        self._step = False
+        self._code_pages: set[int] = set()
+        self.traps = traps.Traps(self.engine, self._request_stop)
+        self._failure: BaseException | None = None
+        # Guards what the thread and its visitors share; notified on every change of it.
+        self._state = threading.Condition()
+        self._busy = False
+        self._visitors = 0
+        self._powered = True
+        self._visit_lock = threading.RLock()
+        self.engine.on_new_block(self._on_new_block)
+        self._build_peripherals()
+        self._map()
+        self._thread = threading.Thread(target=self._main, name="emulated chip", daemon=True)
+        self.reset()
+        self._thread.start()
+
+    # set-up
+
+    def _build_peripherals(self) -> None:
+        self.rcc = ResetAndClockControl(HSE_HZ)
+        self.systick = SysTick(self.clock.now, self._set_deadline)
+        self.system_control = SystemControl(
+            self.exceptions, lambda: self.engine.read("ipsr"), self._request_reset
+        )
+        self.debug = DebugCore(self, self._update_tracing)
+        self.dwt = DataWatchpointTrace(
+            self.clock.now, lambda: self.debug.tracing, self._update_breakpoints
+        )
+        self.flash_patch = FlashPatch(self._update_breakpoints)
+        self.flash_controller = FlashController(
+            memoryview(self.flash), self._note_flash_change, self.clock.set_acr, self.attend
+        )
+        self.usarts: Mapping[str, Usart] = {
+            name.lower(): Usart(name, address, irq, self) for name, address, irq in _USARTS
+        }
+        self._peripherals: list[Peripheral] = [
+            self.rcc, PowerControl(), self.flash_controller, *gpio.all_ports(),
+            *self.usarts.values(), identity.DebugMcu(), self.system_control, self.systick,
+            self.debug, self.dwt, self.flash_patch, *rom_table(),
+        ]  # fmt: skip
+        self.bus = Bus(_BUS_WINDOWS)
+        for peripheral in self._peripherals:
+            self.bus.add(peripheral)
+        self.exceptions.on_change = self._attend_exceptions
+        self.system_control.on_cpacr = self._update_traps
+        self.system_control.on_configuration = self._update_traps
+
+    def _map(self) -> None:
+        board, engine = self.board, self.engine
+        engine.map_memory(board.flash.address, self.flash, writable=False, executable=True)
+        engine.map_memory(BOOT_ALIAS, self.flash, writable=False, executable=True)
+        engine.map_memory(board.sram.address, self.sram, writable=True, executable=True)
+        engine.map_memory(board.ccm.address, self.ccm, writable=True, executable=False)
+        engine.map_memory(
+            identity.SYSTEM_MEMORY, self._system_memory, writable=False, executable=True
+        )
+        for start, length in _BUS_WINDOWS:
+            engine.map_device(start, length, self.bus.read, self.bus.write)
+        engine.on_read_only_write(board.flash.address, board.flash.end - 1, self._program)
+
+    # power and reset
+
+    def power_off(self) -> None:
+        """End the thread and let go whoever waits for bytes of this board."""
+        with self._state:
+            self._powered = False
+            self.clock.run.stop = 1
+            self._state.notify_all()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+        for usart in self.usarts.values():
+            usart.wake_host()
+
+    @property
+    def powered(self) -> bool:
+        """Whether the chip has power."""
+        return self._powered
+
+    def reset(self, *, by_software: bool = False) -> None:
+        """Reset core and peripherals, and go to the reset vector."""
+        with self.paused():
+            self._reset(by_software=by_software)
+
+    def hold_in_reset(self, *, asserted: bool) -> None:
+        """Drive the reset pin: the chip resets when it is let go."""
+        if asserted:
+            with self.paused():
+                self._in_reset = True
+        elif self._in_reset:
+            with self.paused():
+                self._in_reset = False
+                self._reset(by_software=False)
+
+    def _reset(self, *, by_software: bool) -> None:
+        for peripheral in self._peripherals:
+            peripheral.reset()
+        self.bus.reset()
+        self.exceptions.reset()
+        self.rcc.note_reset(by_software=by_software)
+        self.debug.note_reset()
+        self._asleep = self._reset_requested = self._step = False
+        self.halted = False
+        self._reset_registers()
+        self._update_traps()
+        self._set_deadline()
+        if self.debug.catches & debug_core.VC_CORERESET:
+            self.halt(debug_core.VCATCH)
+
+    def _reset_registers(self) -> None:
+        engine = self.engine
+        engine.write("xpsr", 1 << 24)
+        for name in ("control", "primask", "basepri", "faultmask", "fpscr", "psp"):
+            engine.write(name, 0)
+        stack, entry = engine.load_words(BOOT_ALIAS, 2)
+        engine.write("msp", stack & ~3)
+        engine.write("lr", 0xFFFF_FFFF)
+        engine.branch(entry)
+
+    def _request_reset(self) -> None:
+        """Reset at once for a debugger, at the next block for the core itself."""
+        if threading.current_thread() is not self._thread:
+            self.reset(by_software=True)
+            return
+        self._reset_requested = True
+        self._request_stop()
+
+    # visits: what other threads do to a core that may be running
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Keep the core from executing while the block runs; registers are exact in it."""
+        if threading.current_thread() is self._thread:
+            yield
+            return
+        with self._visit_lock:
+            with self._state:
+                self._visitors += 1
+                self.clock.run.stop = 1
+                self._state.notify_all()
+                self._state.wait_for(lambda: not self._busy)
+            try:
+                self._raise_failure()
+                yield
+            finally:
+                with self._state:
+                    self._visitors -= 1
+                    self._state.notify_all()
+
+    def linger(self) -> None:
+        """Let a running core go on for a moment, or until it halts.
+
+        A debugger polls without pause, where a real probe's wire would take its time. Python would
+        let that starve the core.
+        """
+        if threading.current_thread() is not self._thread:
+            with self._state:
+                self._state.wait_for(lambda: self.halted and not self._busy, _LINGER_S)
+            self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise EmulatorFault("the emulated core's thread failed") from self._failure
+
+    # debugger's view (debug_core.Core)
+
+    @property
+    def asleep(self) -> bool:
+        """Whether the core waits in WFI or WFE."""
+        return self._asleep
+
+    @property
+    def locked_up(self) -> bool:
+        """Whether the core met a fault that it cannot take."""
+        return self.exceptions.state.locked_up
+
+    def instructions(self) -> int:
+        """Return how many instructions the core has executed."""
+        return self.clock.run.instructions
+
+    def halt(self, reason: int) -> None:
+        """Stop executing, for a DFSR reason."""
+        with self.paused():
+            self.halted = True
+            self._asleep = False
+            self.system_control.debug_faults |= reason
+
+    def resume(self, *, step: bool) -> None:
+        """Go on, for one instruction or until something halts the core."""
+        with self.paused():
+            self.halted = False
+            self._step = step
+
+    def read_register(self, name: str) -> int:
+        """Return a core register."""
+        with self.paused():
+            return self.engine.read(name)
+
+    def write_register(self, name: str, value: int) -> None:
+        """Change a core register."""
+        with self.paused():
+            if name == "pc":
+                value &= ~1
+            self.engine.write(name, value)
+
+    # memory as the debugger's bus sees it
+
+    def read_memory(self, address: int, length: int) -> bytes:
+        """Read memory or, within one word, a register.
+
+        Raises:
+            BusError: nothing answers there.
+        """
+        memory = self._memory_at(address, length)
+        if memory is not None:
+            buffer, offset = memory
+            return bytes(buffer[offset : offset + length])
+        self.bus.check(address)
+        return self.bus.read(address, length).to_bytes(length, "little")
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        """Write memory, program flash if it is unlocked for it, or write a register.
+
+        Raises:
+            BusError: nothing answers there.
+        """
+        memory = self._memory_at(address, len(data))
+        if memory is None:
+            self.bus.check(address)
+            self.bus.write(address, len(data), int.from_bytes(data, "little"))
+            return
+        buffer, offset = memory
+        with self.paused():
+            if buffer is self.flash:
+                step = 4 if len(data) % 4 == 0 else len(data)
+                for at in range(0, len(data), step):
+                    value = int.from_bytes(data[at : at + step], "little")
+                    self.flash_controller.program(offset + at, step, value)
+            elif buffer is not self._system_memory:
+                buffer[offset : offset + len(data)] = data
+                self._forget_code(address, len(data))
+
+    def _memory_at(self, address: int, length: int) -> tuple[Any, int] | None:
+        board = self.board
+        for start, buffer in (
+            (board.flash.address, self.flash),
+            (board.sram.address, self.sram),
+            (board.ccm.address, self.ccm),
+            (BOOT_ALIAS, self.flash),
+            (identity.SYSTEM_MEMORY, self._system_memory),
+        ):
+            if start <= address and address + length <= start + len(buffer):
+                return buffer, address - start
+        return None
+
+    # what peripherals need of the core (usart.Core)
+
+    def now(self) -> int:
+        """Return the cycle count."""
+        return self.clock.now()
+
+    def bus_divider(self, address: int) -> int:
+        """Return the core's cycles per cycle of the bus that a peripheral is on."""
+        return self.rcc.bus_divider(second=address in _APB2)
+
+    def attend(self) -> None:
+        """Look at interrupt lines and deadlines again soon; any thread may call."""
+        self._request_stop()
+        with self._state:
+            self._state.notify_all()
+
+    def doze(self, arrived: Callable[[], bool]) -> None:
+        """Sleep, in a bus access, until something arrives or the core is needed.
+
+        The cycle count goes on meanwhile at the speed of the core's clock.
+        """
+        self._sleep(lambda: arrived() or bool(self.clock.run.stop))
+
+    def _sleep(self, wakes: Callable[[], bool]) -> None:
+        hz = self.rcc.core_hz
+        left = self.clock.run.deadline - self.clock.run.cycles
+        timeout_s = min(_DOZE_S, left / hz)
+        began = time.monotonic()
+        with self._state:
+            woken = self._state.wait_for(wakes, timeout_s)
+        slept = round((time.monotonic() - began) * hz)
+        self.clock.add_cycles(min(slept, left) if woken or timeout_s == _DOZE_S else left)
+
+    def _request_stop(self) -> None:
+        self.clock.run.stop = 1
+
+    def _attend_exceptions(self) -> None:
+        if self.exceptions.next() is not None or self.exceptions.waits_for_masks():
+            self._request_stop()
+
+    def _set_deadline(self) -> None:
+        deadlines = [self.systick.deadline(), *(u.deadline() for u in self.usarts.values())]
+        self.clock.run.deadline = min((d for d in deadlines if d is not None), default=NEVER)
+
+    def _update_tracing(self) -> None:
+        self.dwt.update()
+
+    def _update_traps(self) -> None:
+        configuration = self.exceptions.state.configuration
+        self.traps.configure(
+            fpu_off=not self.system_control.fpu_enabled,
+            divides_trap=bool(configuration & CCR_DIV_0_TRP),
+        )
+        self._request_stop()
+
+    def _update_breakpoints(self) -> None:
+        self._request_stop()
+
+    def _program(self, address: int, size: int, value: int) -> bool:
+        return self.flash_controller.program(address - self.board.flash.address, size, value)
+
+    def _note_flash_change(self, offset: int, length: int) -> None:
+        for start in (self.board.flash.address + offset, BOOT_ALIAS + offset):
+            self._forget_code(start, length)
+
+    def _forget_code(self, address: int, length: int) -> None:
+        """Have code that changed translated and timed anew, if any has run there."""
+        pages = range(address // _PAGE, (address + length - 1) // _PAGE + 1)
+        if not self._code_pages.isdisjoint(pages):
+            self.engine.forget_code(address, length)
+            self.clock.invalidate(address, length)
+
+    def _on_new_block(self, block: Block) -> None:
+        self._code_pages.add(block.address // _PAGE)
+        self.traps.on_new_block(block)
+
+    # the core's thread
+
+    def _main(self) -> None:
+        while True:
+            with self._state:
+                self._state.wait_for(lambda: self._may_run or not self._powered)
+                if not self._powered:
+                    return
+                self._busy = True
+                self.clock.run.stop = 0
+            try:
+                self._turn()
+            except Exception as error:
+                self._failure = error
+                self.halted = True
+            finally:
+                with self._state:
+                    self._busy = False
+                    self._state.notify_all()
+
+    @property
+    def _may_run(self) -> bool:
+        return not (self._visitors or self.halted or self._in_reset or self.locked_up)
+
+    def _turn(self) -> None:
+        """Do one thing: take an exception, sleep, or run until something happens."""
+        if self._reset_requested:
+            self._reset(by_software=True)
+            return
+        self._pend_interrupts()
+        if not self.debug.masks_interrupts:
+            number = self.exceptions.next()
+            if number is not None:
+                self._asleep = False
+                self.exceptions.enter(number)
+                self._end_step()
+                return
+        if self._asleep:
+            if not self.exceptions.wakes():
+                self._sleep(lambda: bool(self.clock.run.stop))
+                return
+            self._asleep = False
+        self._run()
+
+    def _pend_interrupts(self) -> None:
+        pending, active = self.exceptions.state.pending, self.exceptions.state.active
+        if self.systick.tick():
+            pending.add(SYSTICK)
+        self._set_deadline()
+        for irq, line in self._lines():
+            if line and FIRST_IRQ + irq not in active:
+                pending.add(FIRST_IRQ + irq)
+
+    def _lines(self) -> Iterator[tuple[int, bool]]:
+        yield flash_controller.IRQ, self.flash_controller.interrupt
+        for usart in self.usarts.values():
+            yield usart.irq, usart.interrupt
+
+    def _run(self) -> None:
+        run, engine = self.clock.run, self.engine
+        start = engine.read("pc")
+        breakpoints = self._breakpoints()
+        if start in breakpoints and not self._step:
+            self._halt_at(start)
+            return
+        self._code_pages.add(start // _PAGE)
+        self.traps.scan_from(start)
+        if traps.before_run(self, start):
+            self._end_step()
+            return
+        exits = breakpoints | self.traps.addresses
+        if self._step:
+            exits.add(start + traps.instruction_bytes(engine, start))
+        engine.set_exits(exits - {start})
+        run.block_limit = int(self._step)
+        run.blocks = run.left = 0
+        self._watch_masks()
+        self.runs += 1
+        traps.after_run(self, engine.run())
+        self._end_step()
+
+    def _watch_masks(self) -> None:
+        """Have the run end when an instruction lets a waiting exception through."""
+        run = self.clock.run
+        run.watch_masks = int(self.exceptions.waits_for_masks())
+        if run.watch_masks:
+            names = ("primask", "basepri", "faultmask")
+            run.masks[:] = tuple(self.engine.read(name) for name in names)
+
+    def _end_step(self) -> None:
+        if self._step and not self.halted:
+            self._step = False
+            self.halt(debug_core.HALTED)
+
+    def _breakpoints(self) -> set[int]:
+        if not self.debug.enabled:
+            return set()
+        points = self.flash_patch.breakpoints()
+        return points | {c.halts_at for c in self.dwt.comparators if c.halts_at is not None}
+
+    def _halt_at(self, address: int) -> None:
+        in_patch = address in self.flash_patch.breakpoints()
+        self.halt(debug_core.BKPT if in_patch else debug_core.DWTTRAP)
+
+    # what traps ask for
+
+    def sleep(self) -> None:
+        """Execute WFI: sleep until an exception is pending."""
+        self._asleep = True
+
+    def wait_for_event(self) -> None:
+        """Execute WFE, which may end without an event: sleep a little."""
+        self._sleep(lambda: bool(self.clock.run.stop))
+
+    def return_from_exception(self, exc_return: int) -> None:
+        """Execute a branch to an EXC_RETURN value."""
+        self.exceptions.leave(exc_return)
+        if self.system_control.sleeps_on_exit and not self.exceptions.state.active:
+            self._asleep = True

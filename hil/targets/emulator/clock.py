@@ -1,0 +1,127 @@
+"""What the emulated core needs of a clock: it counts cycles and ends runs."""
+
+import ctypes
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from hil.targets.emulator.engine import Engine
+
+NEVER = (1 << 64) - 1
+
+
+class RunControl(ctypes.Structure):
+    """`run_control_t` of run_control.h: every clock's C state begins with it."""
+
+    _fields_: ClassVar = [
+        ("emu_stop", ctypes.c_void_p),
+        ("reg_read", ctypes.c_void_p),
+        ("mask_ids", ctypes.c_int32 * 3),
+        ("masks", ctypes.c_uint32 * 3),
+        ("watch_masks", ctypes.c_uint32),
+        ("stop", ctypes.c_uint32),
+        ("block_limit", ctypes.c_uint32),
+        ("blocks", ctypes.c_uint32),
+        ("left", ctypes.c_uint32),
+        ("cycles", ctypes.c_uint64),
+        ("instructions", ctypes.c_uint64),
+        ("deadline", ctypes.c_uint64),
+    ]
+
+    # ctypes makes attributes of the fields; these say of what type.
+    stop: int
+    block_limit: int
+    blocks: int
+    left: int
+    watch_masks: int
+    cycles: int
+    instructions: int
+    deadline: int
+
+    def attach(self) -> None:
+        """Point the C side at Unicorn's functions."""
+        from unicorn import arm_const
+        from unicorn.unicorn_py3.unicorn import uclib
+
+        for name in ("emu_stop", "reg_read"):
+            setattr(self, name, address_of(getattr(uclib, f"uc_{name}")))
+        self.mask_ids[:] = (
+            arm_const.UC_ARM_REG_PRIMASK,
+            arm_const.UC_ARM_REG_BASEPRI,
+            arm_const.UC_ARM_REG_FAULTMASK,
+        )
+        self.deadline = NEVER
+
+
+def address_of(function: Any) -> int | None:
+    """Return the address of a C function, for another C function to call."""
+    return ctypes.cast(function, ctypes.c_void_p).value
+
+
+class Clock(Protocol):
+    """Counts the core's cycles from a block hook and ends its runs.
+
+    Attributes:
+        timing: pedigree of the counts: "modelled" or "instructions".
+        run: shared with the C hook. The core sets `stop` (from any thread), `block_limit` and the
+            masks to watch; the hook leaves before a block that must not run.
+    """
+
+    timing: str
+    run: RunControl
+
+    def now(self) -> int:
+        """Return the cycle count, exact to the instruction when called from a bus access."""
+
+    def add_cycles(self, count: int) -> None:
+        """Charge cycles that no instruction stands for: exception entry, sleep."""
+
+    def set_acr(self, value: int) -> None:
+        """Take over the flash access control register: wait states, caches, prefetch."""
+
+    def invalidate(self, address: int, length: int) -> None:
+        """Forget what is known of code that changed."""
+
+    def resync(self, address: int) -> None:
+        """Take back what the block hook charged for instructions from `address` on.
+
+        The core calls it when a fault or trap ended a block before its last instruction.
+        """
+
+
+class InstructionClock:
+    """One cycle per instruction."""
+
+    timing = "instructions"
+
+    def __init__(self, engine: "Engine") -> None:
+        from unicorn.unicorn_py3.unicorn import uclib
+
+        from hil.targets.emulator import native
+
+        self._library = native.load("instruction_clock.c")
+        self._library.instruction_clock_size.restype = ctypes.c_size_t
+        self._state = ctypes.create_string_buffer(self._library.instruction_clock_size())
+        self.run = RunControl.from_buffer(self._state)
+        self.run.attach()
+        mem_read = ctypes.c_void_p.from_buffer(self._state, ctypes.sizeof(RunControl))
+        mem_read.value = address_of(uclib.uc_mem_read)
+        engine.add_block_hook(self._library.instruction_clock_on_block, self._state)
+
+    def now(self) -> int:
+        """Return the count at the last block's end."""
+        return self.run.cycles
+
+    def add_cycles(self, count: int) -> None:
+        """Charge cycles that no instruction stands for."""
+        self.run.cycles += count
+
+    def set_acr(self, value: int) -> None:
+        """Wait states cost nothing here."""
+
+    def invalidate(self, address: int, length: int) -> None:
+        """Forget every block: counting one again is cheap."""
+        del address, length
+        self._library.instruction_clock_forget(self._state)
+
+    def resync(self, address: int) -> None:
+        """Leave the count as it is: a block's remainder is charged whole."""

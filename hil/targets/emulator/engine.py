@@ -1,0 +1,289 @@
+"""The one place that knows Unicorn: a Cortex-M4 instruction set with memory, and what ends a run.
+
+Unicorn executes instructions and nothing else of a Cortex-M: exceptions, NVIC, FPU enabling and
+the system control space are this package's (Source: Unicorn 2.1.4, qemu/target/arm).
+"""
+
+import ctypes
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from hil.targets.emulator.errors import BusError
+
+Read = Callable[[int, int], int]
+Write = Callable[[int, int, int], None]
+
+_XPSR_THUMB = 1 << 24
+_PRIVILEGED = frozenset({"msp", "psp", "primask", "basepri", "faultmask"})
+_VALID_BITS = {"control": 7}
+
+
+class Stop(Enum):
+    """Why a run ended."""
+
+    CLEAN = auto()  # at a block's start, an exit address, or behind WFI
+    TRAP = auto()  # SVC, BKPT or exception return: see Engine.trap
+    READ = auto()  # data access to nothing
+    WRITE = auto()
+    READ_ONLY = auto()  # store to memory without write permission
+    FETCH = auto()  # instruction fetch from nothing, or from what is not executable
+    UNDEFINED = auto()  # undefined instruction, WFE, or Thumb bit clear
+
+
+class Trap(Enum):
+    """Unicorn's exception numbers (qemu/target/arm/cpu.h)."""
+
+    SVC = 2
+    FETCH = 3
+    BKPT = 7
+    EXCEPTION_RETURN = 8
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of straight-line code that Unicorn has just translated."""
+
+    address: int
+    bytes: int
+
+
+class Engine:
+    """Registers by name, memory, and runs.
+
+    Attributes:
+        uc: Unicorn's own object, for hooks written in C.
+        trap: the trap that ended the last run, if one did.
+        fault_address: the data address of the last run's failed access.
+        exits: the addresses at which runs end.
+    """
+
+    def __init__(self) -> None:
+        import unicorn
+        from unicorn import arm_const, unicorn_const
+
+        self._unicorn: Any = unicorn
+        self._const: Any = unicorn_const
+        self.uc: Any = self._unicorn.Uc(unicorn_const.UC_ARCH_ARM, _mode(unicorn_const))
+        self.uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M4)
+        self.uc.ctl_exits_enabled(True)
+        self._readable = _register_ids(arm_const)
+        # A write to Unicorn's plain XPSR leaves the GE bits out.
+        self._writable = self._readable | {"xpsr": arm_const.UC_ARM_REG_XPSR_NZCVQG}
+        self.exits: frozenset[int] = frozenset()
+        self._buffers: list[object] = []
+        self._stops = _stops(unicorn_const)
+        self.trap: Trap | None = None
+        self.fault_address = 0
+        self.uc.hook_add(unicorn_const.UC_HOOK_INTR, self._on_interrupt)
+        self.uc.hook_add(
+            unicorn_const.UC_HOOK_MEM_READ_UNMAPPED
+            | unicorn_const.UC_HOOK_MEM_WRITE_UNMAPPED
+            | unicorn_const.UC_HOOK_MEM_READ_PROT,
+            self._on_bad_access,
+        )
+
+    # registers
+
+    def read(self, register: str) -> int:
+        """Return a register's value; names as in the architecture, lower case."""
+        if register in _PRIVILEGED and self._is_unprivileged():
+            with self._privileged():
+                return self.read(register)
+        value: int = self.uc.reg_read(self._readable[register])
+        return value & _VALID_BITS.get(register, 0xFFFF_FFFF)
+
+    def write(self, register: str, value: int) -> None:
+        """Set a register; `pc` takes the address without its Thumb bit."""
+        if register in _PRIVILEGED and self._is_unprivileged():
+            with self._privileged():
+                self.write(register, value)
+            return
+        self.uc.reg_write(self._writable[register], value | 1 if register == "pc" else value)
+
+    def branch(self, address: int) -> None:
+        """Go to an address whose bit 0 is the Thumb bit."""
+        self.write("pc", address & ~1)
+        if not address & 1:
+            self.write("xpsr", self.read("xpsr") & ~_XPSR_THUMB)
+
+    def _is_unprivileged(self) -> bool:
+        return bool(self.uc.reg_read(self._readable["control"]) & 1) and not self.read("ipsr")
+
+    @contextmanager
+    def _privileged(self) -> Iterator[None]:
+        """Lend handler mode's privilege: Unicorn hides special registers from unprivileged code."""
+        xpsr = self.read("xpsr")
+        self.write("xpsr", xpsr | 1)
+        try:
+            yield
+        finally:
+            self.write("xpsr", xpsr)
+
+    # memory
+
+    def map_memory(self, address: int, memory: Any, *, writable: bool, executable: bool) -> None:
+        """Let a bytearray or an mmap stand for memory; the core sees changes at once.
+
+        Code that changes needs `forget_code` besides.
+        """
+        permissions = self._const.UC_PROT_READ
+        permissions |= self._const.UC_PROT_WRITE if writable else 0
+        permissions |= self._const.UC_PROT_EXEC if executable else 0
+        self._buffers.append(memory)
+        pointer = ctypes.addressof((ctypes.c_char * len(memory)).from_buffer(memory))
+        self.uc.mem_map_ptr(address, len(memory), permissions, pointer)
+
+    def map_device(self, address: int, length: int, read: Read, write: Write) -> None:
+        """Route accesses to functions of (address, bytes) and (address, bytes, value)."""
+
+        def on_read(_uc: object, offset: int, size: int, _data: object) -> int:
+            return read(address + offset, size)
+
+        def on_write(_uc: object, offset: int, size: int, value: int, _data: object) -> None:
+            write(address + offset, size, value)
+
+        self.uc.mmio_map(address, length, on_read, None, on_write, None)
+
+    def load(self, address: int, length: int) -> bytes:
+        """Read bytes of memory. Raises BusError where there is none."""
+        try:
+            return bytes(self.uc.mem_read(address, length))
+        except self._unicorn.UcError as error:
+            raise BusError(address) from error
+
+    def load_halfwords(self, address: int, count: int) -> tuple[int, ...]:
+        """Read halfwords of memory. Raises BusError where there is none."""
+        return struct.unpack(f"<{count}H", self.load(address, 2 * count))
+
+    def load_words(self, address: int, count: int) -> tuple[int, ...]:
+        """Read words of memory. Raises BusError where there is none."""
+        return struct.unpack(f"<{count}I", self.load(address, 4 * count))
+
+    def load_word(self, address: int) -> int:
+        """Read a word of memory. Raises BusError where there is none."""
+        return self.load_words(address, 1)[0]
+
+    def store_words(self, address: int, words: Sequence[int]) -> None:
+        """Write words of data. Raises BusError where there is no memory."""
+        try:
+            self.uc.mem_write(address, struct.pack(f"<{len(words)}I", *words))
+        except self._unicorn.UcError as error:
+            raise BusError(address) from error
+
+    def forget_code(self, address: int, length: int) -> None:
+        """Have code in a range translated anew."""
+        self.uc.ctl_remove_cache(address, address + length)
+
+    def forget_all_code(self) -> None:
+        """Have all code translated anew."""
+        self.uc.ctl_flush_tb()
+
+    # runs
+
+    def set_exits(self, addresses: Iterable[int]) -> None:
+        """End runs before the instructions at these addresses."""
+        wanted = frozenset(addresses)
+        if wanted == self.exits:
+            return
+        for address in wanted ^ self.exits:
+            self.forget_code(address, 2)
+        self.exits = wanted
+        self.uc.ctl_set_exits(sorted(wanted))
+
+    def run(self) -> Stop:
+        """Execute from the current pc until something ends the run; pc is exact then."""
+        self.trap = None
+        try:
+            self.uc.emu_start(self.read("pc") | bool(self.read("xpsr") & _XPSR_THUMB), 0)
+        except self._unicorn.UcError as error:
+            stop = self._stops.get(error.errno)
+            if stop is None:
+                raise
+            return stop
+        if self.trap is Trap.FETCH:
+            return Stop.FETCH
+        return Stop.TRAP if self.trap else Stop.CLEAN
+
+    # hooks
+
+    def add_block_hook(self, function: Any, context: Any) -> None:
+        """Have a C function called before each block, without passing through Python."""
+        from unicorn.unicorn_py3.unicorn import uclib
+
+        handle = ctypes.c_size_t()
+        error = uclib.uc_hook_add(
+            self.uc._uch,  # noqa: SLF001 - the binding cannot hook C functions
+            ctypes.byref(handle),
+            self._const.UC_HOOK_BLOCK,
+            ctypes.cast(function, ctypes.c_void_p),
+            ctypes.cast(context, ctypes.c_void_p),
+            ctypes.c_uint64(1),
+            ctypes.c_uint64(0),
+        )
+        if error:
+            raise self._unicorn.UcError(error)
+
+    def on_new_block(self, function: Callable[[Block], None]) -> None:
+        """Call a function when a block has been translated, before it runs for the first time."""
+
+        def on_edge(_uc: object, block: Any, _previous: object, _data: object) -> None:
+            function(Block(block.pc, block.size))
+
+        self.uc.hook_add(self._const.UC_HOOK_EDGE_GENERATED, on_edge)
+
+    def on_read_only_write(
+        self, first: int, last: int, function: Callable[[int, int, int], bool]
+    ) -> None:
+        """Call a function of (address, bytes, value) for stores to read-only memory.
+
+        It returns whether the store is dealt with; otherwise the run ends with READ_ONLY.
+        """
+
+        def on_write(
+            _uc: object, _kind: int, address: int, size: int, value: int, _data: object
+        ) -> bool:
+            self.fault_address = address
+            return function(address, size, value & ((1 << 8 * size) - 1))
+
+        self.uc.hook_add(self._const.UC_HOOK_MEM_WRITE_PROT, on_write, None, first, last)
+
+    def _on_interrupt(self, uc: Any, number: int, _data: object) -> None:
+        self.trap = Trap(number)
+        uc.emu_stop()
+
+    def _on_bad_access(
+        self, _uc: object, _kind: int, address: int, _size: int, _value: int, _data: object
+    ) -> bool:
+        self.fault_address = address
+        return False
+
+
+def _mode(const: Any) -> int:
+    mode: int = const.UC_MODE_THUMB | const.UC_MODE_MCLASS
+    return mode
+
+
+def _register_ids(const: Any) -> dict[str, int]:
+    names: Sequence[str] = (
+        *(f"r{i}" for i in range(13)),
+        *(f"s{i}" for i in range(32)),
+        *("sp", "lr", "pc", "msp", "psp", "xpsr", "ipsr"),
+        *("primask", "basepri", "faultmask", "control", "fpscr"),
+    )
+    return {name: getattr(const, f"UC_ARM_REG_{name.upper()}") for name in names}
+
+
+def _stops(const: Any) -> dict[int, Stop]:
+    return {
+        const.UC_ERR_READ_UNMAPPED: Stop.READ,
+        const.UC_ERR_READ_PROT: Stop.READ,
+        const.UC_ERR_WRITE_UNMAPPED: Stop.WRITE,
+        const.UC_ERR_WRITE_PROT: Stop.READ_ONLY,
+        const.UC_ERR_FETCH_UNMAPPED: Stop.FETCH,
+        const.UC_ERR_FETCH_PROT: Stop.FETCH,
+        const.UC_ERR_INSN_INVALID: Stop.UNDEFINED,
+    }

@@ -1,0 +1,335 @@
+"""Exceptions of the ARMv7-M core: priorities, entry, return, escalation.
+
+Source: ARM DDI 0403E (ARMv7-M Architecture Reference Manual), B1.5.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hil.targets.emulator.engine import Engine
+from hil.targets.emulator.errors import BusError
+
+NMI = 2
+HARD_FAULT = 3
+MEM_MANAGE = 4
+BUS_FAULT = 5
+USAGE_FAULT = 6
+SVCALL = 11
+DEBUG_MONITOR = 12
+PENDSV = 14
+SYSTICK = 15
+FIRST_IRQ = 16
+IRQ_COUNT = 91
+
+ENTRY_CYCLES = 12
+RETURN_CYCLES = 10
+TAIL_CHAIN_CYCLES = 6
+
+_THREAD_PRIORITY = 256
+_FIXED_PRIORITIES = {1: -3, NMI: -2, HARD_FAULT: -1}
+_CONFIGURABLE_FAULTS = {MEM_MANAGE: 16, BUS_FAULT: 17, USAGE_FAULT: 18}  # their SHCSR enable bits
+_PRIORITY_BITS = 0xF0
+
+_XPSR_THUMB = 1 << 24
+_XPSR_ALIGNED = 1 << 9
+_XPSR_IT = 0x0600_FC00
+_CONTROL_SPSEL = 2
+_CONTROL_FPCA = 4
+
+# Bits of CFSR.
+IACCVIOL = 1 << 0
+DACCVIOL = 1 << 1
+MMARVALID = 1 << 7
+IBUSERR = 1 << 8
+PRECISERR = 1 << 9
+IMPRECISERR = 1 << 10
+UNSTKERR = 1 << 11
+STKERR = 1 << 12
+BFARVALID = 1 << 15
+UNDEFINSTR = 1 << 16
+INVSTATE = 1 << 17
+INVPC = 1 << 18
+NOCP = 1 << 19
+UNALIGNED = 1 << 24
+DIVBYZERO = 1 << 25
+
+# Bits of HFSR.
+VECTTBL = 1 << 1
+FORCED = 1 << 30
+DEBUGEVT = 1 << 31
+
+# Bits of CCR.
+CCR_UNALIGN_TRP = 1 << 3
+CCR_DIV_0_TRP = 1 << 4
+CCR_STKALIGN = 1 << 9
+
+_FRAME = ("r0", "r1", "r2", "r3", "r12", "lr")
+_FPU_FRAME_BYTES = 72
+
+
+@dataclass
+class FaultStatus:
+    """The registers that tell why a fault was taken."""
+
+    cfsr: int = 0
+    hfsr: int = 0
+    mmfar: int = 0
+    bfar: int = 0
+
+
+@dataclass
+class ExceptionState:
+    """NVIC and system control state that decides which exception runs.
+
+    Attributes:
+        enabled: interrupts enabled in the NVIC and faults enabled in SHCSR, by exception number.
+        priorities: of exceptions 4 and up, by number.
+        priority_group: AIRCR.PRIGROUP.
+        locked_up: the core met a fault that it cannot take.
+    """
+
+    pending: set[int] = field(default_factory=set)
+    active: set[int] = field(default_factory=set)
+    enabled: set[int] = field(default_factory=set)
+    priorities: bytearray = field(default_factory=lambda: bytearray(FIRST_IRQ + IRQ_COUNT + 5))
+    priority_group: int = 0
+    vector_table: int = 0
+    configuration: int = CCR_STKALIGN
+    sleep_on_exit: bool = False
+    locked_up: bool = False
+    fault: FaultStatus = field(default_factory=FaultStatus)
+
+
+class Exceptions:
+    """Takes exceptions on the engine's registers.
+
+    Attributes:
+        on_change: called when an exception may have become takeable.
+    """
+
+    def __init__(self, engine: Engine, add_cycles: Callable[[int], None]) -> None:
+        self.state = ExceptionState()
+        self.on_change: Callable[[], None] = lambda: None
+        self._engine = engine
+        self._add_cycles = add_cycles
+
+    def reset(self) -> None:
+        """Return to the state after reset."""
+        self.state = ExceptionState()
+
+    # which exception runs
+
+    def priority(self, number: int) -> int:
+        """Return an exception's priority; less runs first."""
+        fixed = _FIXED_PRIORITIES.get(number)
+        return self.state.priorities[number] if fixed is None else fixed
+
+    def set_priority(self, number: int, value: int) -> None:
+        """Set the priority of a configurable exception."""
+        if number not in _FIXED_PRIORITIES:
+            self.state.priorities[number] = value & _PRIORITY_BITS
+            self.on_change()
+
+    def pend(self, number: int) -> None:
+        """Make an exception pending."""
+        self.state.pending.add(number)
+        self.on_change()
+
+    def next(self) -> int | None:
+        """Return the exception that would be taken now, if any."""
+        waiting = self._first_waiting()
+        if waiting is None or self._group(self.priority(waiting)) >= self.execution_priority():
+            return None
+        return waiting
+
+    def waits_for_masks(self) -> bool:
+        """Whether an exception would be taken if PRIMASK, BASEPRI or FAULTMASK let it."""
+        waiting = self._first_waiting()
+        if waiting is None:
+            return False
+        return self._group(self.priority(waiting)) < self._active_priority()
+
+    def wakes(self) -> bool:
+        """Whether WFI ends: an exception is pending that would preempt if PRIMASK were clear."""
+        waiting = self._first_waiting()
+        if waiting is None:
+            return False
+        return self._group(self.priority(waiting)) < self._masked_priority(with_primask=False)
+
+    def execution_priority(self) -> int:
+        """Return the priority that an exception must beat to be taken."""
+        return self._masked_priority(with_primask=True)
+
+    def _masked_priority(self, *, with_primask: bool) -> int:
+        priority = self._active_priority()
+        if basepri := self._engine.read("basepri"):
+            priority = min(priority, self._group(basepri))
+        if with_primask and self._engine.read("primask"):
+            priority = min(priority, 0)
+        if self._engine.read("faultmask"):
+            priority = min(priority, -1)
+        return priority
+
+    def _active_priority(self) -> int:
+        priorities = (self._group(self.priority(number)) for number in self.state.active)
+        return min(priorities, default=_THREAD_PRIORITY)
+
+    def _first_waiting(self) -> int | None:
+        ready = [number for number in self.state.pending if self._is_enabled(number)]
+        return min(ready, key=lambda number: (self.priority(number), number), default=None)
+
+    def _is_enabled(self, number: int) -> bool:
+        if number >= FIRST_IRQ or number in _CONFIGURABLE_FAULTS:
+            return number in self.state.enabled
+        return True
+
+    def _group(self, priority: int) -> int:
+        if priority < 0:
+            return priority
+        return priority & (0xFF << (self.state.priority_group + 1)) & 0xFF
+
+    # entry
+
+    def enter(self, number: int) -> None:
+        """Stack the registers and go to the handler."""
+        engine, state = self._engine, self.state
+        state.pending.discard(number)
+        control = engine.read("control")
+        handler = bool(engine.read("ipsr"))
+        on_process_stack = not handler and bool(control & _CONTROL_SPSEL)
+        has_fpu_frame = bool(control & _CONTROL_FPCA)
+        try:
+            self._stack(has_fpu_frame=has_fpu_frame)
+        except BusError:
+            state.fault.cfsr |= STKERR
+            number = self._derived(BUS_FAULT, number)
+        if state.locked_up:
+            return
+        xpsr = engine.read("xpsr")
+        # First of all to handler mode: what follows is for privileged code.
+        engine.write("xpsr", (xpsr & ~_XPSR_IT & ~0x1FF) | number | _XPSR_THUMB)
+        engine.write("control", control & ~(_CONTROL_SPSEL | _CONTROL_FPCA))
+        link = 0xFFFF_FFF1 if handler else 0xFFFF_FFFD if on_process_stack else 0xFFFF_FFF9
+        engine.write("lr", link & ~0x10 if has_fpu_frame else link)
+        state.active.add(number)
+        self._go_to_vector(number)
+        self._add_cycles(ENTRY_CYCLES)
+
+    def _go_to_vector(self, number: int) -> None:
+        try:
+            handler = self._engine.load_word(self.state.vector_table + 4 * number)
+        except BusError:
+            self.state.fault.hfsr |= VECTTBL
+            self.state.locked_up = number == HARD_FAULT
+            if not self.state.locked_up:
+                self.hard_fault(VECTTBL)
+            return
+        self._engine.branch(handler)
+
+    def _stack(self, *, has_fpu_frame: bool) -> None:
+        engine = self._engine
+        size = 32 + (_FPU_FRAME_BYTES if has_fpu_frame else 0)
+        sp = engine.read("sp")
+        aligns = has_fpu_frame or bool(self.state.configuration & CCR_STKALIGN)
+        padding = sp & 4 if aligns else 0
+        frame = sp - padding - size
+        engine.write("sp", frame)
+        xpsr = engine.read("xpsr") & ~_XPSR_ALIGNED | (_XPSR_ALIGNED if padding else 0)
+        words = [engine.read(name) for name in _FRAME] + [engine.read("pc"), xpsr]
+        if has_fpu_frame:
+            words += [engine.read(f"s{i}") for i in range(16)] + [engine.read("fpscr"), 0]
+        engine.store_words(frame, words)
+
+    # going back
+
+    def leave(self, exc_return: int) -> None:
+        """Return from a handler, as branching to an EXC_RETURN value does."""
+        engine, state = self._engine, self.state
+        number = engine.read("ipsr")
+        if number not in state.active or exc_return & 0xF not in {0x1, 0x9, 0xD}:
+            self._bad_return(number)
+            return
+        state.active.discard(number)
+        if number != NMI:
+            engine.write("faultmask", 0)
+        to_handler = exc_return & 0xF == 0x1
+        if to_handler != bool(state.active):
+            self._bad_return(number)
+            return
+        from_process_stack = exc_return & 0xF == 0xD
+        try:
+            self._unstack(
+                "psp" if from_process_stack else "msp", has_fpu_frame=not exc_return & 0x10
+            )
+        except BusError:
+            self.fault(BUS_FAULT, UNSTKERR)
+            return
+        self._add_cycles(RETURN_CYCLES if self.next() is None else 0)
+
+    def _unstack(self, stack: str, *, has_fpu_frame: bool) -> None:
+        engine = self._engine
+        frame = engine.read(stack)
+        size = 32 + (_FPU_FRAME_BYTES if has_fpu_frame else 0)
+        words = engine.load_words(frame, size // 4)
+        for name, value in zip(_FRAME, words, strict=False):
+            engine.write(name, value)
+        if has_fpu_frame:
+            for i, value in enumerate(words[8:24]):
+                engine.write(f"s{i}", value)
+            engine.write("fpscr", words[24])
+        pc, xpsr = words[6], words[7]
+        engine.write(stack, frame + size + (4 if xpsr & _XPSR_ALIGNED else 0))
+        control = engine.read("control") & ~(_CONTROL_FPCA | _CONTROL_SPSEL)
+        control |= _CONTROL_SPSEL if stack == "psp" else 0
+        engine.write("control", control | (_CONTROL_FPCA if has_fpu_frame else 0))
+        engine.write("pc", pc & ~1)
+        # Last, since thread mode may be unprivileged. It also swaps the stack pointers.
+        engine.write("xpsr", xpsr & ~_XPSR_ALIGNED)
+
+    def _bad_return(self, number: int) -> None:
+        self.state.active.discard(number)
+        self.fault(USAGE_FAULT, INVPC)
+
+    # faults
+
+    def fault(self, number: int, status: int = 0, address: int | None = None) -> None:
+        """Take a synchronous fault or SVC, or what it escalates to.
+
+        Args:
+            number: exception number.
+            status: CFSR bits.
+            address: the faulting data address.
+        """
+        self.state.fault.cfsr |= status
+        if address is not None and number == BUS_FAULT:
+            self.state.fault.bfar = address
+            self.state.fault.cfsr |= BFARVALID
+        if address is not None and number == MEM_MANAGE:
+            self.state.fault.mmfar = address
+            self.state.fault.cfsr |= MMARVALID
+        if self._is_enabled(number) and self._preempts(number):
+            self.enter(number)
+        else:
+            self.hard_fault(FORCED)
+
+    def hard_fault(self, status: int) -> None:
+        """Take a HardFault for an HFSR reason."""
+        self.state.fault.hfsr |= status
+        if self._preempts(HARD_FAULT):
+            self.enter(HARD_FAULT)
+        else:
+            self.state.locked_up = True
+
+    def _preempts(self, number: int) -> bool:
+        return self._group(self.priority(number)) < self.execution_priority()
+
+    def _derived(self, fault: int, original: int) -> int:
+        """Return what a fault during entry to an exception turns it into."""
+        if original == HARD_FAULT or self.execution_priority() <= -1:
+            self.state.locked_up = True
+            return original
+        if self._is_enabled(fault) and self._preempts(fault):
+            self.state.pending.add(original)
+            return fault
+        self.state.fault.hfsr |= FORCED
+        return HARD_FAULT

@@ -1,0 +1,109 @@
+"""RCC and PWR: clocks become ready as soon as they are switched on.
+
+Source: RM0090 sections 5.4 and 6.3.
+"""
+
+from hil.targets.emulator.registers import Peripheral, Register, Storage, StoragePeripheral
+
+HSI_HZ = 16_000_000
+_READY_AFTER_ON = {0: 1, 16: 17, 24: 25, 26: 27, 28: 29}  # HSI, HSE, PLL, PLLI2S, PLLSAI
+_HSION, _PLLON = 1 << 0, 1 << 24
+_AHB_SHIFTS = (1, 2, 3, 4, 6, 7, 8, 9)
+
+
+class ResetAndClockControl(Peripheral):
+    """RCC.
+
+    Args:
+        hse_hz: the board's crystal.
+    """
+
+    def __init__(self, hse_hz: int) -> None:
+        self._hse_hz = hse_hz
+        self._control = Storage(0x0000_0081, writable=0x150D_00F9)
+        self._pll = Storage(0x2400_3010)
+        self._configuration = Storage(writable=0xFFFF_FFF3)
+        self._backup = Storage(writable=0x0001_830D)
+        self._status = Storage(writable=0x0100_0001)
+        self._reset_flags = 0x0E00_0000
+        # Enable, reset and interrupt registers do nothing here: every peripheral is on.
+        self._plain = {offset: Storage() for offset in range(0x0C, 0x70, 4)}
+        self._plain[0x30] = Storage(0x0010_0000)
+        super().__init__(
+            "RCC",
+            0x4002_3800,
+            {offset: storage.register() for offset, storage in self._plain.items()}
+            | {
+                0x00: Register(self._read_control, self._control.write),
+                0x04: self._pll.register(),
+                0x08: Register(self._read_configuration, self._configuration.write),
+                0x70: Register(lambda: _ready(self._backup.value, 0, 1), self._backup.write),
+                0x74: Register(self._read_status, self._write_status),
+            },
+        )
+
+    def reset(self) -> None:
+        """Return to the state after reset: HSI, 16 MHz."""
+        for storage in (self._control, self._pll, self._configuration, *self._plain.values()):
+            storage.reset()
+
+    def note_reset(self, *, by_software: bool) -> None:
+        """Set the flags that tell the firmware why it starts."""
+        self._reset_flags |= 1 << 28 | 1 << 26 if by_software else 1 << 26
+
+    @property
+    def core_hz(self) -> int:
+        """The clock that the firmware has set up for the core."""
+        source = self._configuration.value & 3
+        hz = (HSI_HZ, self._hse_hz, self._pll_hz, HSI_HZ)[source]
+        divider = self._configuration.value >> 4 & 0xF
+        return hz >> _AHB_SHIFTS[divider & 7] if divider & 8 else hz
+
+    def bus_divider(self, *, second: bool) -> int:
+        """Return the core's cycles per cycle of APB1, or of APB2."""
+        prescaler = self._configuration.value >> (13 if second else 10) & 7
+        return 2 << (prescaler & 3) if prescaler & 4 else 1
+
+    @property
+    def _pll_hz(self) -> int:
+        value = self._pll.value
+        source_hz = self._hse_hz if value >> 22 & 1 else HSI_HZ
+        m, n, p = value & 0x3F, value >> 6 & 0x1FF, 2 * ((value >> 16 & 3) + 1)
+        return source_hz * n // (max(m, 1) * p)
+
+    def _read_control(self) -> int:
+        value = self._control.value
+        for on, ready in _READY_AFTER_ON.items():
+            value = _ready(value, on, ready)
+        return value
+
+    def _read_configuration(self) -> int:
+        value = self._configuration.value
+        return value | (value & 3) << 2
+
+    def _read_status(self) -> int:
+        return _ready(self._status.value, 0, 1) | self._reset_flags
+
+    def _write_status(self, value: int) -> None:
+        self._status.write(value)
+        if value & 1 << 24:  # RMVF
+            self._reset_flags = 0
+
+
+class PowerControl(StoragePeripheral):
+    """PWR: regulator and over-drive report ready."""
+
+    def __init__(self) -> None:
+        super().__init__("PWR", 0x4000_7000, {0x0: 0x0000_C000})
+        self._status = Storage(writable=0x0000_0300)
+        control = self._storage[0x0]
+
+        def read_status() -> int:
+            over_drive = control.value >> 16 & 0b11
+            return self._status.value | over_drive << 16 | 1 << 14
+
+        self.registers[0x4] = Register(read_status, self._status.write)
+
+
+def _ready(value: int, on: int, ready: int) -> int:
+    return value | (value >> on & 1) << ready

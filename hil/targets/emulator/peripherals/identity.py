@@ -1,0 +1,32 @@
+"""What the chip says it is: DBGMCU, unique id, flash size. Source: RM0090 sections 38.6 and 39."""
+
+import hashlib
+
+from hil.targets.emulator.registers import StoragePeripheral, constant
+
+SYSTEM_MEMORY = 0x1FFF_0000
+SYSTEM_MEMORY_BYTES = 0x1_0000
+_UNIQUE_ID_OFFSET = 0x7A10
+_FLASH_SIZE_OFFSET = 0x7A22
+_IDCODE = 0x2001_6419  # STM32F42x/43x, revision 3
+
+
+class DebugMcu(StoragePeripheral):
+    """DBGMCU: the id code, and freeze bits that keep what is written."""
+
+    def __init__(self) -> None:
+        super().__init__("DBGMCU", 0xE004_2000, {0x4: 0, 0x8: 0, 0xC: 0})
+        self.registers[0x0] = constant(_IDCODE)
+
+    def reset(self) -> None:
+        """Keep everything: only power-on resets it."""
+
+
+def system_memory(unique_id: str, flash_bytes: int) -> bytearray:
+    """Return the read-only page with the device signature; the boot ROM itself is empty."""
+    memory = bytearray(b"\xff" * SYSTEM_MEMORY_BYTES)
+    digest = hashlib.sha256(unique_id.encode()).digest()[:12]
+    memory[_UNIQUE_ID_OFFSET : _UNIQUE_ID_OFFSET + 12] = digest
+    size_kib = flash_bytes // 1024
+    memory[_FLASH_SIZE_OFFSET : _FLASH_SIZE_OFFSET + 2] = size_kib.to_bytes(2, "little")
+    return memory

@@ -1,0 +1,195 @@
+"""USART: data, status, interrupts, and a host on the other end of the line.
+
+Bytes pass as fast as either side takes them unless baud timing is on. A firmware that polls an
+empty receiver sleeps until a byte comes. Source: RM0090 section 30.6.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from hil.targets.emulator.registers import Peripheral, Register, Storage
+
+_RXNE = 1 << 5
+_TC = 1 << 6
+_TXE = 1 << 7
+_IDLE_STATUS = _TXE | _TC
+_RXNEIE = 1 << 5
+_TCIE = 1 << 6
+_TXEIE = 1 << 7
+_UE = 1 << 13
+_TE = 1 << 3
+_RE = 1 << 2
+_BITS_PER_BYTE = 10
+_LONG_AFTER = 1 << 64
+
+# A receiver is polled in a tight loop when its status is read again within so many cycles, so
+# often in a row. Other reads of the status are glances in passing and return at once.
+_TIGHT_CYCLES = 400
+_TIGHT_POLLS = 16
+
+
+class Core(Protocol):
+    """What a USART needs of the core it belongs to."""
+
+    def now(self) -> int:
+        """Return the cycle count."""
+
+    def attend(self) -> None:
+        """Look at interrupt lines and deadlines again soon; any thread may call."""
+
+    def doze(self, arrived: Callable[[], bool]) -> None:
+        """Sleep, in a bus access, until something arrives or the core is needed."""
+
+    def bus_divider(self, address: int) -> int:
+        """Return the core's cycles per cycle of the bus that a peripheral is on."""
+
+
+class Usart(Peripheral):
+    """One USART with its line to the host.
+
+    Attributes:
+        irq: its interrupt number.
+        times_bytes: whether bytes take the time that the baud rate says.
+    """
+
+    def __init__(self, name: str, address: int, irq: int, core: Core) -> None:
+        self.irq = irq
+        self.times_bytes = False
+        self._core = core
+        self._to_firmware: deque[int] = deque()
+        self._to_host = bytearray()
+        self._host_has_data = threading.Condition()
+        self._connected = True
+        self._receive_due = 0
+        self._transmit_due = 0
+        self._data = 0
+        self._last_poll = 0
+        self._polls = 0
+        self._baud = Storage(writable=0xFFFF)
+        self._control = [Storage(writable=0xFFFF) for _ in range(4)]
+        super().__init__(
+            name,
+            address,
+            {
+                0x00: Register(self._read_status, self._clear_status, merges=False),
+                0x04: Register(self._read_data, self._write_data, merges=False),
+                0x08: self._baud.register(),
+                0x0C: Register(self._control[0].read, self._write_control),
+                0x10: self._control[1].register(),
+                0x14: self._control[2].register(),
+                0x18: self._control[3].register(),
+            },
+        )
+
+    # the core's side
+
+    def reset(self) -> None:
+        """Return to the state after reset; bytes under way to the firmware are lost."""
+        self._to_firmware.clear()
+        self._receive_due = self._transmit_due = 0
+        for storage in (self._baud, *self._control):
+            storage.reset()
+
+    @property
+    def interrupt(self) -> bool:
+        """Whether the interrupt line is high."""
+        control = self._control[0].value
+        if not control & (_RXNEIE | _TCIE | _TXEIE):
+            return False
+        return bool(self._status() & control & (_RXNEIE | _TCIE | _TXEIE))
+
+    def deadline(self) -> int | None:
+        """Return the cycle at which a byte under way arrives, None if none is."""
+        if not self.times_bytes or not self._control[0].value & (_RXNEIE | _TCIE | _TXEIE):
+            return None
+        now = self._core.now()
+        due = [self._receive_due] if self._to_firmware else []
+        due.append(self._transmit_due)
+        return min((cycle for cycle in due if cycle > now), default=None)
+
+    def _status(self) -> int:
+        now = self._core.now() if self.times_bytes else _LONG_AFTER
+        status = _IDLE_STATUS if now >= self._transmit_due else 0
+        if self._to_firmware and now >= self._receive_due:
+            status |= _RXNE
+        return status
+
+    def _read_status(self) -> int:
+        if not self._to_firmware:
+            self._doze_if_polled()
+        return self._status()
+
+    def _doze_if_polled(self) -> None:
+        now = self._core.now()
+        tight = now - self._last_poll < _TIGHT_CYCLES
+        self._polls = self._polls + 1 if tight else 0
+        if self._polls >= _TIGHT_POLLS:
+            self._core.doze(lambda: bool(self._to_firmware))
+            now = self._core.now()
+        self._last_poll = now
+
+    def _clear_status(self, value: int) -> None:
+        """Take write-zero-to-clear; the flags modelled here follow the data instead."""
+
+    def _read_data(self) -> int:
+        self._polls = 0
+        if self._to_firmware and self._status() & _RXNE:
+            self._data = self._to_firmware.popleft()
+            self._receive_due = self._core.now() + self._byte_cycles()
+        return self._data
+
+    def _write_data(self, value: int) -> None:
+        self._polls = 0
+        if self.times_bytes:
+            self._transmit_due = max(self._core.now(), self._transmit_due) + self._byte_cycles()
+        with self._host_has_data:
+            self._to_host.append(value & 0xFF)
+            self._host_has_data.notify_all()
+
+    def _write_control(self, value: int) -> None:
+        self._control[0].write(value)
+        self._core.attend()
+
+    def _byte_cycles(self) -> int:
+        """Return the core's cycles for a byte on the line; BRR is the bus cycles per bit."""
+        if not self.times_bytes:
+            return 0
+        return _BITS_PER_BYTE * self._baud.value * self._core.bus_divider(self.address)
+
+    # the host's side
+
+    def send(self, data: bytes) -> None:
+        """Put bytes on the line to the firmware."""
+        self._to_firmware.extend(data)
+        self._core.attend()
+
+    def in_waiting(self) -> int:
+        """Return how many bytes the firmware has sent that nobody has read."""
+        return len(self._to_host)
+
+    def receive(self, count: int, timeout_s: float | None) -> bytes:
+        """Take bytes that the firmware sent: `count`, or what came before the time-out."""
+        with self._host_has_data:
+            self._host_has_data.wait_for(
+                lambda: len(self._to_host) >= count or not self._connected, timeout_s
+            )
+            data = bytes(self._to_host[:count])
+            del self._to_host[:count]
+        return data
+
+    def discard_received(self) -> None:
+        """Drop what the firmware sent and nobody has read."""
+        with self._host_has_data:
+            self._to_host.clear()
+
+    def discard_sent(self) -> None:
+        """Drop what the host sent and the firmware has not read."""
+        self._to_firmware.clear()
+
+    def wake_host(self) -> None:
+        """Let blocked reads return with what there is: the board is going away."""
+        with self._host_has_data:
+            self._connected = False
+            self._host_has_data.notify_all()

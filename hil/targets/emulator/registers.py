@@ -1,0 +1,155 @@
+"""Memory-mapped registers: what a peripheral is made of, and the bus that finds them."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from hil.targets.emulator.errors import BusError
+
+_WORD = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True)
+class Register:
+    """A 32-bit register.
+
+    Attributes:
+        merges: whether a narrow write keeps the other bytes, as storage does. Where writing acts
+            (data, write-one-to-clear), the other bytes are zero instead.
+    """
+
+    read: Callable[[], int]
+    write: Callable[[int], None]
+    merges: bool = True
+
+
+class Storage:
+    """A register that keeps what is written to it."""
+
+    def __init__(self, reset: int = 0, writable: int = _WORD) -> None:
+        self.reset_value = reset
+        self.writable = writable
+        self.value = reset
+
+    def read(self) -> int:
+        """Return the value."""
+        return self.value
+
+    def write(self, value: int) -> None:
+        """Change the writable bits."""
+        self.value = (self.value & ~self.writable) | (value & self.writable)
+
+    def reset(self) -> None:
+        """Return to the value after reset."""
+        self.value = self.reset_value
+
+    def register(self) -> Register:
+        """Return the bus's view of it."""
+        return Register(self.read, self.write)
+
+
+def constant(value: int) -> Register:
+    """Return a register that reads as a constant and ignores writes."""
+    return Register(lambda: value, ignore)
+
+
+def read_only(read: Callable[[], int]) -> Register:
+    """Return a register that ignores writes."""
+    return Register(read, ignore)
+
+
+def write_only(write: Callable[[int], None]) -> Register:
+    """Return a register that reads as zero."""
+    return Register(lambda: 0, write, merges=False)
+
+
+def ignore(value: int) -> None:
+    """Take a write that has no effect."""
+    del value
+
+
+class Peripheral:
+    """A block of registers at an address.
+
+    Attributes:
+        name: as the reference manual spells it.
+        registers: by offset from `address`.
+    """
+
+    def __init__(self, name: str, address: int, registers: Mapping[int, Register]) -> None:
+        self.name = name
+        self.address = address
+        self.registers = dict(registers)
+
+    def reset(self) -> None:
+        """Return to the state after reset."""
+
+
+class StoragePeripheral(Peripheral):
+    """A peripheral whose registers only keep what is written: configuration without effect here."""
+
+    def __init__(self, name: str, address: int, resets: Mapping[int, int], count: int = 0) -> None:
+        self._storage = {offset: Storage() for offset in range(0, 4 * count, 4)}
+        self._storage |= {offset: Storage(value) for offset, value in resets.items()}
+        super().__init__(
+            name, address, {offset: one.register() for offset, one in self._storage.items()}
+        )
+
+    def reset(self) -> None:
+        """Return to the values after reset."""
+        for storage in self._storage.values():
+            storage.reset()
+
+
+@dataclass
+class Bus:
+    """The registers of all peripherals, by address; what has none keeps what is written to it."""
+
+    windows: Iterable[tuple[int, int]]
+    registers: dict[int, Register] = field(default_factory=dict)
+    _unmodelled: dict[int, int] = field(default_factory=dict)
+
+    def add(self, peripheral: Peripheral) -> None:
+        """Put a peripheral's registers on the bus."""
+        for offset, register in peripheral.registers.items():
+            self.registers[peripheral.address + offset] = register
+
+    def holds(self, address: int) -> bool:
+        """Whether anything answers at an address."""
+        return any(start <= address < start + length for start, length in self.windows)
+
+    def reset(self) -> None:
+        """Forget what unmodelled registers kept."""
+        self._unmodelled.clear()
+
+    def read(self, address: int, size: int) -> int:
+        """Read 1, 2 or 4 bytes."""
+        word = address & ~3
+        register = self.registers.get(word)
+        value = register.read() if register else self._unmodelled.get(word, 0)
+        if size == 4:
+            return value
+        return (value >> 8 * (address & 3)) & ((1 << 8 * size) - 1)
+
+    def write(self, address: int, size: int, value: int) -> None:
+        """Write 1, 2 or 4 bytes."""
+        word = address & ~3
+        register = self.registers.get(word)
+        if size != 4:
+            shift = 8 * (address & 3)
+            mask = ((1 << 8 * size) - 1) << shift
+            value = (value << shift) & mask
+            if register is None or register.merges:
+                value |= self.read(word, 4) & ~mask
+        if register:
+            register.write(value & _WORD)
+        else:
+            self._unmodelled[word] = value & _WORD
+
+    def check(self, address: int) -> None:
+        """Refuse an address at which nothing answers.
+
+        Raises:
+            BusError: nothing answers there.
+        """
+        if not self.holds(address):
+            raise BusError(address)

@@ -1,0 +1,125 @@
+"""The emulated board as a target: flashed through pyOCD, talked to through pyserial."""
+
+import itertools
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from serial import SerialBase
+
+from hil.board import Board
+from hil.errors import ProbeError
+from hil.image import Image
+from hil.targets.base import Target
+from hil.targets.debugger import Debugger
+
+if TYPE_CHECKING:
+    from hil.targets.emulator.board import EmulatedBoard
+
+_HINT = "this is the emulated board: please report it, with what was run"
+# A reset needs no time to settle here.
+_NO_SETTLING = {"reset.post_delay": 0.0, "reset.hold_time": 0.0}
+_numbers = itertools.count(1)
+
+
+class EmulatedTarget(Target):
+    """An emulated board, powered while the target is open; each target object has its own."""
+
+    name: ClassVar[str] = "emulator"
+    timing: ClassVar[str] = "modelled"
+
+    def __init__(self, board: Board) -> None:
+        super().__init__(board)
+        self._unique_id = f"emulated-{board.name}-{os.getpid()}-{next(_numbers)}"
+        self._emulated: EmulatedBoard | None = None
+        self._debugger: Debugger | None = None
+        self._serial: Any = None
+
+    def open(self) -> None:
+        """Give the board power and connect to its core. Raises ProbeError."""
+        _require_unicorn()
+        from hil.targets.emulator import powered
+        from hil.targets.emulator.board import EmulatedBoard, default_clock
+
+        self._emulated = EmulatedBoard(self.board, self._unique_id, make_clock=default_clock)
+        powered.add(self._emulated)
+        self._debugger = Debugger(
+            self.board, _find_probe(self._unique_id), hint=_HINT, options=_NO_SETTLING
+        )
+        self._debugger.open()
+
+    def flash(self, image: Image) -> None:
+        """Erase, program and verify, and leave the core halted. Raises FlashError, ProbeError."""
+        self._opened_debugger.program(image.segments)
+
+    def reset(self) -> None:
+        """Reset the chip and let the firmware run. Raises ProbeError."""
+        if self._serial is not None:
+            self._serial.reset_input_buffer()
+        self._opened_debugger.reset()
+
+    def serial(self) -> SerialBase:
+        """Return the open serial port of the firmware's link."""
+        if self._serial is None:
+            from hil.targets.emulator import serial_urls
+
+            self._serial = serial_urls.open_port(self._unique_id, self.board.uart)
+        port: SerialBase = self._serial
+        return port
+
+    def close(self) -> None:
+        """Take the power away; harmless when there is none."""
+        serial, self._serial = self._serial, None
+        if serial is not None:
+            serial.close()
+        debugger, self._debugger = self._debugger, None
+        emulated, self._emulated = self._emulated, None
+        try:
+            if debugger is not None:
+                debugger.close()
+        finally:
+            if emulated is not None:
+                from hil.targets.emulator import powered
+
+                powered.remove(emulated)
+                emulated.power_off()
+
+    @property
+    def emulated(self) -> "EmulatedBoard":
+        """The board itself, for tests and profiles that look inside. Raises ProbeError."""
+        if self._emulated is None:
+            raise _not_open()
+        return self._emulated
+
+    @property
+    def _opened_debugger(self) -> Debugger:
+        if self._debugger is None:
+            raise _not_open()
+        return self._debugger
+
+
+def _not_open() -> ProbeError:
+    return ProbeError("the board is not open", hint="open the target before using it")
+
+
+def _find_probe(unique_id: str) -> Any:
+    """Return the board's probe as pyOCD finds it."""
+    from pyocd.probe.aggregator import PROBE_CLASSES, DebugProbeAggregator
+
+    from hil.targets.emulator.powered import PROBE_TYPE
+
+    if PROBE_TYPE not in PROBE_CLASSES:
+        raise ProbeError(
+            "pyOCD does not know the emulated board's probe",
+            hint="install the project (pip install -e .): that registers it with pyOCD",
+        )
+    return DebugProbeAggregator.get_probe_with_id(f"{PROBE_TYPE}:{unique_id}")
+
+
+def _require_unicorn() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("unicorn") is None:
+        raise ProbeError(
+            "the emulated board needs the package unicorn",
+            hint="pip install 'rnnpool-hil[emulator]'",
+        )

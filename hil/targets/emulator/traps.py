@@ -1,0 +1,191 @@
+"""What ends a run, turned into what the core does: faults, SVC, sleep, breakpoints.
+
+Unicorn executes FPU instructions whatever CPACR says and divides by zero whatever CCR says. Code is
+therefore looked through as it is translated, and runs end before such an instruction where it
+would trap.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hil.targets.emulator import debug_core
+from hil.targets.emulator import exceptions as ex
+from hil.targets.emulator.engine import Block, Engine, Stop, Trap
+from hil.targets.emulator.errors import BusError
+
+if TYPE_CHECKING:
+    from hil.targets.emulator.chip import Chip
+
+_WFI, _WFE = 0xBF30, 0xBF20
+_PERMANENTLY_UNDEFINED = 0xDE
+_XPSR_THUMB = 1 << 24
+_PERIPHERAL_REGION = range(0x4000_0000, 0x6000_0000)
+_NEVER_EXECUTABLE_FROM = 0xA000_0000
+_FIRST_SCAN_BYTES = 256
+
+
+class Traps:
+    """The addresses of instructions that trap, as far as code has been seen.
+
+    Args:
+        request_stop: ends the run before the block that has just been translated.
+    """
+
+    def __init__(self, engine: Engine, request_stop: Callable[[], None]) -> None:
+        self._engine = engine
+        self._request_stop = request_stop
+        self._fpu_off = False
+        self._divides_trap = False
+        self.fpu: set[int] = set()
+        self.divisions: set[int] = set()
+
+    @property
+    def addresses(self) -> set[int]:
+        """Where runs have to end."""
+        return self.fpu | self.divisions
+
+    def configure(self, *, fpu_off: bool, divides_trap: bool) -> None:
+        """Set what traps."""
+        if (fpu_off and not self._fpu_off) or (divides_trap and not self._divides_trap):
+            # Code seen while nothing trapped has not been looked through.
+            self._engine.forget_all_code()
+        self._fpu_off, self._divides_trap = fpu_off, divides_trap
+        if not fpu_off:
+            self.fpu.clear()
+        if not divides_trap:
+            self.divisions.clear()
+
+    def scan_from(self, address: int) -> None:
+        """Look through the code at which a run starts: Unicorn does not report its first block."""
+        if self._fpu_off or self._divides_trap:
+            self._scan(address, _FIRST_SCAN_BYTES)
+
+    def on_new_block(self, block: Block) -> None:
+        """Look through code before it runs for the first time."""
+        if (self._fpu_off or self._divides_trap) and self._scan(block.address, block.bytes):
+            self._request_stop()
+
+    def _scan(self, address: int, length: int) -> bool:
+        """Note the trapping instructions in a range; returns whether there are new ones."""
+        known = len(self.fpu) + len(self.divisions)
+        code = _halfwords(self._engine, address, length)
+        at = 0
+        while at < len(code) - 1:
+            if not _is_wide(code[at]):
+                at += 1
+                continue
+            if self._fpu_off and _is_fpu(code[at], code[at + 1]):
+                self.fpu.add(address + 2 * at)
+            if self._divides_trap and _is_division(code[at], code[at + 1]):
+                self.divisions.add(address + 2 * at)
+            at += 2
+        return len(self.fpu) + len(self.divisions) > known
+
+
+def before_run(chip: "Chip", address: int) -> bool:
+    """Take the trap that the instruction about to run stands for; returns whether there was one."""
+    if address in chip.traps.fpu:
+        chip.exceptions.fault(ex.USAGE_FAULT, ex.NOCP)
+        return True
+    if address in chip.traps.divisions:
+        second = _halfwords(chip.engine, address, 4)[1]
+        if chip.engine.read(f"r{second & 0xF}") == 0:
+            chip.exceptions.fault(ex.USAGE_FAULT, ex.DIVBYZERO)
+            return True
+    return False
+
+
+def after_run(chip: "Chip", stop: Stop) -> None:
+    """Do what the end of a run asks for."""
+    match stop:
+        case Stop.CLEAN:
+            _after_clean_stop(chip)
+        case Stop.TRAP:
+            _take(chip, chip.engine.trap)
+        case Stop.READ | Stop.WRITE | Stop.READ_ONLY:
+            _resync(chip)
+            chip.exceptions.fault(ex.BUS_FAULT, ex.PRECISERR, chip.engine.fault_address)
+        case Stop.FETCH:
+            _take_fetch_fault(chip)
+        case Stop.UNDEFINED:
+            _take_undefined(chip)
+
+
+def _after_clean_stop(chip: "Chip") -> None:
+    pc = chip.engine.read("pc")
+    if chip.clock.run.left or pc in chip.engine.exits:
+        return
+    if _halfword_before(chip, pc) == _WFI:
+        chip.sleep()
+
+
+def _take(chip: "Chip", trap: Trap | None) -> None:
+    pc = chip.engine.read("pc")
+    if trap is Trap.SVC:
+        chip.exceptions.fault(ex.SVCALL)
+    elif trap is Trap.EXCEPTION_RETURN:
+        chip.return_from_exception(pc | 1)
+    elif chip.on_breakpoint(pc):
+        chip.engine.write("pc", pc + 2)
+    elif chip.debug.enabled:
+        chip.halt(debug_core.BKPT)
+    else:
+        chip.exceptions.hard_fault(ex.DEBUGEVT)
+
+
+def _take_fetch_fault(chip: "Chip") -> None:
+    pc = chip.engine.read("pc")
+    if pc in _PERIPHERAL_REGION or pc >= _NEVER_EXECUTABLE_FROM:
+        chip.exceptions.fault(ex.MEM_MANAGE, ex.IACCVIOL)
+    else:
+        chip.exceptions.fault(ex.BUS_FAULT, ex.IBUSERR)
+
+
+def _take_undefined(chip: "Chip") -> None:
+    pc = chip.engine.read("pc")
+    if not chip.engine.read("xpsr") & _XPSR_THUMB:
+        chip.exceptions.fault(ex.USAGE_FAULT, ex.INVSTATE)
+        return
+    here = _halfwords(chip.engine, pc, 2)
+    is_undefined = bool(here) and here[0] >> 8 == _PERMANENTLY_UNDEFINED
+    if _halfword_before(chip, pc) == _WFE and not is_undefined:
+        chip.wait_for_event()
+        return
+    _resync(chip)
+    chip.exceptions.fault(ex.USAGE_FAULT, ex.UNDEFINSTR)
+
+
+def _resync(chip: "Chip") -> None:
+    chip.clock.resync(chip.engine.read("pc"))
+
+
+def instruction_bytes(engine: Engine, address: int) -> int:
+    """Return the length of the instruction at an address."""
+    code = _halfwords(engine, address, 2)
+    return 4 if code and _is_wide(code[0]) else 2
+
+
+def _halfword_before(chip: "Chip", address: int) -> int:
+    code = _halfwords(chip.engine, address - 2, 2)
+    return code[0] if code else 0
+
+
+def _halfwords(engine: Engine, address: int, length: int) -> tuple[int, ...]:
+    """Return code, as much of it as there is."""
+    try:
+        return engine.load_halfwords(address, length // 2)
+    except BusError:
+        return ()
+
+
+def _is_wide(first: int) -> bool:
+    return first >> 11 >= 0b11101
+
+
+def _is_fpu(first: int, second: int) -> bool:
+    """Whether a 32-bit instruction is for coprocessor 10 or 11."""
+    return first & 0xEC00 == 0xEC00 and second >> 8 & 0xE == 0xA
+
+
+def _is_division(first: int, second: int) -> bool:
+    return first & 0xFFD0 == 0xFB90 and second & 0xF0F0 == 0xF0F0
