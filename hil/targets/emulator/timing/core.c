@@ -1,0 +1,466 @@
+/*
+ * The timing core's hot path: cycles, flash accelerator and the look-up of what a block costs.
+ *
+ * Unicorn calls timing_on_block before each block of code. A node holds what a block costs when
+ * entered with a certain state of the pipeline; the cold path (Python) fills it at first need. Each
+ * of a node's two edges (to the code behind it, to anywhere else) remembers the node it led to
+ * last, so that a loop never searches. A block is charged when the next one begins, since only then
+ * is it known which way it ended.
+ *
+ * Flash stalls depend on what ran before and are worked out here, line by line (RM0090
+ * section 3.5).
+ */
+#include "../run_control.h"
+
+#include <stddef.h>
+#include <string.h>
+
+enum {
+    NODES = 1 << 16,
+    FETCHES = 1 << 18,
+    BUCKETS = 1 << 17,
+    LINE_BYTES = 16,
+    FLASH_BYTES = 2 << 20,
+    FLASH_LINES = FLASH_BYTES / LINE_BYTES,
+    PAGE_BYTES = 1024,
+    CACHE_LINES = 64,
+    DATA_LINES = 8,
+    CODE_PAGES = 1 << 16,
+    BLOCK_STALLS = 72,
+};
+
+static const uint32_t NO_LINE = UINT32_MAX;
+
+typedef struct node node_t;
+
+typedef struct {
+    uint64_t count; /* how often the block ended this way */
+    node_t *next;   /* where it led last */
+    uint32_t cost;
+    uint32_t state; /* of the pipeline then */
+} edge_t;
+
+typedef struct {
+    uint32_t line;
+    uint16_t needed; /* cycle of the block */
+    uint16_t ahead;  /* how much earlier it is asked for */
+} fetch_t;
+
+struct node {
+    uint32_t address;
+    uint32_t size;
+    uint32_t state; /* of the pipeline on entry */
+    uint32_t instructions;
+    edge_t fall_through;
+    edge_t taken;
+    uint32_t first_fetch;
+    uint32_t fetches;
+    uint64_t fetch_stall;
+    uint64_t data_stall;
+};
+
+typedef struct {
+    uint32_t needed;
+    uint32_t cycles;
+} stall_t;
+
+typedef struct timing timing_t;
+/* Fills a node's costs; returns 0, or 1 when it failed and the run must end. */
+typedef int (*build_fn)(uint32_t node, uint32_t address, uint32_t size, uint32_t state);
+typedef int (*read_memory_fn)(void *engine, uint64_t address, void *bytes, uint64_t size);
+typedef int (*read_register_fn)(void *engine, int register_id, void *value);
+typedef int (*control_fn)(void *engine, uint32_t control, ...);
+
+struct timing {
+    run_control_t run;
+    build_fn build;
+    read_memory_fn read_memory;
+    read_register_fn read_register;
+    control_fn control;
+    uint32_t flush_translations; /* Unicorn's control word that empties its address translations */
+    int32_t pc_id;
+
+    uint32_t flash_base;
+    uint64_t flash_alias; /* where data reads of flash are sent; no address of the core's */
+    uint32_t boot_alias;  /* second address of the flash, when boot_alias_bytes is not 0 */
+    uint32_t boot_alias_bytes;
+    uint32_t sees_data; /* send them there */
+
+    /* flash access control register */
+    uint32_t wait_states;
+    uint32_t prefetch;
+    uint32_t instruction_cache;
+    uint32_t data_cache;
+    uint32_t prefetch_fills_cache;
+
+    /* where execution is */
+    node_t *current;
+    uint32_t expected; /* address at which a stopped run goes on */
+    uint32_t state;
+    uint32_t fresh; /* state after anything but the code before */
+    uint32_t forget;
+    uint32_t stalls;
+    stall_t stall[BLOCK_STALLS]; /* of the current block's lines */
+
+    uint32_t access_pc;    /* instruction of the last access to a device, if no other came since */
+    uint32_t device_pages; /* devices are in Unicorn's address translations */
+
+    uint64_t fetch_stalls;
+    uint64_t data_stalls;
+    uint64_t data_reads;
+    uint64_t data_misses;
+
+    /* accelerator */
+    uint32_t line; /* in the line buffer */
+    uint32_t prefetched;
+    uint64_t prefetch_ready;
+    uint64_t flash_free;
+    uint64_t used; /* count of cache look-ups */
+    uint32_t tags[CACHE_LINES];
+    uint64_t last_use[CACHE_LINES];
+    uint32_t data_tags[DATA_LINES];
+    uint64_t data_last_use[DATA_LINES];
+    uint8_t slot_of[FLASH_LINES]; /* 1 + slot in the instruction cache, or 0 */
+
+    uint32_t node_count;
+    uint32_t fetch_count;
+    uint8_t code_pages[CODE_PAGES]; /* by page number's low bits: some node is there */
+    uint8_t shadow_valid[FLASH_BYTES / PAGE_BYTES];
+    uint8_t shadow[FLASH_BYTES];
+    node_t *buckets[BUCKETS];
+    node_t nodes[NODES];
+    fetch_t fetches[FETCHES];
+};
+
+size_t timing_size(void) {
+    return sizeof(timing_t);
+}
+node_t *timing_node(timing_t *t, uint32_t index) {
+    return &t->nodes[index];
+}
+
+uint32_t timing_current(const timing_t *t) {
+    return t->current ? (uint32_t)(t->current - t->nodes) : UINT32_MAX;
+}
+
+/* flash accelerator */
+
+void timing_clear_instruction_cache(timing_t *t) {
+    for (size_t i = 0; i < CACHE_LINES; i++) {
+        t->tags[i] = NO_LINE;
+        t->last_use[i] = 0;
+    }
+    memset(t->slot_of, 0, sizeof t->slot_of);
+}
+
+void timing_clear_data_cache(timing_t *t) {
+    for (size_t i = 0; i < DATA_LINES; i++) {
+        t->data_tags[i] = NO_LINE;
+        t->data_last_use[i] = 0;
+    }
+}
+
+void timing_clear_line_buffers(timing_t *t) {
+    t->line = NO_LINE;
+    t->prefetched = NO_LINE;
+}
+
+static inline uint32_t flash_line(const timing_t *t, uint32_t line) {
+    return line - t->flash_base / LINE_BYTES;
+}
+
+static bool cached(timing_t *t, uint32_t line) {
+    uint32_t slot = t->slot_of[flash_line(t, line)];
+    if (slot == 0) {
+        return false;
+    }
+    t->last_use[slot - 1] = ++t->used;
+    return true;
+}
+
+static void cache(timing_t *t, uint32_t line) {
+    uint32_t oldest = 0;
+    for (uint32_t i = 1; i < CACHE_LINES; i++) {
+        if (t->last_use[i] < t->last_use[oldest]) {
+            oldest = i;
+        }
+    }
+    if (t->tags[oldest] != NO_LINE) {
+        t->slot_of[flash_line(t, t->tags[oldest])] = 0;
+    }
+    t->tags[oldest] = line;
+    t->last_use[oldest] = ++t->used;
+    t->slot_of[flash_line(t, line)] = (uint8_t)(oldest + 1);
+}
+
+/* Begin to read the line after this one, unless it is at hand; `begin` is when the flash can. */
+static void prefetch_behind(timing_t *t, uint32_t line, uint64_t begin) {
+    if (!t->prefetch || flash_line(t, line + 1) >= FLASH_LINES ||
+        (t->instruction_cache && t->slot_of[flash_line(t, line + 1)])) {
+        t->prefetched = NO_LINE;
+        return;
+    }
+    t->prefetched = line + 1;
+    t->prefetch_ready = begin + t->wait_states;
+    t->flash_free = t->prefetch_ready + 1;
+}
+
+static void fetch_line(timing_t *t, const fetch_t *fetch) {
+    uint32_t line = fetch->line;
+    t->line = line;
+    if (t->instruction_cache && cached(t, line)) {
+        return;
+    }
+    uint64_t needed = t->run.cycles + fetch->needed;
+    uint64_t ready;
+    bool was_prefetched = line == t->prefetched;
+    if (was_prefetched) {
+        ready = t->prefetch_ready;
+    } else {
+        ready = needed - fetch->ahead + t->wait_states;
+    }
+    if (t->instruction_cache && (!was_prefetched || t->prefetch_fills_cache)) {
+        cache(t, line);
+    }
+    if (ready > needed) {
+        uint32_t stall = (uint32_t)(ready - needed);
+        t->run.cycles += stall;
+        t->fetch_stalls += stall;
+        t->current->fetch_stall += stall;
+        if (t->stalls < BLOCK_STALLS) {
+            t->stall[t->stalls++] = (stall_t){fetch->needed, stall};
+        }
+    }
+    prefetch_behind(t, line, ready + 1);
+}
+
+static void fetch_lines(timing_t *t, const node_t *node) {
+    const fetch_t *fetch = &t->fetches[node->first_fetch];
+    t->stalls = 0;
+    for (uint32_t i = 0; i < node->fetches; i++) {
+        if (fetch[i].line != t->line) {
+            fetch_line(t, &fetch[i]);
+        }
+    }
+}
+
+static bool data_cached(timing_t *t, uint32_t line) {
+    uint32_t oldest = 0;
+    for (uint32_t i = 0; i < DATA_LINES; i++) {
+        if (t->data_tags[i] == line) {
+            t->data_last_use[i] = ++t->used;
+            return true;
+        }
+        if (t->data_last_use[i] < t->data_last_use[oldest]) {
+            oldest = i;
+        }
+    }
+    t->data_tags[oldest] = line;
+    t->data_last_use[oldest] = ++t->used;
+    return false;
+}
+
+static void read_data_line(timing_t *t, uint32_t line) {
+    t->data_reads++;
+    if (!t->wait_states || (t->data_cache && data_cached(t, line))) {
+        return;
+    }
+    t->data_misses++;
+    uint64_t now = t->run.cycles;
+    if (t->prefetched != NO_LINE && t->prefetch_ready > now) {
+        t->prefetch_ready += t->wait_states + 1; /* the D-Code bus goes first */
+    }
+    t->run.cycles += t->wait_states;
+    t->data_stalls += t->wait_states;
+    if (t->current) {
+        t->current->data_stall += t->wait_states;
+    }
+}
+
+/* nodes */
+
+static uint32_t bucket_of(uint32_t address, uint32_t size, uint32_t state) {
+    uint32_t hash = (address >> 1) * 0x9e3779b1u ^ size * 0x85ebca6bu ^ state * 0xc2b2ae35u;
+    return (hash ^ hash >> 15) & (BUCKETS - 1);
+}
+
+static void mark_code(timing_t *t, uint32_t address, uint32_t size) {
+    for (uint32_t page = address / PAGE_BYTES; page <= (address + size - 1) / PAGE_BYTES; page++) {
+        t->code_pages[page & (CODE_PAGES - 1)] = 1;
+    }
+}
+
+static void forget_nodes(timing_t *t) {
+    memset(t->buckets, 0, sizeof t->buckets);
+    memset(t->code_pages, 0, sizeof t->code_pages);
+    memset(t->nodes, 0, t->node_count * sizeof(node_t));
+    t->node_count = 0;
+    t->fetch_count = 0;
+    t->forget = 0;
+}
+
+/* The node of a block entered in the present state, built if need be; NULL if that failed. */
+static node_t *find(timing_t *t, uint32_t address, uint32_t size) {
+    uint32_t bucket = bucket_of(address, size, t->state);
+    for (node_t *node; (node = t->buckets[bucket]); bucket = (bucket + 1) & (BUCKETS - 1)) {
+        if (node->address == address && node->size == size && node->state == t->state) {
+            return node;
+        }
+    }
+    node_t *node = &t->nodes[t->node_count];
+    node->address = address;
+    node->size = size;
+    node->state = t->state;
+    node->first_fetch = t->fetch_count;
+    if (t->build(t->node_count, address, size, t->state)) {
+        return NULL;
+    }
+    t->node_count++;
+    t->buckets[bucket] = node;
+    mark_code(t, address, size);
+    return node;
+}
+
+bool timing_add_fetch(timing_t *t, node_t *node, uint32_t line, uint16_t needed, uint16_t ahead) {
+    if (flash_line(t, line) >= FLASH_LINES || t->fetch_count >= FETCHES) {
+        return false;
+    }
+    t->fetches[t->fetch_count++] = (fetch_t){line, needed, ahead};
+    node->fetches++;
+    return true;
+}
+
+/* Whether code in a range was known: then every node is forgotten when the current block ends. */
+bool timing_invalidate(timing_t *t, uint32_t address, uint32_t length) {
+    uint32_t offset = address - t->flash_base;
+    bool known = false;
+    for (uint32_t at = 0; at < length + PAGE_BYTES; at += PAGE_BYTES) {
+        known |= t->code_pages[(address + at) / PAGE_BYTES & (CODE_PAGES - 1)] != 0;
+        if (offset + at < FLASH_BYTES) {
+            t->shadow_valid[(offset + at) / PAGE_BYTES] = 0;
+        }
+    }
+    t->forget |= known;
+    return known;
+}
+
+/* Charge the current block, which ended by going to an address. */
+void timing_settle(timing_t *t, uint32_t address) {
+    node_t *node = t->current;
+    if (!node) {
+        return;
+    }
+    edge_t *edge = address == node->address + node->size ? &node->fall_through : &node->taken;
+    t->run.cycles += edge->cost;
+    t->run.instructions += node->instructions;
+    edge->count++;
+    t->state = edge->state;
+    t->expected = address;
+    t->current = NULL;
+}
+
+void timing_on_block(void *engine, uint64_t address, uint32_t size, void *context) {
+    timing_t *t = context;
+    uint32_t start = (uint32_t)address;
+    edge_t *edge = NULL;
+    node_t *node = t->current;
+    if (node) {
+        edge = start == node->address + node->size ? &node->fall_through : &node->taken;
+        t->run.cycles += edge->cost;
+        t->run.instructions += node->instructions;
+        edge->count++;
+        t->state = edge->state;
+    } else if (start != t->expected) {
+        t->state = t->fresh;
+    }
+    if (t->device_pages) {
+        t->device_pages = 0;
+        t->control(engine, t->flush_translations);
+    }
+    if (run_control_leaves(&t->run, engine)) {
+        t->current = NULL;
+        t->expected = start;
+        return;
+    }
+    if (t->forget || t->node_count == NODES - 1 || t->fetch_count > FETCHES - 256) {
+        forget_nodes(t);
+        edge = NULL;
+    }
+    node = edge ? edge->next : NULL;
+    if (!node || node->address != start || node->size != size) {
+        node = find(t, start, size);
+        if (!node) {
+            t->current = NULL;
+            t->expected = start;
+            t->run.emu_stop(engine);
+            return;
+        }
+        if (edge) {
+            edge->next = node;
+        }
+    }
+    t->current = node;
+    if (t->wait_states) {
+        fetch_lines(t, node);
+    }
+}
+
+/* address translation and data reads of flash */
+
+enum { UNICORN_READ = 16, UNICORN_WRITE = 17 };
+enum { MAY_READ = 1, MAY_WRITE = 2, MAY_EXECUTE = 4 };
+enum { FIRST_DEVICE = 0x40000000 };
+
+typedef struct {
+    uint64_t address;
+    int permissions;
+} translation_t;
+
+/*
+ * Every address stands for itself, and the memory map says what may be done there; only data reads
+ * of flash go to an alias, whose accesses call timing_read_flash. A page of flash is therefore
+ * translated anew for each kind of access, and a page of a device for each block, which tells the
+ * instruction: Unicorn's pc is exact here and nowhere else on the way to a device.
+ */
+bool timing_translate(void *engine, uint64_t address, int kind, translation_t *result,
+                      void *context) {
+    timing_t *t = context;
+    uint32_t page = (uint32_t)address;
+    result->address = address;
+    result->permissions = MAY_READ | MAY_WRITE | MAY_EXECUTE;
+    uint32_t offset = page - t->flash_base;
+    if (offset >= FLASH_BYTES && page - t->boot_alias < t->boot_alias_bytes) {
+        offset = page - t->boot_alias;
+    }
+    if (offset < FLASH_BYTES && t->sees_data) {
+        if (kind == UNICORN_READ) {
+            result->address = t->flash_alias + offset;
+            result->permissions = MAY_READ;
+        } else {
+            result->permissions = kind == UNICORN_WRITE ? MAY_WRITE : MAY_EXECUTE;
+        }
+    } else if (page >= FIRST_DEVICE && kind <= UNICORN_WRITE) {
+        t->read_register(engine, t->pc_id, &t->access_pc);
+        t->device_pages = 1;
+    }
+    return true;
+}
+
+/* Have the next access of a device say anew which instruction makes it. */
+void timing_forget_translations(timing_t *t, void *engine) {
+    t->control(engine, t->flush_translations);
+}
+
+uint64_t timing_read_flash(void *engine, uint64_t offset, unsigned size, void *context) {
+    timing_t *t = context;
+    size_t page = offset / PAGE_BYTES;
+    if (!t->shadow_valid[page]) {
+        t->read_memory(engine, t->flash_base + page * PAGE_BYTES, &t->shadow[page * PAGE_BYTES],
+                       PAGE_BYTES);
+        t->shadow_valid[page] = 1;
+    }
+    read_data_line(t, (uint32_t)((t->flash_base + offset) / LINE_BYTES));
+    uint64_t value = 0;
+    memcpy(&value, &t->shadow[offset], size);
+    return value;
+}

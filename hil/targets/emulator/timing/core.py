@@ -1,0 +1,479 @@
+"""The timing core: cycles of the code that Unicorn runs.
+
+The hot path is core.c, called by Unicorn itself; this side decodes and costs what it meets for the
+first time.
+"""
+
+import ctypes
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar
+
+from hil.targets.emulator import native
+from hil.targets.emulator.clock import NEVER, RunControl, address_of
+from hil.targets.emulator.timing.addresses import STM32F439_MEMORIES, AddressTracker, Memory
+from hil.targets.emulator.timing.decode import PC, Decoder, Instruction
+from hil.targets.emulator.timing.pipeline import Access, BlockTiming, Cause, State, cost_block
+from hil.targets.emulator.timing.rules import TIMING_VERSION, Rules
+
+FLASH_ADDRESS = 0x0800_0000
+FLASH_BYTES = 2 << 20
+_FLASH_ALIAS = 0x1_0000_0000 + FLASH_ADDRESS
+_NONE = 0xFFFF_FFFF
+# Where nothing is known of what went before, the pipeline is empty and code is asked for anew.
+_FRESH = State(branched=True)
+
+
+@dataclass(frozen=True)
+class Stalls:
+    """Cycles by what they were spent on, and flash accesses behind them."""
+
+    issue: int
+    load_store: int
+    branch: int
+    division: int
+    float: int
+    other: int
+    flash_instruction: int
+    flash_data: int
+    flash_data_reads: int
+    flash_data_misses: int
+
+
+@dataclass(frozen=True)
+class BlockProfile:
+    """How often a block ran and what it cost.
+
+    Attributes:
+        issues: cycle of the block at which each instruction issued.
+        cost: cycles of all its runs together, without flash stalls.
+    """
+
+    instructions: tuple[Instruction, ...]
+    issues: tuple[int, ...]
+    runs: int
+    cost: int
+    by_cause: tuple[int, ...]
+    flash_instruction: int
+    flash_data: int
+
+
+class _Edge(ctypes.Structure):
+    _fields_: ClassVar = [
+        ("count", ctypes.c_uint64),
+        ("next", ctypes.c_void_p),
+        ("cost", ctypes.c_uint32),
+        ("state", ctypes.c_uint32),
+    ]
+    count: int
+    cost: int
+    state: int
+
+
+class _Node(ctypes.Structure):
+    _fields_: ClassVar = [
+        ("address", ctypes.c_uint32),
+        ("size", ctypes.c_uint32),
+        ("state", ctypes.c_uint32),
+        ("instructions", ctypes.c_uint32),
+        ("fall_through", _Edge),
+        ("taken", _Edge),
+        ("first_fetch", ctypes.c_uint32),
+        ("fetches", ctypes.c_uint32),
+        ("fetch_stall", ctypes.c_uint64),
+        ("data_stall", ctypes.c_uint64),
+    ]
+    address: int
+    size: int
+    instructions: int
+    fall_through: _Edge
+    taken: _Edge
+    fetch_stall: int
+    data_stall: int
+
+
+class _Stall(ctypes.Structure):
+    _fields_: ClassVar = [("needed", ctypes.c_uint32), ("cycles", ctypes.c_uint32)]
+    needed: int
+    cycles: int
+
+
+_BLOCK_STALLS = 72
+_Build = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint32
+)
+
+
+class _Head(ctypes.Structure):
+    """The first fields of `timing_t` in core.c."""
+
+    _fields_: ClassVar = [
+        ("run", RunControl),
+        ("build", ctypes.c_void_p),
+        ("read_memory", ctypes.c_void_p),
+        ("read_register", ctypes.c_void_p),
+        ("control", ctypes.c_void_p),
+        ("flush_translations", ctypes.c_uint32),
+        ("pc_id", ctypes.c_int32),
+        ("flash_base", ctypes.c_uint32),
+        ("flash_alias", ctypes.c_uint64),
+        ("boot_alias", ctypes.c_uint32),
+        ("boot_alias_bytes", ctypes.c_uint32),
+        ("sees_data", ctypes.c_uint32),
+        ("wait_states", ctypes.c_uint32),
+        ("prefetch", ctypes.c_uint32),
+        ("instruction_cache", ctypes.c_uint32),
+        ("data_cache", ctypes.c_uint32),
+        ("prefetch_fills_cache", ctypes.c_uint32),
+        ("current", ctypes.c_void_p),
+        ("expected", ctypes.c_uint32),
+        ("state", ctypes.c_uint32),
+        ("fresh", ctypes.c_uint32),
+        ("forget", ctypes.c_uint32),
+        ("stalls", ctypes.c_uint32),
+        ("stall", _Stall * _BLOCK_STALLS),
+        ("access_pc", ctypes.c_uint32),
+        ("device_pages", ctypes.c_uint32),
+        ("fetch_stalls", ctypes.c_uint64),
+        ("data_stalls", ctypes.c_uint64),
+        ("data_reads", ctypes.c_uint64),
+        ("data_misses", ctypes.c_uint64),
+    ]
+
+
+class TimingCore:
+    """Counts cycles as a Cortex-M4 with the STM32F4's flash would.
+
+    Args:
+        uc: a unicorn.Uc with its memory map, or to be given one; its address translation is taken
+            over.
+        memories: the address ranges with a bus slave each.
+        flash_data_path: whether loads from flash go through the data cache and its wait states.
+        rules: another reading of the manual, to study it.
+
+    Attributes:
+        run: what the core and its hook share: cycles, instructions, deadline, stop.
+    """
+
+    timing = "modelled"
+    TIMING_VERSION: ClassVar[str] = TIMING_VERSION
+
+    def __init__(
+        self,
+        uc: Any,
+        memories: Sequence[Memory] = STM32F439_MEMORIES,
+        *,
+        flash_data_path: bool = True,
+        rules: Rules | None = None,
+    ) -> None:
+        self._uc = uc
+        self._rules = rules or Rules()
+        self._library = _load_library()
+        self._buffer = ctypes.create_string_buffer(self._library.timing_size())
+        self._t = _Head.from_buffer(self._buffer)
+        self.run: RunControl = self._t.run
+        self._decoder = Decoder()
+        self._tracker = AddressTracker(memories, self._load_word)
+        self._states: list[State] = []
+        self._state_ids: dict[State, int] = {}
+        self._code: dict[tuple[int, int], tuple[tuple[Instruction, ...], dict[int, Access]]] = {}
+        self._timings: dict[int, tuple[tuple[Instruction, ...], BlockTiming]] = {}
+        self._forgotten: list[BlockProfile] = []
+        self._failure: Exception | None = None
+        self._build_callback = _Build(self._build)
+        self._connect(flash_data_path=flash_data_path)
+        self.set_acr(0)
+        self.reset()
+
+    def _connect(self, *, flash_data_path: bool) -> None:
+        import unicorn
+        from unicorn import arm_const, unicorn_const
+        from unicorn.unicorn_py3.unicorn import uclib
+
+        library: Any = unicorn
+        self._error: type[Exception] = library.UcError
+        t = self._t
+        self.run.attach()
+        t.build = address_of(self._build_callback)
+        t.read_memory = address_of(uclib.uc_mem_read)
+        t.read_register = address_of(uclib.uc_reg_read)
+        t.control = address_of(uclib.uc_ctl)
+        t.flush_translations = unicorn_const.UC_CTL_IO_WRITE << 30 | unicorn_const.UC_CTL_TLB_FLUSH
+        t.pc_id = arm_const.UC_ARM_REG_PC
+        t.flash_base, t.flash_alias = FLASH_ADDRESS, _FLASH_ALIAS
+        t.boot_alias, t.boot_alias_bytes = 0, FLASH_BYTES
+        t.sees_data = flash_data_path
+        t.prefetch_fills_cache = self._rules.prefetch_fills_cache
+        t.fresh = self._intern(_FRESH)
+        self._register_ids = [
+            getattr(arm_const, f"UC_ARM_REG_{name}")
+            for name in (*(f"R{i}" for i in range(13)), "SP", "LR", "PC")
+        ]
+        self._uc.ctl_tlb_mode(unicorn_const.UC_TLB_VIRTUAL)
+        self._check(
+            uclib.uc_mmio_map(
+                self._uc._uch,  # noqa: SLF001 - the binding cannot map C functions
+                ctypes.c_uint64(_FLASH_ALIAS),
+                ctypes.c_uint64(FLASH_BYTES),
+                _function(self._library.timing_read_flash),
+                ctypes.cast(self._buffer, ctypes.c_void_p),
+                None,
+                None,
+            )
+        )
+        self._hook(unicorn_const.UC_HOOK_TLB_FILL, self._library.timing_translate)
+        self._hook(unicorn_const.UC_HOOK_BLOCK, self._library.timing_on_block)
+
+    def _hook(self, kind: int, function: Any) -> None:
+        from unicorn.unicorn_py3.unicorn import uclib
+
+        self._check(
+            uclib.uc_hook_add(
+                self._uc._uch,  # noqa: SLF001 - the binding cannot hook C functions
+                ctypes.byref(ctypes.c_size_t()),
+                kind,
+                _function(function),
+                ctypes.cast(self._buffer, ctypes.c_void_p),
+                ctypes.c_uint64(1),
+                ctypes.c_uint64(0),
+            )
+        )
+
+    def _check(self, error: int) -> None:
+        if error:
+            raise self._error(error)
+
+    # counts
+
+    @property
+    def cycles(self) -> int:
+        """Cycles as of now, to the instruction where Unicorn tells which one runs."""
+        return self.now()
+
+    @property
+    def instructions(self) -> int:
+        """Instructions executed, up to the block that runs now."""
+        return self.run.instructions
+
+    def now(self) -> int:
+        """Return the cycle count, exact to the instruction when a device access asks for it."""
+        self._raise_failure()
+        current = self._library.timing_current(self._buffer)
+        if current == _NONE:
+            return self.run.cycles
+        instructions, timing = self._timings[current]
+        t = self._t
+        at = 0
+        if instructions[0].address <= t.access_pc < instructions[-1].end:
+            at = timing.issues[_index_at(instructions, t.access_pc)]
+        later = sum(s.cycles for s in t.stall[: t.stalls] if s.needed > at)
+        # Another device access of this block must say anew which instruction it is.
+        self._library.timing_forget_translations(self._buffer, self._uc._uch)  # noqa: SLF001
+        cycles: int = self.run.cycles + at - later
+        return cycles
+
+    def stalls(self) -> Stalls:
+        """Return the cycles by cause, up to the block that runs now."""
+        by_cause = [0] * len(Cause)
+        for block in self.profile():
+            for cause in Cause:
+                by_cause[cause] += block.by_cause[cause]
+        t = self._t
+        return Stalls(
+            issue=by_cause[Cause.ISSUE],
+            load_store=by_cause[Cause.LOAD_STORE],
+            branch=by_cause[Cause.BRANCH],
+            division=by_cause[Cause.DIVISION],
+            float=by_cause[Cause.FLOAT],
+            other=by_cause[Cause.OTHER],
+            flash_instruction=t.fetch_stalls,
+            flash_data=t.data_stalls,
+            flash_data_reads=t.data_reads,
+            flash_data_misses=t.data_misses,
+        )
+
+    def profile(self) -> Iterator[BlockProfile]:
+        """Yield every block that ran, once for each state of the pipeline it was entered in."""
+        yield from self._forgotten
+        for index, (instructions, timing) in self._timings.items():
+            node = self._node(index)
+            fall, taken = node.fall_through.count, node.taken.count
+            if not fall + taken:
+                continue
+            yield BlockProfile(
+                instructions=instructions,
+                issues=timing.issues,
+                runs=fall + taken,
+                cost=fall * timing.fall_through.cost + taken * timing.taken.cost,
+                by_cause=tuple(
+                    fall * a + taken * b
+                    for a, b in zip(
+                        timing.fall_through.by_cause, timing.taken.by_cause, strict=True
+                    )
+                ),
+                flash_instruction=node.fetch_stall,
+                flash_data=node.data_stall,
+            )
+
+    # what the chip tells
+
+    def set_acr(self, value: int) -> None:
+        """Take over FLASH_ACR: wait states, prefetch, caches and their resets.
+
+        Source: RM0090 section 3.9.1.
+        """
+        t = self._t
+        t.wait_states = value & 0xF
+        t.prefetch = value >> 8 & 1
+        t.instruction_cache = value >> 9 & 1
+        t.data_cache = value >> 10 & 1
+        if value >> 11 & 1 and not t.instruction_cache:
+            self._library.timing_clear_instruction_cache(self._buffer)
+        if value >> 12 & 1 and not t.data_cache:
+            self._library.timing_clear_data_cache(self._buffer)
+
+    def add_cycles(self, count: int) -> None:
+        """Charge cycles that no instruction stands for: exception entry, sleep."""
+        self.run.cycles += count
+
+    def set_deadline(self, cycles: int | None) -> None:
+        """Have runs end before the first block that begins at this count or later."""
+        self.run.deadline = NEVER if cycles is None else cycles
+
+    def request_stop(self) -> None:
+        """Have the run end at its next block; any thread may call."""
+        self.run.stop = 1
+
+    def resync(self, address: int) -> None:
+        """Charge the last block up to where a run ended.
+
+        Call it whenever a run may have ended inside a block, by a fault, a trap or an exit.
+
+        Args:
+            address: the pc then: of the first instruction that has not been executed.
+        """
+        self._raise_failure()
+        current = self._library.timing_current(self._buffer)
+        if current == _NONE:
+            return
+        instructions, timing = self._timings[current]
+        if not instructions[0].address <= address < instructions[-1].end:
+            self._library.timing_settle(self._buffer, address)
+            return
+        done = _index_at(instructions, address)
+        self.run.cycles += timing.issues[done]
+        self.run.instructions += done
+        self._t.current = None
+        self._t.expected, self._t.state = address, self._t.fresh
+
+    def invalidate(self, address: int, length: int) -> None:
+        """Forget what is known of code and data that changed."""
+        if self._library.timing_invalidate(self._buffer, address, length):
+            self._code.clear()
+
+    def reset(self) -> None:
+        """Empty caches and pipeline, as a reset of the chip does; the counts go on."""
+        self.set_acr(0)
+        self._library.timing_clear_instruction_cache(self._buffer)
+        self._library.timing_clear_data_cache(self._buffer)
+        self._library.timing_clear_line_buffers(self._buffer)
+        self._t.current = None
+        self._t.expected = _NONE
+        self._t.state = self._t.fresh
+
+    # the cold path
+
+    def _build(self, index: int, address: int, size: int, state: int) -> int:
+        """Cost a block for the C side; it cannot carry exceptions, so they wait for `resync`."""
+        try:
+            self._fill(self._node(index), index, address, size, self._states[state])
+        except Exception as error:
+            self._failure = error
+            return 1
+        return 0
+
+    def _fill(self, node: _Node, index: int, address: int, size: int, state: State) -> None:
+        if index == 0:
+            self._forget_timings()
+        instructions, accesses = self._decode(address, size, state)
+        timing = cost_block(
+            instructions, state, self._rules, lambda i: accesses.get(i.address, Access())
+        )
+        self._timings[index] = (instructions, timing)
+        node.instructions = len(instructions)
+        for edge, end in (
+            (node.fall_through, timing.fall_through),
+            (node.taken, timing.taken),
+        ):
+            edge.cost, edge.state = end.cost, self._intern(end.state)
+        for fetch in timing.lines:
+            self._library.timing_add_fetch(
+                self._buffer, ctypes.byref(node), fetch.line, fetch.needed, fetch.ahead
+            )
+
+    def _decode(
+        self, address: int, size: int, state: State
+    ) -> tuple[tuple[Instruction, ...], dict[int, Access]]:
+        known = self._code.get((address, size))
+        if known is None:
+            code = bytes(self._uc.mem_read(address, size))
+            instructions = self._decoder.decode(code, address, state.conditions)
+            registers = [self._uc.reg_read(number) for number in self._register_ids]
+            registers[PC] = address
+            known = instructions, self._tracker.accesses(instructions, registers)
+            self._code[address, size] = known
+        return known
+
+    def _load_word(self, address: int) -> int | None:
+        if address >= 0x4000_0000:
+            return None
+        try:
+            return int.from_bytes(self._uc.mem_read(address, 4), "little")
+        except self._error:
+            return None
+
+    def _intern(self, state: State) -> int:
+        number = self._state_ids.setdefault(state, len(self._states))
+        if number == len(self._states):
+            self._states.append(state)
+        return number
+
+    def _node(self, index: int) -> _Node:
+        node: _Node = self._library.timing_node(self._buffer, index).contents
+        return node
+
+    def _forget_timings(self) -> None:
+        self._timings.clear()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+
+def _index_at(instructions: Sequence[Instruction], address: int) -> int:
+    return next(i for i, instruction in enumerate(instructions) if instruction.end > address)
+
+
+def _function(function: Any) -> ctypes.c_void_p:
+    return ctypes.cast(function, ctypes.c_void_p)
+
+
+@cache
+def _load_library() -> ctypes.CDLL:
+    library = native.load("timing/core.c")
+    pointer, u32 = ctypes.c_void_p, ctypes.c_uint32
+    library.timing_size.restype = ctypes.c_size_t
+    library.timing_node.restype = ctypes.POINTER(_Node)
+    library.timing_node.argtypes = [pointer, u32]
+    library.timing_current.restype = u32
+    library.timing_add_fetch.argtypes = [
+        pointer, pointer, u32, ctypes.c_uint16, ctypes.c_uint16
+    ]  # fmt: skip
+    library.timing_add_fetch.restype = ctypes.c_bool
+    library.timing_invalidate.restype = ctypes.c_bool
+    library.timing_invalidate.argtypes = [pointer, u32, u32]
+    library.timing_forget_translations.argtypes = [pointer, pointer]
+    library.timing_settle.argtypes = [pointer, u32]
+    return library

@@ -1,0 +1,357 @@
+"""The core's pipeline: what a block of code costs when the flash never makes it wait.
+
+Cycle 0 is the earliest at which the block's first instruction can issue. An instruction issues once
+the one before it is done, its code has been fetched and its address registers are ready. What is
+still under way at the block's end is its successor's `State`; the successor is costed once for each
+state it is entered with, so that it makes no difference where the emulator cuts code into blocks.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+
+from hil.targets.emulator.timing.decode import MEMORY, Instruction, Kind
+from hil.targets.emulator.timing.rules import Rules
+
+
+class Cause(IntEnum):
+    """What a cycle was spent on."""
+
+    ISSUE = 0  # one cycle of every instruction that takes any
+    LOAD_STORE = 1  # further cycles of loads and stores, and waiting for addresses
+    BRANCH = 2  # refill after a taken branch, and fetches that come late
+    DIVISION = 3
+    FLOAT = 4
+    OTHER = 5  # barriers
+
+
+@dataclass(frozen=True)
+class State:
+    """What the pipeline still has under way between two instructions.
+
+    Times are in cycles from the earliest next issue.
+
+    Attributes:
+        fetch: when the next word of code, and so an instruction in it, can issue.
+        second_word_late: added once, to the word after that.
+        branched: nothing of the next instruction has been fetched, also when it starts in the
+            middle of a word.
+        pending: memory of a load whose second cycle may yet be hidden; None without one.
+        stored: the last instruction was a store.
+        ready: (core register, cycles) of those not ready yet as an address.
+        float_result: registers written by the last instruction, when that was a float operation.
+        float_free: when the float unit is done with a division.
+        short_before: the last instruction was a 16-bit one, and no branch.
+        conditions: of the remaining instructions of an IT block.
+    """
+
+    fetch: int = 0
+    second_word_late: int = 0
+    branched: bool = False
+    pending: str | None = None
+    stored: bool = False
+    ready: tuple[tuple[int, int], ...] = ()
+    float_result: frozenset[int] = frozenset()
+    float_free: int = 0
+    short_before: bool = False
+    conditions: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Access:
+    """What is known of a load's or store's address: its memory and its misalignment in bytes."""
+
+    memory: str = "unknown"
+    misalignment: int = 0
+
+
+@dataclass(frozen=True)
+class LineFetch:
+    """A 16-byte line of code: when it is first needed, and how much earlier it is asked for."""
+
+    line: int
+    needed: int
+    ahead: int
+
+
+@dataclass(frozen=True)
+class Exit:
+    """The end of a block one way: its cost in all and by cause, and what goes on behind it."""
+
+    cost: int
+    by_cause: tuple[int, ...]
+    state: State
+
+
+@dataclass(frozen=True)
+class BlockTiming:
+    """A block's cost.
+
+    Attributes:
+        issues: cycle at which each instruction issues.
+        fall_through, taken: the end of the block when the next one follows it in memory, or not.
+    """
+
+    issues: tuple[int, ...]
+    lines: tuple[LineFetch, ...]
+    fall_through: Exit
+    taken: Exit
+
+
+@dataclass
+class _Run:
+    """The pipeline while a block is being costed."""
+
+    rules: Rules
+    now: int  # earliest next issue
+    fetch: int
+    second_word_late: int
+    branched: bool
+    pending: str | None
+    stored: bool
+    ready: dict[int, int]
+    float_result: frozenset[int]
+    float_free: int
+    short_before: bool
+    by_cause: list[int] = field(default_factory=lambda: [0] * len(Cause))
+    lines: list[LineFetch] = field(default_factory=list)
+
+    def charge(self, cause: Cause, cycles: int) -> None:
+        self.by_cause[cause] += cycles
+
+    def wait_until(self, cycle: int, cause: Cause) -> None:
+        if cycle > self.now:
+            self.charge(cause, cycle - self.now)
+            self.now = cycle
+
+
+def cost_block(
+    instructions: Sequence[Instruction],
+    state: State,
+    rules: Rules,
+    access_of: Callable[[Instruction], Access],
+) -> BlockTiming:
+    """Cost a block entered in a state."""
+    run = _Run(
+        rules, 0, state.fetch, state.second_word_late, state.branched, state.pending, state.stored,
+        dict(state.ready), state.float_result, state.float_free, state.short_before,
+    )  # fmt: skip
+    issues = []
+    last = len(instructions) - 1
+    for index, instruction in enumerate(instructions):
+        access = access_of(instruction) if instruction.kind in MEMORY else Access()
+        _issue(run, instruction, access)
+        issues.append(run.now)
+        if index < last or not instruction.leaves:
+            _execute(run, instruction, access)
+    open_conditions = _open_conditions(instructions, state.conditions)
+    end = instructions[-1]
+    if not end.leaves:
+        only = _exit(run, conditions=open_conditions)
+        return BlockTiming(tuple(issues), tuple(run.lines), only, only)
+    taken = _branch(run, end)
+    fall = _not_taken(run, end) if end.predicated else taken
+    return BlockTiming(tuple(issues), tuple(run.lines), fall, taken)
+
+
+def _issue(run: _Run, instruction: Instruction, access: Access) -> None:
+    """Wait until an instruction can issue."""
+    rules = run.rules
+    if run.pending is not None:
+        if not _pairs(run, instruction, access):
+            run.wait_until(run.now + rules.load - 1, Cause.LOAD_STORE)
+        run.pending = None
+    if run.stored and instruction.kind in _LOADS:
+        run.wait_until(run.now + rules.load_after_store, Cause.LOAD_STORE)
+    run.stored = False
+    for register in instruction.address_registers if instruction.kind in MEMORY else ():
+        run.wait_until(run.ready.get(register, run.now), Cause.LOAD_STORE)
+    if instruction.kind in _FLOATS:
+        run.wait_until(run.float_free, Cause.FLOAT)
+        if instruction.float_reads & run.float_result:
+            run.wait_until(run.now + rules.float_hazard, Cause.FLOAT)
+    run.float_result = frozenset()
+    _fetch(run, instruction)
+
+
+def _fetch(run: _Run, instruction: Instruction) -> None:
+    """Take an instruction's words from the fetch unit, waiting for those that come late."""
+    first = instruction.address >> 2
+    words = range(first, (instruction.end - 1 >> 2) + 1)
+    begun = instruction.address & 2 and not run.branched
+    run.branched = False
+    for word in words:
+        if word == first and begun:
+            continue
+        earliest = run.now - run.rules.fetch_ahead
+        run.fetch = max(run.fetch, earliest)
+        line = word >> 2
+        if not run.lines or run.lines[-1].line != line:
+            needed = max(run.now, run.fetch)
+            run.lines.append(LineFetch(line, needed, needed - run.fetch))
+        run.wait_until(run.fetch, Cause.BRANCH)
+        run.fetch += 1 + run.second_word_late
+        run.second_word_late = 0
+    if begun and not run.lines:
+        run.lines.append(LineFetch(instruction.address >> 4, run.now, run.rules.fetch_ahead))
+
+
+def _pairs(run: _Run, instruction: Instruction, access: Access) -> bool:
+    """Whether an instruction hides the second cycle of the load before it."""
+    rules, kind = run.rules, instruction.kind
+    same = access.memory == run.pending or rules.load_pairs_across_blocks
+    if kind is Kind.STORE:
+        return same and (instruction.has_index or rules.load_hides_under_store)
+    return rules.load_pairs and same and kind in {Kind.LOAD, Kind.FLOAT_LOAD, Kind.FLOAT_STORE}
+
+
+def _execute(run: _Run, instruction: Instruction, access: Access) -> None:
+    """Let an instruction that goes on to the next one take its cycles."""
+    rules, kind = run.rules, instruction.kind
+    cycles, cause = _cycles(run, instruction)
+    if kind in MEMORY:
+        cycles += _misaligned(rules, instruction, access)
+    issued = run.now
+    run.charge(Cause.ISSUE, min(cycles, 1))
+    run.charge(cause, max(cycles - 1, 0))
+    run.now += cycles
+    if kind in {Kind.LOAD, Kind.FLOAT_LOAD}:
+        run.pending = access.memory
+    run.stored = kind in {Kind.STORE, Kind.FLOAT_STORE}
+    if access.memory == "flash" and kind in _LOADS:
+        run.fetch = max(run.fetch, issued - rules.fetch_ahead)
+        run.fetch += rules.flash_data_takes_fetch_slot * max(instruction.words, 1)
+    _set_ready(run, instruction)
+    if kind in {Kind.FLOAT, Kind.FLOAT_MULTIPLY_ADD, Kind.FLOAT_DIVIDE}:
+        run.float_result = instruction.float_writes
+    if kind is Kind.FLOAT_DIVIDE:
+        run.float_free = issued + rules.float_divide
+    run.short_before = instruction.size == 2
+    if kind is Kind.SYNCHRONISE:
+        run.fetch, run.branched = run.now + rules.indirect_refill, True
+
+
+def _cycles(run: _Run, instruction: Instruction) -> tuple[int, Cause]:
+    """Return for how long an instruction keeps the next one from issuing, and why."""
+    rules = run.rules
+    if instruction.kind is Kind.IT:
+        folded = rules.it_folds and run.short_before and bool(instruction.address & 2)
+        return 0 if folded else rules.it, Cause.ISSUE
+    cycles, cause = _COSTS.get(instruction.kind, _SIMPLE)
+    return cycles(rules, instruction), cause
+
+
+_Cost = tuple[Callable[[Rules, Instruction], int], Cause]
+_SIMPLE: _Cost = (lambda r, _: r.simple, Cause.ISSUE)
+# A load's last cycle may be hidden by what follows it, so it is not counted here.
+_COSTS: dict[Kind, _Cost] = {
+    Kind.LOAD: (lambda r, _: r.load - 1, Cause.LOAD_STORE),
+    Kind.STORE: (
+        lambda r, i: r.store_register_offset if i.has_index else r.store,
+        Cause.LOAD_STORE,
+    ),
+    Kind.LOAD_MULTIPLE: (lambda r, i: r.multiple + i.words, Cause.LOAD_STORE),
+    Kind.STORE_MULTIPLE: (lambda r, i: r.multiple + i.words, Cause.LOAD_STORE),
+    Kind.DIVIDE: (lambda r, _: r.divide, Cause.DIVISION),
+    Kind.BARRIER: (lambda r, _: r.barrier, Cause.OTHER),
+    Kind.SYNCHRONISE: (lambda r, _: r.barrier, Cause.OTHER),
+    Kind.FLOAT: (lambda r, _: r.float_simple, Cause.FLOAT),
+    Kind.FLOAT_MULTIPLY_ADD: (lambda r, _: r.float_multiply_add, Cause.FLOAT),
+    Kind.FLOAT_DIVIDE: (lambda r, _: r.simple, Cause.FLOAT),
+    Kind.FLOAT_MOVE: (lambda r, i: r.float_move + (i.operands > 2), Cause.FLOAT),
+    Kind.FLOAT_LOAD: (lambda r, i: r.float_load - 1 + i.double, Cause.LOAD_STORE),
+    Kind.FLOAT_STORE: (lambda r, i: r.float_store + i.double, Cause.LOAD_STORE),
+}
+
+
+def _misaligned(rules: Rules, instruction: Instruction, access: Access) -> int:
+    if instruction.access_bytes == 2:
+        return rules.unaligned_half if access.misalignment & 1 else 0
+    if instruction.access_bytes == 4:
+        if access.misalignment & 1:
+            return rules.unaligned_word_odd
+        return rules.unaligned_word if access.misalignment & 2 else 0
+    return 0
+
+
+def _set_ready(run: _Run, instruction: Instruction) -> None:
+    """Note when the registers that an instruction writes can form an address."""
+    rules, kind = run.rules, instruction.kind
+    early = run.now + rules.address_early
+    for register in instruction.writes:
+        if kind is Kind.LOAD:
+            run.ready[register] = run.now + rules.load - 1 + rules.address_after_load
+        elif kind is Kind.LOAD_MULTIPLE:
+            run.ready[register] = run.now
+        else:
+            run.ready[register] = early
+    if instruction.writes_back and kind in {Kind.LOAD, Kind.STORE} and instruction.access:
+        base = instruction.access.base
+        if base not in instruction.writes:
+            run.ready[base] = early
+
+
+def _branch(run: _Run, end: Instruction) -> Exit:
+    """End a block with its last instruction writing PC."""
+    rules, kind = run.rules, end.kind
+    run = replace(run, by_cause=list(run.by_cause), ready=dict(run.ready))
+    cycles, refill = rules.simple, rules.branch_refill
+    if kind is Kind.LOAD_MULTIPLE:
+        cycles, refill = rules.multiple + end.words, rules.load_pc_refill
+    elif kind is Kind.LOAD:
+        cycles, refill = rules.load, rules.load_pc_refill
+    elif kind is Kind.TABLE_BRANCH:
+        cycles, refill = rules.load, rules.table_refill
+    elif kind is Kind.INDIRECT:
+        refill = rules.indirect_refill
+    run.charge(Cause.ISSUE, 1)
+    run.charge(Cause.LOAD_STORE, cycles - 1)
+    run.now += cycles
+    run.fetch = run.now + refill
+    forward = end.target is not None and end.target > end.address
+    late = forward and (end.predicated or kind is Kind.COMPARE_BRANCH)
+    run.second_word_late = rules.forward_branch_second_word if late else 0
+    return _exit(run, branched=True)
+
+
+def _not_taken(run: _Run, end: Instruction) -> Exit:
+    """End a block with its last instruction, a conditional one, not writing PC."""
+    run = replace(run, by_cause=list(run.by_cause), ready=dict(run.ready))
+    run.charge(Cause.ISSUE, run.rules.skipped)
+    run.now += run.rules.skipped
+    run.short_before = end.size == 2
+    return _exit(run)
+
+
+def _exit(run: _Run, *, branched: bool = False, conditions: tuple[int, ...] = ()) -> Exit:
+    earliest = run.now - run.rules.fetch_ahead
+    state = State(
+        fetch=max(run.fetch, earliest) - run.now,
+        second_word_late=run.second_word_late,
+        branched=branched or run.branched,
+        pending=run.pending,
+        stored=run.stored,
+        ready=tuple(sorted((r, t - run.now) for r, t in run.ready.items() if t > run.now)),
+        float_result=run.float_result,
+        float_free=max(run.float_free - run.now, 0),
+        short_before=run.short_before and not branched,
+        conditions=conditions,
+    )
+    return Exit(run.now, tuple(run.by_cause), state)
+
+
+def _open_conditions(
+    instructions: Sequence[Instruction], entered_with: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Return the conditions of an IT block that the code's end leaves open."""
+    conditions = entered_with
+    for instruction in instructions:
+        conditions = instruction.it_conditions or conditions[1:]
+    return conditions
+
+
+_LOADS = frozenset({Kind.LOAD, Kind.LOAD_MULTIPLE, Kind.FLOAT_LOAD, Kind.TABLE_BRANCH})
+_FLOATS = frozenset(
+    {Kind.FLOAT, Kind.FLOAT_MULTIPLY_ADD, Kind.FLOAT_DIVIDE, Kind.FLOAT_MOVE, Kind.FLOAT_STORE,
+     Kind.FLOAT_LOAD}
+)  # fmt: skip

@@ -1,0 +1,109 @@
+"""The timing rules: what each costs, where that is written, and why that reading was chosen.
+
+A rule's value is a whole number of cycles or a yes/no reading of the manual; none is fitted. TRM is
+Arm DDI 0439D, "Cortex-M4 r0p0 Technical Reference Manual"; RM is ST RM0090 rev 21. A rule whose
+source is a study was chosen between readings by the measurements in docs/timing.md.
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+TIMING_VERSION = "m4-1"
+"""Names the frozen rule set; every result carries it. It changes when any count may change."""
+
+
+def _rule(value: Any, what: str, source: str) -> Any:
+    return field(default=value, metadata={"what": what, "source": source})
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rule set; replace a field to study another reading."""
+
+    simple: int = _rule(
+        1, "data processing, multiply, saturate, bit field, status, hint", "TRM table 3-1"
+    )
+    load: int = _rule(2, "LDR, LDRB, LDRH, LDRSB, LDRSH, LDREX", "TRM table 3-1")
+    load_pairs: bool = _rule(
+        True,
+        "a load's second cycle is hidden by a directly following load: N loads take N + 1",
+        "TRM section 3.3.3",
+    )
+    load_pairs_across_blocks: bool = _rule(
+        False,
+        "that also when the two go to different memories (flash, SRAM1, SRAM2, CCM)",
+        "study: silicon measurements by jnk0le; Embench mean error 4.8 % with, 3.5 % without",
+    )
+    load_hides_under_store: bool = _rule(
+        False,
+        "a load's second cycle is hidden by a directly following STR [Rn, #imm]",
+        "TRM section 3.3.3: LDR; STR is three cycles",
+    )
+    store: int = _rule(1, "STR [Rn, #imm], through the write buffer", "TRM section 3.3.3")
+    store_register_offset: int = _rule(2, "STR [Rn, Rm]", "TRM section 3.3.3")
+    load_after_store: int = _rule(
+        1,
+        "a load directly after a store waits",
+        "study: jnk0le on silicon; Saber mean error 2.6 % without, 0.24 % with",
+    )
+    multiple: int = _rule(1, "LDM, STM, PUSH, POP, LDRD, STRD: this and one per word", "TRM 3-1")
+    address_early: int = _rule(
+        1,
+        "an address register is needed this much earlier than other operands",
+        "TRM section 3.3.3 (ADR; LDR is three cycles); jnk0le on silicon",
+    )
+    address_after_load: int = _rule(
+        1, "a loaded value is usable as an address this much after the load", "as address_early"
+    )
+    unaligned_half: int = _rule(1, "a halfword on an odd address", "TRM section 3.3.2")
+    unaligned_word: int = _rule(1, "a word on a halfword address", "TRM section 3.3.2")
+    unaligned_word_odd: int = _rule(2, "a word on an odd address", "TRM section 3.3.2")
+    divide: int = _rule(
+        7,
+        "SDIV, UDIV",
+        "TRM: 2 to 12 with early exit; study: 7 throughout is nearer than the exits documented",
+    )
+    branch_refill: int = _rule(1, "P of a taken direct branch: B, BL, CBZ", "TRM: 1 to 3")
+    indirect_refill: int = _rule(2, "P of BX, BLX and writes to PC", "TRM: 1 to 3")
+    load_pc_refill: int = _rule(3, "P of POP, LDM and LDR to PC", "TRM: 1 to 3; LDR at least 5")
+    table_refill: int = _rule(4, "P of TBB and TBH, which take 2 + P", "TRM: at least 6 in all")
+    forward_branch_second_word: int = _rule(
+        1,
+        "a taken forward conditional branch gets its target's second word this much late",
+        "study: nsichneu is 3.5 % short without; in no document",
+    )
+    fetch_ahead: int = _rule(
+        3, "cycles by which the fetch of the next word may run ahead", "study: Arm KA006138"
+    )
+    flash_data_takes_fetch_slot: int = _rule(
+        1, "a data read from flash delays the fetch of the next word", "TRM section 3.3.3"
+    )
+    it: int = _rule(1, "IT", "TRM table 3-1")
+    it_folds: bool = _rule(
+        True,
+        "IT in the upper half of the word of a preceding 16-bit instruction takes no cycle",
+        "TRM table 3-1, note on folding; the condition is the study's reading",
+    )
+    skipped: int = _rule(1, "an instruction whose IT condition fails", "TRM section 3.3.1")
+    barrier: int = _rule(1, "DMB, DSB, ISB; ISB also refills", "TRM: 1 + B, with an idle bus")
+    float_simple: int = _rule(1, "VADD, VSUB, VMUL, VCMP, VCVT, VABS, VNEG", "TRM table 7-1")
+    float_multiply_add: int = _rule(3, "VMLA, VMLS, VNMLA, VFMA and kin", "TRM table 7-1")
+    float_divide: int = _rule(14, "VDIV, VSQRT; integer work goes on meanwhile", "TRM table 7-1")
+    float_hazard: int = _rule(
+        1, "a float result used by the next float instruction", "TRM section 7.2.3"
+    )
+    float_load: int = _rule(2, "VLDR of a single; 3 of a double", "TRM table 7-1")
+    float_store: int = _rule(2, "VSTR of a single; 3 of a double", "TRM table 7-1")
+    float_move: int = _rule(1, "VMOV, VMRS, VMSR; 2 when two registers move", "TRM table 7-1")
+    prefetch_fills_cache: bool = _rule(
+        True,
+        "a prefetched line enters the instruction cache when it is used",
+        "study: RM section 3.5.2 is silent; CoreMark at 5 wait states",
+    )
+
+    def table(self) -> list[tuple[str, str, str, str]]:
+        """Rows of (name, value, what, source), for the documentation."""
+        return [
+            (f.name, str(getattr(self, f.name)), f.metadata["what"], f.metadata["source"])
+            for f in fields(self)
+        ]
