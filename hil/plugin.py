@@ -121,9 +121,11 @@ def _progress(config: pytest.Config) -> Callable[[str], None]:
 
     def tell(stage: str) -> None:
         reporter = config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            reporter.ensure_newline()
-            reporter.write_line(f"  {stage}")
+        capture = config.pluginmanager.get_plugin("capturemanager")
+        if reporter is not None and capture is not None:
+            with capture.global_and_fixture_disabled():
+                reporter.ensure_newline()
+                reporter.write_line(f"  {stage} ...", flush=True)
 
     return tell
 
@@ -193,9 +195,7 @@ def measurement(hil_session: "Session", image: "Prepared", device: "Device") -> 
 
 @pytest.fixture
 def hold(
-    hil_session: "Session",
-    measurement: "Measurement",
-    record_property: Callable[[str, object], None],
+    request: pytest.FixtureRequest, hil_session: "Session", measurement: "Measurement"
 ) -> Callable[[str], None]:
     """Return the check of one metric: fails with the metric's verdict and figures."""
 
@@ -203,9 +203,11 @@ def hold(
         metric = hil_session.metric(measurement, name)
         if metric is None:
             pytest.skip(f"{measurement.target} counts {measurement.timing}: it has no {name}")
-        record_property("metric", metric.name)
-        record_property("value", metric.value)
-        record_property("verdict", str(metric.verdict))
+        request.node.user_properties += [
+            ("metric", metric.name),
+            ("value", metric.value),
+            ("verdict", str(metric.verdict)),
+        ]
         if metric.verdict is not Verdict.PASS:
             pytest.fail(_explain(metric, measurement), pytrace=False)
 

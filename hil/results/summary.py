@@ -7,27 +7,28 @@ from hil.errors import Verdict
 from hil.results.rows import Metric, Row
 
 _SHOWN = {
-    "latency": "latency per image",
-    "cycles": "cycles per image",
-    "instructions": "instructions per image",
-    "ram.paper": "RAM, as the paper counts it",
-    "ram.total": "RAM, with stack and static data",
-    "flash.total": "flash, code and weights",
-    "output.mismatches": "outputs unlike the integer reference",
-    "output.cosine": "cosine to the float model",
+    "latency": "latency",
+    "cycles": "cycles",
+    "instructions": "instructions",
+    "ram.paper": "RAM, paper's count",
+    "ram.total": "RAM, all-in",
+    "flash.total": "flash",
+    "output.mismatches": "wrong outputs",
+    "output.cosine": "cosine to float",
     "outcome": "outcome",
 }
 
 
 def render(rows: Sequence[Row], width: int = 100) -> str:
     """Draw the rows as one table per scenario and target, in plain text."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
     console = Console(file=io.StringIO(), width=width, no_color=True)
     for title, metrics in _groups(rows).items():
-        table = Table(title=title, title_justify="left", title_style="", header_style="")
-        table.add_column("")
+        table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD)
+        table.add_column("per image", no_wrap=True)
         table.add_column("measured", justify="right")
         table.add_column("reference", justify="right")
         table.add_column("ratio", justify="right")
