@@ -172,7 +172,8 @@ def pool_patch(pool: RnnPool, patch: Whole) -> Int8:
     columns = [reference.sweep(pool.row, patch[:, j].T) for j in range(patch.shape[1])]
     parts = [rows, rows[::-1], columns, columns[::-1]]
     h = np.concatenate([reference.sweep(pool.summary, np.stack(p, axis=-1)) for p in parts])
-    return np.clip((h.astype(np.int64) + 128) >> 8, -128, 127).astype(np.int8)
+    y: Int8 = np.clip((h.astype(np.int64) + 128) >> 8, -128, 127).astype(np.int8)
+    return y
 
 
 @given(seed=seeds, rows=sides, columns=sides, channels=st.sampled_from([1, 3, 8, 32, 64]))

@@ -77,7 +77,7 @@ def test_face_m4_needs_less_memory_than_the_paper_with_the_image_in_it(face_plan
 
 def test_no_expanded_map_is_stored(face_plan: Plan) -> None:
     assert not [name for name in face_plan.offsets if name.endswith((".expand", ".depthwise"))]
-    blocks = [step for step in face_plan.steps if step.kind is Kind.INVERTED_RESIDUAL]
+    blocks = [step for step in face_plan.steps if step.kind is Kind.STREAMED_BLOCK]
     assert [len(step.operators) for step in blocks] == [3, 3, 3, 3]
 
 

@@ -26,6 +26,40 @@ void *memset(void *to, int value, size_t count);
 
 #define HIL_INLINE static inline __attribute__((always_inline))
 
+/* Words of narrower values; the addresses are aligned to words. */
+HIL_INLINE int32_t load_word(const void *from) {
+    int32_t word;
+    __builtin_memcpy(&word, __builtin_assume_aligned(from, 4), sizeof word);
+    return word;
+}
+
+HIL_INLINE void store_word(void *to, int32_t word) {
+    __builtin_memcpy(__builtin_assume_aligned(to, 4), &word, sizeof word);
+}
+
+/* The bytes 0 and 2, or 1 and 3, of a word as two int16. */
+HIL_INLINE int32_t sxtb16(int32_t word) {
+#if HIL_CORTEX_M4
+    int32_t result;
+    __asm__("sxtb16 %0, %1" : "=r"(result) : "r"(word));
+    return result;
+#else
+    uint32_t low = (uint32_t)(int32_t)(int8_t)(uint8_t)((uint32_t)word & 0xFFU);
+    uint32_t high = (uint32_t)(int32_t)(int8_t)(uint8_t)((uint32_t)word >> 16 & 0xFFU);
+    return (int32_t)((low & 0xFFFFU) | high << 16);
+#endif
+}
+
+HIL_INLINE int32_t sxtb16_odd(int32_t word) {
+#if HIL_CORTEX_M4
+    int32_t result;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(word));
+    return result;
+#else
+    return sxtb16((int32_t)((uint32_t)word >> 8));
+#endif
+}
+
 /* (a * b + 2**31) >> 32 */
 HIL_INLINE int32_t smmulr(int32_t a, int32_t b) {
 #if HIL_CORTEX_M4

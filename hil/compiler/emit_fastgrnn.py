@@ -225,7 +225,7 @@ def _halves_of(weights: Int16) -> list[int]:
     return [half for half in (0, 1) if weights[half] or weights[half + 2]]
 
 
-def _step(
+def _step(  # noqa: PLR0917
     out: Assembly,
     cell: Cell,
     units: Sequence[int],

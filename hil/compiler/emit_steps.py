@@ -5,9 +5,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from hil.compiler import emit_block
 from hil.compiler.emit_c import Constant, identifier, nested, structure
 from hil.compiler.emit_cell import CellCode
 from hil.compiler.plan import Plan
+from hil.compiler.plan_kernels import block_of
 from hil.compiler.plan_steps import Kind, Step, patch_grid, pool_band
 from hil.compiler.program import Conv2D, L2Norm, MaxOut, Operator, RnnPool, Tensor
 from hil.errors import BuildError
@@ -48,6 +50,8 @@ def step_code(step: Step, plan: Plan) -> StepCode:
             return _conv2d(step, plan)
         case Kind.INVERTED_RESIDUAL:
             return _inverted_residual(step, plan)
+        case Kind.STREAMED_BLOCK:
+            return _streamed_block(step, plan)
         case Kind.RNNPOOL:
             return _rnnpool(step, plan)
         case Kind.L2NORM:
@@ -120,6 +124,29 @@ def _inverted_residual(step: Step, plan: Plan) -> StepCode:
                 map_pointer(plan, step.outputs[0]),
             ),
         ),
+    )
+
+
+def _streamed_block(step: Step, plan: Plan) -> StepCode:
+    expand, depthwise, project = (_expect(op, Conv2D) for op in step.operators)
+    convs = (expand, depthwise, project)
+    block = block_of(*convs)
+    if block is None:
+        raise BuildError(f"{step.name} is planned as a streamed block but is not of its kind")
+    _check_residual(project)
+    name = identifier(step.name)
+    fields = emit_block.block_fields(name, block, convs)
+    for memory in ("weights", "pixels", "ring", "filtered"):
+        fields[memory] = scratch_pointer(plan, step, memory)
+    residual = map_pointer(plan, project.residual.source) if project.residual else "NULL"
+    x, y = map_pointer(plan, step.inputs[0]), map_pointer(plan, step.outputs[0])
+    return StepCode(
+        ("streamed_block.h",),
+        "\n * ".join(conv_comment(conv) for conv in convs),
+        emit_block.block_constants(name, convs),
+        emit_block.block_prototypes(name) + structure("streamed_block_t", name, fields),
+        (_call("streamed_block", f"&{name}", x, residual, y),),
+        emit_block.block_assembly(name, block),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import gcd
 
+from hil.compiler.plan_kernels import MOST_PIXELS, Block, block_of
 from hil.compiler.program import (
     Conv2D,
     L2Norm,
@@ -22,6 +23,7 @@ class Kind(StrEnum):
 
     CONV2D = "conv2d"
     INVERTED_RESIDUAL = "inverted_residual"
+    STREAMED_BLOCK = "streamed_block"
     RNNPOOL = "rnnpool"
     L2NORM = "l2norm"
     MAXOUT = "maxout"
@@ -139,21 +141,36 @@ def _inverted_residual(rest: Sequence[Operator], readers: dict[str, int]) -> Ste
     )
     if not chained:
         return None
-    _, columns, channels = expand.output.shape
     inputs = [expand.inputs[0]]
     if project.residual is not None and project.residual.source.name != inputs[0].name:
         inputs.append(project.residual.source)
+    block = block_of(expand, depthwise, project)
     return Step(
         block_name(project.name),
-        Kind.INVERTED_RESIDUAL,
+        Kind.STREAMED_BLOCK if block else Kind.INVERTED_RESIDUAL,
         (expand, depthwise, project),
         tuple(inputs),
         (project.output,),
-        (
-            Scratch("ring", depthwise.weight.shape[1] * columns * channels),
-            Scratch("line", depthwise.output.shape[1] * channels),
-        ),
+        _streamed_scratch(block) if block else _plain_scratch(depthwise),
         block_slack(expand, depthwise, project),
+    )
+
+
+def _streamed_scratch(block: Block) -> tuple[Scratch, ...]:
+    wide, columns = block.filter.channels, block.filter.columns
+    return (
+        Scratch("weights", 4 * block.weight_words),
+        Scratch("pixels", MOST_PIXELS * block.expand.pixel_bytes),
+        Scratch("ring", 3 * wide * block.filter.slot_bytes, "sram"),
+        Scratch("filtered", 2 * wide * (columns + columns % 2)),
+    )
+
+
+def _plain_scratch(depthwise: Conv2D) -> tuple[Scratch, ...]:
+    _, columns, channels = depthwise.inputs[0].shape
+    return (
+        Scratch("ring", depthwise.weight.shape[1] * columns * channels),
+        Scratch("line", depthwise.output.shape[1] * channels),
     )
 
 

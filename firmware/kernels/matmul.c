@@ -1,0 +1,49 @@
+#include "matmul.h"
+
+#include "dsp.h"
+
+/* One pixel's sum for the first or second channel of a pair. */
+static int32_t sum_of(const matmul_t *product, const int8_t *x, const int32_t *pair,
+                      int32_t second) {
+    int32_t sum = pair[second];
+    const int32_t *weight = pair + 2 + second;
+    for (int32_t s = 0; s < product->segments; s++) {
+        for (int32_t k = 0; k < product->depth; k += 2, weight += 2) {
+            sum = smlad(load_word(x + 2 * k), *weight, sum);
+        }
+        x += product->segment_bytes;
+    }
+    return sum;
+}
+
+static int32_t residual_term(const matmul_t *product, int32_t q) {
+    int32_t scaled = (q - product->residual_zero) * product->residual_multiplier;
+    return (scaled + shift_left(1, product->residual_shift - 1)) >> product->residual_shift;
+}
+
+void matmul(const matmul_t *product, int32_t pixels, const int16_t *x, const int32_t *weights,
+            void *y, const int8_t *residual) {
+    if (product->code[pixels - 1] != NULL) {
+        product->code[pixels - 1](x, weights, y, residual);
+        return;
+    }
+    const int32_t pair_words = 4 + product->segments * product->depth;
+    for (int32_t p = 0; p < pixels; p++) {
+        const int8_t *from = (const int8_t *)x + p * product->pixel_bytes;
+        for (int32_t c = 0; c < product->channels; c++) {
+            const int32_t *pair = weights + c / 2 * pair_words;
+            int32_t multiplier = pair[pair_words - 2 + c % 2];
+            int32_t value = product->zero + smmulr(sum_of(product, from, pair, c % 2), multiplier);
+            int32_t at = p * product->y_pixel_bytes + c * product->y_channel_bytes;
+            if (product->residual_shift > 0) {
+                value += residual_term(product, residual[at]);
+            }
+            value = clamp(value, product->low, product->high);
+            if (product->y_bytes == 1) {
+                *((int8_t *)y + at) = (int8_t)value;
+            } else {
+                *(int16_t *)(void *)((int8_t *)y + at) = (int16_t)value;
+            }
+        }
+    }
+}

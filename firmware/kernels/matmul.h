@@ -1,0 +1,38 @@
+/* A matrix product with requantisation, up to three pixels at a time: pointwise and dense
+ * convolutions over int16. */
+#ifndef HIL_MATMUL_H
+#define HIL_MATMUL_H
+
+#include <stdint.h>
+
+enum { MATMUL_MOST_PIXELS = 3 };
+
+/*
+ * sum = bias[c] + sum over segments s and inputs k of weight[c][s][k] * x[pixel][s][k]
+ * y   = clamp(zero + smmulr(sum, multiplier[c]) + term, low, high)
+ * term = ((q - residual_zero) * residual_multiplier + 2**(residual_shift - 1)) >> residual_shift,
+ * where there is a residual
+ *
+ * `weights` is a stream of words in the order in which they are read: for every two channels their
+ * biases, then for every two inputs a word of the one's weights and a word of the other's, then
+ * their multipliers. Zero points and shifts are folded in.
+ */
+typedef struct {
+    int32_t depth, segments; /* inputs in one segment, even; segments */
+    int32_t segment_bytes, pixel_bytes;
+    int32_t channels; /* even */
+    int32_t y_bytes;  /* 1: int8, 2: int16 */
+    int32_t y_channel_bytes, y_pixel_bytes;
+    int32_t zero, low, high;
+    int32_t residual_zero, residual_multiplier, residual_shift; /* shift 0: there is none */
+    /* The same for one, two and three pixels as written out for this shape; NULL where there is
+     * only the C. */
+    void (*code[MATMUL_MOST_PIXELS])(const int16_t *x, const int32_t *weights, void *y,
+                                     const int8_t *residual);
+} matmul_t;
+
+/* `residual` has the layout of an int8 `y`. */
+void matmul(const matmul_t *product, int32_t pixels, const int16_t *x, const int32_t *weights,
+            void *y, const int8_t *residual);
+
+#endif

@@ -1,0 +1,32 @@
+/* An inverted residual, row by row, its expanded rows in a ring and its weights out of flash. */
+#ifndef HIL_STREAMED_BLOCK_H
+#define HIL_STREAMED_BLOCK_H
+
+#include "depthwise.h"
+#include "matmul.h"
+
+/*
+ * y = project(depthwise(expand(x))) (+ residual). The expanded rows are planar,
+ * [channel][slot][column], the filtered row [column][channel]; both int16 with their zero points
+ * taken off. `y` may lie over `x` where no row of x is overwritten that is still to be expanded.
+ */
+typedef struct {
+    matmul_t expand;
+    depthwise_t filter;
+    matmul_t project;
+    int32_t rows, columns, channels; /* of x */
+    int32_t out_rows, out_columns, out_channels;
+    const int32_t *expand_weights, *filter_weights, *filter_biases, *project_weights; /* in flash */
+    int32_t expand_words, filter_words, filter_bias_words, project_words;
+
+    /* Working memory. */
+    int32_t *weights;  /* all four, one after the other */
+    int16_t *pixels;   /* three of x, widened */
+    int16_t *ring;     /* [expanded channels][3][slot] */
+    int16_t *filtered; /* [out columns, rounded up to even][expanded channels] */
+} streamed_block_t;
+
+void streamed_block(const streamed_block_t *block, const int8_t *x, const int8_t *residual,
+                    int8_t *y);
+
+#endif

@@ -1,0 +1,114 @@
+"""The C and the Cortex-M4 code of a streamed inverted residual."""
+
+from hil.compiler import emit_depthwise, emit_matmul
+from hil.compiler.emit_c import Constant, nested
+from hil.compiler.emit_pack import depthwise_biases, depthwise_weights, product_stream
+from hil.compiler.plan_kernels import MOST_PIXELS, Block, DepthwiseRow, MatMul
+from hil.compiler.program import Conv2D
+
+Fields = dict[str, str | int | bool]
+_PRODUCT = "(const int16_t *, const int32_t *, void *, const int8_t *)"
+_ROW = "(const int16_t *, const int32_t *, const int32_t *, int16_t *)"
+
+
+def block_constants(name: str, convs: tuple[Conv2D, Conv2D, Conv2D]) -> tuple[Constant, ...]:
+    """The block's weights as the kernels read them."""
+    expand, depthwise, project = convs
+    product = "two biases, weights of two inputs for each of two channels, two multipliers"
+    return (
+        Constant(f"{name}_expand", product_stream([expand], widened=True), product),
+        Constant(f"{name}_filter", depthwise_weights(depthwise), "rows 0, 1, 2, 0, 1 in two words"),
+        Constant(f"{name}_filter_biases", depthwise_biases(depthwise), "bias, multiplier"),
+        Constant(f"{name}_project", product_stream([project], widened=False), product),
+    )
+
+
+def block_fields(name: str, block: Block, convs: tuple[Conv2D, Conv2D, Conv2D]) -> Fields:
+    """The members of its `streamed_block_t` but for the working memory."""
+    rows, columns, channels = convs[0].inputs[0].shape
+    out_rows, out_columns, out_channels = convs[2].output.shape
+    return {
+        "expand": nested(product_fields(f"{name}_expand", block.expand), 2),
+        "filter": nested(_row_fields(f"{name}_filter", block.filter), 2),
+        "project": nested(product_fields(f"{name}_project", block.project), 2),
+        "rows": rows,
+        "columns": columns,
+        "channels": channels,
+        "out_rows": out_rows,
+        "out_columns": out_columns,
+        "out_channels": out_channels,
+        "expand_weights": f"{name}_expand",
+        "filter_weights": f"{name}_filter",
+        "filter_biases": f"{name}_filter_biases",
+        "project_weights": f"{name}_project",
+        "expand_words": block.expand.stream_words,
+        "filter_words": 10 * block.filter.channels,
+        "filter_bias_words": 2 * block.filter.channels,
+        "project_words": block.project.stream_words,
+    }
+
+
+def block_prototypes(name: str) -> str:
+    """Declarations of its functions in kernels.S."""
+    return (
+        product_prototypes(f"{name}_expand")
+        + f"void {name}_filter_row{_ROW};\n"
+        + product_prototypes(f"{name}_project")
+    )
+
+
+def block_assembly(name: str, block: Block) -> str:
+    """Those functions."""
+    return (
+        product_assembly(f"{name}_expand", block.expand)
+        + emit_depthwise.depthwise(f"{name}_filter_row", block.filter).text
+        + product_assembly(f"{name}_project", block.project)
+    )
+
+
+def product_fields(name: str, product: MatMul) -> Fields:
+    """The members of a `matmul_t`."""
+    zero, multiplier, shift = product.residual or (0, 0, 0)
+    codes = ", ".join(f"CORTEX_M4_CODE({name}_{p})" for p in range(1, MOST_PIXELS + 1))
+    return {
+        "depth": product.depth,
+        "segments": product.segments,
+        "segment_bytes": product.segment_bytes,
+        "pixel_bytes": product.pixel_bytes,
+        "channels": product.channels,
+        "y_bytes": product.y_bytes,
+        "y_channel_bytes": product.y_channel_bytes,
+        "y_pixel_bytes": product.y_pixel_bytes,
+        "zero": product.zero,
+        "low": product.low,
+        "high": product.high,
+        "residual_zero": zero,
+        "residual_multiplier": multiplier,
+        "residual_shift": shift,
+        "code": f"{{{codes}}}",
+    }
+
+
+def product_prototypes(name: str) -> str:
+    """Declarations of a product's functions for one, two and three pixels."""
+    return "".join(f"void {name}_{p}{_PRODUCT};\n" for p in range(1, MOST_PIXELS + 1))
+
+
+def product_assembly(name: str, product: MatMul) -> str:
+    """Those functions."""
+    return "".join(
+        emit_matmul.matmul(f"{name}_{pixels}", product, pixels).text
+        for pixels in range(1, MOST_PIXELS + 1)
+    )
+
+
+def _row_fields(name: str, row: DepthwiseRow) -> Fields:
+    return {
+        "channels": row.channels,
+        "columns": row.columns,
+        "stride": row.stride,
+        "slot_bytes": row.slot_bytes,
+        "y_pixel_bytes": row.y_pixel_bytes,
+        "high": row.high,
+        "code": f"CORTEX_M4_CODE({name}_row)",
+    }

@@ -1,0 +1,84 @@
+"""Cortex-M4 code for one row of a 3x3 depthwise convolution over planar int16 rows.
+
+Each channel's three rows stand in a ring of three slots, with a column of zeros before and after.
+Two neighbours are one word, so that a row of the kernel takes two SMLAxy for one output: six for
+nine multiply-accumulates. The C that this code equals is in firmware/kernels/depthwise.c.
+"""
+
+from hil.compiler.emit_assembly import Assembly
+from hil.compiler.plan_kernels import DepthwiseRow
+
+_UNROLLED = 4  # the registers of the pixels come round after four groups
+_WEIGHTS = (("r3", "r4"), ("r5", "r6"), ("r7", "r8"))  # (w0, w1) and (w1, w2) of each row
+_MOST_HIGH = 255
+
+
+def depthwise(name: str, row: DepthwiseRow) -> Assembly:
+    """Write the row.
+
+    C: void name(const int16_t *ring, const int32_t *weights, const int32_t *bias_multiplier,
+    int16_t *y)
+    """
+    out = Assembly()
+    out.function(name, f"{row.channels} channels, {row.columns} columns, stride {row.stride}")
+    out.put("push {r4-r11, lr}", "vmov s3, r2", "vmov s4, r3", "vmov s5, r0", "vmov s6, r1")
+    out.put(f"mov r12, #{row.channels}", "vmov s7, r12")
+    out.label(f".L{name}_channel")
+    out.put("vmov r12, s6", "vmov r11, s3", "ldm r12!, {r3-r8}", "adds r12, r12, #16")
+    out.put("ldm r11!, {r9, r10}", "vmov s6, r12", "vmov s3, r11", "vmov s0, r9", "vmov s1, r10")
+    out.put("vmov r0, s5", "vmov r2, s4")
+    out.put(*(f"ldr {r}, [r0, #{row.slot_bytes * i}]" for i, r in enumerate(("r9", "r10", "r11"))))
+    _columns(out, name, row)
+    out.put("vmov r0, s5", "vmov r2, s4", "vmov r12, s7", f"add r0, r0, #{3 * row.slot_bytes}")
+    out.put("adds r2, r2, #2", "vmov s5, r0", "subs r12, r12, #1", "vmov s4, r2", "vmov s7, r12")
+    out.put(f"bne .L{name}_channel", "pop {r4-r11, pc}")
+    return out
+
+
+def _columns(out: Assembly, name: str, row: DepthwiseRow) -> None:
+    """All outputs of one channel: rounds of four groups, then the groups left over."""
+    groups = (row.columns + 1) // 2 if row.stride == 1 else row.columns
+    per_group = 2 if row.stride == 1 else 1
+    rounds, rest = divmod(groups, _UNROLLED)
+    if rounds > 1:
+        out.put(f"mov r12, #{rounds}", "vmov s2, r12")
+        out.label(f".L{name}_round")
+    pixels, free = ["r9", "r10", "r11"], "r12"
+    for group in range(_UNROLLED if rounds else 0):
+        free = _group(out, row, pixels, free, group)
+    if rounds:
+        out.put(f"add r0, r0, #{4 * _UNROLLED}")
+        out.put(f"add r2, r2, #{_UNROLLED * per_group * row.y_pixel_bytes}")
+    if rounds > 1:
+        out.put("vmov r12, s2", "subs r12, r12, #1", "vmov s2, r12", f"bne .L{name}_round")
+    for group in range(rest):
+        free = _group(out, row, pixels, free, group)
+
+
+def _group(out: Assembly, row: DepthwiseRow, pixels: list[str], free: str, group: int) -> str:
+    """Two outputs of stride 1 or one of stride 2; the pixels' registers move on by a word.
+
+    Returns:
+        The register that is free afterwards.
+    """
+    two = row.stride == 1
+    for i, (w01, w12) in enumerate(_WEIGHTS):
+        old = pixels[i]
+        out.put(f"ldr {free}, [r0, #{4 * (group + 1) + row.slot_bytes * i}]")
+        if i == 0:
+            out.put("vmov lr, s0")
+            if two:
+                out.put(f"smlatb r1, {old}, {w01}, lr", f"smlad r1, {free}, {w12}, r1")
+        elif two:
+            out.put(f"smlatb r1, {old}, {w01}, r1", f"smlad r1, {free}, {w12}, r1")
+        out.put(f"smlad lr, {old}, {w01}, lr", f"smlabt lr, {free}, {w12}, lr")
+        pixels[i], free = free, old
+    sums = ("lr", "r1") if two else ("lr",)
+    out.put(f"vmov {free}, s1", *(f"smmulr {s}, {s}, {free}" for s in sums))
+    out.put(*(f"usat {s}, #8, {s}" for s in sums))
+    if row.high < _MOST_HIGH:
+        for s in sums:
+            out.put(f"cmp {s}, #{row.high}", "it gt", f"movgt {s}, #{row.high}")
+    for i, s in enumerate(sums):
+        out.put(f"strh {s}, [r2, #{(group * len(sums) + i) * row.y_pixel_bytes}]")
+    return free

@@ -1,0 +1,63 @@
+"""Weights in the order in which the packed kernels read them, zero points and shifts folded in."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from hil.compiler.emit_c import wrap_int32
+from hil.compiler.program import Conv2D, Int32
+
+Int64 = npt.NDArray[np.int64]
+_WIDENED = (0, 2, 1, 3)  # the order in which SXTB16 widens four bytes
+
+
+def product_stream(convs: Sequence[Conv2D], *, widened: bool) -> Int32:
+    """The stream of a matrix product: for two channels biases, weights, multipliers.
+
+    Args:
+        convs: whose output channels stand side by side.
+        widened: the inputs are int8 that `widen` has put in its order, zero point included;
+            else int16 in their own order, zero point taken off.
+    """
+    weight = np.concatenate([_flat(conv) for conv in convs])
+    bias = np.concatenate([_bias(conv, with_zero_point=widened) for conv in convs])
+    multiplier = np.concatenate([conv.multiplier.astype(np.int64) for conv in convs])
+    if widened:
+        weight = weight.reshape(len(weight), -1, 4)[:, :, _WIDENED].reshape(len(weight), -1)
+    words = _pack(weight[:, 0::2], weight[:, 1::2])
+    pairs = [
+        np.concatenate([bias[c : c + 2], words[c : c + 2].T.reshape(-1), multiplier[c : c + 2]])
+        for c in range(0, len(weight), 2)
+    ]
+    return wrap_int32(np.concatenate(pairs))
+
+
+def depthwise_weights(conv: Conv2D) -> Int32:
+    """For each channel the kernel's rows 0, 1, 2, 0, 1 as the words (w0, w1) and (w1, w2)."""
+    weight = conv.weight[..., 0].astype(np.int64) << conv.shift
+    rows = np.stack([_pack(weight[..., 0], weight[..., 1]), _pack(weight[..., 1], weight[..., 2])])
+    turned = rows.transpose(1, 2, 0)[:, (0, 1, 2, 0, 1)]
+    return wrap_int32(turned.reshape(-1))
+
+
+def depthwise_biases(conv: Conv2D) -> Int32:
+    """For each channel its bias and multiplier; inputs have their zero point taken off."""
+    both = np.stack([conv.bias.astype(np.int64) << conv.shift, conv.multiplier], axis=1)
+    return wrap_int32(both.reshape(-1))
+
+
+def _flat(conv: Conv2D) -> Int64:
+    shifted: Int64 = conv.weight.astype(np.int64) << conv.shift
+    return shifted.reshape(len(shifted), -1)
+
+
+def _bias(conv: Conv2D, *, with_zero_point: bool) -> Int64:
+    bias = conv.bias.astype(np.int64) << conv.shift
+    if with_zero_point:
+        bias = bias - conv.inputs[0].zero_point * _flat(conv).sum(axis=1)
+    return bias
+
+
+def _pack(bottom: Int64, top: Int64) -> Int64:
+    return (bottom & 0xFFFF) | (top & 0xFFFF) << 16

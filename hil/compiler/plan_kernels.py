@@ -1,0 +1,161 @@
+"""The shapes in which the packed kernels compute an operator, and whether they can."""
+
+from dataclasses import dataclass
+
+from hil.compiler.program import Conv2D
+
+MOST_PIXELS = 3  # that a matrix product takes at a time
+_REACH = 4095  # bytes, of a load's immediate offset
+_UNROLLED_BYTES = 128  # what an unrolled loop adds to an offset, at most
+_MOST_SHIFT = 7  # that int16 weights take in
+
+
+@dataclass(frozen=True)
+class MatMul:
+    """A product with requantisation, `matmul_t` in firmware/kernels/matmul.h.
+
+    Attributes:
+        depth: inputs that one pixel's window holds in one segment, int16, an even number.
+        segments, segment_bytes: rows of the window, and from one to the next in memory.
+        pixel_bytes: from one pixel's window to the next.
+        channels: of the output, an even number.
+        y_bytes: of one output, 1 or 2.
+        y_channel_bytes, y_pixel_bytes: from one output channel, pixel to the next.
+        zero: added after the multiplication; then come the residual and the clamp [low, high].
+        residual: its zero point, multiplier and shift, for int8 in the output's layout.
+    """
+
+    depth: int
+    segments: int
+    segment_bytes: int
+    pixel_bytes: int
+    channels: int
+    y_bytes: int
+    y_channel_bytes: int
+    y_pixel_bytes: int
+    zero: int
+    low: int
+    high: int
+    residual: tuple[int, int, int] | None = None
+
+    @property
+    def stream_words(self) -> int:
+        """Words of weights: for two channels biases, weights of all inputs, multipliers."""
+        return self.channels // 2 * (4 + self.segments * self.depth)
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether counts are even and offsets fit the code's immediates."""
+        x_reach = (MOST_PIXELS - 1) * self.pixel_bytes + _UNROLLED_BYTES
+        y_reach = (MOST_PIXELS - 1) * self.y_pixel_bytes + 2 * self.y_channel_bytes
+        return (
+            self.depth % 2 == 0
+            and self.channels % 2 == 0
+            and x_reach <= _REACH
+            and y_reach <= _REACH
+        )
+
+
+@dataclass(frozen=True)
+class DepthwiseRow:
+    """A row of a 3x3 depthwise convolution, `depthwise_t` in firmware/kernels/depthwise.h.
+
+    Attributes:
+        channels: of input and output.
+        columns: of the output.
+        stride: 1 or 2.
+        slot_bytes: of one row in the ring, a multiple of 4.
+        y_pixel_bytes: from one output pixel to the next; channels are int16 side by side.
+        high: the clamp is [0, high], with zero points taken off.
+    """
+
+    channels: int
+    columns: int
+    stride: int
+    slot_bytes: int
+    y_pixel_bytes: int
+    high: int
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether offsets fit the code's immediates."""
+        y_reach = 8 * self.y_pixel_bytes
+        return 2 * self.slot_bytes + _UNROLLED_BYTES <= _REACH and y_reach <= _REACH
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fused inverted residual, `streamed_block_t` in firmware/kernels/streamed_block.h."""
+
+    expand: MatMul
+    filter: DepthwiseRow
+    project: MatMul
+
+    @property
+    def weight_words(self) -> int:
+        """Of all three, as the kernels read them; 12 words a channel for the depthwise."""
+        return self.expand.stream_words + 12 * self.filter.channels + self.project.stream_words
+
+
+def block_of(expand: Conv2D, depthwise: Conv2D, project: Conv2D) -> Block | None:
+    """The packed block that computes three convolutions, None where they are not of its kind."""
+    zero = depthwise.output.zero_point
+    padding = depthwise.padding
+    fits = (
+        depthwise.weight.shape[1:3] == (3, 3)
+        and depthwise.stride in (1, 2)
+        and (padding.top, padding.left) == (1, 1)
+        and depthwise.low == zero
+        and depthwise.high <= zero + 255
+        and expand.inputs[0].shape[2] % 4 == 0
+        and all(conv.shift <= _MOST_SHIFT for conv in (expand, depthwise, project))
+    )
+    if not fits:
+        return None
+    inputs, wide = expand.inputs[0].shape[2], depthwise.output.shape[2]
+    columns, outputs = depthwise.output.shape[1:]
+    even = columns + columns % 2
+    slot_bytes = 2 * (even + 2 if depthwise.stride == 1 else 2 * columns + 2)
+    outputs = project.output.shape[2]
+    residual = project.residual
+    block = Block(
+        MatMul(
+            depth=inputs,
+            segments=1,
+            segment_bytes=0,
+            pixel_bytes=2 * inputs,
+            channels=wide,
+            y_bytes=2,
+            y_channel_bytes=3 * slot_bytes,
+            y_pixel_bytes=2,
+            zero=0,
+            low=expand.low - expand.output.zero_point,
+            high=expand.high - expand.output.zero_point,
+        ),
+        DepthwiseRow(
+            channels=wide,
+            columns=columns,
+            stride=depthwise.stride,
+            slot_bytes=slot_bytes,
+            y_pixel_bytes=2 * wide,
+            high=depthwise.high - zero,
+        ),
+        MatMul(
+            depth=wide,
+            segments=1,
+            segment_bytes=0,
+            pixel_bytes=2 * wide,
+            channels=outputs,
+            y_bytes=1,
+            y_channel_bytes=1,
+            y_pixel_bytes=outputs,
+            zero=project.output.zero_point,
+            low=project.low,
+            high=project.high,
+            residual=(residual.source.zero_point, residual.multiplier, residual.shift)
+            if residual
+            else None,
+        ),
+    )
+    parts = (block.expand, block.filter, block.project)
+    return block if all(part.is_reachable for part in parts) else None
