@@ -53,22 +53,29 @@ _EVALUATION = (
 class InputSpec:
     """What a network expects at its input.
 
-    The photograph is stretched to the size by bilinear interpolation, `mean` is subtracted from
-    (R, G, B), and a network of one channel then takes the luma of the differences. Values are
-    integers: a byte has no more to give, and so the int8 input of a monochrome network, whose 256
-    levels are -117 to 138, is exact.
+    For a detector the photograph is stretched to the size by bilinear interpolation, `mean` is
+    subtracted from (R, G, B), and a network of one channel then takes the luma of the differences.
+    Values are integers: a byte has no more to give, and so the int8 input of a monochrome network,
+    whose 256 levels are -117 to 138, is exact. For a classifier its middle is cut out, and values
+    are divided by `deviation`.
 
     Attributes:
         rows, columns, channels: of the input; channels are 1 (luma) or 3 (R, G, B).
         mean: subtracted from R, G and B, in levels of 0 to 255.
+        deviation: divides what is left, in the same levels; None for 1.
+        crop_from: length of the shorter side that the photograph is scaled to before its middle is
+            cut out; None to stretch the whole.
 
-    Source: EdgeML, Face_Detection/data/config_qvga.py and SeeDot's scale_image.py.
+    Source: EdgeML, Face_Detection/data/config_qvga.py, SeeDot's scale_image.py and
+        visual_wakewords/eval.py.
     """
 
     rows: int
     columns: int
     channels: Literal[1, 3]
     mean: tuple[float, float, float] = (123.0, 117.0, 104.0)
+    deviation: tuple[float, float, float] | None = None
+    crop_from: int | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -82,13 +89,16 @@ class InputSpec:
         return float(black.min()), float(white.max())
 
     def normalise(self, rgb: npt.NDArray[np.float64]) -> Float32:
-        """Subtract the mean from (..., 3) levels, and take the luma for a monochrome network."""
+        """Turn (..., 3) levels into what the network takes."""
         centred = rgb - np.array(self.mean)
+        if self.deviation is not None:
+            scaled: Float32 = (centred / np.array(self.deviation)).astype(np.float32)
+            return scaled
         if self.channels == 1:
             # Whole numbers until the division, so that ties round alike on every machine.
             centred = (centred @ np.array(_LUMA_PER_MILLE) / 1000.0)[..., np.newaxis]
-        result: Float32 = np.rint(centred).astype(np.float32)
-        return result
+        levels: Float32 = np.rint(centred).astype(np.float32)
+        return levels
 
 
 def names() -> list[str]:
@@ -144,8 +154,10 @@ def preprocess(rgb: Rgb8, spec: InputSpec) -> Float32:
         spec: the network's input.
 
     Returns:
-        float32 holding integers, `spec.shape`.
+        float32, `spec.shape`.
     """
+    if spec.crop_from is not None:
+        return spec.normalise(_middle(rgb, spec, spec.crop_from).astype(np.float64))
     # The resize rounds to bytes, as OpenCV's does on a byte image.
     return spec.normalise(np.rint(_resize(rgb, spec.rows, spec.columns)))
 
@@ -153,6 +165,18 @@ def preprocess(rgb: Rgb8, spec: InputSpec) -> Float32:
 def prepare(name_or_path: str | Path, spec: InputSpec) -> Float32:
     """Read and preprocess a photograph in one go."""
     return preprocess(read(name_or_path), spec)
+
+
+def _middle(rgb: Rgb8, spec: InputSpec, shorter: int) -> Rgb8:
+    """Scale the shorter side, smoothly where it shrinks, and cut out the middle."""
+    from PIL import Image
+
+    rows, columns, _ = rgb.shape
+    scale = shorter / min(rows, columns)
+    size = (max(shorter, int(columns * scale)), max(shorter, int(rows * scale)))
+    scaled = np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR))
+    top, left = (scaled.shape[0] - spec.rows) // 2, (scaled.shape[1] - spec.columns) // 2
+    return scaled[top : top + spec.rows, left : left + spec.columns]
 
 
 def _resize(rgb: Rgb8, rows: int, columns: int) -> npt.NDArray[np.float64]:

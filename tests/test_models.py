@@ -14,7 +14,15 @@ from hil import models, photographs
 from hil.compiler.graph import trace
 from hil.errors import UsageError
 from hil.models.blocks import ConvBNReLU6, L2Norm, MaxOut, MBConv
-from hil.models.face import FaceDetector, Head, face_c, face_quant, face_qvga
+from hil.models.face import (
+    FaceDetector,
+    Head,
+    face_a,
+    face_b,
+    face_c,
+    face_quant,
+    face_qvga,
+)
 from hil.models.fastgrnn import FastGRNN
 from hil.models.rnnpool import RNNPool
 
@@ -217,9 +225,11 @@ def test_face_m4_gives_classes_then_boxes_row_by_row() -> None:
         (face_qvga, (240, 320, 1), 338_538, 146_284_800, 64_856_064),
         (face_quant, (480, 640, 3), 71_154, 103_337_280, 76_365_824),
         (face_c, (480, 640, 3), 1_526_098, 969_707_520, 1_046_255_616),
+        (face_a, (480, 640, 3), 118_102, 75_490_720, 87_187_968),
+        (face_b, (480, 640, 3), 1_250_424, 1_100_348_160, 174_375_936),
     ],
 )
-def test_the_other_face_detectors_count_as_edgemls_code_does(
+def test_the_other_face_detectors_count_as_they_should(
     constructor: Callable[[], FaceDetector],
     shape: tuple[int, int, int],
     parameters: int,

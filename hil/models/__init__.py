@@ -15,23 +15,52 @@ if TYPE_CHECKING:
 
 _MONO_QVGA = InputSpec(rows=240, columns=320, channels=1)
 _RGB_VGA = InputSpec(rows=480, columns=640, channels=3)
-_BATCH = 6  # photographs that seeded batch-norm statistics come from
+_IMAGENET = InputSpec(
+    rows=224,
+    columns=224,
+    channels=3,
+    mean=(0.485 * 255, 0.456 * 255, 0.406 * 255),
+    deviation=(0.229 * 255, 0.224 * 255, 0.225 * 255),
+    crop_from=256,
+)
+_TABLE_2 = (
+    "base",
+    "last_rnnpool",
+    "avgpool",
+    "maxpool",
+    "strided",
+    "renet",
+    "rnnpool",
+    "rnnpool_last",
+)
+_CALIBRATION_PIXELS = 500_000  # of the photographs that seeded batch-norm statistics come from
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """A network of the registry, made by the function `constructor` of `hil.models.<module>`."""
+    """A network of the registry.
+
+    Attributes:
+        module, constructor: `hil.models.<module>.<constructor>` makes it,
+        arguments: from these.
+        spec: what it expects at its input.
+    """
 
     module: str
     constructor: str
     spec: InputSpec
+    arguments: tuple[str, ...] = ()
 
 
 _REGISTRY = {
     "face_m4": _Entry("face", "face_m4", _MONO_QVGA),
     "face_qvga": _Entry("face", "face_qvga", _MONO_QVGA),
     "face_quant": _Entry("face", "face_quant", _RGB_VGA),
+    "face_a": _Entry("face", "face_a", _RGB_VGA),
+    "face_b": _Entry("face", "face_b", _RGB_VGA),
     "face_c": _Entry("face", "face_c", _RGB_VGA),
+    **{f"vww_{row}": _Entry("mobilenet", "vww", _IMAGENET, (row,)) for row in _TABLE_2},
+    **{f"mnv2_{row}": _Entry("mobilenet", "mnv2", _IMAGENET, (row,)) for row in _TABLE_2},
 }
 
 
@@ -99,7 +128,7 @@ def load(
     constructor: Callable[..., nn.Module] = getattr(
         import_module(f"hil.models.{entry.module}"), entry.constructor
     )
-    module = constructor(**variant).eval()
+    module = constructor(*entry.arguments, **variant).eval()
     if checkpoint is None:
         _seed(module, entry.spec, seed)
         weights = f"seed {seed}"
@@ -117,6 +146,7 @@ def _seed(module: "nn.Module", spec: InputSpec, seed: int) -> None:
 
     from hil.models.seeded import calibrate_batch_norm, initialise
 
-    images = np.stack([prepare(name, spec) for name in calibration_set()[:_BATCH]])
+    count = max(2, _CALIBRATION_PIXELS // (spec.rows * spec.columns))
+    images = np.stack([prepare(name, spec) for name in calibration_set()[:count]])
     initialise(module, seed)
     calibrate_batch_norm(module, torch.from_numpy(images).permute(0, 3, 1, 2))

@@ -1,7 +1,13 @@
 """The convolutional blocks that the networks are built of."""
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import torch
 from torch import Tensor, nn
+
+Stages: TypeAlias = Sequence[tuple[int, int, int, int]]
+"""Rows of the papers' tables of inverted residuals: expansion, channels, repeats, stride."""
 
 
 class ConvBN(nn.Module):
@@ -56,12 +62,30 @@ class MBConv(nn.Module):
         self.depthwise = ConvBNReLU6(hidden, hidden, stride=stride, groups=hidden)
         self.project = ConvBN(hidden, outputs, kernel=1)
         self.shortcut = stride == 1 and inputs == outputs
+        self.channels = outputs
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, inputs, rows, columns) to (n, outputs, rows / stride, ...), rounded up."""
         hidden = x if self.expand is None else self.expand(x)
         y: Tensor = self.project(self.depthwise(hidden))
         return x + y if self.shortcut else y
+
+
+class Separable(nn.Module):
+    """Depthwise 3x3 and pointwise convolution, each with batch norm and ReLU6.
+
+    Source: MobileNet (Howard et al., 2017), section 3.1.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.depthwise = ConvBNReLU6(inputs, inputs, stride=stride, groups=inputs)
+        self.pointwise = ConvBNReLU6(inputs, outputs, kernel=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, inputs, rows, columns) to (n, outputs, rows / stride, ...), rounded up."""
+        y: Tensor = self.pointwise(self.depthwise(x))
+        return y
 
 
 class L2Norm(nn.Module):
@@ -99,3 +123,27 @@ class FlattenMaps(nn.Module):
     def forward(self, *maps: Tensor) -> Tensor:
         """Map any number of (n, channels, rows, columns) to (n, count)."""
         return torch.cat([m.permute(0, 2, 3, 1).flatten(1) for m in maps], dim=1)
+
+
+def inverted_residuals(inputs: int, stages: Stages, *, width: float = 1.0) -> list[MBConv]:
+    """Make the inverted residuals of a network's stages.
+
+    Args:
+        inputs: channels of the first one's input.
+        stages: one after another.
+        width: multiplier of the channels.
+    """
+    blocks = []
+    for expansion, channels, repeats, stride in stages:
+        outputs = _divisible(channels * width)
+        for i in range(repeats):
+            first = stride if i == 0 else 1
+            blocks.append(MBConv(inputs, outputs, expansion=expansion, stride=first))
+            inputs = outputs
+    return blocks
+
+
+def _divisible(channels: float) -> int:
+    """Round to a multiple of 8, at least 8, and not down by more than a tenth."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from hil.models.blocks import ConvBNReLU6, FlattenMaps, L2Norm, MaxOut, MBConv
+from hil.models.blocks import (
+    ConvBNReLU6,
+    FlattenMaps,
+    L2Norm,
+    MaxOut,
+    MBConv,
+    Separable,
+    inverted_residuals,
+)
+from hil.models.edgeml import block_names, pool_names
 from hil.models.rnnpool import Order, RNNPool
 
 _NORM_SCALES = (10.0, 8.0, 5.0)  # of the first three maps, as in S3FD
@@ -102,14 +111,14 @@ class FaceDetector(nn.Module):
             theirs = "conv" if len(self.stem) == 1 else f"conv_top.{i}"
             names[f"stem.{i}.conv"] = (f"{theirs}.0",)
             names[f"stem.{i}.norm"] = (f"{theirs}.1",)
-        names |= edgeml_pool_names("pool", "rnn_model")
+        names |= pool_names("pool", "rnn_model")
         for i, block in enumerate(self.blocks):
             if isinstance(block, MBConv):
-                names |= edgeml_block_names(f"blocks.{i}", f"mob.{i}", block)
+                names |= block_names(f"blocks.{i}", f"mob.{i}", block)
         for i in range(len(self.norms)):
             names[f"norms.{i}"] = (f"L2Norm{3 + i}_3",)
         for kind, heads in (("conf", self.conf), ("loc", self.loc)):
-            names |= edgeml_head_names(kind, heads)
+            names |= _head_names(kind, heads)
         return names
 
 
@@ -157,10 +166,11 @@ def face_qvga(*, order: Order = "rows_first") -> FaceDetector:
 
     Source: EdgeML, RPool_Face_QVGA_monochrome.py; the paper does not describe it.
     """
+    stages = ((2, 32, 4, 1), (2, 32, 4, 1), (2, 96, 3, 2), (2, 128, 3, 1))
     return FaceDetector(
         stem=[ConvBNReLU6(1, 4, stride=2)],
         pool=RNNPool(4, (16, 16), patch=8, stride=4, order=order),
-        blocks=_stages(64, ((2, 32, 4, 1), (2, 32, 4, 1), (2, 96, 3, 2), (2, 128, 3, 1))),
+        blocks=inverted_residuals(64, stages),
         taps=(4, 8, 11, 14),
         tap_channels=(32, 32, 96, 128),
         head_kernels=(3, 3, 3, 3),
@@ -181,7 +191,7 @@ def face_quant(*, hidden: int = 8, order: Order = "rows_first") -> FaceDetector:
     return FaceDetector(
         stem=[ConvBNReLU6(3, 4, stride=2), ConvBNReLU6(4, 4)],
         pool=RNNPool(4, (hidden, hidden), patch=8, stride=4, order=order),
-        blocks=_stages(4 * hidden, stages),
+        blocks=inverted_residuals(4 * hidden, stages),
         taps=(0, 4, 8, 10, 11, 12),
         tap_channels=(4, 16, 24, 32, 64, 96),
         head_kernels=(3,) * 6,
@@ -205,13 +215,20 @@ def face_c(
 
     Source: RNNPool paper, table 11; EdgeML, RPool_Face_C.py.
     """
-    stages = ((6, 24, 1, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 2), (6, 160, 2, 2))
+    stages = (
+        (6, 24, 1, 1),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 2),
+        (6, 160, 2, 2),
+        (6, 320, 1, 2),
+    )
     return FaceDetector(
         stem=[],
         pool=RNNPool(3, (16, 16), patch=8, stride=4, order=order),
         blocks=[
             MBConv(64, 24, expansion=first_expansion),
-            *_stages(24, (*stages, (6, 320, 1, 2))),
+            *inverted_residuals(24, stages),
         ],
         taps=(2, 5, 9, 12, 14, 15),
         tap_channels=(24, 32, 64, 96, 160, 320),
@@ -219,40 +236,63 @@ def face_c(
     )
 
 
-def _stages(inputs: int, stages: Sequence[tuple[int, int, int, int]]) -> list[MBConv]:
-    """Inverted residuals as the papers' tables list them: expansion, channels, repeats, stride."""
-    blocks = []
-    for expansion, channels, repeats, stride in stages:
-        for i in range(repeats):
-            blocks.append(
-                MBConv(inputs, channels, expansion=expansion, stride=stride if i == 0 else 1)
-            )
-            inputs = channels
-    return blocks
+def face_a(*, hidden: int = 4, patch: int = 8) -> FaceDetector:
+    """RNNPool-Face-A, the smallest detector for 640x480 RGB. There is no code of it.
+
+    Args:
+        hidden: units of both cells. The appendix's text says 16, section 5.3 says 4, and the
+            table's 16 channels after the pooling need 4.
+        patch: not in the paper; 8 is that of EdgeML's other detectors. The count of the paper,
+            0.10 G multiply-accumulates, would need 4.
+
+    Source: RNNPool paper, table 13.
+    """
+    channels = 4 * hidden
+    stages = ((1, 16, 3, 1), (1, 24, 3, 2), (1, 32, 2, 2), (2, 128, 1, 2), (2, 160, 1, 2))
+    return FaceDetector(
+        stem=[],
+        pool=RNNPool(3, (hidden, hidden), patch=patch, stride=4, repeat_last=int(patch > 4)),
+        blocks=[
+            Separable(channels, 16),
+            *(Separable(16, 16) for _ in range(3)),
+            Separable(16, 16, stride=2),
+            *inverted_residuals(16, stages),
+        ],
+        taps=(4, 8, 11, 13, 14, 15),
+        tap_channels=(16, 16, 24, 32, 128, 160),
+        head_kernels=(3,) * 6,
+    )
 
 
-def edgeml_pool_names(ours: str, theirs: str) -> dict[str, tuple[str, ...]]:
-    """EdgeML's state dicts list each shared cell two or three times, once per unrolling."""
-    unrolled = ("cell", "unrollRNN.RNNCell", "unrollRNN.RNNCell_reverse")
-    return {
-        f"{ours}.row": tuple(f"{theirs}.cell_rnn.{name}" for name in unrolled),
-        f"{ours}.summary": tuple(f"{theirs}.cell_bidirrnn.{name}" for name in unrolled),
-    }
+def face_b(*, hidden: int = 6, patch: int = 8) -> FaceDetector:
+    """RNNPool-Face-B: 640x480 RGB, plain convolutions after the pooling. There is no code of it.
+
+    Args:
+        hidden: units of both cells.
+        patch: not in the paper; 8 is that of EdgeML's other detectors, and 6 meets the paper's
+            count of 1.18 G multiply-accumulates best.
+
+    Source: RNNPool paper, table 12.
+    """
+    channels = 4 * hidden
+    stages = ((6, 32, 3, 1), (6, 64, 3, 2), (6, 128, 2, 2), (6, 160, 1, 2), (6, 320, 1, 2))
+    return FaceDetector(
+        stem=[],
+        pool=RNNPool(3, (hidden, hidden), patch=patch, stride=4, repeat_last=int(patch > 4)),
+        blocks=[
+            ConvBNReLU6(channels, 24),
+            *(ConvBNReLU6(24, 24) for _ in range(3)),
+            ConvBNReLU6(24, 96, stride=2),
+            ConvBNReLU6(96, 32, kernel=1),
+            *inverted_residuals(32, stages),
+        ],
+        taps=(4, 9, 12, 14, 15, 16),
+        tap_channels=(24, 32, 64, 128, 160, 320),
+        head_kernels=(3,) * 6,
+    )
 
 
-def edgeml_block_names(ours: str, theirs: str, block: MBConv) -> dict[str, tuple[str, ...]]:
-    """EdgeML numbers the parts of an inverted residual, of which it has one less unexpanded."""
-    names: dict[str, tuple[str, ...]] = {}
-    stages = ["expand", "depthwise"] if block.expand is not None else ["depthwise"]
-    for i, stage in enumerate(stages):
-        names[f"{ours}.{stage}.conv"] = (f"{theirs}.conv.{i}.0",)
-        names[f"{ours}.{stage}.norm"] = (f"{theirs}.conv.{i}.1",)
-    names[f"{ours}.project.conv"] = (f"{theirs}.conv.{len(stages)}",)
-    names[f"{ours}.project.norm"] = (f"{theirs}.conv.{len(stages) + 1}",)
-    return names
-
-
-def edgeml_head_names(kind: str, heads: nn.ModuleList) -> dict[str, tuple[str, ...]]:
+def _head_names(kind: str, heads: nn.ModuleList) -> dict[str, tuple[str, ...]]:
     """EdgeML counts a head's strided convolution as a head of its own."""
     names: dict[str, tuple[str, ...]] = {}
     index = 0
