@@ -308,12 +308,11 @@ class Refusal(IntEnum):
     """Why the device refuses a request."""
 
     UNKNOWN_REQUEST = 1
-    MALFORMED = 2
-    NOT_GREETED = 3
-    OUT_OF_RANGE = 4
-    NO_INPUT = 5
-    NO_RUN = 6
-    TOO_MANY_LAYERS = 7
+    NOT_GREETED = 2
+    OUT_OF_RANGE = 3
+    NO_INPUT = 4
+    NO_RUN = 5
+    TOO_MANY_LAYERS = 6
 
 
 def parse(kind: int, body: bytes) -> Message:

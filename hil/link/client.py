@@ -1,0 +1,192 @@
+"""What the harness asks of the firmware at the other end of a serial port."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from serial import SerialBase
+
+from hil.errors import BootError, FlashError, LinkError, SilenceError, UsageError
+from hil.link.conversation import Conversation
+from hil.link.frames import DATA_BYTES
+from hil.link.messages import (
+    PROTOCOL_VERSION,
+    AskHello,
+    AskLayer,
+    AskMemory,
+    AskOutputs,
+    AskRun,
+    AskStatistics,
+    Done,
+    Hello,
+    Layer,
+    Load,
+    Loaded,
+    Memory,
+    Outputs,
+    Statistics,
+)
+
+
+class BuiltImage(Protocol):
+    """What the client must know of a firmware image."""
+
+    @property
+    def build_id(self) -> bytes:
+        """The linker's build id."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of inference took.
+
+    Attributes:
+        cycles: of the last iteration; least_cycles, most_cycles: over all of them.
+        layers: of the last iteration, in order; empty where they were not counted.
+    """
+
+    cycles: int
+    least_cycles: int
+    most_cycles: int
+    layers: tuple[Layer, ...]
+
+
+class Device:
+    """The firmware at the other end of a serial port.
+
+    Args:
+        port: open; it stays the caller's to close.
+        timeout_s: longest silence before the board is given up.
+        clock: seconds that only grow; tests bring their own.
+    """
+
+    def __init__(
+        self, port: SerialBase, timeout_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._line = Conversation(port, timeout_s, clock)
+        self._hello: Hello | None = None
+
+    @property
+    def resends(self) -> int:
+        """Requests sent again so far, because they or their answers were lost or damaged."""
+        return self._line.resends
+
+    @property
+    def log(self) -> list[str]:
+        """Lines that the firmware said to a person."""
+        return self._line.log
+
+    def expect(self, image: BuiltImage) -> Hello:
+        """Greet the board, and refuse to talk to any image but this one.
+
+        Raises:
+            FlashError: it runs another image.
+            BootError, LinkError, FirmwareFault: as `hello` does.
+        """
+        return self.hello(image.build_id)
+
+    def hello(self, expected_build_id: bytes | None = None) -> Hello:
+        """Greet the board; every conversation begins with it.
+
+        Raises:
+            BootError: nothing answers. FlashError: another image answers than was expected.
+            LinkError: what answers speaks another version of the protocol.
+            FirmwareFault: the firmware crashed while it started.
+        """
+        self._hello = None
+        self._line.forget()
+        try:
+            hello = self._line.ask(AskHello(), Hello)
+        except SilenceError as error:
+            raise BootError(
+                f"the board did not say hello within {self._line.timeout_s:g} s of reset",
+                hint="check the serial port, its baud rate and the wiring of TX and RX",
+                stage="hello",
+            ) from error
+        if hello.protocol != PROTOCOL_VERSION:
+            raise LinkError(
+                f"the firmware speaks protocol {hello.protocol}, this harness {PROTOCOL_VERSION}",
+                hint="flash the image that was just built",
+                stage="hello",
+            )
+        if expected_build_id is not None and hello.build_id != expected_build_id:
+            raise FlashError(
+                f"the board runs image {hello.build_id.hex()[:12]} ({hello.model}), "
+                f"not {expected_build_id.hex()[:12]}",
+                hint="flash it again; is this serial port the flashed board's?",
+                stage="hello",
+            )
+        self._hello = hello
+        self._line.reached = "hello"
+        return hello
+
+    def load_input(self, data: bytes) -> None:
+        """Put a whole input into the firmware's memory.
+
+        Args:
+            data: int8 in the program's order, as many bytes as the model takes.
+
+        Raises:
+            UsageError: another number of bytes. LinkError, SilenceError, FirmwareFault.
+        """
+        wanted = self._greeting().input_bytes
+        if len(data) != wanted:
+            raise UsageError(f"the model takes {wanted:,} B of input, not {len(data):,} B")
+        for offset in range(0, wanted, DATA_BYTES):
+            piece = data[offset : offset + DATA_BYTES]
+            loaded = self._line.ask(Load(offset, piece), Loaded)
+            if loaded.count != offset + len(piece):
+                raise self._line.wrong(
+                    f"holds {loaded.count} B of input, not {offset + len(piece)}"
+                )
+        self._line.reached = "input loaded"
+
+    def run(self, iterations: int = 1, *, per_layer: bool = True) -> Run:
+        """Run inference on the loaded input.
+
+        Args:
+            iterations: how often; more than one needs a model whose input survives.
+            per_layer: whether to count the cycles of every layer too.
+
+        Raises:
+            LinkError: no input is loaded, or the firmware counts no cycles.
+            SilenceError, FirmwareFault.
+        """
+        done = self._line.ask(AskRun(iterations, per_layer), Done)
+        self._line.reached = "run done"
+        count = self._greeting().layer_count if per_layer else 0
+        layers = tuple(self._line.ask(AskLayer(index), Layer) for index in range(count))
+        if done.cycles == 0:
+            raise self._line.wrong(
+                f"counted no cycles; it says: {'; '.join(self.log) or 'nothing'}"
+            )
+        return Run(done.cycles, done.least_cycles, done.most_cycles, layers)
+
+    def outputs(self) -> bytes:
+        """Return all outputs of the last run.
+
+        Raises:
+            LinkError, SilenceError, FirmwareFault.
+        """
+        total = self._greeting().output_bytes
+        outputs = bytearray()
+        while len(outputs) < total:
+            count = min(DATA_BYTES, total - len(outputs))
+            piece = self._line.ask(AskOutputs(len(outputs), count), Outputs)
+            if (piece.offset, len(piece.data)) != (len(outputs), count):
+                raise self._line.wrong(f"sent outputs from {piece.offset}, not from {len(outputs)}")
+            outputs += piece.data
+        self._line.reached = "outputs read"
+        return bytes(outputs)
+
+    def memory(self) -> Memory:
+        """Return the memory set aside, and the stack's high-water mark since the reset."""
+        return self._line.ask(AskMemory(), Memory)
+
+    def statistics(self) -> Statistics:
+        """Return what the device has seen go wrong on the line since the reset."""
+        return self._line.ask(AskStatistics(), Statistics)
+
+    def _greeting(self) -> Hello:
+        return self._hello or self.hello()

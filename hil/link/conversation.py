@@ -1,0 +1,230 @@
+"""One request, one answer, over a line that loses and damages bytes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from serial import SerialBase, SerialException
+
+from hil.errors import FirmwareFault, LinkError, SilenceError
+from hil.link import faults
+from hil.link.frames import Damaged, Decoder, Frame, encode
+from hil.link.messages import (
+    AskHello,
+    AskRun,
+    Booted,
+    Fault,
+    Log,
+    MalformedError,
+    Message,
+    Misheard,
+    Refusal,
+    Refused,
+    Started,
+    parse,
+)
+
+_RESEND_AFTER_S = 1.0  # doubled at every resend
+_MOST_DAMAGES = 8  # in one exchange
+_LAST_SEQUENCE = 255
+_Answer = TypeVar("_Answer", bound=Message)
+
+_REMEDIES = {
+    Refusal.UNKNOWN_REQUEST: "firmware and harness are of different versions: flash it again",
+    Refusal.NOT_GREETED: "it has restarted since the hello: is its supply stable?",
+    Refusal.OUT_OF_RANGE: "firmware and harness disagree about the model: flash it again",
+    Refusal.NO_INPUT: "load an input first; a run may have overwritten the last one",
+    Refusal.NO_RUN: "run with per_layer first",
+    Refusal.TOO_MANY_LAYERS: "run without per_layer, or raise MOST_LAYERS in runtime/serve.c",
+}
+
+
+class Conversation:
+    """Requests to the firmware and its answers.
+
+    A request whose answer is lost or damaged is sent again; the firmware knows it by its sequence
+    number and does not do it twice.
+
+    Args:
+        port: open; it stays the caller's to close.
+        timeout_s: longest silence before the board is given up.
+        clock: seconds that only grow.
+
+    Attributes:
+        reached: the last stage that the board is known to have come to.
+        resends: requests sent again so far.
+        log: lines that the firmware said to a person.
+    """
+
+    def __init__(self, port: SerialBase, timeout_s: float, clock: Callable[[], float]) -> None:
+        self.timeout_s = timeout_s
+        self.reached = "reset"
+        self.resends = 0
+        self.log: list[str] = []
+        self._port: Any = port  # pyserial has no type for what all its ports share
+        self._clock = clock
+        self._decoder = Decoder()
+        self._sequence = 0
+
+    def forget(self) -> None:
+        """Drop what the line still holds from before a reset."""
+        self.reached = "reset"
+        self._decoder = Decoder()
+        with self._port_errors():
+            self._port.reset_input_buffer()
+
+    def ask(self, request: Message, wanted: type[_Answer]) -> _Answer:
+        """Send a request until its answer comes.
+
+        Raises:
+            LinkError: the port fails, the line damages too much, or the board refuses the request
+                or restarts.
+            SilenceError: time is up. FirmwareFault: the firmware crashed.
+        """
+        self._sequence = self._sequence % _LAST_SEQUENCE + 1
+        wire = encode(Frame(request.kind, self._sequence, request.pack()))
+        question = _Question(request, wire, self._clock(), self.timeout_s)
+        with self._port_errors():
+            self._port.write_timeout = self.timeout_s
+            self._port.write(wire)
+            while True:
+                for received in self._receive(question.next_event_at):
+                    answer = self._consider(received, question)
+                    if isinstance(answer, wanted):
+                        return answer
+                    if answer is not None:
+                        raise self.wrong(f"answered {question} with {type(answer).__name__}")
+                self._watch_clock(question)
+
+    def wrong(self, what: str, hint: str = "flash the image again") -> LinkError:
+        """Return the error of a board that did something it should not have."""
+        return LinkError(f"the board {what}", hint=hint, stage=self.reached)
+
+    def _receive(self, until: float) -> Iterator[Frame | Damaged]:
+        """Wait for bytes until a moment of the clock; yield the frames they complete."""
+        self._port.timeout = max(0.0, until - self._clock())
+        received: bytes = self._port.read(1)
+        if received:
+            received += self._port.read(self._port.in_waiting)
+        yield from self._decoder.feed(received)
+
+    def _watch_clock(self, question: "_Question") -> None:
+        now = self._clock()
+        if now >= question.give_up_at:
+            raise SilenceError(
+                f"no answer to {question} within {self.timeout_s:g} s; "
+                f"the last stage reached was: {self.reached}",
+                hint="a slow board needs a longer --hil-timeout",
+                stage=self.reached,
+            )
+        if now >= question.resend_at:
+            question.resend_later(now)
+            self._send_again(question)
+
+    def _consider(self, received: Frame | Damaged, question: "_Question") -> Message | None:
+        """Return the answer to the request if this is it; otherwise act on what it is."""
+        if isinstance(received, Damaged):
+            self._after_damage(question)
+            return None
+        try:
+            message = parse(received.kind, received.body)
+        except MalformedError as error:
+            raise self.wrong(f"speaks another protocol: {error}") from error
+        if self._is_unasked(message, question):
+            return None
+        if received.sequence != self._sequence:
+            return None  # the second answer to a request that was sent twice
+        if isinstance(message, Refused):
+            raise self._refusal(message, question)
+        if isinstance(message, Started) and isinstance(question.request, AskRun):
+            self.reached = "run started"
+            question.understood(self._clock())
+            return None  # Done follows
+        return message
+
+    def _is_unasked(self, message: Message, question: "_Question") -> bool:
+        """Act on what the device says of itself."""
+        match message:
+            case Log():
+                self.log.append(message.text)
+            case Misheard():
+                self._after_damage(question)
+            case Booted() if isinstance(question.request, AskHello):
+                self._port.write(question.wire)  # it was not listening before
+            case Booted():
+                raise self.wrong("restarted by itself", hint="is its supply stable?")
+            case Fault():
+                raise FirmwareFault(
+                    f"{faults.describe(message)}\n{faults.registers(message)}",
+                    hint=f"gdb -batch -ex 'info line *0x{message.pc:08X}' IMAGE.elf",
+                    stage=self.reached,
+                )
+            case _:
+                return False
+        return True
+
+    def _after_damage(self, question: "_Question") -> None:
+        question.damages += 1
+        if question.damages > _MOST_DAMAGES:
+            raise self.wrong(
+                f"cannot be understood: {question.damages} damaged frames in one exchange",
+                hint="check ground, cable and baud rate",
+            )
+        self._send_again(question)
+
+    def _send_again(self, question: "_Question") -> None:
+        self.resends += 1
+        self._port.write(question.wire)
+
+    def _refusal(self, message: Refused, question: "_Question") -> LinkError:
+        try:
+            reason = Refusal(message.reason)
+        except ValueError:
+            return self.wrong(f"refused {question} for the unknown reason {message.reason}")
+        return self.wrong(f"refused {question}: {reason.name}", hint=_REMEDIES[reason])
+
+    @contextmanager
+    def _port_errors(self) -> Iterator[None]:
+        """Report a port that fails as an error of the link."""
+        try:
+            yield
+        except (SerialException, OSError) as error:
+            raise LinkError(
+                f"the serial port failed: {error}",
+                hint="is the board still connected?",
+                stage=self.reached,
+            ) from error
+
+
+class _Question:
+    """A request on its way: when it is sent again, and when it is given up."""
+
+    def __init__(self, request: Message, wire: bytes, now: float, timeout_s: float) -> None:
+        self.request = request
+        self.wire = wire
+        self.damages = 0
+        self.give_up_at = now + timeout_s
+        self.resend_at = now + _RESEND_AFTER_S
+        self._timeout_s = timeout_s
+        self._pause_s = _RESEND_AFTER_S
+        self._is_understood = False
+
+    def __str__(self) -> str:
+        return type(self.request).__name__
+
+    @property
+    def next_event_at(self) -> float:
+        return min(self.resend_at, self.give_up_at)
+
+    def resend_later(self, now: float) -> None:
+        self._pause_s *= 2
+        self.resend_at = now + self._pause_s
+
+    def understood(self, now: float) -> None:
+        """The device is at work and deaf: time starts anew once, and resends become rare."""
+        if self._is_understood:
+            return
+        self._is_understood = True
+        self.give_up_at = now + self._timeout_s
+        self._pause_s = self._timeout_s / 4
+        self.resend_at = now + self._pause_s

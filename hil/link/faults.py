@@ -1,0 +1,62 @@
+"""A fault exception in words. Source: PM0214 sections 2.3.2 and 4.4 (CFSR, HFSR)."""
+
+from hil.link.messages import Fault
+
+_EXCEPTIONS = {
+    2: "NMI",
+    3: "HardFault",
+    4: "MemManage",
+    5: "BusFault",
+    6: "UsageFault",
+    11: "SVCall",
+    12: "DebugMonitor",
+    14: "PendSV",
+    15: "SysTick",
+}
+_CFSR = {
+    0: "instruction fetch from memory that holds no code (IACCVIOL)",
+    1: "data access violation (DACCVIOL)",
+    3: "memory fault on return from an exception (MUNSTKERR)",
+    4: "memory fault on entry to an exception: stack overflow? (MSTKERR)",
+    5: "memory fault while saving FPU registers (MLSPERR)",
+    8: "bus error on instruction fetch (IBUSERR)",
+    9: "bus error on data access (PRECISERR)",
+    10: "bus error on an earlier write (IMPRECISERR)",
+    11: "bus error on return from an exception (UNSTKERR)",
+    12: "bus error on entry to an exception: stack overflow? (STKERR)",
+    13: "bus error while saving FPU registers (LSPERR)",
+    16: "undefined instruction (UNDEFINSTR)",
+    17: "branch to an address without the Thumb bit (INVSTATE)",
+    18: "invalid return from an exception (INVPC)",
+    19: "FPU or coprocessor instruction while it is off (NOCP)",
+    24: "unaligned access (UNALIGNED)",
+    25: "division by zero (DIVBYZERO)",
+}
+_HFSR = {1: "vector table read error (VECTTBL)", 31: "breakpoint without a debugger (DEBUGEVT)"}
+_MMARVALID, _BFARVALID = 1 << 7, 1 << 15
+
+
+def causes(fault: Fault) -> list[str]:
+    """Return what the fault status registers say, most specific first."""
+    found = [words for bit, words in _CFSR.items() if fault.cfsr >> bit & 1]
+    found += [words for bit, words in _HFSR.items() if fault.hfsr >> bit & 1]
+    return found or ["no cause in CFSR or HFSR"]
+
+
+def describe(fault: Fault) -> str:
+    """Return one line: exception, causes, where in the code, and which address if one is known."""
+    name = _EXCEPTIONS.get(fault.exception, f"exception {fault.exception}")
+    text = f"{name}: {', '.join(causes(fault))}; pc=0x{fault.pc:08X} lr=0x{fault.lr:08X}"
+    if fault.cfsr & _BFARVALID:
+        text += f" address=0x{fault.bfar:08X}"
+    elif fault.cfsr & _MMARVALID:
+        text += f" address=0x{fault.mmfar:08X}"
+    return text
+
+
+def registers(fault: Fault) -> str:
+    """Return all registers, four to a line."""
+    names = [*(f"r{i}" for i in range(13)), "sp", "lr", "pc", "xpsr"]
+    names += ["exc_return", "cfsr", "hfsr", "mmfar", "bfar"]
+    cells = [f"{name:>10} 0x{getattr(fault, name):08X}" for name in names]
+    return "\n".join("".join(cells[i : i + 4]) for i in range(0, len(cells), 4))

@@ -1,0 +1,111 @@
+"""The firmware's side of the link compiled for this machine, with the tiny model behind it."""
+
+import ctypes
+import hashlib
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import tiny_model
+
+from hil.paths import FIRMWARE, cache
+
+BUILD_ID = bytes(range(100, 120))
+
+_BOARD = '#define BOARD_NAME "host"\n#define BOARD_CLOCK_HZ 168000000u\n'
+_HOST = """
+#include "runtime/link.c"
+#include "runtime/serve.c"
+
+enum { MOST_SAID = 1 << 16 };
+uint8_t said[MOST_SAID];
+uint32_t said_bytes;
+bool crashed;
+uint32_t ticks;
+
+uint32_t stack_bottom[1], stack_top[1], data_start[1], data_end[1], bss_start[1], bss_end[1];
+uint32_t noinit_start[1], noinit_end[1];
+const uint32_t build_id_note[9] = {4, 20, 3, 0x00554E47, 0x67666564, 0x6B6A6968, 0x6F6E6D6C,
+                                   0x73727170, 0x77767574};
+static const link_fault_t fault = {.exception = 3, .pc = 0x08001234, .cfsr = 1u << 25};
+
+void port_send(uint8_t byte) {
+    if (said_bytes < MOST_SAID) {
+        said[said_bytes++] = byte;
+    }
+}
+port_errors_t port_errors(void) { return (port_errors_t){.overruns = 1, .framing = 2}; }
+uint32_t cycles_now(void) { return ticks += 1000; }
+uint32_t stack_bytes(void) { return 8192; }
+uint32_t stack_high_water(void) { return 300; }
+const link_fault_t *fault_recorded(void) { return crashed ? &fault : NULL; }
+void fault_forget(void) { crashed = false; }
+
+void boot(bool after_crash) {
+    self = (__typeof__(self)){0};
+    crashed = after_crash;
+    said_bytes = 0;
+    serve_start(true);
+}
+void hear(const uint8_t *bytes, uint32_t count) {
+    said_bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        serve_byte(bytes[i]);
+    }
+}
+"""
+_FLAGS = (
+    "-shared", "-std=gnu11", "-O1", "-fPIC", "-Wall", "-Wextra", "-Werror",
+    "-fsanitize=undefined", "-fno-sanitize-recover=undefined",
+)  # fmt: skip
+
+
+class NativeDevice:
+    """Answers bytes with bytes, as the board does."""
+
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL(str(_build()))
+        self.boot()
+
+    def __call__(self, data: bytes) -> bytes:
+        self._library.hear(data, ctypes.c_uint32(len(data)))
+        return self._said()
+
+    def boot(self, *, after_crash: bool = False) -> bytes:
+        """Start anew, with or without a fault on record; returns what the firmware says."""
+        self._library.boot(ctypes.c_bool(after_crash))
+        return self._said()
+
+    def start_counting_at(self, ticks: int) -> None:
+        """Set the cycle counter; it advances by 1000 at every read."""
+        ctypes.c_uint32.in_dll(self._library, "ticks").value = ticks
+
+    def _said(self) -> bytes:
+        count = ctypes.c_uint32.in_dll(self._library, "said_bytes").value
+        return bytes((ctypes.c_uint8 * count).in_dll(self._library, "said"))
+
+
+def _build() -> Path:
+    """Compile once per content, whoever else does so at the same time."""
+    digest = hashlib.sha256(" ".join((*_FLAGS, _HOST, _BOARD)).encode())
+    for path in (*sorted((FIRMWARE / "runtime").iterdir()), Path(tiny_model.__file__)):
+        digest.update(path.read_bytes())
+    library = cache() / "native" / f"link-{digest.hexdigest()[:24]}.so"
+    if library.is_file():
+        return library
+    library.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=library.parent) as name:
+        scratch = tiny_model.write(Path(name))
+        (scratch / "board.h").write_text(_BOARD, encoding="utf-8")
+        (scratch / "host.c").write_text(_HOST, encoding="utf-8")
+        includes = (f"-I{FIRMWARE}", f"-I{FIRMWARE / 'runtime'}", f"-I{scratch}")
+        sources = [str(path) for path in sorted(scratch.glob("*.c"))]
+        command = [sys.executable, "-m", "ziglang", "cc", *_FLAGS, *includes, *sources]
+        done = subprocess.run(
+            [*command, "-o", str(scratch / "link.so")], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr)
+        (scratch / "link.so").replace(library)
+    return library
