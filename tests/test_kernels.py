@@ -4,10 +4,12 @@ import numpy as np
 import random_programs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from native import run_program
+from native import ROOMY, run_program
 from random_programs import Builder
 
 from hil.compiler import reference
+from hil.compiler.plan import make_plan
+from hil.compiler.plan_steps import Kind
 from hil.compiler.program import Int8, Padding, Program, RnnPool
 from hil.compiler.reference import Whole
 
@@ -110,6 +112,27 @@ def test_a_chain_of_blocks_over_their_own_inputs_equals_the_reference(
     x = b.inverted_residual("two", x, channels // 2)
     x = b.inverted_residual("three", x, channels, 2)
     check(b.program(x))
+
+
+@given(
+    seed=seeds,
+    rows=sides,
+    columns=sides,
+    channels=st.sampled_from([4, 8, 12]),
+    widths=st.lists(st.sampled_from([2, 4, 6]), min_size=1, max_size=4),
+    normalised=st.booleans(),
+)
+@few
+def test_heads_in_one_product_equal_their_convolutions(  # noqa: PLR0917
+    seed: int, rows: int, columns: int, channels: int, widths: list[int], normalised: bool
+) -> None:
+    b = Builder(seed, (rows, columns, channels))
+    x = b.norm("norm", b.input) if normalised else b.input
+    maps = [b.conv(f"head{i}", x, width, 3) for i, width in enumerate(widths)]
+    maps[0] = b.maxout("most", maps[0], widths[0] // 2 + 1)
+    program = b.program(*maps)
+    assert [step.kind for step in make_plan(program, ROOMY).steps] == [Kind.HEADS]
+    check(program, random_programs.image(program), *extremes(program))
 
 
 def test_a_convolution_streamed_into_rnnpool_equals_the_two_apart() -> None:

@@ -71,6 +71,28 @@ HIL_INLINE int32_t smmulr(int32_t a, int32_t b) {
 #endif
 }
 
+/* sum + ((a * b + 2**31) >> 32) */
+HIL_INLINE int32_t smmlar(int32_t a, int32_t b, int32_t sum) {
+#if HIL_CORTEX_M4
+    int32_t result;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+#else
+    return sum + smmulr(a, b);
+#endif
+}
+
+/* clamp(value, -128, 127) */
+HIL_INLINE int32_t saturate8(int32_t value) {
+#if HIL_CORTEX_M4
+    int32_t result;
+    __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(value));
+    return result;
+#else
+    return value < -128 ? -128 : (value > 127 ? 127 : value);
+#endif
+}
+
 /* The products of halfwords, named by which half of each operand: b the bottom, t the top. */
 #if HIL_CORTEX_M4
 #define HIL_MAC(name)                                                                              \

@@ -10,11 +10,11 @@
  */
 typedef struct {
     const int32_t *multiplier; /* [channels] */
-    int32_t pixels, channels;
+    int32_t channels;
     int32_t x_zero, y_zero;
 } l2norm_t;
 
-/* `y` may be `x`. */
-void l2norm(const l2norm_t *layer, const int8_t *x, int8_t *y);
+/* `pixels` of them, one after the other; `y` may be `x`. */
+void l2norm(const l2norm_t *layer, int32_t pixels, const int8_t *x, int8_t *y);
 
 #endif

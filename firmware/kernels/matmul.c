@@ -27,13 +27,14 @@ void matmul(const matmul_t *product, int32_t pixels, const int16_t *x, const int
         product->code[pixels - 1](x, weights, y, residual);
         return;
     }
-    const int32_t pair_words = 4 + product->segments * product->depth;
+    const int32_t pair_words = 5 + product->segments * product->depth;
     for (int32_t p = 0; p < pixels; p++) {
         const int8_t *from = (const int8_t *)x + p * product->pixel_bytes;
         for (int32_t c = 0; c < product->channels; c++) {
             const int32_t *pair = weights + c / 2 * pair_words;
-            int32_t multiplier = pair[pair_words - 2 + c % 2];
-            int32_t value = product->zero + smmulr(sum_of(product, from, pair, c % 2), multiplier);
+            int32_t multiplier = pair[pair_words - 3 + c % 2];
+            int32_t value = smmulr(sum_of(product, from, pair, c % 2), multiplier);
+            value += pair[pair_words - 1];
             int32_t at = p * product->y_pixel_bytes + c * product->y_channel_bytes;
             if (product->residual_shift > 0) {
                 value += residual_term(product, residual[at]);

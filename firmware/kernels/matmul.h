@@ -23,7 +23,7 @@ typedef struct {
     int32_t channels; /* even */
     int32_t y_bytes;  /* 1: int8, 2: int16 */
     int32_t y_channel_bytes, y_pixel_bytes;
-    int32_t zero, low, high;
+    int32_t low, high;
     int32_t residual_zero, residual_multiplier, residual_shift; /* shift 0: there is none */
     /* The same for one, two and three pixels as written out for this shape; NULL where there is
      * only the C. */

@@ -7,6 +7,7 @@ from hil.compiler.plan_kernels import MOST_PIXELS, Block, DepthwiseRow, MatMul
 from hil.compiler.program import Conv2D
 
 Fields = dict[str, str | int | bool]
+STREAM = "for two channels: biases, weights of two inputs by turns, multipliers, zero point"
 _PRODUCT = "(const int16_t *, const int32_t *, void *, const int8_t *)"
 _ROW = "(const int16_t *, const int32_t *, const int32_t *, int16_t *)"
 
@@ -14,12 +15,11 @@ _ROW = "(const int16_t *, const int32_t *, const int32_t *, int16_t *)"
 def block_constants(name: str, convs: tuple[Conv2D, Conv2D, Conv2D]) -> tuple[Constant, ...]:
     """The block's weights as the kernels read them."""
     expand, depthwise, project = convs
-    product = "two biases, weights of two inputs for each of two channels, two multipliers"
     return (
-        Constant(f"{name}_expand", product_stream([expand], widened=True), product),
+        Constant(f"{name}_expand", product_stream([expand], widened=True, planar=True), STREAM),
         Constant(f"{name}_filter", depthwise_weights(depthwise), "rows 0, 1, 2, 0, 1 in two words"),
         Constant(f"{name}_filter_biases", depthwise_biases(depthwise), "bias, multiplier"),
-        Constant(f"{name}_project", product_stream([project], widened=False), product),
+        Constant(f"{name}_project", product_stream([project], widened=False), STREAM),
     )
 
 
@@ -79,7 +79,6 @@ def product_fields(name: str, product: MatMul) -> Fields:
         "y_bytes": product.y_bytes,
         "y_channel_bytes": product.y_channel_bytes,
         "y_pixel_bytes": product.y_pixel_bytes,
-        "zero": product.zero,
         "low": product.low,
         "high": product.high,
         "residual_zero": zero,

@@ -130,14 +130,9 @@ def _step(
 
 def _requantise(out: Assembly, product: MatMul, pixels: int) -> None:
     """Multiply, add, clamp and store; moves r1 to the next two channels' biases."""
-    out.put("vmov r10, s1", "ldrd r2, r3, [r1], #8")
     sums = _SUMS[: 2 * pixels]
-    if product.zero:
-        # MOVS would do, but an immediate may be negative.
-        out.put(f"mvn r11, #{~product.zero}" if product.zero < 0 else f"mov r11, #{product.zero}")
-        out.put(*(f"smmlar {s}, {s}, {('r2', 'r3')[i % 2]}, r11" for i, s in enumerate(sums)))
-    else:
-        out.put(*(f"smmulr {s}, {s}, {('r2', 'r3')[i % 2]}" for i, s in enumerate(sums)))
+    out.put("vmov r10, s1", "ldm r1!, {r2, r3, r11}")
+    out.put(*(f"smmlar {s}, {s}, {('r2', 'r3')[i % 2]}, r11" for i, s in enumerate(sums)))
     if product.residual:
         _residual(out, product, sums)
     _clamp(out, product, sums)

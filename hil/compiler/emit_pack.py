@@ -12,22 +12,35 @@ Int64 = npt.NDArray[np.int64]
 _WIDENED = (0, 2, 1, 3)  # the order in which SXTB16 widens four bytes
 
 
-def product_stream(convs: Sequence[Conv2D], *, widened: bool) -> Int32:
-    """The stream of a matrix product: for two channels biases, weights, multipliers.
+def product_stream(convs: Sequence[Conv2D], *, widened: bool, planar: bool = False) -> Int32:
+    """The stream of a matrix product, two channels at a time.
+
+    Biases, weights of two inputs by turns, multipliers, the zero point of both.
 
     Args:
         convs: whose output channels stand side by side.
         widened: the inputs are int8 that `widen` has put in its order, zero point included;
             else int16 in their own order, zero point taken off.
+        planar: the outputs are int16 with their zero point taken off.
     """
     weight = np.concatenate([_flat(conv) for conv in convs])
     bias = np.concatenate([_bias(conv, with_zero_point=widened) for conv in convs])
     multiplier = np.concatenate([conv.multiplier.astype(np.int64) for conv in convs])
+    zero = np.concatenate(
+        [np.full(len(conv.weight), 0 if planar else conv.output.zero_point) for conv in convs]
+    )
     if widened:
         weight = weight.reshape(len(weight), -1, 4)[:, :, _WIDENED].reshape(len(weight), -1)
     words = _pack(weight[:, 0::2], weight[:, 1::2])
     pairs = [
-        np.concatenate([bias[c : c + 2], words[c : c + 2].T.reshape(-1), multiplier[c : c + 2]])
+        np.concatenate(
+            [
+                bias[c : c + 2],
+                words[c : c + 2].T.reshape(-1),
+                multiplier[c : c + 2],
+                zero[c : c + 1],
+            ]
+        )
         for c in range(0, len(weight), 2)
     ]
     return wrap_int32(np.concatenate(pairs))

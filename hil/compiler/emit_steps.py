@@ -8,8 +8,9 @@ import numpy as np
 from hil.compiler import emit_block
 from hil.compiler.emit_c import Constant, identifier, nested, structure
 from hil.compiler.emit_cell import CellCode
+from hil.compiler.emit_pack import product_stream
 from hil.compiler.plan import Plan
-from hil.compiler.plan_kernels import block_of
+from hil.compiler.plan_kernels import block_of, heads_of
 from hil.compiler.plan_steps import Kind, Step, patch_grid, pool_band
 from hil.compiler.program import Conv2D, L2Norm, MaxOut, Operator, RnnPool, Tensor
 from hil.errors import BuildError
@@ -45,19 +46,16 @@ def step_code(step: Step, plan: Plan) -> StepCode:
     Raises:
         BuildError: a parameter that its kernel cannot take.
     """
-    match step.kind:
-        case Kind.CONV2D:
-            return _conv2d(step, plan)
-        case Kind.INVERTED_RESIDUAL:
-            return _inverted_residual(step, plan)
-        case Kind.STREAMED_BLOCK:
-            return _streamed_block(step, plan)
-        case Kind.RNNPOOL:
-            return _rnnpool(step, plan)
-        case Kind.L2NORM:
-            return _l2norm(step, plan)
-        case Kind.MAXOUT:
-            return _maxout(step, plan)
+    writers = {
+        Kind.CONV2D: _conv2d,
+        Kind.INVERTED_RESIDUAL: _inverted_residual,
+        Kind.STREAMED_BLOCK: _streamed_block,
+        Kind.RNNPOOL: _rnnpool,
+        Kind.HEADS: _heads,
+        Kind.L2NORM: _l2norm,
+        Kind.MAXOUT: _maxout,
+    }
+    return writers[step.kind](step, plan)
 
 
 def map_pointer(plan: Plan, tensor: Tensor) -> str:
@@ -214,31 +212,85 @@ def _rnnpool(step: Step, plan: Plan) -> StepCode:
     )
 
 
+def _heads(step: Step, plan: Plan) -> StepCode:
+    norms = [op for op in step.operators if isinstance(op, L2Norm)]
+    convs = [op for op in step.operators if isinstance(op, Conv2D)]
+    groups = {op.inputs[0].name: op.groups for op in step.operators if isinstance(op, MaxOut)}
+    product = heads_of(convs)
+    if product is None:
+        raise BuildError(f"{step.name} is planned as one product but is none")
+    name = identifier(step.name)
+    rows, columns, channels = convs[0].inputs[0].shape
+    parts, first = [], 0
+    for conv in convs:
+        outputs = conv.output.shape[2]
+        parts.append(f"{{{first}, {outputs}, {groups.get(conv.output.name, 1)}}}")
+        first += outputs
+    fields: Fields = {
+        "norm": f"&{identifier(norms[0].name)}" if norms else "NULL",
+        "product": nested(emit_block.product_fields(f"{name}_product", product), 2),
+        "weights": f"{name}_weights",
+        "rows": rows,
+        "columns": columns,
+        "channels": channels,
+        "x_zero": convs[0].inputs[0].zero_point,
+        "parts": len(convs),
+        "part": f"{{{', '.join(parts)}}}",
+    }
+    for memory in ("turned", "ring", "line"):
+        fields[memory] = scratch_pointer(plan, step, memory)
+    stream = product_stream(convs, widened=True)
+    outputs_at = ", ".join(map_pointer(plan, tensor) for tensor in step.outputs)
+    return StepCode(
+        ("heads.h",),
+        "\n * ".join([*map(_norm_comment, norms), *map(conv_comment, convs)]),
+        (
+            *(_norm_constant(norm) for norm in norms),
+            Constant(f"{name}_weights", stream, emit_block.STREAM),
+        ),
+        "".join(_norm_structure(norm) for norm in norms)
+        + emit_block.product_prototypes(f"{name}_product")
+        + structure("heads_t", name, fields),
+        (
+            f"int8_t *const y[] = {{{outputs_at}}};",
+            f"heads(&{name}, {map_pointer(plan, step.inputs[0])}, y);",
+        ),
+        emit_block.product_assembly(f"{name}_product", product),
+    )
+
+
 def _l2norm(step: Step, plan: Plan) -> StepCode:
     norm = _expect(step.operators[0], L2Norm)
+    rows, columns, _ = norm.output.shape
+    x, y = map_pointer(plan, norm.inputs[0]), map_pointer(plan, norm.output)
+    return StepCode(
+        ("l2norm.h",),
+        _norm_comment(norm),
+        (_norm_constant(norm),),
+        _norm_structure(norm),
+        (_call("l2norm", f"&{identifier(norm.name)}", str(rows * columns), x, y),),
+    )
+
+
+def _norm_comment(norm: L2Norm) -> str:
+    return f"{norm.name}: each pixel's {norm.output.shape[2]} channels over their length"
+
+
+def _norm_constant(norm: L2Norm) -> Constant:
+    return Constant(
+        f"{identifier(norm.name)}_multiplier", norm.multiplier.astype(np.int32), "[channels]"
+    )
+
+
+def _norm_structure(norm: L2Norm) -> str:
     name = identifier(norm.name)
-    rows, columns, channels = norm.output.shape
     fields: Fields = {
         "multiplier": f"{name}_multiplier",
-        "pixels": rows * columns,
-        "channels": channels,
+        "channels": norm.output.shape[2],
         "x_zero": norm.inputs[0].zero_point,
         "y_zero": norm.output.zero_point,
     }
-    return StepCode(
-        ("l2norm.h",),
-        f"{norm.name}: each pixel's {channels} channels over their root sum of squares",
-        (Constant(f"{name}_multiplier", norm.multiplier.astype(np.int32), "[channels]"),),
-        structure("l2norm_t", name, fields),
-        (
-            _call(
-                "l2norm",
-                f"&{name}",
-                map_pointer(plan, norm.inputs[0]),
-                map_pointer(plan, norm.output),
-            ),
-        ),
-    )
+    return structure("l2norm_t", name, fields)
 
 
 def _maxout(step: Step, plan: Plan) -> StepCode:

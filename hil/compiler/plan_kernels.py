@@ -1,9 +1,11 @@
 """The shapes in which the packed kernels compute an operator, and whether they can."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hil.compiler.program import Conv2D
 
+MOST_HEADS = 4  # convolutions in one product
 MOST_PIXELS = 3  # that a matrix product takes at a time
 _REACH = 4095  # bytes, of a load's immediate offset
 _UNROLLED_BYTES = 128  # what an unrolled loop adds to an offset, at most
@@ -21,7 +23,7 @@ class MatMul:
         channels: of the output, an even number.
         y_bytes: of one output, 1 or 2.
         y_channel_bytes, y_pixel_bytes: from one output channel, pixel to the next.
-        zero: added after the multiplication; then come the residual and the clamp [low, high].
+        low, high: the clamp, after the residual.
         residual: its zero point, multiplier and shift, for int8 in the output's layout.
     """
 
@@ -33,15 +35,14 @@ class MatMul:
     y_bytes: int
     y_channel_bytes: int
     y_pixel_bytes: int
-    zero: int
     low: int
     high: int
     residual: tuple[int, int, int] | None = None
 
     @property
     def stream_words(self) -> int:
-        """Words of weights: for two channels biases, weights of all inputs, multipliers."""
-        return self.channels // 2 * (4 + self.segments * self.depth)
+        """Words of weights: for two channels biases, all weights, multipliers, zero point."""
+        return self.channels // 2 * (5 + self.segments * self.depth)
 
     @property
     def is_reachable(self) -> bool:
@@ -128,7 +129,6 @@ def block_of(expand: Conv2D, depthwise: Conv2D, project: Conv2D) -> Block | None
             y_bytes=2,
             y_channel_bytes=3 * slot_bytes,
             y_pixel_bytes=2,
-            zero=0,
             low=expand.low - expand.output.zero_point,
             high=expand.high - expand.output.zero_point,
         ),
@@ -149,7 +149,6 @@ def block_of(expand: Conv2D, depthwise: Conv2D, project: Conv2D) -> Block | None
             y_bytes=1,
             y_channel_bytes=1,
             y_pixel_bytes=outputs,
-            zero=project.output.zero_point,
             low=project.low,
             high=project.high,
             residual=(residual.source.zero_point, residual.multiplier, residual.shift)
@@ -159,3 +158,37 @@ def block_of(expand: Conv2D, depthwise: Conv2D, project: Conv2D) -> Block | None
     )
     parts = (block.expand, block.filter, block.project)
     return block if all(part.is_reachable for part in parts) else None
+
+
+def heads_of(convs: Sequence[Conv2D]) -> MatMul | None:
+    """The product that computes several 3x3 convolutions of one map, None where it cannot."""
+    first = convs[0]
+    rows, columns, channels = first.inputs[0].shape
+    outputs = sum(conv.output.shape[2] for conv in convs)
+    alike = all(
+        not conv.depthwise
+        and conv.weight.shape[1:3] == (3, 3)
+        and conv.stride == 1
+        and (conv.padding.top, conv.padding.left) == (1, 1)
+        and conv.output.shape[:2] == (rows, columns)
+        and conv.output.shape[2] % 2 == 0
+        and conv.residual is None
+        and (conv.low, conv.high) == (first.low, first.high)
+        and conv.shift <= _MOST_SHIFT
+        for conv in convs
+    )
+    if not alike or channels % 4 or not 1 <= len(convs) <= MOST_HEADS:
+        return None
+    product = MatMul(
+        depth=3 * channels,
+        segments=3,
+        segment_bytes=2 * channels * (columns + 2),
+        pixel_bytes=2 * channels,
+        channels=outputs,
+        y_bytes=1,
+        y_channel_bytes=1,
+        y_pixel_bytes=outputs,
+        low=first.low,
+        high=first.high,
+    )
+    return product if product.is_reachable else None

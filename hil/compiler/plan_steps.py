@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import gcd
 
-from hil.compiler.plan_kernels import MOST_PIXELS, Block, block_of
+from hil.compiler.plan_kernels import MOST_PIXELS, Block, block_of, heads_of
 from hil.compiler.program import (
     Conv2D,
     L2Norm,
@@ -25,6 +25,7 @@ class Kind(StrEnum):
     INVERTED_RESIDUAL = "inverted_residual"
     STREAMED_BLOCK = "streamed_block"
     RNNPOOL = "rnnpool"
+    HEADS = "heads"
     L2NORM = "l2norm"
     MAXOUT = "maxout"
 
@@ -67,7 +68,9 @@ class Step:
 def schedule(program: Program) -> tuple[Step, ...]:
     """Turn a program into steps.
 
-    Every inverted residual is fused, so that its expanded map is never stored.
+    Every inverted residual is fused, so that its expanded map is never stored; a convolution runs
+    into the RNNPool layer that alone reads it; convolutions that read the same map become one step,
+    with the L2 normalisation before and the max-out after them.
 
     Raises:
         BuildError: an operator that no kernel computes.
@@ -76,9 +79,14 @@ def schedule(program: Program) -> tuple[Step, ...]:
     rest = list(program.operators)
     readers = count_readers(program)
     while rest:
-        taken = _inverted_residual(rest, readers) or _pool(rest, readers) or _single(rest[0])
+        taken = (
+            _inverted_residual(rest, readers)
+            or _pool(rest, readers)
+            or _heads(rest, readers)
+            or _single(rest[0])
+        )
         steps.append(taken)
-        rest = rest[len(taken.operators) :]
+        rest = [operator for operator in rest if operator not in taken.operators]
     return tuple(steps)
 
 
@@ -240,6 +248,48 @@ def pool_slack(conv: Conv2D | None, pool: RnnPool) -> int:
             unread = max(0, unread * conv.stride - conv.padding.top)
         slack = min(slack, unread * in_row - (row + 1) * out_row)
     return slack
+
+
+def _heads(rest: Sequence[Operator], readers: dict[str, int]) -> Step | None:
+    """Match the convolutions that alone read a map, its normalisation, and their max-outs."""
+    norm = rest[0] if isinstance(rest[0], L2Norm) else None
+    tensor = norm.output if norm else rest[0].inputs[0]
+    convs = [
+        op
+        for op in rest
+        if isinstance(op, Conv2D) and [t.name for t in sources(op)] == [tensor.name]
+    ]
+    if not convs or (norm is None and rest[0] is not convs[0]):
+        return None
+    product = heads_of(convs)
+    if product is None or (norm and readers[tensor.name] != len(convs)):
+        return None
+    operators: list[Operator] = [norm] if norm else []
+    outputs = []
+    for conv in convs:
+        most = _maxout_of(conv, rest, readers)
+        operators += [conv, most] if most else [conv]
+        outputs.append((most or conv).output)
+    _, columns, channels = tensor.shape
+    return Step(
+        f"heads.{tensor.name}",
+        Kind.HEADS,
+        tuple(operators),
+        rest[0].inputs[:1],
+        tuple(outputs),
+        (
+            Scratch("turned", 3 * 4 * product.stream_words),
+            Scratch("ring", 3 * product.segment_bytes),
+            Scratch("line", columns * max(channels if norm else 0, product.channels)),
+        ),
+    )
+
+
+def _maxout_of(conv: Conv2D, rest: Sequence[Operator], readers: dict[str, int]) -> MaxOut | None:
+    for operator in rest:
+        if isinstance(operator, MaxOut) and operator.inputs[0].name == conv.output.name:
+            return operator if readers[conv.output.name] == 1 else None
+    return None
 
 
 def block_name(project_name: str) -> str:
