@@ -31,8 +31,8 @@ _PRELUDE = """
 .thumb
 .cpu cortex-m4
 .fpu fpv4-sp-d16
+.global start
 .macro function name
-    .global \\name
     .thumb_func
     \\name:
 .endm
@@ -51,7 +51,7 @@ def _vectors() -> str:
 
 
 def assemble(source: str, name: str = "firmware") -> Path:
-    """Assemble a program that has `start` and, where it wants them, exception handlers (`hard`, `svc`, ...)."""
+    """Assemble a program that has `start` and, where it wants them, `hard`, `svc`, `irq`..."""
     text = _PRELUDE + _vectors() + source + "\n.pool\n"
     digest = hashlib.sha256((text + _LINKER_SCRIPT).encode()).hexdigest()[:16]
     directory = cache() / "test-firmware"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hil.board import Board
 from hil.targets.emulator.chip import Chip, MakeClock
-from hil.targets.emulator.clock import Clock, InstructionClock
+from hil.targets.emulator.clock import Clock
 from hil.targets.emulator.debug_port import DebugPort
 from hil.targets.emulator.engine import Engine
 from hil.targets.emulator.peripherals.usart import Usart
@@ -32,6 +32,7 @@ class EmulatedBoard:
         self._flash = _open_flash(flash_file, board.flash.bytes) if flash_file else None
         self.chip = Chip(board, unique_id=unique_id, flash=self._flash, make_clock=make_clock)
         self.debug_port = DebugPort(self.chip)
+        self.chip.power_on()
 
     def usart(self, name: str) -> Usart:
         """Return a USART by name. Raises KeyError."""
@@ -55,5 +56,7 @@ def _open_flash(path: Path, length: int) -> mmap.mmap:
 
 def default_clock(engine: Engine, board: Board) -> Clock:
     """Return the clock that cycle counts are published with."""
+    from hil.targets.emulator.timing.core import TimingCore
+
     del board
-    return InstructionClock(engine)
+    return TimingCore(engine.uc)

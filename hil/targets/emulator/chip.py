@@ -54,7 +54,7 @@ def _instruction_clock(engine: Engine, board: Board) -> Clock:
 
 
 class Chip:
-    """A powered chip. `power_off` ends its thread.
+    """A chip. `power_on` starts its thread, `power_off` ends it.
 
     Attributes:
         halted: whether the debugger holds the core.
@@ -94,14 +94,12 @@ class Chip:
         self._state = threading.Condition()
         self._busy = False
         self._visitors = 0
-        self._powered = True
+        self._powered = False
         self._visit_lock = threading.RLock()
         self.engine.on_new_block(self._on_new_block)
         self._build_peripherals()
         self._map()
         self._thread = threading.Thread(target=self._main, name="emulated chip", daemon=True)
-        self.reset()
-        self._thread.start()
 
     # set-up
 
@@ -117,7 +115,11 @@ class Chip:
         )
         self.flash_patch = FlashPatch(self._update_breakpoints)
         self.flash_controller = FlashController(
-            memoryview(self.flash), self._note_flash_change, self.clock.set_acr, self.attend
+            memoryview(self.flash),
+            changed=self._note_flash_change,
+            set_acr=self.clock.set_acr,
+            on_interrupt=self.attend,
+            on_repair=self._request_stop,
         )
         self.usarts: Mapping[str, Usart] = {
             name.lower(): Usart(name, address, irq, self) for name, address, irq in _USARTS
@@ -149,13 +151,19 @@ class Chip:
 
     # power and reset
 
+    def power_on(self) -> None:
+        """Reset the chip and let it run; a chip is powered once."""
+        self._reset(by_software=False)
+        self._powered = True
+        self._thread.start()
+
     def power_off(self) -> None:
         """End the thread and let go whoever waits for bytes of this board."""
         with self._state:
             self._powered = False
             self.clock.run.stop = 1
             self._state.notify_all()
-        if threading.current_thread() is not self._thread:
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join()
         for usart in self.usarts.values():
             usart.wake_host()
@@ -185,6 +193,7 @@ class Chip:
             peripheral.reset()
         self.bus.reset()
         self.exceptions.reset()
+        self.clock.reset()
         self.rcc.note_reset(by_software=by_software)
         self.debug.note_reset()
         self._asleep = self._reset_requested = self._step = False
@@ -322,11 +331,15 @@ class Chip:
             if buffer is self.flash:
                 step = 4 if len(data) % 4 == 0 else len(data)
                 for at in range(0, len(data), step):
-                    value = int.from_bytes(data[at : at + step], "little")
-                    self.flash_controller.program(offset + at, step, value)
+                    piece = data[at : at + step]
+                    if self.flash_controller.program(
+                        offset + at, step, int.from_bytes(piece, "little")
+                    ):
+                        buffer[offset + at : offset + at + step] = piece
+                self.flash_controller.settle()
             elif buffer is not self._system_memory:
                 buffer[offset : offset + len(data)] = data
-                self._forget_code(address, len(data))
+                self._forget(address, len(data))
 
     def _memory_at(self, address: int, length: int) -> tuple[Any, int] | None:
         board = self.board
@@ -346,6 +359,10 @@ class Chip:
     def now(self) -> int:
         """Return the cycle count."""
         return self.clock.now()
+
+    def block_cycles(self) -> int:
+        """Return the cycle count at the last block's end."""
+        return self.clock.run.cycles
 
     def bus_divider(self, address: int) -> int:
         """Return the core's cycles per cycle of the bus that a peripheral is on."""
@@ -404,14 +421,14 @@ class Chip:
 
     def _note_flash_change(self, offset: int, length: int) -> None:
         for start in (self.board.flash.address + offset, BOOT_ALIAS + offset):
-            self._forget_code(start, length)
+            self._forget(start, length)
 
-    def _forget_code(self, address: int, length: int) -> None:
-        """Have code that changed translated and timed anew, if any has run there."""
+    def _forget(self, address: int, length: int) -> None:
+        """Have what changed read and timed anew, and translated if code has run there."""
         pages = range(address // _PAGE, (address + length - 1) // _PAGE + 1)
         if not self._code_pages.isdisjoint(pages):
             self.engine.forget_code(address, length)
-            self.clock.invalidate(address, length)
+        self.clock.invalidate(address, length)
 
     def _on_new_block(self, block: Block) -> None:
         self._code_pages.add(block.address // _PAGE)
@@ -495,7 +512,11 @@ class Chip:
         run.blocks = run.left = 0
         self._watch_masks()
         self.runs += 1
-        traps.after_run(self, engine.run())
+        stop = engine.run()
+        if not run.left:
+            self.clock.resync(engine.read("pc"))
+        self.flash_controller.settle()
+        traps.after_run(self, stop)
         self._end_step()
 
     def _watch_masks(self) -> None:

@@ -79,13 +79,13 @@ class Clock(Protocol):
         """Take over the flash access control register: wait states, caches, prefetch."""
 
     def invalidate(self, address: int, length: int) -> None:
-        """Forget what is known of code that changed."""
+        """Forget what is known of code and data that changed."""
 
     def resync(self, address: int) -> None:
-        """Take back what the block hook charged for instructions from `address` on.
+        """Settle a run that the block hook did not end: `address` is what comes next."""
 
-        The core calls it when a fault or trap ended a block before its last instruction.
-        """
+    def reset(self) -> None:
+        """Empty caches and pipeline, as a reset of the chip does; the counts go on."""
 
 
 class InstructionClock:
@@ -125,3 +125,6 @@ class InstructionClock:
 
     def resync(self, address: int) -> None:
         """Leave the count as it is: a block's remainder is charged whole."""
+
+    def reset(self) -> None:
+        """Keep the counts: there is nothing else."""

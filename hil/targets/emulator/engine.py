@@ -75,6 +75,7 @@ class Engine:
         self._writable = self._readable | {"xpsr": arm_const.UC_ARM_REG_XPSR_NZCVQG}
         self.exits: frozenset[int] = frozenset()
         self._buffers: list[object] = []
+        self._writable_at: list[range] = []
         self._stops = _stops(unicorn_const)
         self.trap: Trap | None = None
         self.fault_address = 0
@@ -134,6 +135,8 @@ class Engine:
         permissions |= self._const.UC_PROT_WRITE if writable else 0
         permissions |= self._const.UC_PROT_EXEC if executable else 0
         self._buffers.append(memory)
+        if writable:
+            self._writable_at.append(range(address, address + len(memory)))
         pointer = ctypes.addressof((ctypes.c_char * len(memory)).from_buffer(memory))
         self.uc.mem_map_ptr(address, len(memory), permissions, pointer)
 
@@ -168,11 +171,11 @@ class Engine:
         return self.load_words(address, 1)[0]
 
     def store_words(self, address: int, words: Sequence[int]) -> None:
-        """Write words of data. Raises BusError where there is no memory."""
-        try:
-            self.uc.mem_write(address, struct.pack(f"<{len(words)}I", *words))
-        except self._unicorn.UcError as error:
-            raise BusError(address) from error
+        """Write words of data. Raises BusError where no memory can be written."""
+        data = struct.pack(f"<{len(words)}I", *words)
+        if not any(address in one and address + len(data) - 1 in one for one in self._writable_at):
+            raise BusError(address)
+        self.uc.mem_write(address, data)
 
     def forget_code(self, address: int, length: int) -> None:
         """Have code in a range translated anew."""

@@ -103,7 +103,6 @@ def after_run(chip: "Chip", stop: Stop) -> None:
         case Stop.TRAP:
             _take(chip, chip.engine.trap)
         case Stop.READ | Stop.WRITE | Stop.READ_ONLY:
-            _resync(chip)
             chip.exceptions.fault(ex.BUS_FAULT, ex.PRECISERR, chip.engine.fault_address)
         case Stop.FETCH:
             _take_fetch_fault(chip)
@@ -151,12 +150,7 @@ def _take_undefined(chip: "Chip") -> None:
     if _halfword_before(chip, pc) == _WFE and not is_undefined:
         chip.wait_for_event()
         return
-    _resync(chip)
     chip.exceptions.fault(ex.USAGE_FAULT, ex.UNDEFINSTR)
-
-
-def _resync(chip: "Chip") -> None:
-    chip.clock.resync(chip.engine.read("pc"))
 
 
 def instruction_bytes(engine: Engine, address: int) -> int:

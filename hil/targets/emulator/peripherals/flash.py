@@ -58,6 +58,7 @@ class FlashController(Peripheral):
         changed: called with offset and length of what was erased or programmed.
         set_acr: receives the access control register.
         on_interrupt: called when the interrupt line is high.
+        on_repair: called when `settle` has something to do soon.
     """
 
     def __init__(
@@ -66,11 +67,14 @@ class FlashController(Peripheral):
         changed: Callable[[int, int], None],
         set_acr: Callable[[int], None],
         on_interrupt: Callable[[], None],
+        on_repair: Callable[[], None],
     ) -> None:
         self._memory = memory
         self._changed = changed
         self._set_acr = set_acr
         self._on_interrupt = on_interrupt
+        self._on_repair = on_repair
+        self._repairs: list[tuple[int, bytes]] = []
         self._sectors = sector_bounds(len(memory))
         self._access = Storage(writable=0x0000_1F0F)
         self._options = Storage(0x0FFF_AAEC, writable=0xBFFF_FFEC)
@@ -86,7 +90,7 @@ class FlashController(Peripheral):
                 0x00: Register(self._access.read, self._write_access),
                 0x04: write_only(self._keys.write),
                 0x08: write_only(self._option_keys.write),
-                0x0C: Register(lambda: self._status, self._clear_status, merges=False),
+                0x0C: Register(self._read_status, self._clear_status, merges=False),
                 0x10: Register(self._read_control, self._write_control),
                 0x14: Register(self._read_options, self._write_options),
                 0x18: Register(self._options_2.read, self._write_options_2),
@@ -109,27 +113,43 @@ class FlashController(Peripheral):
         return bool(ended or failed)
 
     def program(self, offset: int, size: int, value: int) -> bool:
-        """Take a store to flash; returns whether programming was on at all.
+        """Take a store to flash that is about to happen; returns whether it may.
 
-        Bits only ever go from one to zero: a byte that is not erased ends up as the AND.
+        Bits only ever go from one to zero: a byte that is not erased ends up as the AND. Where the
+        outcome is not the value stored, `settle` makes it so.
         """
+        self.settle()
         if not self._control & _PG or self._keys.locked:
             self._fail(PGSERR)
             return False
+        old = int.from_bytes(self._memory[offset : offset + size], "little")
+        outcome = old
         if size != 1 << (self._control >> 8 & 3):
             self._fail(PGPERR)
         elif self._is_protected(offset):
             self._fail(WRPERR)
         else:
-            old = int.from_bytes(self._memory[offset : offset + size], "little")
-            self._memory[offset : offset + size] = (old & value).to_bytes(size, "little")
-            self._changed(offset, size)
+            outcome = old & value
             self._end()
+        self._changed(offset, size)
+        if outcome != value:
+            self._repairs.append((offset, outcome.to_bytes(size, "little")))
+            self._on_repair()
         return True
+
+    def settle(self) -> None:
+        """Put right what a store wrote that programming would not have."""
+        for offset, outcome in self._repairs:
+            self._memory[offset : offset + len(outcome)] = outcome
+        self._repairs.clear()
 
     def _write_access(self, value: int) -> None:
         self._access.write(value)
         self._set_acr(self._access.value)
+
+    def _read_status(self) -> int:
+        self.settle()
+        return self._status
 
     def _clear_status(self, value: int) -> None:
         self._status &= ~value
@@ -138,6 +158,7 @@ class FlashController(Peripheral):
         return self._control | (_LOCK if self._keys.locked else 0)
 
     def _write_control(self, value: int) -> None:
+        self.settle()
         if self._keys.locked:
             return
         self._control = value & _CONTROL_BITS

@@ -5,7 +5,7 @@ import hashlib
 from hil.targets.emulator.registers import StoragePeripheral, constant
 
 SYSTEM_MEMORY = 0x1FFF_0000
-SYSTEM_MEMORY_BYTES = 0x1_0000
+SYSTEM_MEMORY_BYTES = 0x8000
 _UNIQUE_ID_OFFSET = 0x7A10
 _FLASH_SIZE_OFFSET = 0x7A22
 _IDCODE = 0x2001_6419  # STM32F42x/43x, revision 3

@@ -36,6 +36,9 @@ class Core(Protocol):
     def now(self) -> int:
         """Return the cycle count."""
 
+    def block_cycles(self) -> int:
+        """Return the cycle count at the last block's end, which is cheaper to know."""
+
     def attend(self) -> None:
         """Look at interrupt lines and deadlines again soon; any thread may call."""
 
@@ -117,17 +120,19 @@ class Usart(Peripheral):
         return status
 
     def _read_status(self) -> int:
-        if not self._to_firmware:
-            self._doze_if_polled()
+        status = self._status()
+        if status != _IDLE_STATUS:
+            return status
+        self._doze_if_polled()
         return self._status()
 
     def _doze_if_polled(self) -> None:
-        now = self._core.now()
+        now = self._core.block_cycles()
         tight = now - self._last_poll < _TIGHT_CYCLES
         self._polls = self._polls + 1 if tight else 0
         if self._polls >= _TIGHT_POLLS:
             self._core.doze(lambda: bool(self._to_firmware))
-            now = self._core.now()
+            now = self._core.block_cycles()
         self._last_poll = now
 
     def _clear_status(self, value: int) -> None:
@@ -137,7 +142,8 @@ class Usart(Peripheral):
         self._polls = 0
         if self._to_firmware and self._status() & _RXNE:
             self._data = self._to_firmware.popleft()
-            self._receive_due = self._core.now() + self._byte_cycles()
+            if self.times_bytes:
+                self._receive_due = self._core.now() + self._byte_cycles()
         return self._data
 
     def _write_data(self, value: int) -> None:
@@ -154,8 +160,6 @@ class Usart(Peripheral):
 
     def _byte_cycles(self) -> int:
         """Return the core's cycles for a byte on the line; BRR is the bus cycles per bit."""
-        if not self.times_bytes:
-            return 0
         return _BITS_PER_BYTE * self._baud.value * self._core.bus_divider(self.address)
 
     # the host's side

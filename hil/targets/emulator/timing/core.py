@@ -210,7 +210,7 @@ class TimingCore:
             getattr(arm_const, f"UC_ARM_REG_{name}")
             for name in (*(f"R{i}" for i in range(13)), "SP", "LR", "PC")
         ]
-        self._uc.ctl_tlb_mode(unicorn_const.UC_TLB_VIRTUAL)
+        self._uc.ctl_set_tlb_mode(unicorn_const.UC_TLB_VIRTUAL)
         self._check(
             uclib.uc_mmio_map(
                 self._uc._uch,  # noqa: SLF001 - the binding cannot map C functions

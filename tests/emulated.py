@@ -1,0 +1,73 @@
+"""An emulated chip with a tiny program, for tests."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import thumb
+
+from hil import board
+from hil.targets.emulator.board import default_clock
+from hil.targets.emulator.chip import Chip
+
+BOARD = board.load("stm32f439")
+DEADLINE_S = 20.0
+
+
+def chip_with(source: str, **settings: Any) -> Chip:
+    """Return a chip, without power yet, that has a program in its flash."""
+    program = thumb.flash_bytes(thumb.assemble(source))
+    flash = bytearray(program.ljust(BOARD.flash.bytes, b"\xff"))
+    return Chip(BOARD, flash=flash, **{"make_clock": default_clock, **settings})
+
+
+@contextmanager
+def running(chip: Chip) -> Iterator[Chip]:
+    """Give a chip power for a while."""
+    chip.power_on()
+    try:
+        yield chip
+    finally:
+        chip.power_off()
+
+
+@contextmanager
+def finished(source: str, chip: Chip | None = None, **settings: Any) -> Iterator[Chip]:
+    """Run a program to its first BKPT, and hold it there."""
+    chip = chip or chip_with(source, **settings)
+    done = threading.Event()
+
+    def at_breakpoint(_address: int) -> bool:
+        done.set()
+        chip.debug.control = 1  # as if a debugger had come: BKPT halts
+        return False
+
+    chip.on_breakpoint = at_breakpoint
+    with running(chip):
+        if not done.wait(DEADLINE_S):
+            chip.halt(0)
+            pc = chip.read_register("pc")
+            raise AssertionError(f"the program reached no BKPT; pc is {pc:#010x}")
+        wait_until_halted(chip)
+        yield chip
+
+
+def wait_until_halted(chip: Chip) -> None:
+    """Return once the core is halted."""
+    for _ in range(10_000):
+        chip.linger()
+        if chip.halted:
+            return
+    raise AssertionError("the core does not halt")
+
+
+def registers(chip: Chip, *names: str) -> tuple[int, ...]:
+    """Return core registers of a halted chip."""
+    return tuple(chip.read_register(name) for name in names)
+
+
+def memory_words(chip: Chip, address: int, count: int) -> list[int]:
+    """Return words of memory."""
+    data = chip.read_memory(address, 4 * count)
+    return [int.from_bytes(data[i : i + 4], "little") for i in range(0, len(data), 4)]

@@ -1,0 +1,334 @@
+"""Peripherals of the emulated chip, by programs that use them."""
+
+import time
+
+import pytest
+from emulated import chip_with, finished, memory_words, registers, running
+
+UNLOCK = """
+ ldr r7, =0x40023C00
+ ldr r0, =0x45670123
+ str r0, [r7, #4]
+ ldr r0, =0xCDEF89AB
+ str r0, [r7, #4]
+"""
+ECHO = """
+function start
+ ldr r0, =0x40011000
+ ldr r1, =0x200c
+ str r1, [r0, #12]
+1: ldr r1, [r0]
+ lsls r2, r1, #26
+ bpl 1b
+ ldr r1, [r0, #4]
+ adds r1, #1
+ str r1, [r0, #4]
+ b 1b
+"""
+INTERRUPT_ECHO = """
+function start
+ ldr r0, =0x40011000
+ ldr r1, =0x202c
+ str r1, [r0, #12]
+ ldr r2, =0xE000E104
+ movs r1, #32
+ str r1, [r2]
+1: wfi
+ b 1b
+function irq
+ ldr r0, =0x40011000
+ ldr r1, [r0, #4]
+ adds r1, #1
+ str r1, [r0, #4]
+ bx lr
+"""
+FLASH_SR = 0x4002_3C0C
+
+
+@pytest.mark.parametrize("program", [ECHO, INTERRUPT_ECHO], ids=["polling", "interrupts"])
+def test_a_usart_echoes(program: str) -> None:
+    with running(chip_with(program)) as chip:
+        usart = chip.usarts["usart1"]
+        usart.send(bytes(range(200)))
+        assert usart.receive(200, 20.0) == bytes(range(1, 201))
+
+
+@pytest.mark.parametrize("program", [ECHO, INTERRUPT_ECHO], ids=["polling", "interrupts"])
+def test_a_core_that_waits_for_input_sleeps(program: str) -> None:
+    with running(chip_with(program)) as chip:
+        usart = chip.usarts["usart1"]
+        usart.send(b"a")
+        assert usart.receive(1, 20.0) == b"b"
+        cpu, instructions = time.process_time(), chip.clock.run.instructions
+        assert usart.receive(1, 0.3) == b""
+        # A core that spins would have executed tens of millions of instructions.
+        assert chip.clock.run.instructions - instructions < 10_000
+        assert time.process_time() - cpu < 0.2
+
+
+def test_the_cycle_count_goes_on_while_the_core_waits_for_input() -> None:
+    with running(chip_with(ECHO)) as chip:
+        usart = chip.usarts["usart1"]
+        usart.send(b"a")
+        usart.receive(1, 20.0)
+        before = chip.clock.run.cycles
+        usart.receive(1, 0.3)
+        assert chip.clock.run.cycles - before > 0.1 * chip.rcc.core_hz
+
+
+def test_a_usart_takes_its_time_when_baud_timing_is_on() -> None:
+    program = """
+    function start
+     ldr r0, =0x40011000
+     movs r1, #139
+     str r1, [r0, #8]
+     ldr r1, =0x2008
+     str r1, [r0, #12]
+     movs r4, #10
+    1: ldr r1, [r0]
+     lsls r2, r1, #24
+     bpl 1b
+     str r4, [r0, #4]
+     subs r4, #1
+     bne 1b
+    2: ldr r1, [r0]
+     lsls r2, r1, #25
+     bpl 2b
+     bkpt 0
+    """
+    chip = chip_with(program)
+    chip.usarts["usart1"].times_bytes = True
+    with finished(program, chip=chip):
+        assert chip.clock.run.cycles == pytest.approx(10 * 10 * 139, rel=0.02)
+
+
+def test_flash_is_erased_by_sector_and_programmed_by_size() -> None:
+    program = f"""
+    function start
+    {UNLOCK}
+     movs r0, #(2 << 3 | 2)
+     str r0, [r7, #16]
+     ldr r1, =0x10000
+     orrs r0, r1
+     str r0, [r7, #16]
+     ldr r6, =0x08008000
+     ldr r4, [r6]
+     movs r0, #1
+     str r0, [r7, #16]
+     movs r1, #0x11
+     strb r1, [r6]
+     ldr r0, =0x101
+     str r0, [r7, #16]
+     ldr r1, =0x2233
+     strh r1, [r6, #2]
+     ldr r0, =0x201
+     str r0, [r7, #16]
+     ldr r1, =0x44556677
+     str r1, [r6, #4]
+     ldr r5, [r7, #12]
+     bkpt 0
+    """
+    chip = chip_with(program)
+    chip.flash[0x8000:0x8010] = bytes(16)
+    with finished(program, chip=chip):
+        assert registers(chip, "r4", "r5") == (0xFFFF_FFFF, 0)
+        assert memory_words(chip, 0x0800_8000, 2) == [0x2233_FF11, 0x4455_6677]
+
+
+def test_programming_without_erasing_only_clears_bits() -> None:
+    program = f"""
+    function start
+    {UNLOCK}
+     ldr r0, =0x201
+     str r0, [r7, #16]
+     ldr r6, =0x08008000
+     ldr r1, =0xFFFF0F0F
+     str r1, [r6]
+     ldr r1, =0x00FFFFFF
+     str r1, [r6]
+     bkpt 0
+    """
+    with finished(program) as chip:
+        assert memory_words(chip, 0x0800_8000, 1) == [0x00FF_0F0F]
+
+
+@pytest.mark.parametrize(
+    ("control", "store", "error"),
+    [
+        (0x201, "strh r1, [r6]", 1 << 6),  # PGPERR: not the size that PSIZE says
+        (0x001, "str r1, [r6]", 1 << 6),
+        (0x201, "ldr r6, =0x08020000\n str r1, [r6]", 1 << 4),  # WRPERR: sector 5 is protected
+    ],
+)
+def test_a_wrong_store_to_flash_sets_its_error_flag(control: int, store: str, error: int) -> None:
+    program = f"""
+    function start
+    {UNLOCK}
+     ldr r0, =0x08192A3B
+     str r0, [r7, #8]
+     ldr r0, =0x4C5D6E7F
+     str r0, [r7, #8]
+     ldr r0, [r7, #20]
+     bic r0, #(1 << 21)
+     str r0, [r7, #20]
+     ldr r0, ={control}
+     str r0, [r7, #16]
+     ldr r6, =0x08008000
+     movs r1, #0
+     {store}
+     ldr r4, [r7, #12]
+     str r4, [r7, #12]
+     ldr r5, [r7, #12]
+     ldr r6, [r6]
+     bkpt 0
+    """
+    with finished(program) as chip:
+        assert registers(chip, "r4", "r5", "r6") == (error, 0, 0xFFFF_FFFF)
+
+
+def test_locked_flash_does_not_change() -> None:
+    program = """
+    function start
+     ldr r7, =0x40023C00
+     ldr r0, =0x10012
+     str r0, [r7, #16]
+     ldr r4, [r7, #16]
+     ldr r0, =0x45670123
+     str r0, [r7, #4]
+     str r0, [r7, #4]
+     ldr r0, =0xCDEF89AB
+     str r0, [r7, #4]
+     ldr r5, [r7, #16]
+     ldr r6, =0x08008000
+     ldr r6, [r6]
+     bkpt 0
+    """
+    chip = chip_with(program)
+    chip.flash[0x8000:0x8004] = bytes(4)
+    with finished(program, chip=chip):
+        # Locked before, and jammed by the wrong key after.
+        assert registers(chip, "r4", "r5", "r6") == (0x8000_0000, 0x8000_0000, 0)
+
+
+def test_code_that_is_programmed_anew_runs_as_it_now_is() -> None:
+    program = f"""
+    function start
+    {UNLOCK}
+     ldr r6, =0x08008001
+     movs r0, #0
+     blx r6
+     mov r4, r0
+     ldr r0, =0x10012
+     str r0, [r7, #16]
+     ldr r0, =0x101
+     str r0, [r7, #16]
+     subs r6, #1
+     ldr r1, =0x3002
+     strh r1, [r6]
+     ldr r1, =0x4770
+     strh r1, [r6, #2]
+     adds r6, #1
+     movs r0, #0
+     blx r6
+     mov r5, r0
+     bkpt 0
+    """
+    chip = chip_with(program)
+    chip.flash[0x8000:0x8004] = bytes.fromhex("01307047")  # adds r0, #1; bx lr
+    with finished(program, chip=chip):
+        assert registers(chip, "r4", "r5") == (1, 2)
+
+
+def test_clocks_are_ready_at_once_and_the_pll_sets_the_core_clock() -> None:
+    program = """
+    function start
+     ldr r0, =0x40023800
+     ldr r1, =0x07405408
+     str r1, [r0, #4]
+     ldr r1, =0x01010081
+     str r1, [r0]
+     ldr r4, [r0]
+     movs r1, #2
+     str r1, [r0, #8]
+     ldr r5, [r0, #8]
+     bkpt 0
+    """
+    with finished(program) as chip:
+        control, configuration = registers(chip, "r4", "r5")
+        assert control & 0x0302_0002 == 0x0302_0002
+        assert configuration == 0b1010
+        assert chip.rcc.core_hz == 168_000_000
+
+
+def test_gpio_outputs_read_back_and_bsrr_sets_and_resets() -> None:
+    program = """
+    function start
+     ldr r0, =0x40021800
+     ldr r1, =0x10000000
+     str r1, [r0]
+     ldr r1, =0x4000
+     str r1, [r0, #24]
+     ldr r4, [r0, #16]
+     ldr r1, =0x40000000
+     str r1, [r0, #24]
+     ldr r5, [r0, #16]
+     bkpt 0
+    """
+    with finished(program) as chip:
+        assert registers(chip, "r4", "r5") == (0x4000, 0)
+
+
+def test_the_cycle_counter_counts_only_while_enabled() -> None:
+    program = """
+    function start
+     ldr r0, =0xE0001000
+     movs r1, #1
+     str r1, [r0]
+     ldr r4, [r0, #4]
+     ldr r2, =0xE000EDFC
+     ldr r1, =0x01000000
+     str r1, [r2]
+     b 1f
+    1: ldr r5, [r0, #4]
+     b 2f
+    2: ldr r6, [r0, #4]
+     bkpt 0
+    """
+    with finished(program) as chip:
+        off, first, second = registers(chip, "r4", "r5", "r6")
+        assert off == 0
+        assert first < second < 100
+
+
+def test_the_chip_says_what_it_is() -> None:
+    program = """
+    function start
+     ldr r0, =0x1FFF7A22
+     ldrh r4, [r0]
+     ldr r0, =0xE0042000
+     ldr r5, [r0]
+     bkpt 0
+    """
+    with finished(program, unique_id="one") as chip:
+        size, idcode = registers(chip, "r4", "r5")
+        assert size == 2048
+        assert idcode & 0xFFF == 0x419
+        one = chip.read_memory(0x1FFF_7A10, 12)
+    assert one != chip_with(program, unique_id="other").read_memory(0x1FFF_7A10, 12)
+
+
+def test_a_reset_request_restarts_the_program_and_says_so() -> None:
+    program = """
+    function start
+     ldr r0, =0x40023800
+     ldr r4, [r0, #116]
+     lsls r1, r4, #3
+     bmi 1f
+     ldr r0, =0xE000ED0C
+     ldr r1, =0x05FA0004
+     str r1, [r0]
+     b .
+    1: bkpt 0
+    """
+    with finished(program) as chip:
+        assert registers(chip, "r4")[0] & 1 << 28
