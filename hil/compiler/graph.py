@@ -19,13 +19,14 @@ from hil.compiler.pool_order import put_rows_first
 from hil.compiler.program import Float32, Padding
 from hil.errors import BuildError
 from hil.models.blocks import FlattenMaps, L2Norm, MaxOut
+from hil.models.pooling import Classifier, GlobalAverage, ReNet
 from hil.models.rnnpool import RNNPool
 
 Float64: TypeAlias = npt.NDArray[np.float64]
 Shape: TypeAlias = tuple[int, int, int]
 
 INPUT = "input"
-_LEAVES = (RNNPool, L2Norm, MaxOut, FlattenMaps)
+_LEAVES = (RNNPool, ReNet, L2Norm, MaxOut, GlobalAverage, Classifier, FlattenMaps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +155,7 @@ def _values(
     class Recorder(fx.Interpreter):
         def run_node(self, n: fx.Node) -> Any:
             value = super().run_node(n)
-            if wanted is None or n.name in wanted:
+            if isinstance(value, torch.Tensor) and (wanted is None or n.name in wanted):
                 kept[n.name] = value
             return value
 
@@ -200,6 +201,8 @@ class _Builder:
         match layer:
             case nn.Conv2d():
                 self._put(node, _convolution(name, inputs, shape, node.name, layer))
+            case Classifier():
+                self._put(node, _linear(name, inputs, node.name, layer.linear))
             case nn.BatchNorm2d():
                 self._refine(node, inputs[0], lambda conv: _fold(conv, layer))
             case nn.ReLU6():
@@ -280,6 +283,22 @@ def _convolution(
         stride=int(layer.stride[0]),
         padding=Padding(vertical, horizontal, vertical, horizontal),
         depthwise=depthwise,
+    )
+
+
+def _linear(name: str, inputs: tuple[str, ...], value: str, layer: nn.Linear) -> Convolution:
+    """Treat a linear layer on a map of one pixel as the 1x1 convolution that it is."""
+    return Convolution(
+        name,
+        inputs,
+        (1, 1, layer.out_features),
+        value,
+        macs=layer.weight.numel(),
+        weight=layer.weight.detach().double().numpy()[:, None, None, :],
+        bias=layer.bias.detach().double().numpy(),
+        stride=1,
+        padding=Padding(),
+        depthwise=False,
     )
 
 
