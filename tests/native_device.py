@@ -48,6 +48,7 @@ void boot(bool after_crash) {
     said_bytes = 0;
     serve_start(true);
 }
+uint32_t kept_bytes(void) { return self.receiver.count; }
 void hear(const uint8_t *bytes, uint32_t count) {
     said_bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -80,6 +81,11 @@ class NativeDevice:
     def start_counting_at(self, ticks: int) -> None:
         """Set the cycle counter; it advances by 1000 at every read."""
         ctypes.c_uint32.in_dll(self._library, "ticks").value = ticks
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes in the receiver's buffer."""
+        return int(self._library.kept_bytes())
 
     def _said(self) -> bytes:
         count = ctypes.c_uint32.in_dll(self._library, "said_bytes").value

@@ -137,6 +137,16 @@ def test_noise_moves_the_firmware_to_nothing_but_misheard(
     LinePort(firmware).device().hello(BUILD_ID)
 
 
+@pytest.mark.parametrize("noise", [b"\1", b"\2\2", b"\xff"], ids=["zeros", "short", "long"])
+def test_an_endless_frame_stays_within_the_receiver(firmware: NativeDevice, noise: bytes) -> None:
+    firmware.boot()
+    firmware(noise * 3000)
+    assert firmware.kept_bytes == 1034
+    assert [f.kind for f in Decoder().feed(firmware(b"\0")) if isinstance(f, Frame)] == [
+        Misheard.kind
+    ]
+
+
 @given(st.integers(0, 255), st.integers(1, 255), st.binary(max_size=1028))
 def test_any_request_with_a_right_crc_is_answered(
     firmware: NativeDevice, kind: int, sequence: int, body: bytes

@@ -17,12 +17,11 @@ enum {
 
 enum {
     LINK_REFUSED_UNKNOWN_REQUEST = 1,
-    LINK_REFUSED_MALFORMED = 2,
-    LINK_REFUSED_NOT_GREETED = 3,
-    LINK_REFUSED_OUT_OF_RANGE = 4,
-    LINK_REFUSED_NO_INPUT = 5,
-    LINK_REFUSED_NO_RUN = 6,
-    LINK_REFUSED_TOO_MANY_LAYERS = 7,
+    LINK_REFUSED_NOT_GREETED = 2,
+    LINK_REFUSED_OUT_OF_RANGE = 3,
+    LINK_REFUSED_NO_INPUT = 4,
+    LINK_REFUSED_NO_RUN = 5,
+    LINK_REFUSED_TOO_MANY_LAYERS = 6,
 };
 
 /* Who is there? Begins a conversation: forgets what was sent before and any recorded fault. */
