@@ -50,6 +50,9 @@ class DataWatchpointTrace(Peripheral):
         now: the core's cycle count.
         tracing: DEMCR.TRCENA, without which nothing here works.
         on_change: called when comparators have changed.
+
+    Attributes:
+        on_read: called, where set, when software reads the cycle counter: for profiles.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class DataWatchpointTrace(Peripheral):
         self._now = now
         self._tracing = tracing
         self._on_change = on_change
+        self.on_read: Callable[[], None] | None = None
         self._control = Storage(COMPARATORS << 28, writable=0x007F_1FFF)
         self._count = 0
         self._since: int | None = None
@@ -110,6 +114,8 @@ class DataWatchpointTrace(Peripheral):
         self.update()
 
     def _read_count(self) -> int:
+        if self.on_read is not None:
+            self.on_read()
         running = 0 if self._since is None else self._now() - self._since
         return (self._count + running) & 0xFFFF_FFFF
 

@@ -1,0 +1,207 @@
+"""Where a model's cycles go on the emulated board: by layer, and within a layer by cause.
+
+The firmware reads the cycle counter before and after every layer; at each of these reads the
+emulated board's timing model says what it has spent on what so far. The firmware is not changed.
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil import board as boards
+from hil import measurement, scenario
+from hil.errors import UsageError
+from hil.measurement import Measurement, Progress, Stopwatch, silent
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from hil.targets.emulator.board import EmulatedBoard
+
+_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Cycles by cause.
+
+    Attributes:
+        issue: instructions. load_store: waiting for data. branch: refilling the pipeline.
+        flash_code, flash_data: flash wait states that the caches did not hide.
+        other: division, floating point and what fits none.
+    """
+
+    issue: int
+    load_store: int
+    branch: int
+    flash_code: int
+    flash_data: int
+    other: int
+
+    def __sub__(self, earlier: "Spent") -> "Spent":
+        mine, theirs = asdict(self), asdict(earlier)
+        return Spent(**{name: mine[name] - theirs[name] for name in mine})
+
+    def __add__(self, more: "Spent") -> "Spent":
+        mine, theirs = asdict(self), asdict(more)
+        return Spent(**{name: mine[name] + theirs[name] for name in mine})
+
+
+CAUSES = tuple(field.name for field in fields(Spent))
+
+
+@dataclass(frozen=True)
+class LayerProfile:
+    """One step of the schedule."""
+
+    name: str
+    macs: int
+    cycles: int
+    spent: Spent
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A model's run on the emulated board, by layer."""
+
+    measurement: Measurement
+    layers: tuple[LayerProfile, ...]
+
+
+def run(
+    name: str,
+    board: str,
+    toolchain: str,
+    *,
+    checkpoint: Path | None = None,
+    progress: Progress = silent,
+) -> Profile:
+    """Build a scenario's firmware, run it on the emulated board, and say where its cycles went.
+
+    Raises:
+        UsageError, MeasurementError: as the suite does.
+    """
+    from hil import firmware
+    from hil.link.client import Device
+    from hil.targets.emulator.target import EmulatedTarget
+
+    chosen = scenario.load(name).override(checkpoint=checkpoint, iterations=1)
+    chip = boards.load(board)
+    watch = Stopwatch()
+    prepared = measurement.prepare(
+        chosen, chip, firmware.find_toolchain(toolchain), watch, progress
+    )
+    with EmulatedTarget(chip) as target:
+        target.flash(prepared.image)
+        target.reset()
+        device = Device(target.serial(), timeout_s=_TIMEOUT_S)
+        device.expect(prepared.image)
+        with _snapshots(target.emulated) as moments:
+            result = measurement.measure(
+                prepared, device, watch, target=EmulatedTarget, progress=progress
+            )
+    # One read before the first layer and one after each; a run reads nothing else of the counter.
+    spent = [after - before for before, after in pairwise(moments)]
+    return Profile(
+        result,
+        tuple(
+            LayerProfile(layer.name, layer.macs, layer.cycles, cost)
+            for layer, cost in zip(result.layers, spent, strict=True)
+        ),
+    )
+
+
+@contextmanager
+def _snapshots(emulated: "EmulatedBoard") -> Iterator[list[Spent]]:
+    """Note what was spent so far at every read of the cycle counter."""
+    from hil.targets.emulator.timing import TimingCore
+
+    moments: list[Spent] = []
+    chip, clock = emulated.chip, emulated.chip.clock
+    if not isinstance(clock, TimingCore):
+        raise UsageError(
+            "this emulated board counts instructions, which have no stalls",
+            hint="profile on one with the timing model",
+        )
+
+    def note() -> None:
+        stalls = clock.stalls()
+        moments.append(
+            Spent(
+                issue=stalls.issue,
+                load_store=stalls.load_store,
+                branch=stalls.branch,
+                flash_code=stalls.flash_instruction,
+                flash_data=stalls.flash_data,
+                other=stalls.division + stalls.float + stalls.other,
+            )
+        )
+
+    chip.dwt.on_read = note
+    try:
+        yield moments
+    finally:
+        chip.dwt.on_read = None
+
+
+def table(profile: Profile) -> "Table":
+    """Lay the profile out for a person; shares are of the whole inference, causes of the layer."""
+    from rich import box
+    from rich.table import Table
+
+    result = profile.measurement
+    seconds = f"{result.latency_s:.4f} s at {result.prepared.board.clock_hz / 1e6:.0f} MHz"
+    out = Table(
+        title=f"{result.prepared.scenario.name}: {result.cycles:,} cycles, {seconds}",
+        title_justify="left",
+        title_style="",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        caption="millions of MACs and cycles; then what of the layer's cycles went to instructions, "
+        "waiting for data, refilling the pipeline, and flash wait states of code and data",
+        caption_justify="left",
+    )
+    out.add_column("layer", overflow="fold")
+    for heading in ("MACs", "cycles", "/MAC", "share", "instr", "load", "refill", "code", "data"):
+        out.add_column(heading, justify="right", no_wrap=True)
+    for layer in profile.layers:
+        out.add_row(*_cells(layer, result.cycles))
+    out.add_section()
+    out.add_row(*_cells(_whole(profile.layers), result.cycles))
+    return out
+
+
+def _whole(layers: Sequence[LayerProfile]) -> LayerProfile:
+    return LayerProfile(
+        "whole",
+        sum(layer.macs for layer in layers),
+        sum(layer.cycles for layer in layers),
+        sum((layer.spent for layer in layers), Spent(0, 0, 0, 0, 0, 0)),
+    )
+
+
+def _cells(layer: LayerProfile, total: int) -> tuple[str, ...]:
+    spent, of_layer = layer.spent, max(1, layer.cycles)
+    shown = (spent.issue, spent.load_store, spent.branch, spent.flash_code, spent.flash_data)
+    return (
+        layer.name,
+        f"{layer.macs / 1e6:.2f}" if layer.macs else "",
+        f"{layer.cycles / 1e6:.2f}",
+        f"{layer.cycles / layer.macs:.2f}" if layer.macs else "",
+        f"{layer.cycles / total:.1%}",
+        *(f"{cycles / of_layer:.0%}" for cycles in shown),
+    )
+
+
+def write_csv(profile: Profile, path: Path) -> None:
+    """Write one row per layer: name, MACs, cycles, cycles by cause."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("layer", "macs", "cycles", *CAUSES))
+        for layer in profile.layers:
+            writer.writerow((layer.name, layer.macs, layer.cycles, *asdict(layer.spent).values()))
