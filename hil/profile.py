@@ -161,11 +161,12 @@ def table(profile: Profile) -> "Table":
         title_style="",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        caption="millions of MACs and cycles; then what of the layer's cycles went to instructions, "
-        "waiting for data, refilling the pipeline, and flash wait states of code and data",
+        padding=(0, 1, 0, 0),
+        caption="MACs and cycles in millions; then the shares of the layer's cycles that went to "
+        "instructions, waiting for data, pipeline refills, and flash waits for code and data",
         caption_justify="left",
     )
-    out.add_column("layer", overflow="fold")
+    out.add_column("layer", no_wrap=True)
     for heading in ("MACs", "cycles", "/MAC", "share", "instr", "load", "refill", "code", "data"):
         out.add_column(heading, justify="right", no_wrap=True)
     for layer in profile.layers:
