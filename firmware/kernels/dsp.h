@@ -60,6 +60,11 @@ HIL_INLINE int32_t sxtb16_odd(int32_t word) {
 #endif
 }
 
+/* The bottom half of a, the top half of b. */
+HIL_INLINE int32_t pkhbt(int32_t a, int32_t b) {
+    return (int32_t)(((uint32_t)a & 0xFFFFU) | ((uint32_t)b & 0xFFFF0000U));
+}
+
 /* (a * b + 2**31) >> 32 */
 HIL_INLINE int32_t smmulr(int32_t a, int32_t b) {
 #if HIL_CORTEX_M4
@@ -102,6 +107,7 @@ HIL_INLINE int32_t saturate8(int32_t value) {
         return result;                                                                             \
     }
 HIL_MAC(smlad)
+HIL_MAC(smladx)
 HIL_MAC(smlabb)
 HIL_MAC(smlabt)
 HIL_MAC(smlatb)
@@ -115,6 +121,7 @@ HIL_MAC(smlatt)
         return (int32_t)((uint32_t)sum + (product));                                               \
     }
 HIL_MAC(smlad, (uint32_t)(HIL_BOTTOM(a) * HIL_BOTTOM(b)) + (uint32_t)(HIL_TOP(a) * HIL_TOP(b)))
+HIL_MAC(smladx, (uint32_t)(HIL_BOTTOM(a) * HIL_TOP(b)) + (uint32_t)(HIL_TOP(a) * HIL_BOTTOM(b)))
 HIL_MAC(smlabb, (uint32_t)(HIL_BOTTOM(a) * HIL_BOTTOM(b)))
 HIL_MAC(smlabt, (uint32_t)(HIL_BOTTOM(a) * HIL_TOP(b)))
 HIL_MAC(smlatb, (uint32_t)(HIL_TOP(a) * HIL_BOTTOM(b)))

@@ -47,3 +47,35 @@ class Assembly:
 def registers(first: int, count: int) -> str:
     """A list of core registers as LDM takes it."""
     return f"{{r{first}-r{first + count - 1}}}" if count > 1 else f"{{r{first}}}"
+
+
+def clamp(out: Assembly, sums: Sequence[str], low: int, high: int, scratch: str) -> None:
+    """Saturate registers, which one instruction does for the ranges of int8 and of uint8.
+
+    Args:
+        out: the code.
+        sums: the registers.
+        low: the range's start.
+        high: its end, included.
+        scratch: a register that may change.
+    """
+    if low >= -128 and high <= 127:
+        instruction, bits, covered = "ssat", 8, (-128, 127)
+    elif low >= 0 and high <= 255:
+        instruction, bits, covered = "usat", 8, (0, 255)
+    else:
+        instruction, bits, covered = "ssat", 16, (-(2**15), 2**15 - 1)
+    out.put(*(f"{instruction} {s}, #{bits}, {s}" for s in sums))
+    for bound, condition, limit in ((high, "gt", covered[1]), (low, "lt", covered[0])):
+        if bound != limit:
+            immediate(out, scratch, bound)
+            for s in sums:
+                out.put(f"cmp {s}, {scratch}", f"it {condition}", f"mov{condition} {s}, {scratch}")
+
+
+def immediate(out: Assembly, register: str, value: int) -> None:
+    """Load a constant of 32 bits."""
+    word = value & 0xFFFFFFFF
+    out.put(f"movw {register}, #{word & 0xFFFF}")
+    if word >> 16:
+        out.put(f"movt {register}, #{word >> 16}")

@@ -5,7 +5,7 @@ loads and six SMLAD, 12 cycles for 12 multiply-accumulates. The C that this code
 firmware/kernels/matmul.c.
 """
 
-from hil.compiler.emit_assembly import Assembly
+from hil.compiler.emit_assembly import Assembly, clamp, immediate
 from hil.compiler.plan_kernels import MatMul
 
 _LOOP_BYTES = 760  # of unrolled code, which the instruction cache of a kibibyte holds with the rest
@@ -27,7 +27,7 @@ def matmul(name: str, product: MatMul, pixels: int) -> Assembly:
     out.put("push {r4-r11, lr}", "vmov s1, r2")
     if product.residual:
         out.put("vmov s3, r3")
-    _immediate(out, "r12", 4 * product.stream_words)
+    immediate(out, "r12", 4 * product.stream_words)
     out.put("add r12, r12, r1", "vmov s2, r12")
     out.label(f".L{name}_pair")
     _accumulate(out, name, product, pixels, peel, unroll)
@@ -135,7 +135,7 @@ def _requantise(out: Assembly, product: MatMul, pixels: int) -> None:
     out.put(*(f"smmlar {s}, {s}, {('r2', 'r3')[i % 2]}, r11" for i, s in enumerate(sums)))
     if product.residual:
         _residual(out, product, sums)
-    _clamp(out, product, sums)
+    clamp(out, sums, product.low, product.high, "r11")
     store = "strb" if product.y_bytes == 1 else "strh"
     # The store that moves the pointer on comes last.
     for i, s in reversed(list(enumerate(sums))[1:]):
@@ -154,8 +154,8 @@ def _residual(out: Assembly, product: MatMul, sums: tuple[str, ...]) -> None:
     if product.residual is None:
         return
     zero, multiplier, shift = product.residual
-    _immediate(out, "r2", multiplier)
-    _immediate(out, "r3", (1 << (shift - 1)) - zero * multiplier)
+    immediate(out, "r2", multiplier)
+    immediate(out, "r3", (1 << (shift - 1)) - zero * multiplier)
     out.put("vmov r12, s3")
     for first in range(0, len(sums), 2):
         at = first // 2 * product.y_pixel_bytes
@@ -164,24 +164,6 @@ def _residual(out: Assembly, product: MatMul, sums: tuple[str, ...]) -> None:
         for s, term in ((sums[first], "r11"), (sums[first + 1], "lr")):
             out.put(f"add {s}, {s}, {term}, asr #{shift}")
     out.put(f"add r12, r12, #{2 * product.y_channel_bytes}", "vmov s3, r12")
-
-
-def _clamp(out: Assembly, product: MatMul, sums: tuple[str, ...]) -> None:
-    """Saturate, which one instruction does for the ranges of int8 and of uint8."""
-    low, high = product.low, product.high
-    if low >= -128 and high <= 127 and (low, high) != (0, 127):
-        instruction, covered = "ssat", (-128, 127)
-    elif low >= 0 and high <= 255:
-        instruction, covered = "usat", (0, 255)
-    else:
-        instruction, covered = "ssat", (-(2**15), 2**15 - 1)
-    bits = 16 if covered[1] > 255 else 8
-    out.put(*(f"{instruction} {s}, #{bits}, {s}" for s in sums))
-    for bound, condition, limit in ((high, "gt", covered[1]), (low, "lt", covered[0])):
-        if bound != limit:
-            _immediate(out, "r11", bound)
-            for s in sums:
-                out.put(f"cmp {s}, r11", f"it {condition}", f"mov{condition} {s}, r11")
 
 
 def _add(out: Assembly, instruction: str, register: str, value: int) -> None:
@@ -195,13 +177,5 @@ def _add_signed(out: Assembly, register: str, value: int) -> None:
     if abs(value) <= 4095:
         _add(out, "add" if value > 0 else "sub", register, abs(value))
     else:
-        _immediate(out, "r10", value)
+        immediate(out, "r10", value)
         out.put(f"add {register}, {register}, r10")
-
-
-def _immediate(out: Assembly, register: str, value: int) -> None:
-    """Load a constant of 32 bits."""
-    word = value & 0xFFFFFFFF
-    out.put(f"movw {register}, #{word & 0xFFFF}")
-    if word >> 16:
-        out.put(f"movt {register}, #{word >> 16}")

@@ -60,6 +60,18 @@ def depthwise_biases(conv: Conv2D) -> Int32:
     return wrap_int32(both.reshape(-1))
 
 
+def wrapped_rows(conv: Conv2D) -> Int32:
+    """The stem's weights: seven words a channel, once as they are and once upside down."""
+    shifted = conv.weight[..., 0].astype(np.int64) << conv.shift
+    bias = _bias(conv, with_zero_point=True)
+    both = []
+    for w in (shifted, shifted[:, ::-1]):
+        words = [_pack(w[:, i, 1], w[:, i, 0]) for i in range(3)]
+        words += [_pack(w[:, 0, 2], w[:, 1, 2]), w[:, 2, 2] & 0xFFFF]
+        both.append(np.stack([*words, bias, conv.multiplier], axis=1).reshape(-1))
+    return wrap_int32(np.concatenate(both))
+
+
 def _flat(conv: Conv2D) -> Int64:
     shifted: Int64 = conv.weight.astype(np.int64) << conv.shift
     return shifted.reshape(len(shifted), -1)

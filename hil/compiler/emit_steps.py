@@ -5,12 +5,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from hil.compiler import emit_block
+from hil.compiler import emit_block, emit_stem
 from hil.compiler.emit_c import Constant, identifier, nested, structure
 from hil.compiler.emit_cell import CellCode
 from hil.compiler.emit_pack import product_stream
 from hil.compiler.plan import Plan
-from hil.compiler.plan_kernels import block_of, heads_of
+from hil.compiler.plan_kernels import block_of, heads_of, is_stem
 from hil.compiler.plan_steps import Kind, Step, patch_grid, pool_band
 from hil.compiler.program import Conv2D, L2Norm, MaxOut, Operator, RnnPool, Tensor
 from hil.errors import BuildError
@@ -183,23 +183,24 @@ def _rnnpool(step: Step, plan: Plan) -> StepCode:
     last = (patch_rows - 1) * pool.stride + pool.patch
     row_bytes = pool.inputs[0].shape[1] * pool.inputs[0].shape[2]
     source = map_pointer(plan, step.inputs[0])
+    before = _before_pool(step, plan, conv)
     if conv is None:
         feed = [f"    const int8_t *rows = {source} + row * {row_bytes};"]
     else:
         feed = [
             f"    int8_t *rows = {scratch_pointer(plan, step, 'lines')};",
-            f"    conv2d_rows(&{identifier(conv.name)}, {source}, NULL, row, {name}.band, rows);",
+            f"    {before.call.format(source=source, row='row', count=name + '.band')}",
         ]
     convs = (conv,) if conv else ()
     return StepCode(
-        ("rnnpool.h", *("conv2d.h" for _ in convs)),
+        ("rnnpool.h", *before.headers),
         "\n * ".join([*(conv_comment(c) for c in convs), pool_comment(pool)]),
         (
-            *(constant for c in convs for constant in conv_constants(c)),
+            *before.constants,
             *(constant for cell in cells for constant in cell.constants()),
         ),
         "".join(cell.prototypes() for cell in cells)
-        + "".join(structure("conv2d_t", identifier(c.name), conv_fields(c)) for c in convs)
+        + before.descriptor
         + structure("rnnpool_t", name, fields),
         (
             f"rnnpool_begin(&{name});",
@@ -208,7 +209,51 @@ def _rnnpool(step: Step, plan: Plan) -> StepCode:
             f"    rnnpool_rows(&{name}, rows, row, {map_pointer(plan, pool.output)});",
             "}",
         ),
-        "".join(cell.assembly() for cell in cells),
+        before.assembly + "".join(cell.assembly() for cell in cells),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Feed:
+    """The convolution that runs into a pooling layer: its parts of the step's code."""
+
+    headers: tuple[str, ...] = ()
+    constants: tuple[Constant, ...] = ()
+    descriptor: str = ""
+    call: str = ""
+    assembly: str = ""
+
+
+def _before_pool(step: Step, plan: Plan, conv: Conv2D | None) -> _Feed:
+    if conv is None:
+        return _Feed()
+    name = identifier(conv.name)
+    if not is_stem(conv):
+        return _Feed(
+            ("conv2d.h",),
+            conv_constants(conv),
+            structure("conv2d_t", name, conv_fields(conv)),
+            f"conv2d_rows(&{name}, {{source}}, NULL, {{row}}, {{count}}, rows);",
+        )
+    rows, columns, _ = conv.inputs[0].shape
+    fields: Fields = {
+        "rows": rows,
+        "columns": columns,
+        "x_zero": conv.inputs[0].zero_point,
+        "y_zero": conv.output.zero_point,
+        "low": conv.low,
+        "high": conv.high,
+        "weights": f"{name}_weights",
+        "slots": scratch_pointer(plan, step, "slots"),
+        "code": f"CORTEX_M4_CODE({name}_row)",
+    }
+    return _Feed(
+        ("stem.h",),
+        (emit_stem.weights(f"{name}_weights", conv),),
+        f"void {name}_row(const int32_t *, const int32_t *, int8_t *);\n"
+        + structure("stem_t", name, fields),
+        f"stem_rows(&{name}, {{source}}, {{row}}, {{count}}, rows);",
+        emit_stem.row(f"{name}_row", conv).text,
     )
 
 

@@ -160,6 +160,24 @@ def block_of(expand: Conv2D, depthwise: Conv2D, project: Conv2D) -> Block | None
     return block if all(part.is_reachable for part in parts) else None
 
 
+def is_stem(conv: Conv2D) -> bool:
+    """Whether a convolution is 3x3 of stride 2 from one channel to four."""
+    rows, columns, channels = conv.inputs[0].shape
+    return (
+        not conv.depthwise
+        and conv.weight.shape == (4, 3, 3, 1)
+        and conv.stride == 2
+        and (conv.padding.top, conv.padding.left) == (1, 1)
+        and conv.output.shape[:2] == ((rows + 1) // 2, columns // 2)
+        and columns % 4 == 0
+        and 2 * 4 * (columns // 2 + 1) + 8 <= _REACH
+        and channels == 1
+        and conv.residual is None
+        and conv.shift <= _MOST_SHIFT
+        and conv.inputs[0].zero_point + 128 <= 255
+    )
+
+
 def heads_of(convs: Sequence[Conv2D]) -> MatMul | None:
     """The product that computes several 3x3 convolutions of one map, None where it cannot."""
     first = convs[0]

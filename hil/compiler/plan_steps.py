@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import gcd
 
-from hil.compiler.plan_kernels import MOST_PIXELS, Block, block_of, heads_of
+from hil.compiler.plan_kernels import MOST_PIXELS, Block, block_of, heads_of, is_stem
 from hil.compiler.program import (
     Conv2D,
     L2Norm,
@@ -195,7 +195,11 @@ def _pool(rest: Sequence[Operator], readers: dict[str, int]) -> Step | None:
         return None
     band = pool_band(pool)
     _, columns, channels = pool.inputs[0].shape
-    lines = (Scratch("lines", band * columns * channels, "sram"),) if conv else ()
+    lines: tuple[Scratch, ...] = ()
+    if conv is not None:
+        lines = (Scratch("lines", band * columns * channels, "sram"),)
+        if is_stem(conv):
+            lines += (Scratch("slots", 3 * 4 * (conv.inputs[0].shape[1] // 2 + 1)),)
     return Step(
         pool.name,
         Kind.RNNPOOL,
