@@ -420,15 +420,21 @@ class Chip:
         return self.flash_controller.program(address - self.board.flash.address, size, value)
 
     def _note_flash_change(self, offset: int, length: int) -> None:
-        for start in (self.board.flash.address + offset, BOOT_ALIAS + offset):
-            self._forget(start, length)
+        self._forget(self.board.flash.address + offset, length)
+        if self._has_run_at(BOOT_ALIAS + offset, length):
+            self._forget(BOOT_ALIAS + offset, length)
 
     def _forget(self, address: int, length: int) -> None:
         """Have what changed read and timed anew, and translated if code has run there."""
-        pages = range(address // _PAGE, (address + length - 1) // _PAGE + 1)
-        if not self._code_pages.isdisjoint(pages):
-            self.engine.forget_code(address, length)
         self.clock.invalidate(address, length)
+        if self._has_run_at(address, length):
+            self.engine.forget_code(address, length)
+
+    def _has_run_at(self, address: int, length: int) -> bool:
+        first, last = address // _PAGE, (address + length - 1) // _PAGE
+        if first == last:
+            return first in self._code_pages
+        return not self._code_pages.isdisjoint(range(first, last + 1))
 
     def _on_new_block(self, block: Block) -> None:
         self._code_pages.add(block.address // _PAGE)

@@ -74,7 +74,8 @@ class Engine:
         # A write to Unicorn's plain XPSR leaves the GE bits out.
         self._writable = self._readable | {"xpsr": arm_const.UC_ARM_REG_XPSR_NZCVQG}
         self.exits: frozenset[int] = frozenset()
-        self._buffers: list[object] = []
+        self._kept: list[object] = []  # what C holds pointers to
+        self._failure: Exception | None = None
         self._writable_at: list[range] = []
         self._stops = _stops(unicorn_const)
         self.trap: Trap | None = None
@@ -134,7 +135,7 @@ class Engine:
         permissions = self._const.UC_PROT_READ
         permissions |= self._const.UC_PROT_WRITE if writable else 0
         permissions |= self._const.UC_PROT_EXEC if executable else 0
-        self._buffers.append(memory)
+        self._kept.append(memory)
         if writable:
             self._writable_at.append(range(address, address + len(memory)))
         pointer = ctypes.addressof((ctypes.c_char * len(memory)).from_buffer(memory))
@@ -142,14 +143,40 @@ class Engine:
 
     def map_device(self, address: int, length: int, read: Read, write: Write) -> None:
         """Route accesses to functions of (address, bytes) and (address, bytes, value)."""
+        from unicorn.unicorn_py3 import unicorn as binding
 
-        def on_read(_uc: object, offset: int, size: int, _data: object) -> int:
-            return read(address + offset, size)
+        # Straight from C to here, since firmware that polls passes this way for every byte. An
+        # exception cannot pass through C: it waits until the run has ended.
 
-        def on_write(_uc: object, offset: int, size: int, value: int, _data: object) -> None:
-            write(address + offset, size, value)
+        def on_read(_uc: int, offset: int, size: int, _data: int) -> int:
+            try:
+                return read(address + offset, size)
+            except Exception as error:
+                self._failure = error
+                self.uc.emu_stop()
+                return 0
 
-        self.uc.mmio_map(address, length, on_read, None, on_write, None)
+        def on_write(_uc: int, offset: int, size: int, value: int, _data: int) -> None:
+            try:
+                write(address + offset, size, value)
+            except Exception as error:
+                self._failure = error
+                self.uc.emu_stop()
+
+        callbacks = (binding.MMIO_READ_CFUNC(on_read), binding.MMIO_WRITE_CFUNC(on_write))
+        self._kept.append(callbacks)
+        read_pointer, write_pointer = (ctypes.cast(c, ctypes.c_void_p) for c in callbacks)
+        self._check(
+            binding.uclib.uc_mmio_map(
+                self.uc._uch,
+                address,
+                length,
+                read_pointer,
+                None,
+                write_pointer,
+                None,
+            )
+        )
 
     def load(self, address: int, length: int) -> bytes:
         """Read bytes of memory. Raises BusError where there is none."""
@@ -200,16 +227,19 @@ class Engine:
     def run(self) -> Stop:
         """Execute from the current pc until something ends the run; pc is exact then."""
         self.trap = None
+        stop = Stop.CLEAN
         try:
             self.uc.emu_start(self.read("pc") | bool(self.read("xpsr") & _XPSR_THUMB), 0)
         except self._unicorn.UcError as error:
-            stop = self._stops.get(error.errno)
-            if stop is None:
+            if error.errno not in self._stops:
                 raise
-            return stop
+            stop = self._stops[error.errno]
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
         if self.trap is Trap.FETCH:
             return Stop.FETCH
-        return Stop.TRAP if self.trap else Stop.CLEAN
+        return Stop.TRAP if self.trap else stop
 
     # hooks
 
@@ -227,6 +257,9 @@ class Engine:
             ctypes.c_uint64(1),
             ctypes.c_uint64(0),
         )
+        self._check(error)
+
+    def _check(self, error: int) -> None:
         if error:
             raise self._unicorn.UcError(error)
 

@@ -123,27 +123,31 @@ class Bus:
 
     def read(self, address: int, size: int) -> int:
         """Read 1, 2 or 4 bytes."""
+        register = self.registers.get(address)
+        if size == 4 and register is not None:
+            return register.read()
         word = address & ~3
         register = self.registers.get(word)
         value = register.read() if register else self._unmodelled.get(word, 0)
-        if size == 4:
-            return value
         return (value >> 8 * (address & 3)) & ((1 << 8 * size) - 1)
 
     def write(self, address: int, size: int, value: int) -> None:
         """Write 1, 2 or 4 bytes."""
+        register = self.registers.get(address)
+        if size == 4 and register is not None:
+            register.write(value)
+            return
         word = address & ~3
         register = self.registers.get(word)
-        if size != 4:
-            shift = 8 * (address & 3)
-            mask = ((1 << 8 * size) - 1) << shift
-            value = (value << shift) & mask
-            if register is None or register.merges:
-                value |= self.read(word, 4) & ~mask
+        shift = 8 * (address & 3)
+        mask = ((1 << 8 * size) - 1) << shift
+        value = (value << shift) & mask & _WORD
+        if register is None or register.merges:
+            value |= self.read(word, 4) & ~mask
         if register:
-            register.write(value & _WORD)
+            register.write(value)
         else:
-            self._unmodelled[word] = value & _WORD
+            self._unmodelled[word] = value
 
     def check(self, address: int) -> None:
         """Refuse an address at which nothing answers.

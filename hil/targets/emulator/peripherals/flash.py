@@ -76,6 +76,11 @@ class FlashController(Peripheral):
         self._on_repair = on_repair
         self._repairs: list[tuple[int, bytes]] = []
         self._sectors = sector_bounds(len(memory))
+        self._sector_of = [
+            number
+            for number, (start, end) in enumerate(self._sectors)
+            for _ in range(start, end, _BANK_SECTORS[0])
+        ]
         self._access = Storage(writable=0x0000_1F0F)
         self._options = Storage(0x0FFF_AAEC, writable=0xBFFF_FFEC)
         self._options_2 = Storage(0x0FFF_0000, writable=0x0FFF_0000)
@@ -118,7 +123,8 @@ class FlashController(Peripheral):
         Bits only ever go from one to zero: a byte that is not erased ends up as the AND. Where the
         outcome is not the value stored, `settle` makes it so.
         """
-        self.settle()
+        if self._repairs:
+            self.settle()
         if not self._control & _PG or self._keys.locked:
             self._fail(PGSERR)
             return False
@@ -148,7 +154,8 @@ class FlashController(Peripheral):
         self._set_acr(self._access.value)
 
     def _read_status(self) -> int:
-        self.settle()
+        if self._repairs:
+            self.settle()
         return self._status
 
     def _clear_status(self, value: int) -> None:
@@ -158,7 +165,8 @@ class FlashController(Peripheral):
         return self._control | (_LOCK if self._keys.locked else 0)
 
     def _write_control(self, value: int) -> None:
-        self.settle()
+        if self._repairs:
+            self.settle()
         if self._keys.locked:
             return
         self._control = value & _CONTROL_BITS
@@ -195,7 +203,7 @@ class FlashController(Peripheral):
 
     def _is_protected(self, offset: int) -> bool:
         """Whether the option bytes forbid writing the sector (nWRP is active low)."""
-        number = next(i for i, (start, end) in enumerate(self._sectors) if start <= offset < end)
+        number = self._sector_of[offset // _BANK_SECTORS[0]]
         options = self._options if number < 12 else self._options_2
         return not options.value >> (16 + number % 12) & 1
 
@@ -209,7 +217,7 @@ class FlashController(Peripheral):
         self._notify()
 
     def _notify(self) -> None:
-        if self.interrupt:
+        if self._control & (_EOPIE | _ERRIE) and self.interrupt:
             self._on_interrupt()
 
     def _read_options(self) -> int:

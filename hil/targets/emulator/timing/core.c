@@ -409,7 +409,9 @@ void timing_on_block(void *engine, uint64_t address, uint32_t size, void *contex
 
 enum { UNICORN_READ = 16, UNICORN_WRITE = 17 };
 enum { MAY_READ = 1, MAY_WRITE = 2, MAY_EXECUTE = 4 };
-enum { FIRST_DEVICE = 0x40000000 };
+/* Where the counters are, and only there does it matter which instruction asks: finding that out
+ * costs an address translation for each access. */
+enum { PRIVATE_PERIPHERALS = 0xE0000000 };
 
 typedef struct {
     uint64_t address;
@@ -439,7 +441,7 @@ bool timing_translate(void *engine, uint64_t address, int kind, translation_t *r
         } else {
             result->permissions = kind == UNICORN_WRITE ? MAY_WRITE : MAY_EXECUTE;
         }
-    } else if (page >= FIRST_DEVICE && kind <= UNICORN_WRITE) {
+    } else if (page >= PRIVATE_PERIPHERALS && kind <= UNICORN_WRITE) {
         t->read_register(engine, t->pc_id, &t->access_pc);
         t->device_pages = 1;
     }
