@@ -161,7 +161,7 @@ def table(profile: Profile) -> "Table":
         title_style="",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=0,
         caption="MACs and cycles in millions; then the shares of the layer's cycles that went to "
         "instructions, waiting for data, pipeline refills, and flash waits for code and data",
         caption_justify="left",

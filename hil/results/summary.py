@@ -27,7 +27,8 @@ def render(rows: Sequence[Row], width: int = 100) -> str:
 
     console = Console(file=io.StringIO(), width=width, no_color=True)
     for title, metrics in _groups(rows).items():
-        table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD)
+        console.print(title, soft_wrap=True)
+        table = Table(box=box.SIMPLE_HEAD)
         table.add_column("per image", no_wrap=True)
         table.add_column("measured", justify="right")
         table.add_column("reference", justify="right")
