@@ -10,7 +10,7 @@ from hil.board import Board
 from hil.targets.emulator import debug_core, traps
 from hil.targets.emulator.clock import NEVER, Clock, InstructionClock
 from hil.targets.emulator.debug_core import DebugCore, FlashPatch
-from hil.targets.emulator.engine import Block, Engine
+from hil.targets.emulator.engine import Block, Engine, Stop
 from hil.targets.emulator.errors import EmulatorFault
 from hil.targets.emulator.exceptions import CCR_DIV_0_TRP, FIRST_IRQ, SYSTICK, Exceptions
 from hil.targets.emulator.peripherals import flash as flash_controller
@@ -23,6 +23,7 @@ from hil.targets.emulator.registers import Bus, Peripheral
 from hil.targets.emulator.rom_table import rom_table
 from hil.targets.emulator.system_control import SystemControl
 from hil.targets.emulator.systick import SysTick
+from hil.targets.emulator.watchpoints import Watchpoints
 
 HSE_HZ = 8_000_000
 BOOT_ALIAS = 0x0000_0000
@@ -113,6 +114,7 @@ class Chip:
         self.dwt = DataWatchpointTrace(
             self.clock.now, lambda: self.debug.tracing, self._update_breakpoints
         )
+        self.watchpoints = Watchpoints(self.engine, self.dwt.comparators)
         self.flash_patch = FlashPatch(self._update_breakpoints)
         self.flash_controller = FlashController(
             memoryview(self.flash),
@@ -133,6 +135,7 @@ class Chip:
         for peripheral in self._peripherals:
             self.bus.add(peripheral)
         self.exceptions.on_change = self._attend_exceptions
+        self.exceptions.on_fault = self._catch_vector
         self.system_control.on_cpacr = self._update_traps
         self.system_control.on_configuration = self._update_traps
 
@@ -518,12 +521,29 @@ class Chip:
         run.blocks = run.left = 0
         self._watch_masks()
         self.runs += 1
+        self.watchpoints.update(enabled=self.debug.enabled and self.debug.tracing)
         stop = engine.run()
         if not run.left:
             self.clock.resync(engine.read("pc"))
         self.flash_controller.settle()
-        traps.after_run(self, stop)
+        if self.watchpoints.hit:
+            self._halt_behind_access(stop)
+        else:
+            traps.after_run(self, stop)
         self._end_step()
+
+    def _halt_behind_access(self, stop: Stop) -> None:
+        """Halt for a watchpoint, behind the instruction that made the access."""
+        engine, run = self.engine, self.clock.run
+        if stop is Stop.CLEAN and not run.left:
+            start = engine.read("pc")
+            engine.set_exits({start + traps.instruction_bytes(engine, start)})
+            run.block_limit, run.blocks = 1, 0
+            stop = engine.run()
+            self.clock.resync(engine.read("pc"))
+        if stop is not Stop.CLEAN:
+            traps.after_run(self, stop)
+        self.halt(debug_core.DWTTRAP)
 
     def _watch_masks(self) -> None:
         """Have the run end when an instruction lets a waiting exception through."""
@@ -547,6 +567,11 @@ class Chip:
     def _halt_at(self, address: int) -> None:
         in_patch = address in self.flash_patch.breakpoints()
         self.halt(debug_core.BKPT if in_patch else debug_core.DWTTRAP)
+
+    def _catch_vector(self, number: int, status: int) -> None:
+        """Halt at a fault's handler when the debugger wants that."""
+        if self.debug.catches & debug_core.catch_of(number, status):
+            self.halt(debug_core.VCATCH)
 
     # what traps ask for
 

@@ -6,6 +6,7 @@ Source: ARM DDI 0403E C1.6 (DHCSR, DCRSR, DCRDR, DEMCR), C1.11 (FPB).
 from collections.abc import Callable
 from typing import Protocol
 
+from hil.targets.emulator import exceptions as ex
 from hil.targets.emulator.registers import Peripheral, Register, Storage
 
 _DEBUG_KEY = 0xA05F
@@ -23,7 +24,13 @@ _S_RESET_ST = 1 << 25
 # DEMCR
 _TRCENA = 1 << 24
 VC_CORERESET = 1 << 0
-VC_HARDERR = 1 << 10
+_VC_MMERR = 1 << 4
+_VC_NOCPERR = 1 << 5
+_VC_CHKERR = 1 << 6
+_VC_STATERR = 1 << 7
+_VC_BUSERR = 1 << 8
+_VC_INTERR = 1 << 9
+_VC_HARDERR = 1 << 10
 
 # DFSR
 HALTED = 1 << 0
@@ -141,8 +148,9 @@ class DebugCore(Peripheral):
     def _read_status(self) -> int:
         core = self._core
         core.linger()
-        value = self.control | _S_REGRDY
-        value |= _S_HALT if core.halted else 0
+        value = self.control & ~C_HALT | _S_REGRDY
+        # Halting, whatever the reason, sets C_HALT.
+        value |= _S_HALT | C_HALT if core.halted else 0
         value |= _S_SLEEP if core.asleep else 0
         value |= _S_LOCKUP if core.locked_up else 0
         executed = core.instructions()
@@ -243,6 +251,17 @@ class FlashPatch(Peripheral):
         if value & 2:  # KEY
             self._enabled = bool(value & 1)
             self._on_change()
+
+
+def catch_of(number: int, status: int) -> int:
+    """Return the vector catch bit that halts on a fault, by its number and CFSR bits."""
+    if number == ex.USAGE_FAULT:
+        if status & ex.NOCP:
+            return _VC_NOCPERR
+        return _VC_CHKERR if status & (ex.UNALIGNED | ex.DIVBYZERO) else _VC_STATERR
+    if number == ex.BUS_FAULT:
+        return _VC_INTERR if status & (ex.STKERR | ex.UNSTKERR) else _VC_BUSERR
+    return {ex.MEM_MANAGE: _VC_MMERR, ex.HARD_FAULT: _VC_HARDERR}.get(number, 0)
 
 
 def _matches(comparator: int) -> list[int]:

@@ -10,12 +10,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Protocol
 
 from hil.targets.emulator.errors import BusError
 
 Read = Callable[[int, int], int]
 Write = Callable[[int, int, int], None]
+
+
+class Access(Protocol):
+    """What `Engine.watch` calls."""
+
+    def __call__(self, address: int, size: int, *, is_write: bool) -> bool:
+        """Return whether the run ends."""
+
 
 _XPSR_THUMB = 1 << 24
 _PRIVILEGED = frozenset({"msp", "psp", "primask", "basepri", "faultmask"})
@@ -76,6 +84,7 @@ class Engine:
         self.exits: frozenset[int] = frozenset()
         self._kept: list[object] = []  # what C holds pointers to
         self._failure: Exception | None = None
+        self._watches: list[int] = []
         self._writable_at: list[range] = []
         self._stops = _stops(unicorn_const)
         self.trap: Trap | None = None
@@ -286,6 +295,30 @@ class Engine:
             return function(address, size, value & ((1 << 8 * size) - 1))
 
         self.uc.hook_add(self._const.UC_HOOK_MEM_WRITE_PROT, on_write, None, first, last)
+
+    def watch(self, ranges: Sequence[range], function: Access) -> None:
+        """Call a function for data accesses in some address ranges, and for no others.
+
+        It returns whether the run ends; then pc is at the instruction, whose access is made but
+        whose registers are as before it.
+        """
+        for handle in self._watches:
+            self.uc.hook_del(handle)
+
+        def on_access(
+            uc: Any, kind: int, address: int, size: int, _value: int, _data: object
+        ) -> None:
+            is_write = kind == self._const.UC_MEM_WRITE
+            if function(address & 0xFFFF_FFFF, size, is_write=is_write):
+                uc.emu_stop()
+
+        kinds = self._const.UC_HOOK_MEM_READ | self._const.UC_HOOK_MEM_WRITE
+        # A clock may send data reads of flash to an alias above the core's addresses.
+        spans = [(base + r.start, base + r.stop - 1) for r in ranges for base in (0, 1 << 32)]
+        self._watches = [
+            self.uc.hook_add(kinds, on_access, None, first, last) for first, last in spans
+        ]
+        self.forget_all_code()
 
     def _on_interrupt(self, uc: Any, number: int, _data: object) -> None:
         self.trap = Trap(number)

@@ -105,11 +105,13 @@ class Exceptions:
 
     Attributes:
         on_change: called when an exception may have become takeable.
+        on_fault: called with its number and CFSR bits when a fault has been taken.
     """
 
     def __init__(self, engine: Engine, add_cycles: Callable[[int], None]) -> None:
         self.state = ExceptionState()
         self.on_change: Callable[[], None] = lambda: None
+        self.on_fault: Callable[[int, int], None] = lambda _number, _status: None
         self._engine = engine
         self._add_cycles = add_cycles
 
@@ -309,6 +311,7 @@ class Exceptions:
             self.state.fault.cfsr |= MMARVALID
         if self._is_enabled(number) and self._preempts(number):
             self.enter(number)
+            self.on_fault(number, status)
         else:
             self.hard_fault(FORCED)
 
@@ -317,6 +320,7 @@ class Exceptions:
         self.state.fault.hfsr |= status
         if self._preempts(HARD_FAULT):
             self.enter(HARD_FAULT)
+            self.on_fault(HARD_FAULT, 0)
         else:
             self.state.locked_up = True
 
