@@ -87,6 +87,8 @@ class Engine:
         self._watches: list[int] = []
         self._writable_at: list[range] = []
         self._stops = _stops(unicorn_const)
+        # For calls that the binding has no method for.
+        self._handle = self.uc._uch  # noqa: SLF001
         self.trap: Trap | None = None
         self.fault_address = 0
         self.uc.hook_add(unicorn_const.UC_HOOK_INTR, self._on_interrupt)
@@ -177,7 +179,7 @@ class Engine:
         read_pointer, write_pointer = (ctypes.cast(c, ctypes.c_void_p) for c in callbacks)
         self._check(
             binding.uclib.uc_mmio_map(
-                self.uc._uch,
+                self._handle,
                 address,
                 length,
                 read_pointer,
@@ -258,7 +260,7 @@ class Engine:
 
         handle = ctypes.c_size_t()
         error = uclib.uc_hook_add(
-            self.uc._uch,  # noqa: SLF001 - the binding cannot hook C functions
+            self._handle,
             ctypes.byref(handle),
             self._const.UC_HOOK_BLOCK,
             ctypes.cast(function, ctypes.c_void_p),
