@@ -65,6 +65,32 @@ HIL_INLINE int32_t pkhbt(int32_t a, int32_t b) {
     return (int32_t)(((uint32_t)a & 0xFFFFU) | ((uint32_t)b & 0xFFFF0000U));
 }
 
+/* Both halves added, each saturated. */
+HIL_INLINE int32_t qadd16(int32_t a, int32_t b) {
+#if HIL_CORTEX_M4
+    int32_t result;
+    __asm__("qadd16 %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+#else
+    int32_t low = (int16_t)(uint16_t)((uint32_t)a & 0xFFFFU);
+    int32_t high = (int16_t)(uint16_t)((uint32_t)a >> 16);
+    low += (int16_t)(uint16_t)((uint32_t)b & 0xFFFFU);
+    high += (int16_t)(uint16_t)((uint32_t)b >> 16);
+    low = low < -32768 ? -32768 : (low > 32767 ? 32767 : low);
+    high = high < -32768 ? -32768 : (high > 32767 ? 32767 : high);
+    return (int32_t)(((uint32_t)low & 0xFFFFU) | (uint32_t)high << 16);
+#endif
+}
+
+/* The upper bytes of four halfwords. */
+HIL_INLINE int32_t high_bytes(int32_t a, int32_t b) {
+    uint32_t first = (uint32_t)a >> 8 & 0x00FF00FFU;
+    uint32_t second = (uint32_t)b >> 8 & 0x00FF00FFU;
+    first |= first >> 8;
+    second |= second >> 8;
+    return (int32_t)((first & 0xFFFFU) | second << 16);
+}
+
 /* (a * b + 2**31) >> 32 */
 HIL_INLINE int32_t smmulr(int32_t a, int32_t b) {
 #if HIL_CORTEX_M4

@@ -33,7 +33,19 @@ void l2norm(const l2norm_t *layer, int32_t pixels, const int8_t *x, int8_t *y) {
         const uint32_t scale = (uint32_t)reciprocal_root(sum_of_squares(layer, x));
         const uint32_t offset = (uint32_t)layer->x_zero * scale;
         const int32_t *multiplier = layer->multiplier;
-        for (const int8_t *end = x + layer->channels; x != end;) {
+        const int8_t *end = x + layer->channels;
+        for (; layer->channels % 4 == 0 && x != end; x += 4, y += 4, multiplier += 4) {
+            const uint32_t word = (uint32_t)load_word(x);
+            uint32_t packed = 0;
+            for (uint32_t lane = 0; lane < 4; lane++) {
+                uint32_t value = (uint32_t)(int8_t)(uint8_t)(word >> (8 * lane) & 0xFFU);
+                int32_t scaled = (int32_t)(value * scale - offset);
+                uint32_t rounded = (uint32_t)saturate8(smmlar(scaled, multiplier[lane], y_zero));
+                packed |= (rounded & 0xFFU) << (8 * lane);
+            }
+            store_word(y, (int32_t)packed);
+        }
+        while (x != end) {
             int32_t scaled = (int32_t)((uint32_t)*x++ * scale - offset);
             *y++ = (int8_t)saturate8(smmlar(scaled, *multiplier++, y_zero));
         }

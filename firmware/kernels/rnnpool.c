@@ -63,9 +63,14 @@ static void store(const rnnpool_t *pool, int32_t part, int8_t *y) {
     const int32_t units = pool->summary.units;
     const int16_t *h = pool->row_states;
     y += part * units;
-    for (int32_t column = 0; column < pool->patch_columns; column++, y += 4 * units) {
-        for (int32_t i = 0; i < units; i++) {
-            y[i] = (int8_t)clamp((*h++ + 128) >> 8, -128, 127);
+    for (int32_t column = 0; column < pool->patch_columns; column++, y += 3 * units) {
+        const int8_t *end = y + units;
+        for (; units % 4 == 0 && y != end; y += 4, h += 4) {
+            store_word(y, high_bytes(qadd16(load_word(h), 0x00800080),
+                                     qadd16(load_word(h + 2), 0x00800080)));
+        }
+        for (; y != end; y++) {
+            *y = (int8_t)clamp((*h++ + 128) >> 8, -128, 127);
         }
     }
 }

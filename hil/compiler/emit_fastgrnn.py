@@ -24,7 +24,7 @@ Writer: TypeAlias = Callable[[], Assembly]
 
 _TEMPORARIES = ("r2", "r3", "r12", "lr")
 _NEXT_STATES = 16  # s16 .. s23
-_FPU_WEIGHTS = tuple(f"s{n}" for n in (*range(9, 16), *range(24, 32)))
+_FPU_WEIGHTS = tuple(f"s{n}" for n in (2, 3, *range(9, 16), *range(24, 32)))
 _MOST_UNITS = 16
 _MOST_WORDS = 64  # of weights: about a kibibyte of code, what the instruction cache holds
 
@@ -155,7 +155,7 @@ def state_products(name: str, cell: Cell) -> Assembly:
 
 
 def pixel_products(name: str, cell: Cell, bias: Sequence[int]) -> Assembly:
-    """Write `fastgrnn_t.pixel_products` for four channels, four pixels at a time and then one.
+    """Write `fastgrnn_t.pixel_products` for four channels, three pixels at a time and then one.
 
     Args:
         name: of the function.
@@ -172,17 +172,17 @@ def pixel_products(name: str, cell: Cell, bias: Sequence[int]) -> Assembly:
         placement.stacked += [*row, int(bias[unit])]
     out.put("push {r4-r11, lr}", "vmov s0, r1", "vmov s1, r2", "vmov s2, r0")
     _unpack(out, name, placement)
-    out.put("vmov r0, s2", "vmov r2, s1", "vmov r1, s0", "subs r1, r1, #4", "vmov s0, r1")
+    out.put("vmov r0, s2", "vmov r2, s1", "vmov r1, s0", "subs r1, r1, #3", "vmov s0, r1")
     out.put(f"blt .L{name}_rest")
-    for label, pixels in (("four", 4), ("one", 1)):
+    for label, pixels in (("three", 3), ("one", 1)):
         if pixels == 1:
             out.label(f".L{name}_rest")
-            out.put("vmov r1, s0", "adds r1, r1, #4", f"beq .L{name}_end", "vmov s0, r1")
+            out.put("vmov r1, s0", "adds r1, r1, #3", f"beq .L{name}_end", "vmov s0, r1")
         out.label(f".L{name}_{label}")
         _pixels(out, cell, rows, offsets, pixels)
         out.put("vmov r1, s0", f"add r2, r2, #{4 * cell.units * pixels}")
         out.put(f"subs r1, r1, #{pixels}", "vmov s0, r1")
-        out.put(f"b{'ge' if pixels == 4 else 'ne'} .L{name}_{label}")
+        out.put(f"b{'ge' if pixels == 3 else 'ne'} .L{name}_{label}")
     out.label(f".L{name}_end")
     out.put(f"add sp, sp, #{_stack_bytes(placement)}", "pop {r4-r11, pc}")
     out.words(f".L{name}_weights", placement.stacked)
@@ -241,12 +241,12 @@ def _step(  # noqa: PLR0917
     for unit in units:
         acc = free.pop(0)
         loads = [f"ldr {acc}, [r0, #{4 * unit}]"]
-        if entry:
-            loads.append(f"ldr {entry}, [{entry}, #{4 * before}]")
         words = [(k, w) for k, w in enumerate(rows[unit])]
         stacked = [(k, w) for k, w in words if placement.is_stacked(unit, k)]
         first = stacked[: len(free)]
         loads += [placement.load(r, unit, k) for r, (k, _) in zip(free, first, strict=False)]
+        if entry:
+            loads.append(f"ldr {entry}, [{entry}, #{4 * before}]")
         out.put(*loads)
         in_first = list(zip(free, first, strict=False))
         released: list[str] = []

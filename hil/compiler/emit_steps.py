@@ -11,7 +11,7 @@ from hil.compiler.emit_cell import CellCode
 from hil.compiler.emit_pack import product_stream
 from hil.compiler.plan import Plan
 from hil.compiler.plan_kernels import block_of, heads_of, is_stem
-from hil.compiler.plan_steps import Kind, Step, patch_grid, pool_band
+from hil.compiler.plan_steps import BAND, Kind, Step, patch_grid
 from hil.compiler.program import Conv2D, L2Norm, MaxOut, Operator, RnnPool, Tensor
 from hil.errors import BuildError
 
@@ -169,7 +169,7 @@ def _rnnpool(step: Step, plan: Plan) -> StepCode:
         "patch_columns": patch_columns,
         "patch": pool.patch,
         "stride": pool.stride,
-        "band": pool_band(pool),
+        "band": BAND,
     }
     for memory in (
         "row_table",

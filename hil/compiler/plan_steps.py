@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import gcd
 
 from hil.compiler.plan_kernels import MOST_PIXELS, Block, block_of, heads_of, is_stem
 from hil.compiler.program import (
@@ -16,6 +15,8 @@ from hil.compiler.program import (
     Tensor,
 )
 from hil.errors import BuildError
+
+BAND = 1  # rows that go into a pooling layer together: more cost memory and win nothing
 
 
 class Kind(StrEnum):
@@ -193,11 +194,10 @@ def _pool(rest: Sequence[Operator], readers: dict[str, int]) -> Step | None:
         pool.inputs[0].name != conv.output.name or readers[conv.output.name] != 1
     ):
         return None
-    band = pool_band(pool)
     _, columns, channels = pool.inputs[0].shape
     lines: tuple[Scratch, ...] = ()
     if conv is not None:
-        lines = (Scratch("lines", band * columns * channels, "sram"),)
+        lines = (Scratch("lines", BAND * columns * channels, "sram"),)
         if is_stem(conv):
             lines += (Scratch("slots", 3 * 4 * (conv.inputs[0].shape[1] // 2 + 1)),)
     return Step(
@@ -206,14 +206,9 @@ def _pool(rest: Sequence[Operator], readers: dict[str, int]) -> Step | None:
         (conv, pool) if conv else (pool,),
         (conv or pool).inputs,
         (pool.output,),
-        (*lines, *_pool_scratch(pool, band)),
+        (*lines, *_pool_scratch(pool)),
         pool_slack(conv, pool),
     )
-
-
-def pool_band(pool: RnnPool) -> int:
-    """How many rows go into the pooling layer together."""
-    return gcd(pool.patch, pool.stride)
 
 
 def patch_grid(pool: RnnPool) -> tuple[int, int]:
@@ -222,17 +217,17 @@ def patch_grid(pool: RnnPool) -> tuple[int, int]:
     return (rows - pool.patch) // pool.stride + 1, (columns - pool.patch) // pool.stride + 1
 
 
-def _pool_scratch(pool: RnnPool, band: int) -> tuple[Scratch, ...]:
+def _pool_scratch(pool: RnnPool) -> tuple[Scratch, ...]:
     columns = pool.inputs[0].shape[1]
     across = patch_grid(pool)[1]
     row, summary = pool.row.units, pool.summary.units
     started = -(-pool.patch // pool.stride)  # patch rows that are open at the same time
     return (
         Scratch("row_table", 4 * row << pool.row.index_bits),
-        Scratch("summary_table", 4 * summary << pool.summary.index_bits),
-        Scratch("pixel_products", 4 * columns * max(band * row, summary), "sram"),
-        Scratch("row_products", 4 * pool.patch * across * summary, "sram"),
-        Scratch("row_states", 2 * across * max(row, summary), "sram"),
+        Scratch("summary_table", 4 * summary << pool.summary.index_bits, "sram"),
+        Scratch("pixel_products", 4 * columns * max(BAND * row, summary)),
+        Scratch("row_products", 4 * pool.patch * across * summary),
+        Scratch("row_states", 2 * across * max(row, summary)),
         Scratch("column_states", 2 * started * columns * row, "sram"),
     )
 
