@@ -96,7 +96,8 @@ class InputSpec:
             return scaled
         if self.channels == 1:
             # Whole numbers until the division, so that ties round alike on every machine.
-            centred = (centred @ np.array(_LUMA_PER_MILLE) / 1000.0)[..., np.newaxis]
+            weighted = (centred * np.array(_LUMA_PER_MILLE)).sum(axis=-1, keepdims=True)
+            centred = weighted / 1000.0
         levels: Float32 = np.rint(centred).astype(np.float32)
         return levels
 

@@ -1,7 +1,7 @@
 """The compiler: from a float network to the program that firmware and reference share."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,13 +30,9 @@ def compile_model(loaded: "LoadedModel", calibration: Sequence["Float32"]) -> Co
     """
     from hil.compiler.graph import trace
     from hil.compiler.quantize import quantise
+    from hil.models.threads import one_thread
 
-    graph = trace(loaded.module, loaded.spec.shape)
-    program = quantise(graph, calibration, name=loaded.model_id, input_range=loaded.spec.range)
-    return Compiled(_with_parameters(program, loaded.parameters), graph)
-
-
-def _with_parameters(program: "Program", parameters: int) -> "Program":
-    from dataclasses import replace
-
-    return replace(program, parameters=parameters)
+    with one_thread():
+        graph = trace(loaded.module, loaded.spec.shape)
+        program = quantise(graph, calibration, name=loaded.model_id, input_range=loaded.spec.range)
+    return Compiled(replace(program, parameters=loaded.parameters), graph)

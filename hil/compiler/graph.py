@@ -21,6 +21,7 @@ from hil.errors import BuildError
 from hil.models.blocks import FlattenMaps, L2Norm, MaxOut
 from hil.models.pooling import Classifier, GlobalAverage, ReNet
 from hil.models.rnnpool import RNNPool
+from hil.models.threads import one_thread
 
 Float64: TypeAlias = npt.NDArray[np.float64]
 Shape: TypeAlias = tuple[int, int, int]
@@ -159,7 +160,7 @@ def _values(
                 kept[n.name] = value
             return value
 
-    with torch.inference_mode():
+    with one_thread(), torch.inference_mode():
         Recorder(traced).run(batch)
     return kept
 

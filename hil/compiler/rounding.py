@@ -5,11 +5,15 @@ neighbouring pixels and channels of one sign do. Here each weight in turn is rou
 is made up for by the weights still to be rounded, as far as the inputs' covariance lets them; what
 is left on average goes into the bias.
 
+Matrices are PyTorch's, which keeps to one thread where it is told to; numpy's wait for each other
+on a busy machine.
+
 Source: Optimal Brain Surgeon (Hassibi and Stork, 1993), in the sequential form of GPTQ (Frantar et
 al., 2023), section 3.
 """
 
 import numpy as np
+import torch
 
 from hil.compiler.graph import Convolution, Float64
 
@@ -37,8 +41,8 @@ def round_weights(
     by_channel = windows.transpose(2, 0, 1)
     samples = by_channel if node.depthwise else windows.reshape(1, len(windows), -1)
     mean = samples.mean(axis=1)
-    centred = samples - mean[:, None, :]
-    covariance = centred.transpose(0, 2, 1) @ centred / centred.shape[1]
+    centred = torch.from_numpy(samples - mean[:, None, :])
+    covariance = (centred.mT @ centred / centred.shape[1]).numpy()
     weight = node.weight.reshape(out, -1) / scale[:, None]
     rounded = _compensated(weight, covariance, most)
     left = (weight - rounded) * scale[:, None]
@@ -51,7 +55,8 @@ def _compensated(weight: Float64, covariance: Float64, most: int) -> Float64:
     variance = np.trace(covariance, axis1=1, axis2=2) / taps
     damping = np.maximum(_DAMPING * variance, 1e-12)
     damped = covariance + damping[:, None, None] * np.eye(taps)
-    factor = np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
+    inverse = torch.linalg.inv(torch.from_numpy(damped))
+    factor = torch.linalg.cholesky(inverse).mT.numpy()
     rest = weight.copy()
     rounded = np.empty_like(weight)
     for k in range(taps):

@@ -95,7 +95,9 @@ class LoadedModel:
         """
         import torch
 
-        with torch.inference_mode():
+        from hil.models.threads import one_thread
+
+        with one_thread(), torch.inference_mode():
             outputs = self.module(torch.from_numpy(image).permute(2, 0, 1)[None])
         result: Float32 = outputs[0].numpy()
         return result
@@ -145,8 +147,10 @@ def _seed(module: "nn.Module", spec: InputSpec, seed: int) -> None:
     import torch
 
     from hil.models.seeded import calibrate_batch_norm, initialise
+    from hil.models.threads import one_thread
 
     count = max(2, _CALIBRATION_PIXELS // (spec.rows * spec.columns))
     images = np.stack([prepare(name, spec) for name in calibration_set()[:count]])
-    initialise(module, seed)
-    calibrate_batch_norm(module, torch.from_numpy(images).permute(0, 3, 1, 2))
+    with one_thread():
+        initialise(module, seed)
+        calibrate_batch_norm(module, torch.from_numpy(images).permute(0, 3, 1, 2))
