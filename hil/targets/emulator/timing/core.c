@@ -49,7 +49,10 @@ typedef struct {
 struct node {
     uint32_t address;
     uint32_t size;
-    uint32_t state; /* of the pipeline on entry */
+    uint32_t state;     /* of the pipeline on entry */
+    uint32_t outcome;   /* of the IT that the block begins with: whether its condition holds */
+    uint32_t end;       /* where the block ends, or an IT before that whose outcome matters */
+    uint32_t condition; /* of the IT at the end */
     uint32_t instructions;
     edge_t fall_through;
     edge_t taken;
@@ -66,7 +69,10 @@ typedef struct {
 
 typedef struct timing timing_t;
 /* Fills a node's costs; returns 0, or 1 when it failed and the run must end. */
-typedef int (*build_fn)(uint32_t node, uint32_t address, uint32_t size, uint32_t state);
+typedef int (*build_fn)(uint32_t node, uint32_t address, uint32_t size, uint32_t state,
+                        uint32_t outcome);
+/* Hooks the ITs of a page of code. */
+typedef void (*prepare_fn)(uint32_t page);
 typedef int (*read_memory_fn)(void *engine, uint64_t address, void *bytes, uint64_t size);
 typedef int (*read_register_fn)(void *engine, int register_id, void *value);
 typedef int (*control_fn)(void *engine, uint32_t control, ...);
@@ -74,11 +80,13 @@ typedef int (*control_fn)(void *engine, uint32_t control, ...);
 struct timing {
     run_control_t run;
     build_fn build;
+    prepare_fn prepare;
     read_memory_fn read_memory;
     read_register_fn read_register;
     control_fn control;
     uint32_t flush_translations; /* Unicorn's control word that empties its address translations */
     int32_t pc_id;
+    int32_t flags_id;
 
     uint32_t flash_base;
     uint64_t flash_alias; /* where data reads of flash are sent; no address of the core's */
@@ -279,6 +287,12 @@ static void read_data_line(timing_t *t, uint32_t line) {
 
 /* nodes */
 
+enum { NO_IT, CONDITION_HOLDS, CONDITION_FAILS };
+
+static bool is_node(const node_t *node, uint32_t address, uint32_t size, uint32_t outcome) {
+    return node->address == address && node->size == size && node->outcome == outcome;
+}
+
 static uint32_t bucket_of(uint32_t address, uint32_t size, uint32_t state) {
     uint32_t hash = (address >> 1) * 0x9e3779b1u ^ size * 0x85ebca6bu ^ state * 0xc2b2ae35u;
     return (hash ^ hash >> 15) & (BUCKETS - 1);
@@ -300,19 +314,21 @@ static void forget_nodes(timing_t *t) {
 }
 
 /* The node of a block entered in the present state, built if need be; NULL if that failed. */
-static node_t *find(timing_t *t, uint32_t address, uint32_t size) {
+static node_t *find(timing_t *t, uint32_t address, uint32_t size, uint32_t outcome) {
     uint32_t bucket = bucket_of(address, size, t->state);
     for (node_t *node; (node = t->buckets[bucket]); bucket = (bucket + 1) & (BUCKETS - 1)) {
-        if (node->address == address && node->size == size && node->state == t->state) {
+        if (node->state == t->state && is_node(node, address, size, outcome)) {
             return node;
         }
     }
     node_t *node = &t->nodes[t->node_count];
-    node->address = address;
-    node->size = size;
-    node->state = t->state;
-    node->first_fetch = t->fetch_count;
-    if (t->build(t->node_count, address, size, t->state)) {
+    *node = (node_t){.address = address,
+                     .size = size,
+                     .state = t->state,
+                     .outcome = outcome,
+                     .end = address + size,
+                     .first_fetch = t->fetch_count};
+    if (t->build(t->node_count, address, size, t->state, outcome)) {
         return NULL;
     }
     t->node_count++;
@@ -341,35 +357,57 @@ bool timing_invalidate(timing_t *t, uint32_t address, uint32_t length) {
         }
     }
     t->forget |= known;
+    t->device_pages = 1; /* new code is to pass through timing_translate */
     return known;
 }
 
-/* Charge the current block, which ended by going to an address. */
-void timing_settle(timing_t *t, uint32_t address) {
+/* Charge the current block, which ended by going to an address, and return the edge it took. */
+static inline edge_t *settle(timing_t *t, uint32_t address) {
     node_t *node = t->current;
-    if (!node) {
-        return;
-    }
-    edge_t *edge = address == node->address + node->size ? &node->fall_through : &node->taken;
+    edge_t *edge = address == node->end ? &node->fall_through : &node->taken;
     t->run.cycles += edge->cost;
     t->run.instructions += node->instructions;
     edge->count++;
     t->state = edge->state;
-    t->expected = address;
-    t->current = NULL;
+    return edge;
+}
+
+/* Charge the current block when a run has ended behind it. */
+void timing_settle(timing_t *t, uint32_t address) {
+    if (t->current) {
+        settle(t, address);
+        t->expected = address;
+        t->current = NULL;
+    }
+}
+
+/* Go on with a block; an edge that led to it is followed without a search. */
+static inline bool enter(timing_t *t, edge_t *edge, uint32_t address, uint32_t size,
+                         uint32_t outcome) {
+    node_t *node = edge ? edge->next : NULL;
+    if (!node || !is_node(node, address, size, outcome)) {
+        node = find(t, address, size, outcome);
+        if (edge) {
+            edge->next = node;
+        }
+    }
+    t->current = node;
+    if (!node) {
+        t->expected = address;
+        return false;
+    }
+    if (t->wait_states) {
+        fetch_lines(t, node);
+    }
+    return true;
 }
 
 void timing_on_block(void *engine, uint64_t address, uint32_t size, void *context) {
     timing_t *t = context;
     uint32_t start = (uint32_t)address;
     edge_t *edge = NULL;
-    node_t *node = t->current;
-    if (node) {
-        edge = start == node->address + node->size ? &node->fall_through : &node->taken;
-        t->run.cycles += edge->cost;
-        t->run.instructions += node->instructions;
-        edge->count++;
-        t->state = edge->state;
+    if (t->current) {
+        edge = settle(t, start);
     } else if (start != t->expected) {
         t->state = t->fresh;
     }
@@ -386,22 +424,58 @@ void timing_on_block(void *engine, uint64_t address, uint32_t size, void *contex
         forget_nodes(t);
         edge = NULL;
     }
-    node = edge ? edge->next : NULL;
-    if (!node || node->address != start || node->size != size) {
-        node = find(t, start, size);
-        if (!node) {
-            t->current = NULL;
-            t->expected = start;
-            t->run.emu_stop(engine);
-            return;
-        }
-        if (edge) {
-            edge->next = node;
-        }
+    if (!enter(t, edge, start, size, NO_IT)) {
+        t->run.emu_stop(engine);
     }
-    t->current = node;
-    if (t->wait_states) {
-        fetch_lines(t, node);
+}
+
+/* Source: ARMv7-M architecture reference manual, table A7-1. */
+static bool holds(uint32_t condition, uint32_t flags) {
+    bool n = flags >> 31, z = flags >> 30 & 1, c = flags >> 29 & 1, v = flags >> 28 & 1;
+    bool result = true;
+    switch (condition >> 1) {
+    case 0:
+        result = z;
+        break;
+    case 1:
+        result = c;
+        break;
+    case 2:
+        result = n;
+        break;
+    case 3:
+        result = v;
+        break;
+    case 4:
+        result = c && !z;
+        break;
+    case 5:
+        result = n == v;
+        break;
+    case 6:
+        result = n == v && !z;
+        break;
+    default:
+        return true;
+    }
+    return result != (condition & 1);
+}
+
+/* Called before an IT whose outcome matters: from here on the block's cost depends on it. */
+void timing_on_it(void *engine, uint64_t address, uint32_t size, void *context) {
+    timing_t *t = context;
+    node_t *node = t->current;
+    uint32_t start = (uint32_t)address;
+    (void)size;
+    if (!node || node->end != start || node->end == node->address + node->size) {
+        return;
+    }
+    uint32_t flags = 0;
+    t->read_register(engine, t->flags_id, &flags);
+    uint32_t outcome = holds(node->condition, flags) ? CONDITION_HOLDS : CONDITION_FAILS;
+    uint32_t rest = node->address + node->size - start;
+    if (!enter(t, settle(t, start), start, rest, outcome)) {
+        t->run.emu_stop(engine);
     }
 }
 
@@ -429,19 +503,23 @@ bool timing_translate(void *engine, uint64_t address, int kind, translation_t *r
     timing_t *t = context;
     uint32_t page = (uint32_t)address;
     result->address = address;
-    result->permissions = MAY_READ | MAY_WRITE | MAY_EXECUTE;
+    result->permissions = MAY_READ | MAY_WRITE;
     uint32_t offset = page - t->flash_base;
     if (offset >= FLASH_BYTES && page - t->boot_alias < t->boot_alias_bytes) {
         offset = page - t->boot_alias;
     }
-    if (offset < FLASH_BYTES && t->sees_data) {
+    if (kind != UNICORN_READ && kind != UNICORN_WRITE) {
+        t->prepare(page);
+        result->permissions =
+            offset < FLASH_BYTES && t->sees_data ? MAY_EXECUTE : MAY_READ | MAY_WRITE | MAY_EXECUTE;
+    } else if (offset < FLASH_BYTES && t->sees_data) {
         if (kind == UNICORN_READ) {
             result->address = t->flash_alias + offset;
             result->permissions = MAY_READ;
         } else {
-            result->permissions = kind == UNICORN_WRITE ? MAY_WRITE : MAY_EXECUTE;
+            result->permissions = MAY_WRITE;
         }
-    } else if (page >= PRIVATE_PERIPHERALS && kind <= UNICORN_WRITE) {
+    } else if (page >= PRIVATE_PERIPHERALS) {
         t->read_register(engine, t->pc_id, &t->access_pc);
         t->device_pages = 1;
     }

@@ -6,7 +6,7 @@ first time.
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -14,13 +14,22 @@ from hil.targets.emulator import native
 from hil.targets.emulator.clock import NEVER, RunControl, address_of
 from hil.targets.emulator.timing.addresses import STM32F439_MEMORIES, AddressTracker, Memory
 from hil.targets.emulator.timing.decode import PC, Decoder, Instruction
-from hil.targets.emulator.timing.pipeline import Access, BlockTiming, Cause, State, cost_block
+from hil.targets.emulator.timing.pipeline import (
+    Access,
+    BlockTiming,
+    Cause,
+    State,
+    cost_block,
+    depends_on_outcome,
+)
 from hil.targets.emulator.timing.rules import TIMING_VERSION, Rules
 
 FLASH_ADDRESS = 0x0800_0000
 FLASH_BYTES = 2 << 20
 _FLASH_ALIAS = 0x1_0000_0000 + FLASH_ADDRESS
 _NONE = 0xFFFF_FFFF
+_PAGE_BYTES = 1024
+_CONDITION_HOLDS = 1
 # Where nothing is known of what went before, the pipeline is empty and code is asked for anew.
 _FRESH = State(branched=True)
 
@@ -76,6 +85,9 @@ class _Node(ctypes.Structure):
         ("address", ctypes.c_uint32),
         ("size", ctypes.c_uint32),
         ("state", ctypes.c_uint32),
+        ("outcome", ctypes.c_uint32),
+        ("end", ctypes.c_uint32),
+        ("condition", ctypes.c_uint32),
         ("instructions", ctypes.c_uint32),
         ("fall_through", _Edge),
         ("taken", _Edge),
@@ -86,6 +98,8 @@ class _Node(ctypes.Structure):
     ]
     address: int
     size: int
+    end: int
+    condition: int
     instructions: int
     fall_through: _Edge
     taken: _Edge
@@ -100,9 +114,8 @@ class _Stall(ctypes.Structure):
 
 
 _BLOCK_STALLS = 72
-_Build = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint32
-)
+_Build = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_uint32] * 5)
+_Prepare = ctypes.CFUNCTYPE(None, ctypes.c_uint32)
 
 
 class _Head(ctypes.Structure):
@@ -111,11 +124,13 @@ class _Head(ctypes.Structure):
     _fields_: ClassVar = [
         ("run", RunControl),
         ("build", ctypes.c_void_p),
+        ("prepare", ctypes.c_void_p),
         ("read_memory", ctypes.c_void_p),
         ("read_register", ctypes.c_void_p),
         ("control", ctypes.c_void_p),
         ("flush_translations", ctypes.c_uint32),
         ("pc_id", ctypes.c_int32),
+        ("flags_id", ctypes.c_int32),
         ("flash_base", ctypes.c_uint32),
         ("flash_alias", ctypes.c_uint64),
         ("boot_alias", ctypes.c_uint32),
@@ -181,7 +196,10 @@ class TimingCore:
         self._timings: dict[int, tuple[tuple[Instruction, ...], BlockTiming]] = {}
         self._forgotten: list[BlockProfile] = []
         self._failure: Exception | None = None
+        self._prepared: dict[int, bytes] = {}
+        self._hooked: set[int] = set()
         self._build_callback = _Build(self._build)
+        self._prepare_callback = _Prepare(self._prepare)
         self._connect(flash_data_path=flash_data_path)
         self.set_acr(0)
         self.reset()
@@ -196,11 +214,13 @@ class TimingCore:
         t = self._t
         self.run.attach()
         t.build = address_of(self._build_callback)
+        t.prepare = address_of(self._prepare_callback)
         t.read_memory = address_of(uclib.uc_mem_read)
         t.read_register = address_of(uclib.uc_reg_read)
         t.control = address_of(uclib.uc_ctl)
         t.flush_translations = unicorn_const.UC_CTL_IO_WRITE << 30 | unicorn_const.UC_CTL_TLB_FLUSH
         t.pc_id = arm_const.UC_ARM_REG_PC
+        t.flags_id = arm_const.UC_ARM_REG_CPSR
         t.flash_base, t.flash_alias = FLASH_ADDRESS, _FLASH_ALIAS
         t.boot_alias, t.boot_alias_bytes = 0, FLASH_BYTES
         t.sees_data = flash_data_path
@@ -225,7 +245,7 @@ class TimingCore:
         self._hook(unicorn_const.UC_HOOK_TLB_FILL, self._library.timing_translate)
         self._hook(unicorn_const.UC_HOOK_BLOCK, self._library.timing_on_block)
 
-    def _hook(self, kind: int, function: Any) -> None:
+    def _hook(self, kind: int, function: Any, first: int = 1, last: int = 0) -> None:
         from unicorn.unicorn_py3.unicorn import uclib
 
         self._check(
@@ -235,8 +255,8 @@ class TimingCore:
                 kind,
                 _function(function),
                 ctypes.cast(self._buffer, ctypes.c_void_p),
-                ctypes.c_uint64(1),
-                ctypes.c_uint64(0),
+                ctypes.c_uint64(first),
+                ctypes.c_uint64(last),
             )
         )
 
@@ -384,19 +404,28 @@ class TimingCore:
 
     # the cold path
 
-    def _build(self, index: int, address: int, size: int, state: int) -> int:
+    def _build(self, index: int, address: int, size: int, state: int, outcome: int) -> int:
         """Cost a block for the C side; it cannot carry exceptions, so they wait for `resync`."""
         try:
-            self._fill(self._node(index), index, address, size, self._states[state])
+            entered = self._states[state]
+            if outcome:
+                entered = replace(entered, outcome=outcome == _CONDITION_HOLDS)
+            self._fill(index, address, size, entered)
         except Exception as error:
             self._failure = error
             return 1
         return 0
 
-    def _fill(self, node: _Node, index: int, address: int, size: int, state: State) -> None:
+    def _fill(self, index: int, address: int, size: int, state: State) -> None:
         if index == 0:
             self._forget_timings()
+        node = self._node(index)
         instructions, accesses = self._decode(address, size, state)
+        cut = self._first_hooked(instructions)
+        if cut:
+            node.end = instructions[cut].address
+            node.condition = instructions[cut].it_conditions[0]
+            instructions = instructions[:cut]
         timing = cost_block(
             instructions, state, self._rules, lambda i: accesses.get(i.address, Access())
         )
@@ -411,6 +440,35 @@ class TimingCore:
             self._library.timing_add_fetch(
                 self._buffer, ctypes.byref(node), fetch.line, fetch.needed, fetch.ahead
             )
+
+    def _first_hooked(self, instructions: Sequence[Instruction]) -> int:
+        """Return the index of the first hooked IT behind the first instruction, or 0."""
+        hooked = (
+            i for i, instruction in enumerate(instructions) if instruction.address in self._hooked
+        )
+        return next((i for i in hooked if i), 0)
+
+    def _prepare(self, page: int) -> None:
+        """Hook the ITs of a page of code on whose outcome the cost of what they cover depends."""
+        try:
+            code = bytes(self._uc.mem_read(page, _PAGE_BYTES))
+        except self._error:
+            return
+        if self._prepared.get(page) == code:
+            return
+        self._prepared[page] = code
+        for offset in range(0, _PAGE_BYTES, 2):
+            if code[offset + 1] != 0xBF or not code[offset] & 0xF or page + offset in self._hooked:
+                continue
+            covered = self._decoder.decode(code[offset : offset + 18], page + offset)
+            if any(depends_on_outcome(i) for i in covered[1 : 1 + len(covered[0].it_conditions)]):
+                self._hook_it(page + offset)
+
+    def _hook_it(self, address: int) -> None:
+        from unicorn import unicorn_const
+
+        self._hook(unicorn_const.UC_HOOK_CODE, self._library.timing_on_it, address, address)
+        self._hooked.add(address)
 
     def _decode(
         self, address: int, size: int, state: State

@@ -9,6 +9,7 @@ state it is entered with, so that it makes no difference where the emulator cuts
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from typing import Self
 
 from hil.targets.emulator.timing.decode import MEMORY, Instruction, Kind
 from hil.targets.emulator.timing.rules import Rules
@@ -34,6 +35,8 @@ class State:
     Attributes:
         fetch: when the next word of code, and so an instruction in it, can issue.
         second_word_late: added once, to the word after that.
+        freed: when each of the last words was used up, oldest first.
+        previous_issue: when the last instruction issued.
         branched: nothing of the next instruction has been fetched, also when it starts in the
             middle of a word.
         pending: memory of a load whose second cycle may yet be hidden; None without one.
@@ -43,10 +46,14 @@ class State:
         float_free: when the float unit is done with a division.
         short_before: the last instruction was a 16-bit one, and no branch.
         conditions: of the remaining instructions of an IT block.
+        outcome: whether the condition of the IT that comes next, or just came, holds; where nobody
+            knows, its instructions are taken to execute.
     """
 
     fetch: int = 0
     second_word_late: int = 0
+    freed: tuple[int, ...] = ()
+    previous_issue: int = 0
     branched: bool = False
     pending: str | None = None
     stored: bool = False
@@ -55,6 +62,7 @@ class State:
     float_free: int = 0
     short_before: bool = False
     conditions: tuple[int, ...] = ()
+    outcome: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -106,15 +114,38 @@ class _Run:
     now: int  # earliest next issue
     fetch: int
     second_word_late: int
+    freed: list[int]
+    previous_issue: int
     branched: bool
     pending: str | None
     stored: bool
+    behind_load: bool
     ready: dict[int, int]
     float_result: frozenset[int]
     float_free: int
     short_before: bool
     by_cause: list[int] = field(default_factory=lambda: [0] * len(Cause))
     lines: list[LineFetch] = field(default_factory=list)
+
+    @classmethod
+    def enter(cls, state: State, rules: Rules) -> Self:
+        """Go on from a state."""
+        return cls(
+            rules=rules,
+            now=0,
+            fetch=state.fetch,
+            second_word_late=state.second_word_late,
+            freed=list(state.freed),
+            previous_issue=state.previous_issue,
+            branched=state.branched,
+            pending=state.pending,
+            stored=state.stored,
+            behind_load=False,
+            ready=dict(state.ready),
+            float_result=state.float_result,
+            float_free=state.float_free,
+            short_before=state.short_before,
+        )
 
     def charge(self, cause: Cause, cycles: int) -> None:
         self.by_cause[cause] += cycles
@@ -132,13 +163,18 @@ def cost_block(
     access_of: Callable[[Instruction], Access],
 ) -> BlockTiming:
     """Cost a block entered in a state."""
-    run = _Run(
-        rules, 0, state.fetch, state.second_word_late, state.branched, state.pending, state.stored,
-        dict(state.ready), state.float_result, state.float_free, state.short_before,
-    )  # fmt: skip
+    run = _Run.enter(state, rules)
     issues = []
     last = len(instructions) - 1
+    outcome = state.outcome
+    first_condition = (state.conditions or (14,))[0]
     for index, instruction in enumerate(instructions):
+        if instruction.kind is Kind.IT:
+            first_condition = instruction.it_conditions[0]
+            outcome = state.outcome if index == 0 else None
+        elif _is_skipped(instruction, outcome, first_condition):
+            issues.append(_skip(run, instruction))
+            continue
         access = access_of(instruction) if instruction.kind in MEMORY else Access()
         _issue(run, instruction, access)
         issues.append(run.now)
@@ -148,15 +184,44 @@ def cost_block(
     end = instructions[-1]
     if not end.leaves:
         only = _exit(run, conditions=open_conditions)
+        if open_conditions:
+            only = replace(only, state=replace(only.state, outcome=outcome))
         return BlockTiming(tuple(issues), tuple(run.lines), only, only)
     taken = _branch(run, end)
     fall = _not_taken(run, end) if end.predicated else taken
     return BlockTiming(tuple(issues), tuple(run.lines), fall, taken)
 
 
+def depends_on_outcome(instruction: Instruction) -> bool:
+    """Whether an instruction in an IT block takes another time when it is skipped."""
+    return instruction.kind not in _ALIKE and not instruction.leaves
+
+
+def _is_skipped(instruction: Instruction, outcome: bool | None, first_condition: int) -> bool:
+    if outcome is None or instruction.leaves or not instruction.predicated:
+        return False
+    return outcome != (instruction.condition == first_condition)
+
+
+def _skip(run: _Run, instruction: Instruction) -> int:
+    """Pass over an instruction whose condition fails; return when."""
+    if run.pending is not None:
+        run.wait_until(run.now + run.rules.load - 1, Cause.LOAD_STORE)
+        run.pending = None
+    run.stored = False
+    run.float_result = frozenset()
+    _fetch(run, instruction)
+    issued = run.previous_issue = run.now
+    run.charge(Cause.ISSUE, run.rules.skipped)
+    run.now += run.rules.skipped
+    run.short_before = instruction.size == 2
+    return issued
+
+
 def _issue(run: _Run, instruction: Instruction, access: Access) -> None:
     """Wait until an instruction can issue."""
     rules = run.rules
+    run.behind_load = run.pending is not None
     if run.pending is not None:
         if not _pairs(run, instruction, access):
             run.wait_until(run.now + rules.load - 1, Cause.LOAD_STORE)
@@ -175,25 +240,34 @@ def _issue(run: _Run, instruction: Instruction, access: Access) -> None:
 
 
 def _fetch(run: _Run, instruction: Instruction) -> None:
-    """Take an instruction's words from the fetch unit, waiting for those that come late."""
+    """Take an instruction's words from the fetch unit, waiting for those that come late.
+
+    A word asked for in one cycle can be decoded two later and issued three later. Words are asked
+    for one a cycle, as long as the queue has room.
+    """
+    queue = run.rules.fetch_queue
     first = instruction.address >> 2
-    words = range(first, (instruction.end - 1 >> 2) + 1)
-    begun = instruction.address & 2 and not run.branched
+    begun = bool(instruction.address & 2) and not run.branched
     run.branched = False
-    for word in words:
-        if word == first and begun:
-            continue
-        earliest = run.now - run.rules.fetch_ahead
-        run.fetch = max(run.fetch, earliest)
+    latest = run.previous_issue
+    for word in range(first + begun, (instruction.end - 1 >> 2) + 1):
+        run.fetch = max(run.fetch, run.now - queue)
+        held = word > first or begun
+        back = queue - held
+        if len(run.freed) >= back and run.fetch - 3 < run.freed[-back]:
+            run.fetch = run.freed[-back] + 4
         line = word >> 2
         if not run.lines or run.lines[-1].line != line:
             needed = max(run.now, run.fetch)
             run.lines.append(LineFetch(line, needed, needed - run.fetch))
         run.wait_until(run.fetch, Cause.BRANCH)
+        latest = max(latest, run.fetch - 1)
         run.fetch += 1 + run.second_word_late
         run.second_word_late = 0
     if begun and not run.lines:
-        run.lines.append(LineFetch(instruction.address >> 4, run.now, run.rules.fetch_ahead))
+        run.lines.append(LineFetch(instruction.address >> 4, run.now, 0))
+    used_up = (instruction.end >> 2) - first
+    run.freed = (run.freed + [latest] * used_up)[-queue:]
 
 
 def _pairs(run: _Run, instruction: Instruction, access: Access) -> bool:
@@ -211,15 +285,17 @@ def _execute(run: _Run, instruction: Instruction, access: Access) -> None:
     cycles, cause = _cycles(run, instruction)
     if kind in MEMORY:
         cycles += _misaligned(rules, instruction, access)
-    issued = run.now
+    issued = run.previous_issue = run.now
     run.charge(Cause.ISSUE, min(cycles, 1))
     run.charge(cause, max(cycles - 1, 0))
     run.now += cycles
     if kind in {Kind.LOAD, Kind.FLOAT_LOAD}:
         run.pending = access.memory
-    run.stored = kind in {Kind.STORE, Kind.FLOAT_STORE}
+    run.stored = kind in {Kind.STORE, Kind.FLOAT_STORE} and not (
+        run.behind_load and rules.store_behind_load_is_done
+    )
     if access.memory == "flash" and kind in _LOADS:
-        run.fetch = max(run.fetch, issued - rules.fetch_ahead)
+        run.fetch = max(run.fetch, issued - rules.fetch_queue)
         run.fetch += rules.flash_data_takes_fetch_slot * max(instruction.words, 1)
     _set_ready(run, instruction)
     if kind in {Kind.FLOAT, Kind.FLOAT_MULTIPLY_ADD, Kind.FLOAT_DIVIDE}:
@@ -235,7 +311,13 @@ def _cycles(run: _Run, instruction: Instruction) -> tuple[int, Cause]:
     """Return for how long an instruction keeps the next one from issuing, and why."""
     rules = run.rules
     if instruction.kind is Kind.IT:
-        folded = rules.it_folds and run.short_before and bool(instruction.address & 2)
+        folds = {
+            0: False,
+            1: run.short_before and bool(instruction.address & 2),
+            2: run.short_before,
+            3: True,
+        }
+        folded = folds[int(rules.it_folds)]
         return 0 if folded else rules.it, Cause.ISSUE
     cycles, cause = _COSTS.get(instruction.kind, _SIMPLE)
     return cycles(rules, instruction), cause
@@ -306,6 +388,7 @@ def _branch(run: _Run, end: Instruction) -> Exit:
         refill = rules.indirect_refill
     run.charge(Cause.ISSUE, 1)
     run.charge(Cause.LOAD_STORE, cycles - 1)
+    run.previous_issue = run.now
     run.now += cycles
     run.fetch = run.now + refill
     forward = end.target is not None and end.target > end.address
@@ -318,16 +401,19 @@ def _not_taken(run: _Run, end: Instruction) -> Exit:
     """End a block with its last instruction, a conditional one, not writing PC."""
     run = replace(run, by_cause=list(run.by_cause), ready=dict(run.ready))
     run.charge(Cause.ISSUE, run.rules.skipped)
+    run.previous_issue = run.now
     run.now += run.rules.skipped
     run.short_before = end.size == 2
     return _exit(run)
 
 
 def _exit(run: _Run, *, branched: bool = False, conditions: tuple[int, ...] = ()) -> Exit:
-    earliest = run.now - run.rules.fetch_ahead
+    earliest = run.now - run.rules.fetch_queue
     state = State(
         fetch=max(run.fetch, earliest) - run.now,
         second_word_late=run.second_word_late,
+        freed=() if branched else tuple(max(f - run.now, -8) for f in run.freed),
+        previous_issue=max(run.previous_issue - run.now, -8),
         branched=branched or run.branched,
         pending=run.pending,
         stored=run.stored,
@@ -350,6 +436,7 @@ def _open_conditions(
     return conditions
 
 
+_ALIKE = frozenset({Kind.SIMPLE, Kind.BARRIER})
 _LOADS = frozenset({Kind.LOAD, Kind.LOAD_MULTIPLE, Kind.FLOAT_LOAD, Kind.TABLE_BRANCH})
 _FLOATS = frozenset(
     {Kind.FLOAT, Kind.FLOAT_MULTIPLY_ADD, Kind.FLOAT_DIVIDE, Kind.FLOAT_MOVE, Kind.FLOAT_STORE,

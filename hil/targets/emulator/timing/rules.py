@@ -46,6 +46,11 @@ class Rules:
         "a load directly after a store waits",
         "study: jnk0le on silicon; Saber mean error 2.6 % without, 0.24 % with",
     )
+    store_behind_load_is_done: bool = _rule(
+        True,
+        "but not after a store that itself came directly after a load",
+        "study: matmult-int and statemate meet silicon to the cycle with it",
+    )
     multiple: int = _rule(1, "LDM, STM, PUSH, POP, LDRD, STRD: this and one per word", "TRM 3-1")
     address_early: int = _rule(
         1,
@@ -72,8 +77,8 @@ class Rules:
         "a taken forward conditional branch gets its target's second word this much late",
         "study: nsichneu is 3.5 % short without; in no document",
     )
-    fetch_ahead: int = _rule(
-        3, "cycles by which the fetch of the next word may run ahead", "study: Arm KA006138"
+    fetch_queue: int = _rule(
+        4, "words of code that the fetch unit holds; when full it pauses for a cycle more", "study"
     )
     flash_data_takes_fetch_slot: int = _rule(
         1, "a data read from flash delays the fetch of the next word", "TRM section 3.3.3"
