@@ -9,7 +9,7 @@ from importlib import util
 from pathlib import Path
 
 from hil.board import Board
-from hil.errors import BuildError
+from hil.errors import BuildError, MemoryLimitError
 from hil.image import Footprint, Image, Section, Segment, read_segments
 from hil.paths import FIRMWARE, cache
 from hil.toolchain import Toolchain, find_toolchain
@@ -42,6 +42,7 @@ def build(model_dir: Path, board: Board, toolchain: Toolchain) -> Image:
 
     Raises:
         BuildError: the compiler or linker refuses; carries what it said.
+        MemoryLimitError: the image does not fit; says which region lacks how many bytes.
     """
     settings = _settings(board)
     cached = cache() / "firmware" / f"{_digest(model_dir, settings, toolchain)}.elf"
@@ -96,6 +97,10 @@ def _compile(
         "HIL_MODEL": str(model_dir.resolve()),
         "HIL_COMPILER": str(toolchain.program),
         "CMAKE_MAKE_PROGRAM": str(_wheel_program("ninja")),
+        # Said even where empty, or CMake takes them from the environment.
+        "CMAKE_C_FLAGS": " ".join(toolchain.flags),
+        "CMAKE_EXE_LINKER_FLAGS": "",
+        "CMAKE_BUILD_TYPE": "",
     }
     configure = [
         str(_wheel_program("cmake")),
@@ -143,10 +148,23 @@ def _run(command: list[str], stage: str) -> None:
             f"{command[0]} cannot be started: {error}", hint="hil doctor", stage=stage
         ) from error
     if done.returncode != 0:
+        _raise_if_too_large(done.stdout)
         raise BuildError(
             f"the firmware does not {stage}:\n{_gist(done.stdout)}",
             hint="the first error above is the one to mend",
             stage=stage,
+        )
+
+
+def _raise_if_too_large(output: str) -> None:
+    """Tell an image that exceeds a memory region from one that does not link at all."""
+    overflows = [line for line in output.splitlines() if "overflowed by" in line]
+    if overflows:
+        complaint = overflows[-1].rpartition("error: ")[2].rpartition("ld: ")[2]
+        raise MemoryLimitError(
+            f"the image does not fit the board: {complaint}",
+            hint="a smaller model, or a board with more memory",
+            stage="link",
         )
 
 

@@ -162,6 +162,13 @@ def test_a_board_that_boots_late_is_greeted_again() -> None:
     assert port.clock() == 0.0
 
 
+def test_the_end_of_what_was_said_before_the_hello_is_no_damage() -> None:
+    port = LinePort(Once(1, unasked(Booted())[4:]))
+    device = port.device()
+    assert device.hello() == HELLO
+    assert (device.resends, port.clock()) == (0, 0.0)
+
+
 def test_a_board_that_restarts_by_itself_is_noticed() -> None:
     device = LinePort(Once(3, unasked(Booted()))).device()
     with pytest.raises(LinkError, match="restarted by itself"):

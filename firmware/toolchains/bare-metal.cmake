@@ -1,10 +1,9 @@
-# What both compilers share: no operating system, hence no test program that would link and run.
+# What both compilers share. They are named here rather than probed: for want of an operating system
+# CMake's test programs would not link, and probing takes longer than compiling the firmware.
 set(CMAKE_SYSTEM_NAME Generic)
 set(CMAKE_SYSTEM_PROCESSOR arm)
-set(CMAKE_C_COMPILER_WORKS TRUE)
-set(CMAKE_ASM_COMPILER_WORKS TRUE)
-set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
-list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES HIL_COMPILER)
+set(CMAKE_C_COMPILER_ID_RUN TRUE)
+set(CMAKE_C_COMPILER_FORCED TRUE)
 
 # The flags that decide the generated code stand in <name>.flags, where the fingerprint of a
 # measurement reads them too.
@@ -12,5 +11,4 @@ function(read_flags name)
   file(READ ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/${name}.flags flags)
   string(REGEX REPLACE "[ \n]+" " " flags "${flags}")
   set(CMAKE_C_FLAGS_INIT "${flags}" PARENT_SCOPE)
-  set(CMAKE_ASM_FLAGS_INIT "${flags}" PARENT_SCOPE)
 endfunction()

@@ -165,6 +165,9 @@ class Conversation:
 
     def _after_damage(self, question: "_Question") -> None:
         question.damages += 1
+        if question.damages == 1 and isinstance(question.request, AskHello):
+            self._port.write(question.wire)  # half a frame from before; it was busy saying it
+            return
         if question.damages > _MOST_DAMAGES:
             raise self.wrong(
                 f"cannot be understood: {question.damages} damaged frames in one exchange",
