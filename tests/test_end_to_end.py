@@ -1,0 +1,220 @@
+"""The whole way on the emulated board, and what happens when something on it is wrong."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from hil import firmware, judge, paths
+from hil.compiler import emit
+from hil.errors import FlashError, Verdict
+from hil.image import Image
+from hil.measurement import Measurement, Prepared
+from hil.results import table
+from hil.session import Session
+from hil.targets.emulator.target import EmulatedTarget
+
+ROOT = Path(__file__).parent.parent
+COMMAND = [sys.executable, "-m", "pytest", "hil/", "--board=stm32f439", "-p", "no:cacheprovider"]
+METRICS = {
+    "cycles",
+    "latency",
+    "macs",
+    "params",
+    "ram.arena",
+    "ram.static",
+    "ram.stack",
+    "ram.total",
+    "ram.paper",
+    "flash.code",
+    "flash.weights",
+    "flash.total",
+    "output.mismatches",
+    "output.cosine",
+    "link.resends",
+    "time.build",
+    "time.flash",
+    "time.load",
+    "time.run",
+}
+
+
+def open_session(directory: Path, toolchain: str = "zig") -> Session:
+    return Session.from_options(
+        Namespace(
+            board="stm32f439",
+            hil_target="emulator",
+            hil_scenario=["face_m4"],
+            hil_input=None,
+            hil_checkpoint=None,
+            hil_toolchain=toolchain,
+            hil_csv=directory / "results.csv",
+            hil_iterations=None,
+            hil_timeout=60.0,
+            hil_retries=0,
+            hil_probe=None,
+            hil_port=None,
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    return open_session(tmp_path_factory.mktemp("session"))
+
+
+@pytest.fixture(scope="module")
+def prepared(session: Session) -> Prepared:
+    return session.prepare(session.scenarios[0])
+
+
+@pytest.fixture(scope="module")
+def good(session: Session, prepared: Prepared) -> Measurement:
+    return measure(session, prepared)
+
+
+def measure(session: Session, prepared: Prepared) -> Measurement:
+    with session.flashed(prepared) as device:
+        return session.measure(prepared, device)
+
+
+def verdicts(result: Measurement) -> set[Verdict]:
+    return {metric.verdict for metric in judge.judge(result)} - {Verdict.PASS}
+
+
+def test_the_board_answers_with_the_integer_references_outputs(good: Measurement) -> None:
+    assert good.outputs.size == 18_000
+    assert np.array_equal(good.outputs, good.prepared.expected)
+    assert verdicts(good) == set()
+
+
+def test_the_cycles_of_the_layers_add_up_to_the_inference(good: Measurement) -> None:
+    layers = sum(layer.cycles for layer in good.layers)
+    assert layers <= good.cycles
+    assert layers > 0.999 * good.cycles
+    assert sum(layer.macs for layer in good.layers) == good.prepared.program.macs
+
+
+def test_two_runs_count_the_same_cycles(
+    session: Session, prepared: Prepared, good: Measurement
+) -> None:
+    again = measure(session, prepared)
+    assert (again.cycles, again.layers) == (good.cycles, good.layers)
+    assert again.stack_bytes == good.stack_bytes
+
+
+@pytest.mark.gcc
+def test_gcc_and_zig_give_the_same_outputs(tmp_path: Path, good: Measurement) -> None:
+    if shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("arm-none-eabi-gcc is not on PATH")
+    session = open_session(tmp_path, "gcc")
+    result = measure(session, session.prepare(session.scenarios[0]))
+    assert np.array_equal(result.outputs, good.outputs)
+    assert verdicts(result) == set()
+
+
+def test_a_flipped_bit_of_a_weight_is_a_mismatch(
+    tmp_path: Path, session: Session, prepared: Prepared
+) -> None:
+    damaged = replace(prepared, image=with_a_flipped_weight(prepared, tmp_path / "damaged.elf"))
+    assert damaged.image.build_id == prepared.image.build_id
+    assert verdicts(measure(session, damaged)) == {Verdict.MISMATCH}
+
+
+def with_a_flipped_weight(prepared: Prepared, elf: Path) -> Image:
+    """The image with one bit of its largest weight array flipped, under the same build id."""
+    content = bytearray(prepared.image.elf.read_bytes())
+    content[middle_of_largest_array(prepared.image.elf, ".weights")] ^= 0x40
+    elf.write_bytes(content)
+    return Image.read(elf)
+
+
+def middle_of_largest_array(path: Path, section_name: str) -> int:
+    with path.open("rb") as file:
+        elf = ELFFile(file)
+        index = elf.get_section_index(section_name)
+        section = elf.get_section(index)
+        symbols = elf.get_section_by_name(".symtab").iter_symbols()
+        inside = [symbol for symbol in symbols if symbol["st_shndx"] == index]
+        largest = max(inside, key=lambda symbol: symbol["st_size"])
+        start = largest["st_value"] - section["sh_addr"] + section["sh_offset"]
+        return int(start + largest["st_size"] // 2)
+
+
+def test_a_changed_kernel_constant_is_a_mismatch(
+    tmp_path: Path, session: Session, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = tmp_path / "firmware"
+    shutil.copytree(paths.FIRMWARE, sources)
+    kernel = sources / "kernels/l2norm.c"
+    text = kernel.read_text()
+    assert text.count("1073741824.0F") == 1
+    kernel.write_text(text.replace("1073741824.0F", "1073000000.0F"))
+    monkeypatch.setattr(firmware, "FIRMWARE", sources)
+    emit.write(prepared.program, prepared.compiled.plan, tmp_path / "model")
+    image = firmware.build(tmp_path / "model", session.board, session.toolchain)
+    assert verdicts(measure(session, replace(prepared, image=image))) == {Verdict.MISMATCH}
+
+
+def test_a_stale_image_on_the_board_is_a_flash_error(
+    session: Session, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = replace(prepared.image, build_id=bytes(20))
+    program = EmulatedTarget.flash
+
+    def forget_to_flash(target: EmulatedTarget, image: Image) -> None:
+        assert image is newer
+        program(target, prepared.image)
+
+    monkeypatch.setattr(EmulatedTarget, "flash", forget_to_flash)
+    with (
+        pytest.raises(FlashError, match="the board runs image"),
+        session.flashed(replace(prepared, image=newer)),
+    ):
+        pass
+    assert session.rows[-1].metric.verdict is Verdict.FLASH
+
+
+def test_the_command_judges_writes_and_passes(tmp_path: Path) -> None:
+    csv, xml = tmp_path / "results.csv", tmp_path / "junit.xml"
+    command = [*COMMAND, f"--hil-csv={csv}", f"--junitxml={xml}"]
+    answer = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert answer.returncode == 0, answer.stdout
+    assert "cosine to float" in answer.stdout
+    frame = table.read(csv)
+    assert set(frame["metric"]) >= METRICS
+    assert set(frame["verdict"]) == {"pass"}
+    assert xml.read_text().count("<testcase") == 6
+
+
+def test_an_interrupt_releases_the_board_and_keeps_what_was_measured(tmp_path: Path) -> None:
+    second = tmp_path / "second.toml"
+    shutil.copy(ROOT / "scenarios/face_m4.toml", second)
+    csv = tmp_path / "results.csv"
+    command = [*COMMAND, "--hil-scenario=face_m4", f"--hil-scenario={second}", f"--hil-csv={csv}"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as run:
+        assert run.stdout is not None
+        runs = lines_with(run.stdout, "running inference")
+        next(runs)
+        next(runs)
+        run.send_signal(signal.SIGINT)
+        rest = run.stdout.read()
+        assert run.wait(timeout=60) == 2
+    assert "KeyboardInterrupt" in rest
+    assert set(table.read(csv)["scenario"]) == {"face_m4"}
+
+
+def lines_with(stream: Iterator[str], text: str) -> Iterator[str]:
+    return (line for line in stream if text in line)
