@@ -11,7 +11,7 @@ from hil.targets.emulator import debug_core, traps
 from hil.targets.emulator.clock import NEVER, Clock, InstructionClock
 from hil.targets.emulator.debug_core import DebugCore, FlashPatch
 from hil.targets.emulator.engine import Block, Engine, Stop
-from hil.targets.emulator.errors import EmulatorFault
+from hil.targets.emulator.errors import BusError, EmulatorFault
 from hil.targets.emulator.exceptions import CCR_DIV_0_TRP, FIRST_IRQ, SYSTICK, Exceptions
 from hil.targets.emulator.peripherals import flash as flash_controller
 from hil.targets.emulator.peripherals import gpio, identity
@@ -63,6 +63,7 @@ class Chip:
         runs: how often the engine was started: a measure of what a waiting firmware costs.
         on_breakpoint: asked about each BKPT instruction before debugger and fault: whether it has
             been dealt with (semihosting).
+        on_lockup: called when the core meets a fault that it cannot take.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Chip:
         unique_id: str = "",
         flash: Any = None,
         make_clock: MakeClock = _instruction_clock,
+        override_acr: Callable[[int], int] = lambda value: value,
     ) -> None:
         self.board = board
         self.engine = Engine()
@@ -84,6 +86,8 @@ class Chip:
         self.halted = False
         self.runs = 0
         self.on_breakpoint: Callable[[int], bool] = lambda _address: False
+        self.on_lockup: Callable[[], None] = lambda: None
+        self._override_acr = override_acr
         self._asleep = False
         self._reset_requested = False
         self._in_reset = False
@@ -119,7 +123,7 @@ class Chip:
         self.flash_controller = FlashController(
             memoryview(self.flash),
             changed=self._note_flash_change,
-            set_acr=self.clock.set_acr,
+            set_acr=lambda value: self.clock.set_acr(self._override_acr(value)),
             on_interrupt=self.attend,
             on_repair=self._request_stop,
         )
@@ -154,9 +158,24 @@ class Chip:
 
     # power and reset
 
-    def power_on(self) -> None:
-        """Reset the chip and let it run; a chip is powered once."""
+    def load(self, address: int, data: bytes) -> None:
+        """Put a program into memory before the chip has power. Raises BusError."""
+        memory = self._memory_at(address, len(data))
+        if memory is None:
+            raise BusError(address)
+        buffer, offset = memory
+        buffer[offset : offset + len(data)] = data
+
+    def power_on(self, *, entry: int | None = None) -> None:
+        """Reset the chip and let it run; a chip is powered once.
+
+        Args:
+            entry: where the vector table is, for a program in RAM.
+        """
         self._reset(by_software=False)
+        if entry is not None:
+            self._boot_from(entry)
+            self.exceptions.state.vector_table = entry
         self._powered = True
         self._thread.start()
 
@@ -192,11 +211,11 @@ class Chip:
                 self._reset(by_software=False)
 
     def _reset(self, *, by_software: bool) -> None:
+        self.clock.reset()
         for peripheral in self._peripherals:
             peripheral.reset()
         self.bus.reset()
         self.exceptions.reset()
-        self.clock.reset()
         self.rcc.note_reset(by_software=by_software)
         self.debug.note_reset()
         self._asleep = self._reset_requested = self._step = False
@@ -212,10 +231,13 @@ class Chip:
         engine.write("xpsr", 1 << 24)
         for name in ("control", "primask", "basepri", "faultmask", "fpscr", "psp"):
             engine.write(name, 0)
-        stack, entry = engine.load_words(BOOT_ALIAS, 2)
-        engine.write("msp", stack & ~3)
         engine.write("lr", 0xFFFF_FFFF)
-        engine.branch(entry)
+        self._boot_from(BOOT_ALIAS)
+
+    def _boot_from(self, vectors: int) -> None:
+        stack, entry = self.engine.load_words(vectors, 2)
+        self.engine.write("msp", stack & ~3)
+        self.engine.branch(entry)
 
     def _request_reset(self) -> None:
         """Reset at once for a debugger, at the next block for the core itself."""
@@ -531,6 +553,8 @@ class Chip:
         else:
             traps.after_run(self, stop)
         self._end_step()
+        if self.locked_up:
+            self.on_lockup()
 
     def _halt_behind_access(self, stop: Stop) -> None:
         """Halt for a watchpoint, behind the instruction that made the access."""

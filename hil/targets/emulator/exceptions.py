@@ -329,7 +329,9 @@ class Exceptions:
 
     def _derived(self, fault: int, original: int) -> int:
         """Return what a fault during entry to an exception turns it into."""
-        if original == HARD_FAULT or self.execution_priority() <= -1:
+        if original == HARD_FAULT:
+            return original  # its handler runs without a frame, as after a stack overflow
+        if self.execution_priority() <= -1:
             self.state.locked_up = True
             return original
         if self._is_enabled(fault) and self._preempts(fault):

@@ -34,6 +34,13 @@ class EmulatedTarget(Target):
         self._debugger: Debugger | None = None
         self._serial: Any = None
 
+    @classmethod
+    def timing_version(cls) -> str:
+        """Name the frozen rule set of the timing model."""
+        from hil.targets.emulator.timing.rules import TIMING_VERSION
+
+        return f"{cls.timing}-{TIMING_VERSION}"
+
     def open(self) -> None:
         """Give the board power and connect to its core. Raises ProbeError."""
         _require_unicorn()

@@ -55,11 +55,13 @@ class Usart(Peripheral):
     Attributes:
         irq: its interrupt number.
         times_bytes: whether bytes take the time that the baud rate says.
+        tap: takes what the firmware sends, where that is not kept for `receive`.
     """
 
     def __init__(self, name: str, address: int, irq: int, core: Core) -> None:
         self.irq = irq
         self.times_bytes = False
+        self.tap: Callable[[bytes], None] | None = None
         self._core = core
         self._to_firmware: deque[int] = deque()
         self._to_host = bytearray()
@@ -150,6 +152,9 @@ class Usart(Peripheral):
         self._polls = 0
         if self.times_bytes:
             self._transmit_due = max(self._core.now(), self._transmit_due) + self._byte_cycles()
+        if self.tap is not None:
+            self.tap(bytes((value & 0xFF,)))
+            return
         with self._host_has_data:
             self._to_host.append(value & 0xFF)
             self._host_has_data.notify_all()
