@@ -28,6 +28,7 @@ class Builder:
 
     seed: int
     input_shape: Shape
+    full_range: bool = False  # a ReLU's ceiling is the greatest int8, as calibration makes it
     extremes: bool = False  # weights at +-127 and -128, large multipliers: many sums saturate
     operators: list[Operator] = field(default_factory=list)
 
@@ -87,7 +88,7 @@ class Builder:
                 padding=pad,
                 depthwise=depthwise,
                 low=-128,
-                high=int(self.random.integers(60, 128)) if relu else 127,
+                high=127 if self.full_range or not relu else int(self.random.integers(60, 128)),
                 residual=term,
             )
         )
@@ -189,7 +190,7 @@ def image(program: Program, seed: int = 0) -> Int8:
 
 def face_m4(seed: int = 0, rows: int = 240, columns: int = 320, *, dense: bool = False) -> Program:
     """A program of RNNPool-Face-M4's shape with random parameters, operators in traced order."""
-    b = Builder(seed, (rows, columns, 1))
+    b = Builder(seed, (rows, columns, 1), full_range=True)
     x = b.conv("stem", b.input, 4, 3, 2, relu=True)
     x = b.pool("pool", x, 8, 4, dense=dense)
     taps: list[Tensor] = []

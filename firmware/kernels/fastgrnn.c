@@ -22,7 +22,7 @@ void fastgrnn_pixel_products(const fastgrnn_t *cell, const int8_t *x, int32_t co
 
 void fastgrnn_state_products(const fastgrnn_t *cell, const int16_t *x, int32_t count,
                              int32_t *products) {
-    if (cell->state_products != NULL) {
+    if (cell->state_products != NULL && count >= FASTGRNN_LEAST_VECTORS) {
         cell->state_products(x, count, products);
         return;
     }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hil.compiler import emit_fastgrnn
+from hil.compiler import emit_fastgrnn, emit_fastgrnn_dense
 from hil.compiler.emit_c import Constant, wrap_int32
 from hil.compiler.program import Cell, Int32
 
@@ -84,7 +84,14 @@ class CellCode:
             writers["state_products"] = lambda: emit_fastgrnn.state_products(
                 f"{name}_state_products", cell
             )
-        if emit_fastgrnn.suits(cell):
+        elif emit_fastgrnn_dense.suits_states(cell):
+            writers["state_products"] = lambda: emit_fastgrnn_dense.state_products(
+                f"{name}_state_products", cell
+            )
+        if emit_fastgrnn.suits_start(cell):
             writers["start"] = lambda: emit_fastgrnn.start(f"{name}_start", cell)
+        if emit_fastgrnn.suits(cell):
             writers["go_on"] = lambda: emit_fastgrnn.go_on(f"{name}_go_on", cell)
+        elif emit_fastgrnn_dense.suits(cell):
+            writers["go_on"] = lambda: emit_fastgrnn_dense.go_on(f"{name}_go_on", cell)
         return writers

@@ -59,10 +59,15 @@ class _Placement:
         return self.where[unit, number].startswith("sp")
 
 
+def suits_start(cell: Cell) -> bool:
+    """Whether a cell's state fits the registers."""
+    return cell.units in (4, 8, _MOST_UNITS)
+
+
 def suits(cell: Cell) -> bool:
     """Whether a cell's recurrence makes small straight-line code."""
     words = sum(len(row) for row in _matrix(cell.u))
-    return cell.units in (4, 8, _MOST_UNITS) and words <= _MOST_WORDS
+    return suits_start(cell) and words <= _MOST_WORDS
 
 
 def suits_states(cell: Cell) -> bool:

@@ -1,0 +1,127 @@
+"""The Cortex-M4 code of every kernel against the integer reference, on random shapes and values."""
+
+import cortex_m4
+import numpy as np
+import pytest
+import random_programs
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from random_programs import Builder
+
+from hil.compiler import reference
+from hil.compiler.program import Program
+
+# Each example is compiled, so a failing one is shown as it was drawn.
+few = settings(
+    phases=(Phase.generate,),
+    max_examples=6,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=True,
+)
+seeds = st.integers(0, 2**31)
+sides = st.integers(1, 14)
+quads = st.sampled_from([4, 8, 12, 20, 32, 64])
+
+
+def check(program: Program, toolchain: str = "zig") -> None:
+    shape = program.input.shape
+    random = np.random.default_rng(0)
+    inputs = (
+        random_programs.image(program, 1),
+        np.full(shape, -128, np.int8),
+        random.choice(np.array([-128, 127], np.int8), shape),
+    )
+    outputs = cortex_m4.run_program(program, *inputs, toolchain=toolchain)
+    for x, y in zip(inputs, outputs, strict=True):
+        assert np.array_equal(y, reference.run(program, x))
+
+
+@given(
+    seed=seeds,
+    rows=sides,
+    columns=sides,
+    channels=quads,
+    out=st.sampled_from([2, 4, 10, 32]),
+    stride=st.integers(1, 2),
+    full_range=st.booleans(),
+    extremes=st.booleans(),
+)
+@few
+def test_a_streamed_block_equals_the_reference(  # noqa: PLR0917
+    seed: int,
+    rows: int,
+    columns: int,
+    channels: int,
+    out: int,
+    stride: int,
+    full_range: bool,
+    extremes: bool,
+) -> None:
+    b = Builder(seed, (rows, columns, channels), full_range=full_range, extremes=extremes)
+    x = b.inverted_residual("narrow", b.input, out, stride)
+    y = b.inverted_residual("same", b.input, channels)
+    check(b.program(x, y))
+
+
+@given(
+    seed=seeds,
+    rows=sides,
+    columns=sides,
+    channels=quads,
+    widths=st.lists(st.sampled_from([2, 4, 6]), min_size=1, max_size=4),
+    extremes=st.booleans(),
+)
+@few
+def test_heads_equal_the_reference(  # noqa: PLR0917
+    seed: int, rows: int, columns: int, channels: int, widths: list[int], extremes: bool
+) -> None:
+    b = Builder(seed, (rows, columns, channels), extremes=extremes)
+    norm = b.norm("norm", b.input)
+    maps = [b.conv(f"head{i}", norm, width, 3) for i, width in enumerate(widths)]
+    maps[0] = b.maxout("most", maps[0], widths[0] // 2 + 1)
+    check(b.program(*maps))
+
+
+@given(
+    seed=seeds,
+    patch=st.integers(2, 8),
+    stride=st.integers(1, 5),
+    grid=st.tuples(st.integers(1, 3), st.integers(1, 6)),
+    units=st.sampled_from([(16, 16), (8, 8), (4, 16), (16, 4), (6, 6)]),
+    dense=st.booleans(),
+)
+@few
+def test_rnnpool_equals_the_reference(  # noqa: PLR0917
+    seed: int,
+    patch: int,
+    stride: int,
+    grid: tuple[int, int],
+    units: tuple[int, int],
+    dense: bool,
+) -> None:
+    rows, columns = (patch + (n - 1) * stride for n in grid)
+    b = Builder(seed, (rows, columns, 4))
+    check(b.program(b.pool("pool", b.input, patch, stride, units, dense=dense)))
+
+
+@given(seed=seeds, rows=st.integers(17, 40), quarter=st.integers(5, 12), full_range=st.booleans())
+@few
+def test_a_stem_into_rnnpool_equals_the_reference(
+    seed: int, rows: int, quarter: int, full_range: bool
+) -> None:
+    b = Builder(seed, (rows, 4 * quarter, 1), full_range=full_range)
+    stem = b.conv("stem", b.input, 4, 3, 2, relu=True)
+    check(b.program(b.pool("pool", stem, 8, 4)))
+
+
+@pytest.mark.gcc
+@pytest.mark.skipif(not cortex_m4.has_gcc(), reason="arm-none-eabi-gcc is not on PATH")
+@pytest.mark.parametrize("dense", [False, True])
+def test_gcc_builds_the_same_outputs(dense: bool) -> None:
+    check(random_programs.face_m4(seed=3, rows=64, columns=80, dense=dense), toolchain="gcc")
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_whole_network_of_other_sizes_equals_the_reference(dense: bool) -> None:
+    check(random_programs.face_m4(seed=2, rows=72, columns=96, dense=dense))
