@@ -1,6 +1,6 @@
 # Two commands: `make hil` runs the main job on the emulated board, `make test` the harness's own tests.
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed

@@ -104,18 +104,15 @@ def _add_doctor(commands: _Commands) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from rich.table import Table
-
     from hil import doctor
 
     del options
     findings = doctor.examine()
-    table = Table("", "found", "what to do")
+    width = max(len(finding.name) for finding in findings)
     for finding in findings:
-        table.add_row(
-            f"{'ok' if finding.found else '--'}  {finding.name}", finding.detail, finding.remedy
-        )
-    _print(table)
+        print(f"{'ok' if finding.found else '--'}  {finding.name:{width}}  {finding.detail}")
+        if finding.remedy:
+            print(f"    {'':{width}}  to have it: {finding.remedy}")
     return 0 if all(finding.found or finding.optional for finding in findings) else 1
 
 
