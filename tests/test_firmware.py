@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import tiny_model
+from compilers import COMPILERS
 
 from hil import board as boards
 from hil import firmware, paths, toolchain
@@ -15,18 +16,6 @@ from hil.board import Board, Region
 from hil.errors import BuildError, MemoryLimitError, UsageError, Verdict
 from hil.firmware import Image, build, find_toolchain
 
-COMPILERS = [
-    "zig",
-    pytest.param(
-        "gcc",
-        marks=[
-            pytest.mark.gcc,
-            pytest.mark.skipif(
-                shutil.which("arm-none-eabi-gcc") is None, reason="no arm-none-eabi-gcc on PATH"
-            ),
-        ],
-    ),
-]
 Edit = Callable[[str], str]
 
 
