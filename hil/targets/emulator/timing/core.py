@@ -346,6 +346,8 @@ class TimingCore:
         t = self._t
         t.wait_states = value & 0xF
         t.prefetch = value >> 8 & 1
+        # Blocks were costed for the cache as it was.
+        t.forget |= t.instruction_cache ^ (value >> 9 & 1)
         t.instruction_cache = value >> 9 & 1
         t.data_cache = value >> 10 & 1
         if value >> 11 & 1 and not t.instruction_cache:
@@ -427,7 +429,11 @@ class TimingCore:
             node.condition = instructions[cut].it_conditions[0]
             instructions = instructions[:cut]
         timing = cost_block(
-            instructions, state, self._rules, lambda i: accesses.get(i.address, Access())
+            instructions,
+            state,
+            self._rules,
+            lambda i: accesses.get(i.address, Access()),
+            cached=bool(self._t.instruction_cache),
         )
         self._timings[index] = (instructions, timing)
         node.instructions = len(instructions)

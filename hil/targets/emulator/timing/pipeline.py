@@ -41,6 +41,7 @@ class State:
             middle of a word.
         pending: memory of a load whose second cycle may yet be hidden; None without one.
         stored: the last instruction was a store.
+        bus_free: when the next load or store can go ahead.
         ready: (core register, cycles) of those not ready yet as an address.
         float_result: registers written by the last instruction, when that was a float operation.
         float_free: when the float unit is done with a division.
@@ -57,6 +58,7 @@ class State:
     branched: bool = False
     pending: str | None = None
     stored: bool = False
+    bus_free: int = 0
     ready: tuple[tuple[int, int], ...] = ()
     float_result: frozenset[int] = frozenset()
     float_free: int = 0
@@ -111,6 +113,7 @@ class _Run:
     """The pipeline while a block is being costed."""
 
     rules: Rules
+    queue: int  # words that the fetch unit holds
     now: int  # earliest next issue
     fetch: int
     second_word_late: int
@@ -119,7 +122,7 @@ class _Run:
     branched: bool
     pending: str | None
     stored: bool
-    behind_load: bool
+    bus_free: int
     ready: dict[int, int]
     float_result: frozenset[int]
     float_free: int
@@ -128,10 +131,11 @@ class _Run:
     lines: list[LineFetch] = field(default_factory=list)
 
     @classmethod
-    def enter(cls, state: State, rules: Rules) -> Self:
+    def enter(cls, state: State, rules: Rules, *, cached: bool) -> Self:
         """Go on from a state."""
         return cls(
             rules=rules,
+            queue=rules.fetch_queue_with_cache if cached else rules.fetch_queue,
             now=0,
             fetch=state.fetch,
             second_word_late=state.second_word_late,
@@ -140,7 +144,7 @@ class _Run:
             branched=state.branched,
             pending=state.pending,
             stored=state.stored,
-            behind_load=False,
+            bus_free=state.bus_free,
             ready=dict(state.ready),
             float_result=state.float_result,
             float_free=state.float_free,
@@ -161,9 +165,19 @@ def cost_block(
     state: State,
     rules: Rules,
     access_of: Callable[[Instruction], Access],
+    *,
+    cached: bool,
 ) -> BlockTiming:
-    """Cost a block entered in a state."""
-    run = _Run.enter(state, rules)
+    """Cost a block entered in a state.
+
+    Args:
+        instructions: of the block.
+        state: of the pipeline before it.
+        rules: by which to cost it.
+        access_of: what a load or store reaches.
+        cached: whether the flash's instruction cache is on.
+    """
+    run = _Run.enter(state, rules, cached=cached)
     issues = []
     last = len(instructions) - 1
     outcome = state.outcome
@@ -221,7 +235,6 @@ def _skip(run: _Run, instruction: Instruction) -> int:
 def _issue(run: _Run, instruction: Instruction, access: Access) -> None:
     """Wait until an instruction can issue."""
     rules = run.rules
-    run.behind_load = run.pending is not None
     if run.pending is not None:
         if not _pairs(run, instruction, access):
             run.wait_until(run.now + rules.load - 1, Cause.LOAD_STORE)
@@ -229,8 +242,10 @@ def _issue(run: _Run, instruction: Instruction, access: Access) -> None:
     if run.stored and instruction.kind in _LOADS:
         run.wait_until(run.now + rules.load_after_store, Cause.LOAD_STORE)
     run.stored = False
-    for register in instruction.address_registers if instruction.kind in MEMORY else ():
-        run.wait_until(run.ready.get(register, run.now), Cause.LOAD_STORE)
+    if instruction.kind in MEMORY:
+        run.wait_until(run.bus_free, Cause.LOAD_STORE)
+        for register in instruction.address_registers:
+            run.wait_until(run.ready.get(register, run.now), Cause.LOAD_STORE)
     if instruction.kind in _FLOATS:
         run.wait_until(run.float_free, Cause.FLOAT)
         if instruction.float_reads & run.float_result:
@@ -245,7 +260,7 @@ def _fetch(run: _Run, instruction: Instruction) -> None:
     A word asked for in one cycle can be decoded two later and issued three later. Words are asked
     for one a cycle, as long as the queue has room.
     """
-    queue = run.rules.fetch_queue
+    queue = run.queue
     first = instruction.address >> 2
     begun = bool(instruction.address & 2) and not run.branched
     run.branched = False
@@ -291,11 +306,11 @@ def _execute(run: _Run, instruction: Instruction, access: Access) -> None:
     run.now += cycles
     if kind in {Kind.LOAD, Kind.FLOAT_LOAD}:
         run.pending = access.memory
-    run.stored = kind in {Kind.STORE, Kind.FLOAT_STORE} and not (
-        run.behind_load and rules.store_behind_load_is_done
-    )
+    run.stored = kind in {Kind.STORE, Kind.FLOAT_STORE}
+    if kind is Kind.STORE and access.memory == "sram2":
+        run.bus_free = run.now + rules.sram2_busy_after_store
     if access.memory == "flash" and kind in _LOADS:
-        run.fetch = max(run.fetch, issued - rules.fetch_queue)
+        run.fetch = max(run.fetch, issued - run.queue)
         run.fetch += rules.flash_data_takes_fetch_slot * max(instruction.words, 1)
     _set_ready(run, instruction)
     if kind in {Kind.FLOAT, Kind.FLOAT_MULTIPLY_ADD, Kind.FLOAT_DIVIDE}:
@@ -311,13 +326,7 @@ def _cycles(run: _Run, instruction: Instruction) -> tuple[int, Cause]:
     """Return for how long an instruction keeps the next one from issuing, and why."""
     rules = run.rules
     if instruction.kind is Kind.IT:
-        folds = {
-            0: False,
-            1: run.short_before and bool(instruction.address & 2),
-            2: run.short_before,
-            3: True,
-        }
-        folded = folds[int(rules.it_folds)]
+        folded = rules.it_folds and run.short_before
         return 0 if folded else rules.it, Cause.ISSUE
     cycles, cause = _COSTS.get(instruction.kind, _SIMPLE)
     return cycles(rules, instruction), cause
@@ -408,7 +417,7 @@ def _not_taken(run: _Run, end: Instruction) -> Exit:
 
 
 def _exit(run: _Run, *, branched: bool = False, conditions: tuple[int, ...] = ()) -> Exit:
-    earliest = run.now - run.rules.fetch_queue
+    earliest = run.now - run.queue
     state = State(
         fetch=max(run.fetch, earliest) - run.now,
         second_word_late=run.second_word_late,
@@ -417,6 +426,7 @@ def _exit(run: _Run, *, branched: bool = False, conditions: tuple[int, ...] = ()
         branched=branched or run.branched,
         pending=run.pending,
         stored=run.stored,
+        bus_free=max(run.bus_free - run.now, 0),
         ready=tuple(sorted((r, t - run.now) for r, t in run.ready.items() if t > run.now)),
         float_result=run.float_result,
         float_free=max(run.float_free - run.now, 0),
