@@ -71,7 +71,7 @@ def run(
         usart.tap = output
     ended = threading.Event()
     semihosting = Semihosting(chip, output, ended.set)
-    chip.on_breakpoint = _or_end(semihosting, ended)
+    chip.on_breakpoint = _or_end(chip, semihosting, ended.set)
     chip.on_lockup = ended.set
     for segment in segments:
         _load(chip, segment)
@@ -114,14 +114,16 @@ def _acr_override(wait_states: int | None, art: bool | None) -> Callable[[int], 
     return override
 
 
-def _or_end(semihosting: Callable[[int], bool], ended: threading.Event) -> Callable[[int], bool]:
+def _or_end(
+    chip: "Chip", semihosting: Callable[[int], bool], ended: Callable[[], None]
+) -> Callable[[int], bool]:
     """Return a BKPT handler that ends the program where semihosting does not know the request."""
 
     def on_breakpoint(address: int) -> bool:
-        if semihosting(address):
-            return True
-        ended.set()
-        return False
+        if not semihosting(address):
+            chip.halt(0)
+            ended()
+        return True
 
     return on_breakpoint
 
@@ -151,12 +153,15 @@ def _entry(segments: tuple[Segment, ...], board: Board) -> int | None:
 
 
 def _fault(chip: "Chip") -> FirmwareFault:
-    pc = chip.read_register("pc")
     words = (
         f"{n} {int.from_bytes(chip.read_memory(at, 4), 'little'):#010x}"
         for n, at in _FAULT_REGISTERS
     )
-    what = "the core locked up" if chip.locked_up else "the program met a BKPT that is no request"
+    if chip.lockup_pc is not None:
+        what, pc = "the core locked up", chip.lockup_pc
+    else:
+        # A BKPT that is no request: the core halted behind it.
+        what, pc = "the program met a BKPT that is no request", chip.read_register("pc") - 2
     return FirmwareFault(f"{what} at pc {pc:#010x}; {', '.join(words)}")
 
 

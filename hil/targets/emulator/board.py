@@ -9,6 +9,7 @@ from hil.targets.emulator.clock import Clock
 from hil.targets.emulator.debug_port import DebugPort
 from hil.targets.emulator.engine import Engine
 from hil.targets.emulator.peripherals.usart import Usart
+from hil.targets.emulator.terminal import Terminal
 
 
 class EmulatedBoard:
@@ -32,14 +33,26 @@ class EmulatedBoard:
         self._flash = _open_flash(flash_file, board.flash.bytes) if flash_file else None
         self.chip = Chip(board, unique_id=unique_id, flash=self._flash, make_clock=make_clock)
         self.debug_port = DebugPort(self.chip)
+        self._terminal: Terminal | None = None
         self.chip.power_on()
 
     def usart(self, name: str) -> Usart:
         """Return a USART by name. Raises KeyError."""
         return self.chip.usarts[name.lower()]
 
+    def open_terminal(self, link: str | None) -> None:
+        """Put the link's USART on a pseudo-terminal.
+
+        Args:
+            link: a path for a symbolic link to it.
+        """
+        self._terminal = Terminal(self.usart(self.board.uart), link)
+
     def power_off(self) -> None:
         """End the core's thread; ports that are still open report the loss."""
+        if self._terminal is not None:
+            self._terminal.close()
+            self._terminal = None
         self.chip.power_off()
         if self._flash is not None:
             self._flash.flush()

@@ -13,6 +13,7 @@ from hil.targets.emulator.debug_core import DebugCore, FlashPatch
 from hil.targets.emulator.engine import Block, Engine, Stop
 from hil.targets.emulator.errors import BusError, EmulatorFault
 from hil.targets.emulator.exceptions import CCR_DIV_0_TRP, FIRST_IRQ, SYSTICK, Exceptions
+from hil.targets.emulator.mpu import MemoryProtectionUnit
 from hil.targets.emulator.peripherals import flash as flash_controller
 from hil.targets.emulator.peripherals import gpio, identity
 from hil.targets.emulator.peripherals.clocks import PowerControl, ResetAndClockControl
@@ -28,6 +29,7 @@ from hil.targets.emulator.watchpoints import Watchpoints
 HSE_HZ = 8_000_000
 BOOT_ALIAS = 0x0000_0000
 _PAGE = 0x1000
+_LOCKUP_PC = 0xFFFF_FFFE
 
 _PRIVATE_BUS = (0xE000_0000, 0x10_0000)
 _BUS_WINDOWS = (
@@ -60,6 +62,7 @@ class Chip:
     Attributes:
         halted: whether the debugger holds the core.
         usarts: by lower-case name.
+        lockup_pc: where the core met a fault that it could not take, None before.
         runs: how often the engine was started: a measure of what a waiting firmware costs.
         on_breakpoint: asked about each BKPT instruction before debugger and fault: whether it has
             been dealt with (semihosting).
@@ -84,6 +87,7 @@ class Chip:
         self.clock = make_clock(self.engine, board)
         self.exceptions = Exceptions(self.engine, self.clock.add_cycles)
         self.halted = False
+        self.lockup_pc: int | None = None
         self.runs = 0
         self.on_breakpoint: Callable[[int], bool] = lambda _address: False
         self.on_lockup: Callable[[], None] = lambda: None
@@ -133,7 +137,7 @@ class Chip:
         self._peripherals: list[Peripheral] = [
             self.rcc, PowerControl(), self.flash_controller, *gpio.all_ports(),
             *self.usarts.values(), identity.DebugMcu(), self.system_control, self.systick,
-            self.debug, self.dwt, self.flash_patch, *rom_table(),
+            self.debug, self.dwt, self.flash_patch, MemoryProtectionUnit(), *rom_table(),
         ]  # fmt: skip
         self.bus = Bus(_BUS_WINDOWS)
         for peripheral in self._peripherals:
@@ -305,6 +309,8 @@ class Chip:
         with self.paused():
             self.halted = True
             self._asleep = False
+            # Debug state ends a lockup; going on would meet the same fault again.
+            self.exceptions.state.locked_up = False
             self.system_control.debug_faults |= reason
 
     def resume(self, *, step: bool) -> None:
@@ -554,6 +560,8 @@ class Chip:
             traps.after_run(self, stop)
         self._end_step()
         if self.locked_up:
+            self.lockup_pc = engine.read("pc")
+            engine.write("pc", _LOCKUP_PC)
             self.on_lockup()
 
     def _halt_behind_access(self, stop: Stop) -> None:

@@ -1,9 +1,10 @@
 """The emulated boards of this process that have power.
 
 pyOCD finds probes and pyserial finds ports by a string alone, in classes that they create
-themselves. This registry is where those strings meet the boards; it holds no board alive.
+themselves. This registry is where those strings meet the boards.
 """
 
+import atexit
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 PROBE_TYPE = "hil-emulator"
 """What pyOCD calls the probes of these boards, as in `pyocd gdbserver -u hil-emulator:ID`."""
 
+_kept: "list[EmulatedBoard]" = []
 _boards: "WeakValueDictionary[str, EmulatedBoard]" = WeakValueDictionary()
 
 
@@ -30,6 +32,22 @@ def add(board: "EmulatedBoard") -> None:
             hint="close the target that uses it, or choose another unique id",
         )
     _boards[board.unique_id] = board
+
+
+def keep(board: "EmulatedBoard") -> None:
+    """Keep a board under power until the process ends, as one on a desk keeps it.
+
+    For a board that nobody owns: a debugger may come and go, and the core runs on between.
+    """
+    if not _kept:
+        atexit.register(_power_off_kept)
+    add(board)
+    _kept.append(board)
+
+
+def _power_off_kept() -> None:
+    for board in _kept:
+        board.power_off()
 
 
 def remove(board: "EmulatedBoard") -> None:

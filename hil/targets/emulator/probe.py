@@ -60,7 +60,6 @@ class EmulatedProbe(DebugProbe):
         super().__init__()
         self._unique_id = unique_id
         self._board: EmulatedBoard | None = None
-        self._own_board: _OwnBoard | None = None
         self._connected = False
         self._reset_asserted = False
 
@@ -106,7 +105,13 @@ class EmulatedProbe(DebugProbe):
         """The board it is part of, which gives pyOCD the target type."""
         from pyocd.board.board_ids import BoardInfo
 
-        return BoardInfo(name="emulated STM32F439", target="stm32f439xi", vendor="rnnpool-hil")
+        # The binary is what pyOCD's own test scripts run on this family of chips.
+        return BoardInfo(
+            name="emulated STM32F439",
+            target="stm32f439xi",
+            binary="nucleo_f429zi.bin",
+            vendor="rnnpool-hil",
+        )
 
     def create_associated_board(self) -> Any:
         """Return pyOCD's board object."""
@@ -119,18 +124,12 @@ class EmulatedProbe(DebugProbe):
 
     def open(self) -> None:
         """Find the powered board, or power one."""
-        self._board = powered.find(self._unique_id)
-        if self._board is None:
-            self._own_board = _OwnBoard(self._unique_id)
-            self._board = self._own_board.board
+        self._board = powered.find(self._unique_id) or _power_board(self._unique_id)
 
     def close(self) -> None:
-        """Let the board go; one of its own loses power."""
+        """Let the board go; it keeps its power."""
         self._connected = False
         self._board = None
-        if self._own_board is not None:
-            self._own_board.power_off()
-            self._own_board = None
 
     def connect(self, protocol: DebugProbe.Protocol | None = None) -> None:
         """Start speaking SWD."""
@@ -235,29 +234,21 @@ def _raiser(error: Exception) -> Callable[[], Any]:
     return fail
 
 
-class _OwnBoard:
-    """The board that a pyOCD command powers: flash in a file, serial port on a pseudo-terminal."""
+def _power_board(unique_id: str) -> "EmulatedBoard":
+    """Power a board for a pyOCD command: flash in a file, serial port on a pseudo-terminal."""
+    from hil import board
+    from hil.targets.emulator.board import EmulatedBoard, default_clock
 
-    def __init__(self, unique_id: str) -> None:
-        from hil import board
-        from hil.targets.emulator import terminal
-        from hil.targets.emulator.board import EmulatedBoard, default_clock
-
-        flash = os.environ.get(FLASH_VARIABLE)
-        self.board = EmulatedBoard(
-            board.load(_BOARD),
-            unique_id,
-            make_clock=default_clock,
-            flash_file=Path(flash) if flash else None,
-        )
-        self._terminal = terminal.Terminal(
-            self.board.usart(self.board.board.uart), os.environ.get(TERMINAL_VARIABLE)
-        )
-
-    def power_off(self) -> None:
-        """Take the power away."""
-        self._terminal.close()
-        self.board.power_off()
+    flash = os.environ.get(FLASH_VARIABLE)
+    emulated = EmulatedBoard(
+        board.load(_BOARD),
+        unique_id,
+        make_clock=default_clock,
+        flash_file=Path(flash) if flash else None,
+    )
+    emulated.open_terminal(os.environ.get(TERMINAL_VARIABLE))
+    powered.keep(emulated)
+    return emulated
 
 
 class EmulatedProbePlugin(Plugin):

@@ -88,7 +88,6 @@ class SystemControl(Peripheral):
             0xD38: Register(lambda: self._state.fault.bfar, self._write_bfar),
             0xD3C: constant(0),
             0xD88: Register(self.cpacr.read, self._write_cpacr),
-            0xD90: constant(0),  # MPU_TYPE: no regions are modelled
             0xF00: write_only(lambda value: self._exceptions.pend(ex.FIRST_IRQ + (value & 0x1FF))),
             0xF34: self.fpccr.register(),
             0xF38: Storage(writable=0xFFFF_FFF8).register(),
