@@ -449,8 +449,11 @@ class TimingCore:
 
     def _first_hooked(self, instructions: Sequence[Instruction]) -> int:
         """Return the index of the first hooked IT behind the first instruction, or 0."""
+        # Code in RAM changes: another instruction may stand where an IT was hooked.
         hooked = (
-            i for i, instruction in enumerate(instructions) if instruction.address in self._hooked
+            i
+            for i, instruction in enumerate(instructions)
+            if instruction.it_conditions and instruction.address in self._hooked
         )
         return next((i for i in hooked if i), 0)
 
