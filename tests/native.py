@@ -65,17 +65,17 @@ class _Layer(ctypes.Structure):
     )
 
 
-def compile_program(program: Program, budget: Budget = ROOMY) -> tuple[NativeModel, Plan]:
+def compile_program(program: Program, plan: Plan | None = None) -> tuple[NativeModel, Plan]:
     """Plan, emit and compile a program for this machine."""
-    plan = make_plan(program, budget)
+    plan = plan or make_plan(program, ROOMY)
     with tempfile.TemporaryDirectory() as name:
         emit.write(program, plan, Path(name))
         return NativeModel(ctypes.CDLL(str(_build(Path(name))))), plan
 
 
-def run_program(program: Program, x: Int8, budget: Budget = ROOMY) -> Int8:
+def run_program(program: Program, x: Int8, plan: Plan | None = None) -> Int8:
     """Compile a program for this machine and run it once."""
-    return compile_program(program, budget)[0].run(x)
+    return compile_program(program, plan)[0].run(x)
 
 
 def _build(model: Path) -> Path:

@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import random_programs
-from native import ROOMY, NativeModel, compile_program
+from native import ROOMY, NativeModel, compile_program, run_program
 from random_programs import Builder
 
 from hil.compiler import emit, reference
 from hil.compiler.plan import Plan, make_plan
+from hil.compiler.plan_place import place
+from hil.compiler.plan_steps import Choices
 from hil.compiler.program import Conv2D, Program, Residual
 from hil.errors import BuildError
 
@@ -40,6 +42,16 @@ def test_a_second_run_on_another_image_is_not_touched_by_the_first(
     for seed in (2, 3):
         x = random_programs.image(program, seed)
         assert np.array_equal(compiled[0].run(x), reference.run(program, x))
+
+
+@pytest.mark.parametrize("band", [1, 2, 4])
+@pytest.mark.parametrize("in_flash", [False, True])
+def test_no_choice_of_the_schedule_changes_a_value(band: int, in_flash: bool) -> None:
+    small = random_programs.face_m4(seed=5, rows=72, columns=64)
+    choices = Choices(band, tables_in_flash=in_flash, weights_in_flash=in_flash)
+    x = random_programs.image(small)
+    y = run_program(small, x, place(small, ROOMY, choices))
+    assert np.array_equal(y, reference.run(small, x))
 
 
 def test_layers_bear_the_names_of_the_steps(compiled: tuple[NativeModel, Plan]) -> None:

@@ -1,5 +1,7 @@
 """The planner: what is fused, what a plan holds in memory, what it refuses."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import random_programs
@@ -9,7 +11,7 @@ from native import ROOMY
 from random_programs import Builder
 
 from hil import board
-from hil.compiler.plan import Budget, Plan, make_plan, table
+from hil.compiler.plan import Budget, Plan, make_plan, pareto, table
 from hil.compiler.plan_pack import Item, clash, live_bytes, pack
 from hil.compiler.plan_steps import Kind
 from hil.errors import BuildError, MemoryLimitError
@@ -107,14 +109,38 @@ def test_the_input_survives_where_nothing_lies_over_it() -> None:
     assert not make_plan(random_programs.face_m4(), ROOMY).input_survives
 
 
+def test_the_frontier_trades_cycles_for_memory() -> None:
+    program = random_programs.face_m4()
+    budget = Budget.of(board.load("stm32f439"))
+    points = pareto(program, budget)
+    assert len(points) >= 2
+    for faster, smaller in pairwise(points):
+        assert faster.cycles < smaller.cycles
+        assert faster.ram_bytes > smaller.ram_bytes
+    assert make_plan(program, budget, "speed").ram_bytes == points[0].ram_bytes
+    assert make_plan(program, budget, "ram").ram_bytes == points[-1].ram_bytes
+
+
+def test_a_cap_in_bytes_is_kept_or_refused() -> None:
+    program = random_programs.face_m4()
+    budget = Budget.of(board.load("stm32f439"))
+    points = pareto(program, budget)
+    cap = points[0].ram_bytes - 1
+    assert make_plan(program, budget, cap).ram_bytes <= cap
+    with pytest.raises(MemoryLimitError, match="1 B more than the"):
+        make_plan(program, budget, points[-1].ram_bytes - 1)
+
+
+def test_working_memory_that_does_not_fit_the_ccm_goes_to_the_sram() -> None:
+    program = random_programs.face_m4()
+    tight = Budget(196_608, 36_000)
+    assert make_plan(program, tight).ccm_bytes <= 36_000
+
+
 def test_a_model_too_large_says_which_region_lacks_how_many_bytes(face_plan: Plan) -> None:
     program = random_programs.face_m4()
-    short_of_sram = Budget(face_plan.arena_bytes - 3600, 65_536)
-    with pytest.raises(MemoryLimitError, match=r"of SRAM, 3,600 B more than the"):
-        make_plan(program, short_of_sram)
-    short_of_ccm = Budget(196_608, face_plan.ccm_bytes - 16)
-    with pytest.raises(MemoryLimitError, match=r"of CCM, 16 B more than the"):
-        make_plan(program, short_of_ccm)
+    with pytest.raises(MemoryLimitError, match=r"needs \d+,\d+ B of SRAM, \d+,\d+ B more than the"):
+        make_plan(program, Budget(face_plan.input_bytes, 65_536))
 
 
 def test_an_operator_without_a_kernel_is_named() -> None:

@@ -2,13 +2,23 @@
 
 #include "dsp.h"
 
+static void copy_table(const fastgrnn_t *cell, uint32_t *to) {
+    if (to != NULL) {
+        memcpy(to, cell->table, ((size_t)cell->units << (size_t)cell->index_bits) * sizeof *to);
+    }
+}
+
 void rnnpool_begin(const rnnpool_t *pool) {
-    const fastgrnn_t *row = &pool->row;
-    const fastgrnn_t *summary = &pool->summary;
-    memcpy(pool->row_table, row->table,
-           ((size_t)row->units << (size_t)row->index_bits) * sizeof(uint32_t));
-    memcpy(pool->summary_table, summary->table,
-           ((size_t)summary->units << (size_t)summary->index_bits) * sizeof(uint32_t));
+    copy_table(&pool->row, pool->row_table);
+    copy_table(&pool->summary, pool->summary_table);
+}
+
+static const uint32_t *row_table(const rnnpool_t *pool) {
+    return pool->row_table != NULL ? pool->row_table : pool->row.table;
+}
+
+static const uint32_t *summary_table(const rnnpool_t *pool) {
+    return pool->summary_table != NULL ? pool->summary_table : pool->summary.table;
 }
 
 /* RNN1 along every row of the band, for all patches across, and RNN2's products of the summaries.
@@ -23,7 +33,7 @@ static void sweep_rows(const rnnpool_t *pool, int32_t row) {
     };
     for (int32_t n = 0; n < pool->band; n++) {
         const int32_t *products = pool->pixel_products + n * pool->columns * units;
-        fastgrnn_start(&pool->row, products, pool->row_table, &across, pool->row_states);
+        fastgrnn_start(&pool->row, products, row_table(pool), &across, pool->row_states);
         int32_t slot = (row + n) % pool->patch;
         fastgrnn_state_products(&pool->summary, pool->row_states, pool->patch_columns,
                                 pool->row_products +
@@ -51,9 +61,9 @@ static void sweep_columns(const rnnpool_t *pool, int32_t row) {
         }
         int16_t *h = pool->column_states + (patch_row % slots) * pool->columns * units;
         if (done == 0) {
-            fastgrnn_start(&pool->row, pool->pixel_products, pool->row_table, &down, h);
+            fastgrnn_start(&pool->row, pool->pixel_products, row_table(pool), &down, h);
         } else {
-            fastgrnn_go_on(&pool->row, pool->pixel_products, pool->row_table, &down, h);
+            fastgrnn_go_on(&pool->row, pool->pixel_products, row_table(pool), &down, h);
         }
     }
 }
@@ -86,19 +96,19 @@ static void summarise_rows(const rnnpool_t *pool, int32_t first, int8_t *y) {
 
     part.step_stride = slot_words;
     part.steps = pool->patch - begin;
-    fastgrnn_start(cell, pool->row_products + begin * slot_words, pool->summary_table, &part,
+    fastgrnn_start(cell, pool->row_products + begin * slot_words, summary_table(pool), &part,
                    pool->row_states);
     part.steps = begin;
-    fastgrnn_go_on(cell, pool->row_products, pool->summary_table, &part, pool->row_states);
+    fastgrnn_go_on(cell, pool->row_products, summary_table(pool), &part, pool->row_states);
     store(pool, 0, y);
 
     part.step_stride = -slot_words;
     const int32_t last = (begin + pool->patch - 1) % pool->patch;
     part.steps = last + 1;
-    fastgrnn_start(cell, pool->row_products + last * slot_words, pool->summary_table, &part,
+    fastgrnn_start(cell, pool->row_products + last * slot_words, summary_table(pool), &part,
                    pool->row_states);
     part.steps = pool->patch - 1 - last;
-    fastgrnn_go_on(cell, pool->row_products + (pool->patch - 1) * slot_words, pool->summary_table,
+    fastgrnn_go_on(cell, pool->row_products + (pool->patch - 1) * slot_words, summary_table(pool),
                    &part, pool->row_states);
     store(pool, 1, y);
 }
@@ -114,10 +124,10 @@ static void summarise_columns(const rnnpool_t *pool, const int16_t *columns, int
         .sequences = pool->patch_columns,
         .steps = pool->patch,
     };
-    fastgrnn_start(cell, products, pool->summary_table, &part, pool->row_states);
+    fastgrnn_start(cell, products, summary_table(pool), &part, pool->row_states);
     store(pool, 2, y);
     part.step_stride = -cell->units;
-    fastgrnn_start(cell, products + (pool->patch - 1) * cell->units, pool->summary_table, &part,
+    fastgrnn_start(cell, products + (pool->patch - 1) * cell->units, summary_table(pool), &part,
                    pool->row_states);
     store(pool, 3, y);
 }

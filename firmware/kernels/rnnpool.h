@@ -26,7 +26,7 @@ typedef struct {
     int32_t band; /* rows that go in together; divides patch and stride */
 
     /* Working memory. */
-    uint32_t *row_table, *summary_table; /* the tables, copied there */
+    uint32_t *row_table, *summary_table; /* the tables, copied there; NULL to read them in flash */
     int32_t *pixel_products; /* [band][columns][row units]; then [columns][summary units] */
     int32_t *row_products;   /* [patch][patch columns][summary units], row n at n modulo patch */
     int16_t *row_states;     /* [patch columns][row units], then [patch columns][summary units] */

@@ -7,9 +7,12 @@ static int32_t least(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
 
-static int32_t *unpack(int32_t *to, const int32_t *from, int32_t words) {
+/* Copy words to free memory, which begins behind them afterwards. */
+static const int32_t *unpack(int32_t **free, const int32_t *from, int32_t words) {
+    int32_t *to = *free;
     memcpy(to, from, (size_t)words * sizeof *to);
-    return to + words;
+    *free = to + words;
+    return to;
 }
 
 /* Row `row` of x into its slot of the ring, a column of zeros before it. */
@@ -46,11 +49,17 @@ static void project_row(const streamed_block_t *block, const int32_t *weights,
 
 void streamed_block(const streamed_block_t *block, const int8_t *x, const int8_t *residual,
                     int8_t *y) {
-    const int32_t *expand_weights = block->weights;
-    int32_t *filter_weights = unpack(block->weights, block->expand_weights, block->expand_words);
-    int32_t *biases = unpack(filter_weights, block->filter_weights, block->filter_words);
-    int32_t *project_weights = unpack(biases, block->filter_biases, block->filter_bias_words);
-    unpack(project_weights, block->project_weights, block->project_words);
+    const int32_t *expand_weights = block->expand_weights;
+    const int32_t *filter_weights = block->filter_weights;
+    const int32_t *biases = block->filter_biases;
+    const int32_t *project_weights = block->project_weights;
+    if (block->weights != NULL) {
+        int32_t *free = block->weights;
+        expand_weights = unpack(&free, expand_weights, block->expand_words);
+        filter_weights = unpack(&free, filter_weights, block->filter_words);
+        biases = unpack(&free, biases, block->filter_bias_words);
+        project_weights = unpack(&free, project_weights, block->project_words);
+    }
     memset(block->ring, 0,
            (size_t)(block->filter.channels * DEPTHWISE_SLOTS * block->filter.slot_bytes));
 

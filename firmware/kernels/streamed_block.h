@@ -20,7 +20,7 @@ typedef struct {
     int32_t expand_words, filter_words, filter_bias_words, project_words;
 
     /* Working memory. */
-    int32_t *weights;  /* all four, one after the other */
+    int32_t *weights;  /* all four, one after the other; NULL to read them in flash */
     int16_t *pixels;   /* three of x, widened */
     int16_t *ring;     /* [expanded channels][3][slot] */
     int16_t *filtered; /* [out columns, rounded up to even][expanded channels] */

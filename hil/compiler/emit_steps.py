@@ -10,8 +10,8 @@ from hil.compiler.emit_c import Constant, identifier, nested, structure
 from hil.compiler.emit_cell import CellCode
 from hil.compiler.emit_pack import product_stream
 from hil.compiler.plan import Plan
-from hil.compiler.plan_kernels import block_of, heads_of, is_stem
-from hil.compiler.plan_steps import BAND, Kind, Step, patch_grid
+from hil.compiler.plan_kernels import block_of, heads_of, is_stem, patch_grid
+from hil.compiler.plan_steps import Kind, Step
 from hil.compiler.program import Conv2D, L2Norm, MaxOut, Operator, RnnPool, Tensor
 from hil.errors import BuildError
 
@@ -135,7 +135,8 @@ def _streamed_block(step: Step, plan: Plan) -> StepCode:
     name = identifier(step.name)
     fields = emit_block.block_fields(name, block, convs)
     for memory in ("weights", "pixels", "ring", "filtered"):
-        fields[memory] = scratch_pointer(plan, step, memory)
+        planned = f"{step.name}/{memory}" in plan.buffers
+        fields[memory] = scratch_pointer(plan, step, memory) if planned else "NULL"
     residual = map_pointer(plan, project.residual.source) if project.residual else "NULL"
     x, y = map_pointer(plan, step.inputs[0]), map_pointer(plan, step.outputs[0])
     return StepCode(
@@ -169,7 +170,7 @@ def _rnnpool(step: Step, plan: Plan) -> StepCode:
         "patch_columns": patch_columns,
         "patch": pool.patch,
         "stride": pool.stride,
-        "band": BAND,
+        "band": step.band,
     }
     for memory in (
         "row_table",
@@ -179,7 +180,8 @@ def _rnnpool(step: Step, plan: Plan) -> StepCode:
         "row_states",
         "column_states",
     ):
-        fields[memory] = scratch_pointer(plan, step, memory)
+        planned = f"{step.name}/{memory}" in plan.buffers
+        fields[memory] = scratch_pointer(plan, step, memory) if planned else "NULL"
     last = (patch_rows - 1) * pool.stride + pool.patch
     row_bytes = pool.inputs[0].shape[1] * pool.inputs[0].shape[2]
     source = map_pointer(plan, step.inputs[0])

@@ -1,129 +1,69 @@
-"""The plan of a program: its steps in order, and where every buffer stands while it is alive."""
+"""The plan of a program: its steps, where its buffers stand, and which of its schedules to take."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import product
+from math import gcd
+from typing import Literal, TypeAlias
 
-from hil.board import Board
-from hil.compiler.plan_pack import Item, pack
-from hil.compiler.plan_steps import Step, schedule
-from hil.compiler.program import Program
+from hil.compiler.plan_cost import estimate
+from hil.compiler.plan_place import Budget, Buffer, Plan, place
+from hil.compiler.plan_steps import Choices
+from hil.compiler.program import Program, RnnPool
 from hil.errors import MemoryLimitError
 
-RUNTIME_BYTES = 12 * 1024  # of CCM, for the stack, the link's frames and other static data
+__all__ = ["Aim", "Budget", "Buffer", "Plan", "Point", "make_plan", "pareto", "table"]
 
-
-@dataclass(frozen=True)
-class Budget:
-    """Memory that a plan may use, by region."""
-
-    sram_bytes: int
-    ccm_bytes: int
-
-    @classmethod
-    def of(cls, board: Board) -> "Budget":
-        """All SRAM of a board, and its CCM less what the runtime needs."""
-        return cls(board.sram.bytes, max(0, board.ccm.bytes - RUNTIME_BYTES))
-
-
-@dataclass(frozen=True)
-class Buffer:
-    """A range of memory, alive from step `first` to step `last`, both included.
-
-    Attributes:
-        region: "sram" (`model_arena`) or "ccm" (`model_scratch`).
-        offset: bytes from the region's start.
-    """
-
-    name: str
-    region: str
-    offset: int
-    bytes: int
-    first: int
-    last: int
-
-    @property
-    def end(self) -> int:
-        """First byte past the buffer."""
-        return self.offset + self.bytes
+Aim: TypeAlias = Literal["speed", "ram"] | int
+"""What to plan for: the fewest cycles, the least memory, or the fewest cycles in so many bytes."""
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """Steps and buffers of one inference.
+class Point:
+    """A plan, and the cycles that the cost model gives it."""
 
-    Attributes:
-        buffers: maps under their tensor's name, working memory as "step/name", the result as
-            "output".
-        offsets: every stored map's offset in the arena, those in the output buffer included.
-    """
+    plan: Plan
+    cycles: int
 
-    steps: tuple[Step, ...]
-    buffers: dict[str, Buffer]
-    offsets: dict[str, int]
-    arena_bytes: int
-    ccm_bytes: int
-    input_offset: int
-    input_bytes: int
-    input_survives: bool
-    output_offset: int
-    output_bytes: int
+    @property
+    def ram_bytes(self) -> int:
+        """Arena and working memory together."""
+        return self.plan.ram_bytes
 
 
-@dataclass(eq=False)
-class _Draft:
-    """Buffers on their way to offsets."""
-
-    names: list[str] = field(default_factory=list)
-    items: list[Item] = field(default_factory=list)
-
-    def add(self, name: str, item: Item) -> None:
-        self.names.append(name)
-        self.items.append(item)
-
-    def place(self, region: str) -> tuple[dict[str, Buffer], int]:
-        offsets, size = pack(self.items)
-        buffers = {
-            name: Buffer(name, region, offset, item.bytes, item.first, item.last)
-            for name, item, offset in zip(self.names, self.items, offsets, strict=True)
-        }
-        return buffers, size
-
-
-def make_plan(program: Program, budget: Budget) -> Plan:
+def make_plan(program: Program, budget: Budget, aim: Aim = "speed") -> Plan:
     """Schedule a program and place its buffers.
 
+    Args:
+        program: the quantised network.
+        budget: memory of each region.
+        aim: which of the schedules that fit to take.
+
     Raises:
-        MemoryLimitError: it does not fit; says which region lacks how many bytes.
+        MemoryLimitError: none fits; says which region lacks how many bytes.
         BuildError: an operator that no kernel computes.
     """
-    steps = schedule(program)
-    arena = _maps(program, steps)
-    _add_scratch(arena, steps, "sram")
-    maps, arena_bytes = arena.place("sram")
-    fast = _Draft()
-    _add_scratch(fast, steps, "ccm")
-    scratch, ccm_bytes = fast.place("ccm")
-    _check("SRAM", arena_bytes, budget.sram_bytes, program, maps)
-    _check("CCM", ccm_bytes, budget.ccm_bytes, program, scratch)
-    offsets = {name: buffer.offset for name, buffer in maps.items() if name != "output"}
-    at = maps["output"].offset
-    for tensor in program.output.tensors:
-        offsets[tensor.name] = at
-        at += tensor.bytes
-    image = maps[program.input.name]
-    return Plan(
-        steps=steps,
-        buffers=maps | scratch,
-        offsets=offsets,
-        arena_bytes=arena_bytes,
-        ccm_bytes=ccm_bytes,
-        input_offset=image.offset,
-        input_bytes=image.bytes,
-        input_survives=not any(
-            b.offset < image.end and image.offset < b.end for b in maps.values() if b is not image
-        ),
-        output_offset=maps["output"].offset,
-        output_bytes=maps["output"].bytes,
-    )
+    points = _points(program, budget)
+    if aim == "ram":
+        return min(points, key=lambda p: (p.ram_bytes, p.cycles)).plan
+    cap = aim if isinstance(aim, int) else max(p.ram_bytes for p in points)
+    within = [p for p in points if p.ram_bytes <= cap]
+    if not within:
+        least = min(p.ram_bytes for p in points)
+        raise MemoryLimitError(
+            f"{program.name} needs {least:,} B of memory at least, {least - cap:,} B more than the "
+            f"{cap:,} B asked for",
+            stage="plan",
+        )
+    return min(within, key=lambda p: (p.cycles, p.ram_bytes)).plan
+
+
+def pareto(program: Program, budget: Budget) -> list[Point]:
+    """The schedules of which no other takes both fewer cycles and less memory, fastest first."""
+    frontier: list[Point] = []
+    for point in sorted(_points(program, budget), key=lambda p: (p.cycles, p.ram_bytes)):
+        if not frontier or point.ram_bytes < frontier[-1].ram_bytes:
+            frontier.append(point)
+    return frontier
 
 
 def table(plan: Plan) -> tuple[list[str], list[list[str]]]:
@@ -148,49 +88,26 @@ def table(plan: Plan) -> tuple[list[str], list[list[str]]]:
     return heads, rows
 
 
-def _maps(program: Program, steps: tuple[Step, ...]) -> _Draft:
-    """Every stored map, from its writer to its last reader; the results together, to the end."""
-    results = {tensor.name for tensor in program.output.tensors}
-    first: dict[str, int] = {program.input.name: 0}
-    last: dict[str, int] = {program.input.name: 0}
-    size: dict[str, int] = {program.input.name: program.input.bytes}
-    for index, step in enumerate(steps):
-        for tensor in step.inputs:
-            last[tensor.name] = index
-        for tensor in step.outputs:
-            first[tensor.name] = last[tensor.name] = index
-            size[tensor.name] = tensor.bytes
-    stored = [name for name in first if name not in results]
-    draft = _Draft()
-    for name in stored:
-        slack: dict[int, int] = {}
-        step = steps[first[name]]
-        source = step.inputs[0].name
-        overlays = step.slack is not None and name != program.input.name and source in stored
-        if overlays and last[source] == first[name] and name == step.outputs[0].name:
-            slack[stored.index(source)] = step.slack or 0
-        draft.add(name, Item(size[name], first[name], last[name], slack))
-    begin = min(first[name] for name in results)
-    draft.add("output", Item(program.output.count, begin, len(steps) - 1))
-    return draft
+def _points(program: Program, budget: Budget) -> list[Point]:
+    """Every schedule that fits."""
+    points: list[Point] = []
+    failure: MemoryLimitError | None = None
+    for band, tables, weights in product(_bands(program), (False, True), (False, True)):
+        choices = Choices(band, tables_in_flash=tables, weights_in_flash=weights)
+        try:
+            plan = place(program, budget, choices)
+        except MemoryLimitError as error:
+            failure = error
+        else:
+            points.append(Point(plan, estimate(plan)))
+    if not points and failure is not None:
+        raise failure
+    return points
 
 
-def _add_scratch(draft: _Draft, steps: tuple[Step, ...], region: str) -> None:
-    for index, step in enumerate(steps):
-        for scratch in step.scratch:
-            if scratch.region == region:
-                draft.add(f"{step.name}/{scratch.name}", Item(scratch.bytes, index, index))
-
-
-def _check(
-    region: str, needed: int, available: int, program: Program, buffers: dict[str, Buffer]
-) -> None:
-    if needed <= available:
-        return
-    largest = sorted(buffers.values(), key=lambda b: -b.bytes)[:3]
-    raise MemoryLimitError(
-        f"{program.name} needs {needed:,} B of {region}, {needed - available:,} B more than the "
-        f"{available:,} B there are",
-        hint="largest buffers: " + ", ".join(f"{b.name} {b.bytes:,} B" for b in largest),
-        stage="plan",
-    )
+def _bands(program: Program) -> list[int]:
+    common = 0
+    for operator in program.operators:
+        if isinstance(operator, RnnPool):
+            common = gcd(common, operator.patch, operator.stride)
+    return [band for band in range(1, max(common, 1) + 1) if max(common, 1) % band == 0]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hil.compiler.program import Conv2D
+from hil.compiler.program import Conv2D, RnnPool
 
 MOST_HEADS = 4  # convolutions in one product
 MOST_PIXELS = 3  # that a matrix product takes at a time
@@ -210,3 +210,9 @@ def heads_of(convs: Sequence[Conv2D]) -> MatMul | None:
         high=first.high,
     )
     return product if product.is_reachable else None
+
+
+def patch_grid(pool: RnnPool) -> tuple[int, int]:
+    """Rows and columns of patches."""
+    rows, columns, _ = pool.inputs[0].shape
+    return (rows - pool.patch) // pool.stride + 1, (columns - pool.patch) // pool.stride + 1

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 ALIGNMENT = 16
-_TRIALS = 2000
+_PATIENCE = 120  # trials without a smaller region, until the search gives up
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,15 @@ def pack(items: Sequence[Item]) -> tuple[list[int], int]:
     if not any(item.slack for item in items):
         floor = max(floor, live_bytes(items))
     shuffle = random.Random(0)  # noqa: S311
-    for _ in range(_TRIALS if len(items) > 1 else 0):
-        if size <= _aligned(floor):
-            break
+    fruitless = 0
+    while len(items) > 1 and fruitless < _PATIENCE and size > _aligned(floor):
+        fruitless += 1
         trial = order.copy()
         moved = trial.pop(shuffle.randrange(len(trial)))
         trial.insert(shuffle.randrange(len(order)), moved)
         offsets, trial_size = _place(items, trial)
+        if trial_size < size:
+            fruitless = 0
         if trial_size <= size:
             order, best, size = trial, offsets, trial_size
     return best, size

@@ -1,0 +1,113 @@
+"""A cost model: the cycles that each step is expected to take on a Cortex-M4 at 5 wait states.
+
+Its constants come from the kernels' code and from measurements of RNNPool-Face-M4 on the emulated
+board (docs/kernels.md). It ranks schedules; it does not replace a measurement.
+"""
+
+from hil.compiler import emit_fastgrnn
+from hil.compiler.plan_kernels import Block, MatMul, block_of, heads_of, is_stem, patch_grid
+from hil.compiler.plan_place import Plan
+from hil.compiler.plan_steps import Kind, Step
+from hil.compiler.program import Cell, Conv2D, L2Norm, RnnPool
+
+_PLAIN = 13.0  # cycles per multiply-accumulate of the plain kernels
+_WIDEN = 2.6  # per value
+_NORMALISE = 18.0  # per value
+_OUTPUT = 14.0  # per output of a depthwise row
+_FLASH_WORD = 2.6  # more for a word read in order from flash than from memory
+_FLASH_ENTRY = 7.0  # more for a word read from flash at random
+_APART = 1.0  # per update
+_STEM = 64.0  # per pixel of four channels
+_SPARSE, _DENSE = 16.1, 27.3  # per update of a unit in straight-line and in blocked code
+_START = 6.5  # per first update, from a zero state
+_CALL_SPARSE, _CALL_DENSE = 34.0, 57.0  # per sequence and call: states in and out
+
+
+def estimate(plan: Plan) -> int:
+    """Cycles of one inference."""
+    return round(sum(_step(step, plan) for step in plan.steps))
+
+
+def _step(step: Step, plan: Plan) -> float:
+    first, last = step.operators[0], step.operators[-1]
+    match step.kind:
+        case Kind.STREAMED_BLOCK:
+            expand, depthwise, project = (op for op in step.operators if isinstance(op, Conv2D))
+            block = block_of(expand, depthwise, project)
+            return _block(block, expand, project, plan) if block else _PLAIN * step.macs
+        case Kind.HEADS:
+            convs = [op for op in step.operators if isinstance(op, Conv2D)]
+            product = heads_of(convs)
+            rows, columns, channels = convs[0].inputs[0].shape
+            values = rows * columns * channels
+            cycles = _WIDEN * values + (_NORMALISE * values if isinstance(first, L2Norm) else 0)
+            return cycles + (_product(product, rows * columns) if product else 0)
+        case Kind.RNNPOOL if isinstance(last, RnnPool):
+            conv = first if isinstance(first, Conv2D) else None
+            return _conv(conv) + _pool(last, step, plan)
+        case _:
+            return _PLAIN * step.macs
+
+
+def _conv(conv: Conv2D | None) -> float:
+    if conv is None:
+        return 0.0
+    rows, columns, _ = conv.output.shape
+    return _STEM * rows * columns if is_stem(conv) else _PLAIN * conv.macs
+
+
+def _block(block: Block, expand: Conv2D, project: Conv2D, plan: Plan) -> float:
+    rows, columns, channels = expand.inputs[0].shape
+    out_rows, out_columns, _ = project.output.shape
+    cycles = _WIDEN * rows * columns * channels
+    cycles += _OUTPUT * out_rows * out_columns * block.filter.channels
+    cycles += _product(block.expand, rows * columns)
+    cycles += _product(block.project, out_rows * out_columns)
+    if plan.choices.weights_in_flash:
+        panels = rows * -(-columns // 3) * block.expand.stream_words
+        panels += out_rows * -(-out_columns // 3) * block.project.stream_words
+        cycles += _FLASH_WORD * panels
+    return cycles
+
+
+def _product(product: MatMul, pixels: int) -> float:
+    """12 cycles for 12 multiply-accumulates, and what begins and ends two channels."""
+    inner = 12 * product.depth / 2 * product.segments
+    ends = 38 + (18 if product.residual else 0)
+    return pixels / 3 * product.channels / 2 * (inner * 1.02 + ends)
+
+
+def _pool(pool: RnnPool, step: Step, plan: Plan) -> float:
+    patch_rows, patch_columns = patch_grid(pool)
+    columns = pool.inputs[0].shape[1]
+    rows = (patch_rows - 1) * pool.stride + pool.patch
+    row_sweeps, column_sweeps = rows * patch_columns, patch_rows * columns
+    summaries = 4 * patch_rows * patch_columns
+    of_rows = (row_sweeps + column_sweeps) * pool.patch
+    entry = _FLASH_ENTRY if plan.choices.tables_in_flash else 0.0
+    calls = row_sweeps + column_sweeps * pool.patch / step.band
+    # In another memory than the weights a product's load hides behind none of theirs.
+    apart = plan.buffers[f"{step.name}/pixel_products"].region != "ccm"
+    return (
+        _updates(pool.row, of_rows, row_sweeps + column_sweeps, entry + apart * _APART)
+        + _updates(pool.summary, summaries * pool.patch, summaries, entry)
+        + _call(pool.row) * calls
+        + _call(pool.summary) * 1.5 * summaries
+        + 5.0 * rows * columns * pool.row.units
+        + (12.0 if _is_sparse(pool.summary) else 20.0)
+        * (row_sweeps + column_sweeps)
+        * pool.summary.units
+    )
+
+
+def _updates(cell: Cell, steps: float, starts: float, entry: float) -> float:
+    each = _SPARSE if _is_sparse(cell) else _DENSE
+    return cell.units * (steps * entry + (steps - starts) * each + starts * _START)
+
+
+def _call(cell: Cell) -> float:
+    return _CALL_SPARSE if _is_sparse(cell) else _CALL_DENSE
+
+
+def _is_sparse(cell: Cell) -> bool:
+    return emit_fastgrnn.suits(cell)

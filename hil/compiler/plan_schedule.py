@@ -1,0 +1,214 @@
+"""Operators grouped into steps: what is fused, and what each step needs while it runs."""
+
+from collections.abc import Sequence
+
+from hil.compiler.plan_kernels import MOST_PIXELS, Block, block_of, heads_of, is_stem, patch_grid
+from hil.compiler.plan_steps import (
+    Choices,
+    Kind,
+    Scratch,
+    Step,
+    block_slack,
+    conv_slack,
+    count_readers,
+    is_pointwise,
+    pool_slack,
+    sources,
+)
+from hil.compiler.program import Conv2D, L2Norm, MaxOut, Operator, Program, RnnPool
+from hil.errors import BuildError
+
+
+def schedule(program: Program, choices: Choices) -> tuple[Step, ...]:
+    """Turn a program into steps.
+
+    Every inverted residual is fused, so that its expanded map is never stored; a convolution runs
+    into the RNNPool layer that alone reads it; convolutions that read the same map become one step,
+    with the L2 normalisation before and the max-out after them.
+
+    Raises:
+        BuildError: an operator that no kernel computes.
+    """
+    steps: list[Step] = []
+    rest = list(program.operators)
+    readers = count_readers(program)
+    while rest:
+        taken = (
+            _inverted_residual(rest, readers, choices)
+            or _pool(rest, readers, choices)
+            or _heads(rest, readers)
+            or _single(rest[0])
+        )
+        steps.append(taken)
+        rest = [operator for operator in rest if operator not in taken.operators]
+    return tuple(steps)
+
+
+def _single(operator: Operator) -> Step:
+    inputs, outputs = sources(operator), (operator.output,)
+    match operator:
+        case Conv2D():
+            kind = Kind.CONV2D
+            slack: int | None = conv_slack(operator)
+        case L2Norm():
+            kind, slack = Kind.L2NORM, 0
+        case MaxOut():
+            kind, slack = Kind.MAXOUT, 0
+        case _:
+            raise BuildError(
+                f"no kernel computes {type(operator).__name__} ({operator.name})",
+                hint="firmware/kernels has one file for each kind of operator",
+            )
+    return Step(operator.name, kind, (operator,), inputs, outputs, slack=slack)
+
+
+def _inverted_residual(
+    rest: Sequence[Operator], readers: dict[str, int], choices: Choices
+) -> Step | None:
+    """Match 1x1 expand, depthwise, 1x1 project, with no other reader of the maps between."""
+    if len(rest) < 3:
+        return None
+    expand, depthwise, project = rest[:3]
+    if not (
+        isinstance(expand, Conv2D) and isinstance(depthwise, Conv2D) and isinstance(project, Conv2D)
+    ):
+        return None
+    chained = (
+        is_pointwise(expand)
+        and depthwise.depthwise
+        and is_pointwise(project)
+        and expand.residual is None
+        and depthwise.residual is None
+        and depthwise.inputs[0].name == expand.output.name
+        and project.inputs[0].name == depthwise.output.name
+        and readers[expand.output.name] == 1
+        and readers[depthwise.output.name] == 1
+    )
+    if not chained:
+        return None
+    inputs = [expand.inputs[0]]
+    if project.residual is not None and project.residual.source.name != inputs[0].name:
+        inputs.append(project.residual.source)
+    block = block_of(expand, depthwise, project)
+    return Step(
+        block_name(project.name),
+        Kind.STREAMED_BLOCK if block else Kind.INVERTED_RESIDUAL,
+        (expand, depthwise, project),
+        tuple(inputs),
+        (project.output,),
+        _streamed_scratch(block, choices) if block else _plain_scratch(depthwise),
+        block_slack(expand, depthwise, project),
+    )
+
+
+def _streamed_scratch(block: Block, choices: Choices) -> tuple[Scratch, ...]:
+    wide, columns = block.filter.channels, block.filter.columns
+    copied = (Scratch("weights", 4 * block.weight_words),)
+    return (
+        *(() if choices.weights_in_flash else copied),
+        Scratch("pixels", MOST_PIXELS * block.expand.pixel_bytes),
+        Scratch("ring", 3 * wide * block.filter.slot_bytes, "sram"),
+        Scratch("filtered", 2 * wide * (columns + columns % 2)),
+    )
+
+
+def _plain_scratch(depthwise: Conv2D) -> tuple[Scratch, ...]:
+    _, columns, channels = depthwise.inputs[0].shape
+    return (
+        Scratch("ring", depthwise.weight.shape[1] * columns * channels),
+        Scratch("line", depthwise.output.shape[1] * channels),
+    )
+
+
+def _pool(rest: Sequence[Operator], readers: dict[str, int], choices: Choices) -> Step | None:
+    """Match an RNNPool layer, with the convolution before it if nothing else reads its map."""
+    conv, pool = None, rest[0]
+    if isinstance(pool, Conv2D) and pool.residual is None and len(rest) > 1:
+        conv, pool = pool, rest[1]
+    if not isinstance(pool, RnnPool):
+        return None
+    if conv is not None and (
+        pool.inputs[0].name != conv.output.name or readers[conv.output.name] != 1
+    ):
+        return None
+    _, columns, channels = pool.inputs[0].shape
+    lines: tuple[Scratch, ...] = ()
+    if conv is not None:
+        lines = (Scratch("lines", choices.band * columns * channels, "sram"),)
+        if is_stem(conv):
+            lines += (Scratch("slots", 3 * 4 * (conv.inputs[0].shape[1] // 2 + 1)),)
+    return Step(
+        pool.name,
+        Kind.RNNPOOL,
+        (conv, pool) if conv else (pool,),
+        (conv or pool).inputs,
+        (pool.output,),
+        (*lines, *_pool_scratch(pool, choices)),
+        pool_slack(conv, pool),
+        choices.band,
+    )
+
+
+def _pool_scratch(pool: RnnPool, choices: Choices) -> tuple[Scratch, ...]:
+    columns = pool.inputs[0].shape[1]
+    across = patch_grid(pool)[1]
+    row, summary = pool.row.units, pool.summary.units
+    started = -(-pool.patch // pool.stride)  # patch rows that are open at the same time
+    tables = (
+        Scratch("row_table", 4 * row << pool.row.index_bits),
+        Scratch("summary_table", 4 * summary << pool.summary.index_bits, "sram"),
+    )
+    return (
+        *(() if choices.tables_in_flash else tables),
+        Scratch("row_states", 2 * across * max(row, summary)),
+        Scratch("row_products", 4 * pool.patch * across * summary),
+        Scratch("pixel_products", 4 * columns * max(choices.band * row, summary)),
+        Scratch("column_states", 2 * started * columns * row, "sram"),
+    )
+
+
+def _heads(rest: Sequence[Operator], readers: dict[str, int]) -> Step | None:
+    """Match the convolutions that alone read a map, its normalisation, and their max-outs."""
+    norm = rest[0] if isinstance(rest[0], L2Norm) else None
+    tensor = norm.output if norm else rest[0].inputs[0]
+    convs = [
+        op
+        for op in rest
+        if isinstance(op, Conv2D) and [t.name for t in sources(op)] == [tensor.name]
+    ]
+    if not convs or (norm is None and rest[0] is not convs[0]):
+        return None
+    product = heads_of(convs)
+    if product is None or (norm and readers[tensor.name] != len(convs)):
+        return None
+    operators: list[Operator] = [norm] if norm else []
+    outputs = []
+    for conv in convs:
+        most = _maxout_of(conv, rest, readers)
+        operators += [conv, most] if most else [conv]
+        outputs.append((most or conv).output)
+    _, columns, channels = tensor.shape
+    return Step(
+        f"heads.{tensor.name}",
+        Kind.HEADS,
+        tuple(operators),
+        rest[0].inputs[:1],
+        tuple(outputs),
+        (
+            Scratch("turned", 3 * 4 * product.stream_words),
+            Scratch("ring", 3 * product.segment_bytes),
+            Scratch("line", columns * max(channels if norm else 0, product.channels)),
+        ),
+    )
+
+
+def _maxout_of(conv: Conv2D, rest: Sequence[Operator], readers: dict[str, int]) -> MaxOut | None:
+    for operator in rest:
+        if isinstance(operator, MaxOut) and operator.inputs[0].name == conv.output.name:
+            return operator if readers[conv.output.name] == 1 else None
+    return None
+
+
+def block_name(project_name: str) -> str:
+    """The fused block's name, that of its last operator less a part: "mb1" for "mb1.project"."""
+    return project_name.rpartition(".")[0] or project_name
