@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
 from hil import firmware, judge, paths
 from hil.compiler import emit
@@ -140,10 +141,11 @@ def with_a_flipped_weight(prepared: Prepared, elf: Path) -> Image:
 def middle_of_largest_array(path: Path, section_name: str) -> int:
     with path.open("rb") as file:
         elf = ELFFile(file)
+        section, table = elf.get_section_by_name(section_name), elf.get_section_by_name(".symtab")
+        assert section is not None
+        assert isinstance(table, SymbolTableSection)
         index = elf.get_section_index(section_name)
-        section = elf.get_section(index)
-        symbols = elf.get_section_by_name(".symtab").iter_symbols()
-        inside = [symbol for symbol in symbols if symbol["st_shndx"] == index]
+        inside = [symbol for symbol in table.iter_symbols() if symbol["st_shndx"] == index]
         largest = max(inside, key=lambda symbol: symbol["st_size"])
         start = largest["st_value"] - section["sh_addr"] + section["sh_offset"]
         return int(start + largest["st_size"] // 2)
