@@ -2,9 +2,12 @@
 
 import hashlib
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+from bisect import bisect_right
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,9 @@ from typing import Any
 import numpy as np
 from native import ROOMY
 
+from hil import board
 from hil.compiler import emit
-from hil.compiler.plan import make_plan
+from hil.compiler.plan import Budget, Plan, make_plan
 from hil.compiler.program import Int8, Program
 from hil.paths import FIRMWARE
 from hil.paths import cache as cache_directory
@@ -29,19 +33,6 @@ SECTIONS {
 _MAIN = """
 #include "kernels/dsp.h"
 #include "runtime/model.h"
-void *memcpy(void *restrict to, const void *restrict from, size_t count) {
-    for (size_t i = 0; i < count; i++) ((volatile char *)to)[i] = ((const char *)from)[i];
-    return to;
-}
-void *memset(void *to, int value, size_t count) {
-    for (size_t i = 0; i < count; i++) ((volatile char *)to)[i] = (char)value;
-    return to;
-}
-void __aeabi_memcpy(void *to, const void *from, size_t count) { memcpy(to, from, count); }
-void __aeabi_memcpy4(void *to, const void *from, size_t count) { memcpy(to, from, count); }
-void __aeabi_memclr(void *to, size_t count) { memset(to, 0, count); }
-void __aeabi_memclr4(void *to, size_t count) { memset(to, 0, count); }
-void __aeabi_memset(void *to, size_t count, int value) { memset(to, value, count); }
 void run_all(void);
 void run_all(void) {
     model_init();
@@ -60,8 +51,11 @@ _ZIG = [
 _GCC = [
     "arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard",
 ]  # fmt: skip
+_MEMORY = FIRMWARE / "runtime" / "memory.c"
 _STOP = 0x0810_0000  # an address that no code stands at
-_STACK = 0x3000_8000
+_STACK = 0x1001_0000  # the top of CCM
+_WAIT_STATES, _ACCELERATOR = 5, 0x700
+BOARD_BUDGET = Budget.of(board.load("stm32f439"))
 
 
 def has_gcc() -> bool:
@@ -74,46 +68,133 @@ def run_program(program: Program, *inputs: Int8, toolchain: str = "zig") -> list
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         emit.write(program, make_plan(program, ROOMY), directory)
-        return _run(_build(directory, toolchain), inputs)
-
-
-def _run(elf: Path, inputs: tuple[Int8, ...]) -> list[Int8]:
-    import unicorn
-    from elftools.elf.elffile import ELFFile
-    from unicorn import arm_const, unicorn_const
-
-    library: Any = unicorn
-    uc = library.Uc(unicorn_const.UC_ARCH_ARM, unicorn_const.UC_MODE_MCLASS)
-    uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M4)
-    code = unicorn_const.UC_PROT_READ | unicorn_const.UC_PROT_EXEC
-    data = unicorn_const.UC_PROT_READ | unicorn_const.UC_PROT_WRITE
-    uc.mem_map(0x0800_0000, 2 << 20, code)
-    for address, size in ((0x1000_0000, 1 << 20), (0x2000_0000, 4 << 20), (0x3000_0000, 1 << 16)):
-        uc.mem_map(address, size, data)
-    with elf.open("rb") as file:
-        image: Any = ELFFile(file)
-        for segment in image.iter_segments("PT_LOAD"):
-            if segment["p_filesz"]:
-                uc.mem_write(segment["p_paddr"], segment.data())
-        symbols = {
-            s.name: s["st_value"] for s in image.get_section_by_name(".symtab").iter_symbols()
-        }
-
-    def number(name: str) -> int:
-        return int.from_bytes(uc.mem_read(symbols[name], 4), "little")
-
-    arena = symbols["model_arena"]
+        machine = _Machine(_build(directory, toolchain))
     outputs = []
     for x in inputs:
-        uc.mem_write(arena + number("model_input_offset"), x.astype(np.int8).tobytes())
-        uc.reg_write(arm_const.UC_ARM_REG_SP, _STACK)
-        uc.reg_write(arm_const.UC_ARM_REG_LR, _STOP | 1)
-        uc.emu_start(symbols["run_all"] | 1, _STOP)
-        if uc.reg_read(arm_const.UC_ARM_REG_SP) != _STACK:
-            raise AssertionError("the model left the stack pointer elsewhere")
-        at, count = number("model_output_offset"), number("model_output_bytes")
-        outputs.append(np.frombuffer(bytes(uc.mem_read(arena + at, count)), np.int8))
+        machine.enter(x)
+        machine.call("run_all")
+        outputs.append(machine.outputs())
     return outputs
+
+
+@dataclass(frozen=True)
+class LayerCycles:
+    """What a layer took."""
+
+    name: str
+    macs: int
+    cycles: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Cycles of the second of two runs by layer, of both runs by function, and the outputs."""
+
+    layers: list[LayerCycles]
+    functions: dict[str, int]
+    outputs: Int8
+
+    @property
+    def cycles(self) -> int:
+        """Of one run."""
+        return sum(layer.cycles for layer in self.layers)
+
+
+def measure(
+    program: Program, x: Int8, *, plan: Plan | None = None, toolchain: str = "zig"
+) -> Measured:
+    """Count a program's cycles: 168 MHz, 5 wait states, all of the ART on."""
+    from hil.targets.emulator.timing import TimingCore
+
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        emit.write(program, plan or make_plan(program, BOARD_BUDGET), directory)
+        machine = _Machine(_build(directory, toolchain))
+    core = TimingCore(machine.uc)
+    core.set_acr(_WAIT_STATES | _ACCELERATOR)
+    layers: list[LayerCycles] = []
+    machine.enter(x)
+    for _ in range(2):
+        layers.clear()
+        machine.enter(x)
+        for name, macs, run in machine.layers():
+            before = core.cycles
+            machine.call(run)
+            core.resync(_STOP)
+            layers.append(LayerCycles(name, macs, core.cycles - before))
+    functions: dict[str, int] = {}
+    for block in core.profile():
+        name = machine.function_at(block.instructions[0].address)
+        cycles = block.cost + block.flash_instruction + block.flash_data
+        functions[name] = functions.get(name, 0) + cycles
+    return Measured(layers, functions, machine.outputs())
+
+
+class _Machine:
+    """A Cortex-M4 with an emitted model in its flash."""
+
+    def __init__(self, elf: Path) -> None:
+        import unicorn
+        from elftools.elf.elffile import ELFFile
+        from unicorn import arm_const, unicorn_const
+
+        library: Any = unicorn
+        self.uc = library.Uc(unicorn_const.UC_ARCH_ARM, unicorn_const.UC_MODE_MCLASS)
+        self.uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M4)
+        self._sp, self._lr = arm_const.UC_ARM_REG_SP, arm_const.UC_ARM_REG_LR
+        code = unicorn_const.UC_PROT_READ | unicorn_const.UC_PROT_EXEC
+        data = unicorn_const.UC_PROT_READ | unicorn_const.UC_PROT_WRITE
+        self.uc.mem_map(0x0800_0000, 2 << 20, code)
+        self.uc.mem_map(0x1000_0000, 1 << 20, data)
+        self.uc.mem_map(0x2000_0000, 4 << 20, data)
+        with elf.open("rb") as file:
+            image: Any = ELFFile(file)
+            for segment in image.iter_segments("PT_LOAD"):
+                if segment["p_filesz"]:
+                    self.uc.mem_write(segment["p_paddr"], segment.data())
+            table = image.get_section_by_name(".symtab")
+            symbols = list(table.iter_symbols())
+        self._symbols = {s.name: s["st_value"] for s in symbols}
+        functions = [s for s in symbols if s["st_info"]["type"] == "STT_FUNC"]
+        self._functions = sorted((s["st_value"] & ~1, s.name) for s in functions)
+
+    def function_at(self, address: int) -> str:
+        """The name of the function that an address lies in."""
+        name: str = self._functions[bisect_right(self._functions, (address, "~")) - 1][1]
+        return name
+
+    def call(self, function: int | str) -> None:
+        """Call a function without arguments."""
+        address = self._symbols[function] if isinstance(function, str) else function
+        self.uc.reg_write(self._sp, _STACK)
+        self.uc.reg_write(self._lr, _STOP | 1)
+        self.uc.emu_start(address | 1, _STOP)
+        if self.uc.reg_read(self._sp) != _STACK:
+            raise AssertionError("the code left the stack pointer elsewhere")
+
+    def enter(self, x: Int8) -> None:
+        """Put an input in the arena."""
+        at = self._symbols["model_arena"] + self._number("model_input_offset")
+        self.uc.mem_write(at, x.astype(np.int8).tobytes())
+
+    def outputs(self) -> Int8:
+        """The outputs in the arena."""
+        at = self._symbols["model_arena"] + self._number("model_output_offset")
+        count = self._number("model_output_bytes")
+        return np.frombuffer(bytes(self.uc.mem_read(at, count)), np.int8)
+
+    def layers(self) -> list[tuple[str, int, int]]:
+        """Name, multiply-accumulates and function of each layer."""
+        found = []
+        for index in range(self._number("model_layer_count")):
+            at = self._symbols["model_layers"] + 12 * index
+            name, macs, run = struct.unpack("<III", self.uc.mem_read(at, 12))
+            text = bytes(self.uc.mem_read(name, 80)).split(b"\0")[0].decode()
+            found.append((text, macs, run & ~1))
+        return found
+
+    def _number(self, name: str) -> int:
+        return int.from_bytes(self.uc.mem_read(self._symbols[name], 4), "little")
 
 
 def _build(model: Path, toolchain: str) -> Path:
@@ -134,17 +215,21 @@ def _kernels(toolchain: str) -> tuple[Path, ...]:
     compiler = _ZIG if toolchain == "zig" else _GCC
     digest = _digest(FIRMWARE / "kernels", toolchain)
     objects = []
-    for source in sorted((FIRMWARE / "kernels").glob("*.c")):
+    for source in [_MEMORY, *sorted((FIRMWARE / "kernels").glob("*.c"))]:
         built = _directory() / f"{source.stem}-{digest}.o"
         if not built.is_file():
-            _compile(compiler, ["-c", str(source)], built)
+            _compile(
+                compiler,
+                ["-c", *(["-fno-builtin"] if source == _MEMORY else []), str(source)],
+                built,
+            )
         objects.append(built)
     return tuple(objects)
 
 
 def _digest(directory: Path, toolchain: str) -> str:
     digest = hashlib.sha256(" ".join([toolchain, *_SHARED]).encode())
-    for path in sorted([*directory.iterdir(), *(FIRMWARE / "kernels").iterdir()]):
+    for path in sorted([*directory.iterdir(), *(FIRMWARE / "kernels").iterdir(), _MEMORY]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:24]
 

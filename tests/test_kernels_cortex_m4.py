@@ -66,6 +66,22 @@ def test_a_streamed_block_equals_the_reference(  # noqa: PLR0917
 
 @given(
     seed=seeds,
+    pixels=st.tuples(sides, sides),
+    channels=quads,
+    out=st.sampled_from([2, 6, 32]),
+    extremes=st.booleans(),
+)
+@few
+def test_a_pointwise_convolution_equals_the_reference(
+    seed: int, pixels: tuple[int, int], channels: int, out: int, extremes: bool
+) -> None:
+    b = Builder(seed, (*pixels, channels), extremes=extremes)
+    plain = b.conv("plain", b.input, out)
+    check(b.program(plain, b.conv("residual", b.input, out, relu=True, residual=plain)))
+
+
+@given(
+    seed=seeds,
     rows=sides,
     columns=sides,
     channels=quads,

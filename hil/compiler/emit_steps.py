@@ -10,7 +10,7 @@ from hil.compiler.emit_c import Constant, identifier, nested, structure
 from hil.compiler.emit_cell import CellCode
 from hil.compiler.emit_pack import product_stream
 from hil.compiler.plan import Plan
-from hil.compiler.plan_kernels import block_of, heads_of, is_stem, patch_grid
+from hil.compiler.plan_kernels import block_of, heads_of, is_stem, patch_grid, pointwise_of
 from hil.compiler.plan_steps import Kind, Step
 from hil.compiler.program import Conv2D, L2Norm, MaxOut, Operator, RnnPool, Tensor
 from hil.errors import BuildError
@@ -48,6 +48,7 @@ def step_code(step: Step, plan: Plan) -> StepCode:
     """
     writers = {
         Kind.CONV2D: _conv2d,
+        Kind.POINTWISE: _pointwise,
         Kind.INVERTED_RESIDUAL: _inverted_residual,
         Kind.STREAMED_BLOCK: _streamed_block,
         Kind.RNNPOOL: _rnnpool,
@@ -68,6 +69,11 @@ def scratch_pointer(plan: Plan, step: Step, name: str) -> str:
     buffer = plan.buffers[f"{step.name}/{name}"]
     memory = "model_arena" if buffer.region == "sram" else "model_scratch"
     return f"(void *)({memory} + {buffer.offset})"
+
+
+def planned_pointer(plan: Plan, step: Step, name: str) -> str:
+    """The same, NULL where the plan has no such memory."""
+    return scratch_pointer(plan, step, name) if f"{step.name}/{name}" in plan.buffers else "NULL"
 
 
 def _call(function: str, *arguments: str) -> str:
@@ -94,6 +100,36 @@ def _conv2d(step: Step, plan: Plan) -> StepCode:
                 map_pointer(plan, conv.output),
             ),
         ),
+    )
+
+
+def _pointwise(step: Step, plan: Plan) -> StepCode:
+    conv = _expect(step.operators[0], Conv2D)
+    product = pointwise_of(conv)
+    if product is None:
+        raise BuildError(f"{step.name} is planned as a product but is none")
+    _check_residual(conv)
+    name = identifier(step.name)
+    rows, columns, channels = conv.inputs[0].shape
+    fields: Fields = {
+        "product": nested(emit_block.product_fields(f"{name}_product", product), 2),
+        "weights": f"{name}_weights",
+        "weight_words": product.stream_words,
+        "pixels": rows * columns,
+        "channels": channels,
+    }
+    for memory in ("copy", "window"):
+        fields[memory] = planned_pointer(plan, step, memory)
+    residual = map_pointer(plan, conv.residual.source) if conv.residual else "NULL"
+    x, y = map_pointer(plan, step.inputs[0]), map_pointer(plan, step.outputs[0])
+    stream = product_stream([conv], widened=True)
+    return StepCode(
+        ("pointwise.h",),
+        conv_comment(conv),
+        (Constant(f"{name}_weights", stream, emit_block.STREAM),),
+        emit_block.product_prototypes(f"{name}_product") + structure("pointwise_t", name, fields),
+        (_call("pointwise", f"&{name}", x, residual, y),),
+        emit_block.product_assembly(f"{name}_product", product),
     )
 
 
@@ -135,8 +171,7 @@ def _streamed_block(step: Step, plan: Plan) -> StepCode:
     name = identifier(step.name)
     fields = emit_block.block_fields(name, block, convs)
     for memory in ("weights", "pixels", "ring", "filtered"):
-        planned = f"{step.name}/{memory}" in plan.buffers
-        fields[memory] = scratch_pointer(plan, step, memory) if planned else "NULL"
+        fields[memory] = planned_pointer(plan, step, memory)
     residual = map_pointer(plan, project.residual.source) if project.residual else "NULL"
     x, y = map_pointer(plan, step.inputs[0]), map_pointer(plan, step.outputs[0])
     return StepCode(
@@ -180,8 +215,7 @@ def _rnnpool(step: Step, plan: Plan) -> StepCode:
         "row_states",
         "column_states",
     ):
-        planned = f"{step.name}/{memory}" in plan.buffers
-        fields[memory] = scratch_pointer(plan, step, memory) if planned else "NULL"
+        fields[memory] = planned_pointer(plan, step, memory)
     last = (patch_rows - 1) * pool.stride + pool.patch
     row_bytes = pool.inputs[0].shape[1] * pool.inputs[0].shape[2]
     source = map_pointer(plan, step.inputs[0])

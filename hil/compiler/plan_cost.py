@@ -5,7 +5,15 @@ board (docs/kernels.md). It ranks schedules; it does not replace a measurement.
 """
 
 from hil.compiler import emit_fastgrnn
-from hil.compiler.plan_kernels import Block, MatMul, block_of, heads_of, is_stem, patch_grid
+from hil.compiler.plan_kernels import (
+    Block,
+    MatMul,
+    block_of,
+    heads_of,
+    is_stem,
+    patch_grid,
+    pointwise_of,
+)
 from hil.compiler.plan_place import Plan
 from hil.compiler.plan_steps import Kind, Step
 from hil.compiler.program import Cell, Conv2D, L2Norm, RnnPool
@@ -35,6 +43,11 @@ def _step(step: Step, plan: Plan) -> float:
             expand, depthwise, project = (op for op in step.operators if isinstance(op, Conv2D))
             block = block_of(expand, depthwise, project)
             return _block(block, expand, project, plan) if block else _PLAIN * step.macs
+        case Kind.POINTWISE if isinstance(first, Conv2D):
+            rows, columns, channels = first.inputs[0].shape
+            product = pointwise_of(first)
+            widened = _WIDEN * rows * columns * channels
+            return widened + (_product(product, rows * columns) if product else 0)
         case Kind.HEADS:
             convs = [op for op in step.operators if isinstance(op, Conv2D)]
             product = heads_of(convs)
@@ -86,8 +99,9 @@ def _pool(pool: RnnPool, step: Step, plan: Plan) -> float:
     of_rows = (row_sweeps + column_sweeps) * pool.patch
     entry = _FLASH_ENTRY if plan.choices.tables_in_flash else 0.0
     calls = row_sweeps + column_sweeps * pool.patch / step.band
-    # In another memory than the weights a product's load hides behind none of theirs.
-    apart = plan.buffers[f"{step.name}/pixel_products"].region != "ccm"
+    # In another memory than the weights a product's load hides behind none of theirs; the dense
+    # code loads products by themselves.
+    apart = plan.buffers[f"{step.name}/pixel_products"].region != "ccm" and _is_sparse(pool.row)
     return (
         _updates(pool.row, of_rows, row_sweeps + column_sweeps, entry + apart * _APART)
         + _updates(pool.summary, summaries * pool.patch, summaries, entry)

@@ -98,6 +98,43 @@ class Block:
         return self.expand.stream_words + 12 * self.filter.channels + self.project.stream_words
 
 
+def pointwise_of(conv: Conv2D) -> MatMul | None:
+    """The product that computes a 1x1 convolution by itself, None where it cannot."""
+    inputs, outputs = conv.inputs[0].shape[2], conv.output.shape[2]
+    padding = conv.padding
+    if (
+        conv.depthwise
+        or conv.weight.shape[1:3] != (1, 1)
+        or conv.stride != 1
+        or (padding.top, padding.left, padding.bottom, padding.right) != (0, 0, 0, 0)
+        or inputs % 4
+        or conv.shift > _MOST_SHIFT
+    ):
+        return None
+    product = MatMul(
+        depth=inputs,
+        segments=1,
+        segment_bytes=0,
+        pixel_bytes=2 * inputs,
+        channels=outputs,
+        y_bytes=1,
+        y_channel_bytes=1,
+        y_pixel_bytes=outputs,
+        low=conv.low,
+        high=conv.high,
+        residual=residual_of(conv),
+    )
+    return product if product.is_reachable else None
+
+
+def residual_of(conv: Conv2D) -> tuple[int, int, int] | None:
+    """A residual's zero point, multiplier and shift."""
+    residual = conv.residual
+    if residual is None:
+        return None
+    return residual.source.zero_point, residual.multiplier, residual.shift
+
+
 def block_of(expand: Conv2D, depthwise: Conv2D, project: Conv2D) -> Block | None:
     """The packed block that computes three convolutions, None where they are not of its kind."""
     zero = depthwise.output.zero_point
@@ -118,7 +155,6 @@ def block_of(expand: Conv2D, depthwise: Conv2D, project: Conv2D) -> Block | None
     even = columns + columns % 2
     slot_bytes = 2 * (even + 2 if depthwise.stride == 1 else 2 * columns + 2)
     outputs = project.output.shape[2]
-    residual = project.residual
     block = Block(
         MatMul(
             depth=inputs,
@@ -151,9 +187,7 @@ def block_of(expand: Conv2D, depthwise: Conv2D, project: Conv2D) -> Block | None
             y_pixel_bytes=outputs,
             low=project.low,
             high=project.high,
-            residual=(residual.source.zero_point, residual.multiplier, residual.shift)
-            if residual
-            else None,
+            residual=residual_of(project),
         ),
     )
     parts = (block.expand, block.filter, block.project)

@@ -2,7 +2,15 @@
 
 from collections.abc import Sequence
 
-from hil.compiler.plan_kernels import MOST_PIXELS, Block, block_of, heads_of, is_stem, patch_grid
+from hil.compiler.plan_kernels import (
+    MOST_PIXELS,
+    Block,
+    block_of,
+    heads_of,
+    is_stem,
+    patch_grid,
+    pointwise_of,
+)
 from hil.compiler.plan_steps import (
     Choices,
     Kind,
@@ -37,19 +45,27 @@ def schedule(program: Program, choices: Choices) -> tuple[Step, ...]:
             _inverted_residual(rest, readers, choices)
             or _pool(rest, readers, choices)
             or _heads(rest, readers)
-            or _single(rest[0])
+            or _single(rest[0], choices)
         )
         steps.append(taken)
         rest = [operator for operator in rest if operator not in taken.operators]
     return tuple(steps)
 
 
-def _single(operator: Operator) -> Step:
+def _single(operator: Operator, choices: Choices) -> Step:
     inputs, outputs = sources(operator), (operator.output,)
+    scratch: tuple[Scratch, ...] = ()
     match operator:
-        case Conv2D():
-            kind = Kind.CONV2D
+        case Conv2D() if product := pointwise_of(operator):
+            kind = Kind.POINTWISE
             slack: int | None = conv_slack(operator)
+            copy = Scratch("copy", 4 * product.stream_words)
+            scratch = (
+                *(() if choices.weights_in_flash else (copy,)),
+                Scratch("window", MOST_PIXELS * product.pixel_bytes),
+            )
+        case Conv2D():
+            kind, slack = Kind.CONV2D, conv_slack(operator)
         case L2Norm():
             kind, slack = Kind.L2NORM, 0
         case MaxOut():
@@ -59,7 +75,7 @@ def _single(operator: Operator) -> Step:
                 f"no kernel computes {type(operator).__name__} ({operator.name})",
                 hint="firmware/kernels has one file for each kind of operator",
             )
-    return Step(operator.name, kind, (operator,), inputs, outputs, slack=slack)
+    return Step(operator.name, kind, (operator,), inputs, outputs, scratch, slack)
 
 
 def _inverted_residual(

@@ -17,6 +17,7 @@ class Kind(StrEnum):
     """The kernel that runs a step; each has its file in firmware/kernels."""
 
     CONV2D = "conv2d"
+    POINTWISE = "pointwise"
     INVERTED_RESIDUAL = "inverted_residual"
     STREAMED_BLOCK = "streamed_block"
     RNNPOOL = "rnnpool"

@@ -1,0 +1,20 @@
+#include "pointwise.h"
+
+#include "dsp.h"
+#include "widen.h"
+
+void pointwise(const pointwise_t *layer, const int8_t *x, const int8_t *residual, int8_t *y) {
+    const int32_t *weights = layer->weights;
+    const int32_t outputs = layer->product.channels;
+    if (layer->copy != NULL) {
+        memcpy(layer->copy, weights, (size_t)layer->weight_words * sizeof *weights);
+        weights = layer->copy;
+    }
+    for (int32_t pixel = 0; pixel < layer->pixels; pixel += MATMUL_MOST_PIXELS) {
+        int32_t left = layer->pixels - pixel;
+        int32_t pixels = left < MATMUL_MOST_PIXELS ? left : MATMUL_MOST_PIXELS;
+        widen(x + pixel * layer->channels, pixels * layer->channels, layer->window);
+        matmul(&layer->product, pixels, layer->window, weights, y + pixel * outputs,
+               residual == NULL ? NULL : residual + pixel * outputs);
+    }
+}

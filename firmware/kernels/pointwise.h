@@ -1,0 +1,22 @@
+/* A 1x1 convolution by itself. */
+#ifndef HIL_POINTWISE_H
+#define HIL_POINTWISE_H
+
+#include "matmul.h"
+
+/* y = product(x) (+ residual), pixel by pixel; `y` may lie over `x` where no pixel of x is
+ * overwritten that is still to be read. */
+typedef struct {
+    matmul_t product;
+    const int32_t *weights; /* in flash */
+    int32_t weight_words;
+    int32_t pixels, channels; /* of x */
+
+    /* Working memory. */
+    int32_t *copy;   /* of the weights; NULL to read them in flash */
+    int16_t *window; /* three pixels, widened */
+} pointwise_t;
+
+void pointwise(const pointwise_t *layer, const int8_t *x, const int8_t *residual, int8_t *y);
+
+#endif

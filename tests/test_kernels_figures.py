@@ -1,0 +1,88 @@
+"""The kernels' speed and memory on the modelled STM32F439: exact counts, so they are asserted.
+
+168 MHz, 5 wait states, all of the ART on, built by zig. docs/kernels.md holds the whole table.
+"""
+
+import cortex_m4
+import pytest
+import random_programs
+from cortex_m4 import BOARD_BUDGET, Measured, measure
+from random_programs import Builder
+
+from hil.compiler.plan import make_plan
+from hil.compiler.plan_place import RUNTIME_BYTES
+from hil.compiler.program import Program, RnnPool
+
+PAPER_RAM_BYTES = 188_160
+CAP = PAPER_RAM_BYTES - RUNTIME_BYTES  # stack, link buffers and other static data come on top
+
+
+def measured(program: Program) -> Measured:
+    return measure(program, random_programs.image(program))
+
+
+def of(result: Measured, *parts: str) -> float:
+    """Cycles of one run in the functions whose names have one of these parts."""
+    return sum(c for name, c in result.functions.items() if any(p in name for p in parts)) / 2
+
+
+def updates(program: Program) -> int:
+    """How often one inference updates a hidden unit."""
+    pool = next(op for op in program.operators if isinstance(op, RnnPool))
+    rows, columns, _ = pool.inputs[0].shape
+    down, across = ((n - pool.patch) // pool.stride + 1 for n in (rows, columns))
+    covered = (down - 1) * pool.stride + pool.patch
+    sweeps = covered * across + down * columns + 4 * down * across
+    return sweeps * pool.patch * pool.row.units
+
+
+@pytest.mark.parametrize(("dense", "cycles"), [(False, 84_000_000), (True, 101_000_000)])
+def test_face_m4_takes_at_most_so_many_cycles_in_less_memory_than_the_paper(
+    dense: bool, cycles: int
+) -> None:
+    program = random_programs.face_m4(dense=dense)
+    plan = make_plan(program, BOARD_BUDGET, CAP)
+    assert plan.ram_bytes + RUNTIME_BYTES <= PAPER_RAM_BYTES
+    result = measure(program, random_programs.image(program), plan=plan)
+    assert result.cycles <= cycles
+
+
+@pytest.mark.parametrize(("dense", "cycles"), [(False, 19.0), (True, 28.0)])
+def test_a_fastgrnn_update_takes_at_most_so_many_cycles(dense: bool, cycles: float) -> None:
+    program = random_programs.face_m4(dense=dense)
+    result = measured(program)
+    assert of(result, "_start", "_go_on") / updates(program) <= cycles
+
+
+def test_a_pointwise_convolution_takes_at_most_1_2_cycles_a_multiply_accumulate() -> None:
+    b = Builder(0, (20, 40, 64), full_range=True)  # of 30 rows input and output do not fit
+    program = b.program(b.conv("conv", b.input, 128, relu=True))
+    assert measured(program).cycles / program.macs <= 1.20
+
+
+def test_a_fused_block_takes_at_most_1_25_cycles_a_multiply_accumulate() -> None:
+    b = Builder(0, (30, 40, 64), full_range=True)
+    program = b.program(b.inverted_residual("block", b.input, 32))
+    result = measured(program)
+    assert result.cycles / program.macs <= 1.25
+    depthwise = program.operators[1]
+    assert of(result, "filter_row") / depthwise.macs <= 2.0
+
+
+@pytest.mark.parametrize(
+    ("shape", "widths"), [((30, 40, 32), (4, 4)), ((30, 40, 32), (2, 4)), ((15, 20, 64), (2, 4))]
+)
+def test_heads_take_at_most_1_35_cycles_a_multiply_accumulate(
+    shape: tuple[int, int, int], widths: tuple[int, int]
+) -> None:
+    b = Builder(0, shape)
+    program = b.program(*(b.conv(f"head{i}", b.input, n, 3) for i, n in enumerate(widths)))
+    assert measured(program).cycles / program.macs <= 1.35
+
+
+@pytest.mark.gcc
+@pytest.mark.skipif(not cortex_m4.has_gcc(), reason="arm-none-eabi-gcc is not on PATH")
+def test_gcc_takes_hardly_more() -> None:
+    program = random_programs.face_m4()
+    x = random_programs.image(program)
+    assert measure(program, x, toolchain="gcc").cycles <= 1.02 * measure(program, x).cycles
