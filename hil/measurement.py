@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hil.firmware import Image, Toolchain
     from hil.link.client import Device
     from hil.models import LoadedModel
+    from hil.photographs import Rgb8
     from hil.targets.base import Target
 
 Progress = Callable[[str], None]
@@ -139,7 +140,7 @@ def compile_scenario(scenario: Scenario, board: Board) -> CompiledScenario:
     from hil import models, photographs
     from hil.compiler import compile_model, plan
 
-    loaded = models.load(scenario.model, scenario.checkpoint, scenario.seed)
+    loaded = models.load(scenario.model, scenario.checkpoint, scenario.seed, **scenario.variant)
     names = photographs.calibration_set()
     calibration = [photographs.preprocess(photographs.read(name), loaded.spec) for name in names]
     program = compile_model(loaded, calibration).program
@@ -163,21 +164,34 @@ def prepare(
         BuildError: the firmware does not compile.
     """
     from hil import firmware, photographs
-    from hil.compiler import emit, reference
+    from hil.compiler import emit
 
     with watch.stage("compile"):
         progress(f"compiling {scenario.model}")
         photograph = photographs.read(scenario.input)
         compiled = compile_scenario(scenario, board)
-        pixels = photographs.preprocess(photograph, compiled.loaded.spec)
-        quantised = compiled.program.quantise_input(pixels)
-        expected = reference.run(compiled.program, quantised)
-        float_outputs = compiled.loaded.run(pixels)
+        answers = _answers(compiled, photograph)
     with watch.stage("build"), TemporaryDirectory(prefix="hil-") as scratch:
         progress(f"building the firmware with {toolchain}")
         emit.write(compiled.program, compiled.plan, Path(scratch))
         image = firmware.build(Path(scratch), board, toolchain)
-    return Prepared(compiled, quantised, expected, float_outputs, toolchain, image)
+    return Prepared(compiled, *answers, toolchain, image)
+
+
+def with_photograph(prepared: Prepared, photograph: "Rgb8") -> Prepared:
+    """Compute what a scenario's firmware must answer on another photograph, (rows, columns, 3)."""
+    quantised, expected, float_outputs = _answers(prepared.compiled, photograph)
+    return replace(prepared, input=quantised, expected=expected, float_outputs=float_outputs)
+
+
+def _answers(compiled: CompiledScenario, photograph: "Rgb8") -> "tuple[Int8, Int8, Float32]":
+    """Return the quantised image, and the integer and the float model's outputs on it."""
+    from hil import photographs
+    from hil.compiler import reference
+
+    pixels = photographs.preprocess(photograph, compiled.loaded.spec)
+    quantised = compiled.program.quantise_input(pixels)
+    return quantised, reference.run(compiled.program, quantised), compiled.loaded.run(pixels)
 
 
 def measure(

@@ -47,7 +47,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="scenario to run, a file of scenarios/ or a path; may be repeated (default: all)",
+        help="scenario to run, a file of scenarios/ or a path; may be repeated "
+        "(default: all but those that say default = false)",
     )
     add(
         "--hil-input",

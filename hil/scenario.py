@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,6 +43,8 @@ class Scenario:
         seed: of the weights where there is no checkpoint.
         input: a photograph's name or path.
         iterations: inferences per measurement; the cycle counts of all must agree.
+        default: whether the suite runs it without being asked to by name.
+        variant: arguments of the network's constructor, such as `order`.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Scenario:
     seed: int = 0
     input: str = "astronaut"
     iterations: int = 1
+    default: bool = True
+    variant: dict[str, Any] = field(default_factory=dict, hash=False)
     limits: Limits = Limits()
     paper: Paper = Paper()
 
@@ -73,6 +77,11 @@ class Scenario:
 def names(directory: Path = SCENARIOS) -> list[str]:
     """Scenarios that can be asked for."""
     return sorted(path.stem for path in directory.glob("*.toml"))
+
+
+def defaults(directory: Path = SCENARIOS) -> list[str]:
+    """Scenarios that run where none is asked for."""
+    return [name for name in names(directory) if load(name, directory).default]
 
 
 def load(name: str, directory: Path = SCENARIOS) -> Scenario:

@@ -57,7 +57,7 @@ class Session:
         board = boards.load(options.board).on_desk(
             probe_id=options.hil_probe, port=options.hil_port
         )
-        chosen = [scenario.load(name) for name in options.hil_scenario or scenario.names()]
+        chosen = [scenario.load(name) for name in options.hil_scenario or scenario.defaults()]
         return cls(
             board=board,
             scenarios=[

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from hil import scenario
+from hil import models, scenario
 from hil.errors import UsageError
 
 
@@ -47,3 +47,20 @@ def test_a_wrong_scenario_file_is_told_what_is_wrong(
 def test_the_command_line_overrides_the_file() -> None:
     other = scenario.load("face_m4").override(image="coffee", iterations=3)
     assert (other.input, other.iterations, other.model) == ("coffee", 3, "face_m4")
+
+
+def test_a_scenario_can_keep_out_of_the_runs_that_name_none(tmp_path: Path) -> None:
+    (tmp_path / "quick.toml").write_text('model = "face_m4"\n')
+    (tmp_path / "heavy.toml").write_text('model = "face_quant"\ndefault = false\n')
+    assert scenario.names(tmp_path) == ["heavy", "quick"]
+    assert scenario.defaults(tmp_path) == ["quick"]
+    assert "face_quant" not in scenario.defaults()
+
+
+def test_a_scenario_names_the_variant_of_its_network() -> None:
+    assert scenario.load("face_quant").variant == {"order": "columns_first"}
+
+
+def test_an_unknown_variant_of_a_network_is_told_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match=r"unknown variant of face_quant 'ordre'\n  known: hidden"):
+        models.structure("face_quant", ordre="columns_first")

@@ -1,7 +1,8 @@
 """The networks, in float PyTorch, by name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,8 +122,24 @@ def load(
         variant: arguments of the network's constructor, such as `order`.
 
     Raises:
-        UsageError: there is no such network, or the checkpoint does not fit it (the error names
-            the tensors).
+        UsageError: there is no such network or variant of it, or the checkpoint does not fit it
+            (the error names the tensors).
+    """
+    made = structure(model_id, **variant)
+    if checkpoint is None:
+        _seed(made.module, made.spec, seed)
+        return replace(made, weights=f"seed {seed}")
+    from hil.models.checkpoint import load_checkpoint
+
+    load_checkpoint(made.module, checkpoint)
+    return replace(made, weights=str(checkpoint))
+
+
+def structure(model_id: str, **variant: Any) -> LoadedModel:
+    """Make a network whose weights stand for none, to look at its shape.
+
+    Raises:
+        UsageError: there is no such network or variant of it.
     """
     if model_id not in _REGISTRY:
         raise UsageError.unknown("model", model_id, names())
@@ -130,16 +147,12 @@ def load(
     constructor: Callable[..., nn.Module] = getattr(
         import_module(f"hil.models.{entry.module}"), entry.constructor
     )
+    known = list(signature(constructor).parameters)[len(entry.arguments) :]
+    for name in variant:
+        if name not in known:
+            raise UsageError.unknown(f"variant of {model_id}", name, known)
     module = constructor(*entry.arguments, **variant).eval()
-    if checkpoint is None:
-        _seed(module, entry.spec, seed)
-        weights = f"seed {seed}"
-    else:
-        from hil.models.checkpoint import load_checkpoint
-
-        load_checkpoint(module, checkpoint)
-        weights = str(checkpoint)
-    return LoadedModel(model_id, module, entry.spec, weights)
+    return LoadedModel(model_id, module, entry.spec, "none")
 
 
 def _seed(module: "nn.Module", spec: InputSpec, seed: int) -> None:

@@ -1,6 +1,7 @@
 """RNNPool face detectors: a stem, RNNPool, inverted residuals, and heads on several maps."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -20,6 +21,22 @@ _NORM_SCALES = (10.0, 8.0, 5.0)  # of the first three maps, as in S3FD
 _BACKGROUNDS = 3  # background outputs of the first class head, of which the largest counts
 
 
+class Anchor(NamedTuple):
+    """The square that every cell of a map starts from.
+
+    Attributes:
+        step: pixels of the image from one cell to the next.
+        size: side, in pixels of the image.
+    """
+
+    step: int
+    size: int
+
+
+_VGA_ANCHORS = tuple(Anchor(step, 4 * step) for step in (4, 8, 16, 32, 64, 128))
+_QVGA_ANCHORS = (Anchor(8, 8), Anchor(8, 16), Anchor(16, 32), Anchor(16, 48))
+
+
 class FaceDetector(nn.Module):
     """A single-shot detector in the form that all of the paper's face models share.
 
@@ -32,7 +49,7 @@ class FaceDetector(nn.Module):
         pool: the RNNPool layer.
         blocks: what follows it, in a chain.
         taps: after how many blocks a map goes to the heads; 0 is the map before the pooling.
-        tap_channels, head_kernels: of each map.
+        tap_channels, head_kernels, anchors: of each map.
         reduce_first: channels of a strided convolution before each head of the first map, if any.
 
     Source: RNNPool paper, section 4.2 and appendix F; EdgeML, Face_Detection/models.
@@ -47,10 +64,12 @@ class FaceDetector(nn.Module):
         taps: Sequence[int],
         tap_channels: Sequence[int],
         head_kernels: Sequence[int],
+        anchors: Sequence[Anchor],
         reduce_first: int | None = None,
     ) -> None:
         super().__init__()
         self.taps = tuple(taps)
+        self.anchors = tuple(anchors)
         self.stem = nn.ModuleList(stem)
         self.pool = pool
         self.blocks = nn.ModuleList(blocks)
@@ -158,6 +177,7 @@ def face_m4(*, order: Order = "rows_first") -> FaceDetector:
         taps=(1, 2, 3, 4),
         tap_channels=(32, 32, 64, 64),
         head_kernels=(3, 3, 3, 3),
+        anchors=_QVGA_ANCHORS,
     )
 
 
@@ -174,6 +194,7 @@ def face_qvga(*, order: Order = "rows_first") -> FaceDetector:
         taps=(4, 8, 11, 14),
         tap_channels=(32, 32, 96, 128),
         head_kernels=(3, 3, 3, 3),
+        anchors=_QVGA_ANCHORS,
     )
 
 
@@ -195,6 +216,7 @@ def face_quant(*, hidden: int = 8, order: Order = "rows_first") -> FaceDetector:
         taps=(0, 4, 8, 10, 11, 12),
         tap_channels=(4, 16, 24, 32, 64, 96),
         head_kernels=(3,) * 6,
+        anchors=_VGA_ANCHORS,
         reduce_first=8,
     )
 
@@ -233,6 +255,7 @@ def face_c(
         taps=(2, 5, 9, 12, 14, 15),
         tap_channels=(24, 32, 64, 96, 160, 320),
         head_kernels=head_kernels,
+        anchors=_VGA_ANCHORS,
     )
 
 
@@ -261,6 +284,7 @@ def face_a(*, hidden: int = 4, patch: int = 8) -> FaceDetector:
         taps=(4, 8, 11, 13, 14, 15),
         tap_channels=(16, 16, 24, 32, 128, 160),
         head_kernels=(3,) * 6,
+        anchors=_VGA_ANCHORS,
     )
 
 
@@ -289,6 +313,7 @@ def face_b(*, hidden: int = 6, patch: int = 8) -> FaceDetector:
         taps=(4, 9, 12, 14, 15, 16),
         tap_channels=(24, 32, 64, 128, 160, 320),
         head_kernels=(3,) * 6,
+        anchors=_VGA_ANCHORS,
     )
 
 
