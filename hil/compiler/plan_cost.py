@@ -46,8 +46,12 @@ def _step(step: Step, plan: Plan) -> float:
         case Kind.POINTWISE if isinstance(first, Conv2D):
             rows, columns, channels = first.inputs[0].shape
             product = pointwise_of(first)
-            widened = _WIDEN * rows * columns * channels
-            return widened + (_product(product, rows * columns) if product else 0)
+            cycles = _WIDEN * rows * columns * channels
+            if product is None:
+                return _PLAIN * step.macs
+            if plan.choices.weights_in_flash:
+                cycles += _FLASH_WORD * -(-rows * columns // 3) * product.stream_words
+            return cycles + _product(product, rows * columns)
         case Kind.HEADS:
             convs = [op for op in step.operators if isinstance(op, Conv2D)]
             product = heads_of(convs)
