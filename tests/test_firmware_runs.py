@@ -70,6 +70,18 @@ def test_a_model_runs_and_tells_what_it_took(
         assert device.run(per_layer=False).layers == ()
 
 
+def test_a_model_whose_input_survives_runs_as_often_as_asked(tmp_path: Path) -> None:
+    model = tiny_model.write(tmp_path / "model")
+    source = (model / "model.c").read_text(encoding="utf-8")
+    changed = source.replace("model_input_survives = false", "model_input_survives = true")
+    (model / "model.c").write_text(changed, encoding="utf-8")
+    with running(build(model, BOARD, find_toolchain("zig"))) as device:
+        device.load_input(INPUT)
+        run = device.run(iterations=3)
+        assert device.outputs() == bytes((value + 3 * 2) % 256 for value in INPUT)
+        assert run.least_cycles <= run.cycles <= run.most_cycles < 2 * run.least_cycles
+
+
 def test_the_stack_s_high_water_mark_follows_what_a_layer_uses(
     image_with: Callable[[str], Image],
 ) -> None:

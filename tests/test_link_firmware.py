@@ -178,6 +178,7 @@ def test_a_repeated_request_is_answered_again_and_not_done_again(firmware: Nativ
         (Load(0, bytes(601)), Refusal.OUT_OF_RANGE),
         (Load(1, b"\1"), Refusal.OUT_OF_RANGE),
         (AskRun(1, per_layer=False), Refusal.NO_INPUT),
+        (AskRun(0, per_layer=False), Refusal.NO_INPUT),
         (AskLayer(0), Refusal.NO_RUN),
         (AskOutputs(0, 601), Refusal.OUT_OF_RANGE),
         (AskOutputs(600, 1), Refusal.OUT_OF_RANGE),

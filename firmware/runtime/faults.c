@@ -87,6 +87,9 @@ static void report(void) {
 void faults_trap(void) {
     /* Not unaligned access: kernels load unaligned words on purpose. */
     SCB_CCR |= SCB_CCR_DIV_0_TRP;
+    /* No handler returns, so that none needs the FPU's registers saved; left on, a lazy save could
+     * still write to a stack that has overflowed. */
+    FPU_FPCCR = 0;
 }
 
 const link_fault_t *fault_recorded(void) {

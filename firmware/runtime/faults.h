@@ -8,7 +8,7 @@
 
 void fault_taken(void); /* the handler of every exception but reset */
 
-void faults_trap(void); /* make division by zero one of them */
+void faults_trap(void); /* once after reset; makes division by zero one of them */
 
 /* The fault that ended the last life of the firmware, NULL where none did or it was forgotten. */
 const link_fault_t *fault_recorded(void);

@@ -1,3 +1,4 @@
+/* Frames in and out; the receiver takes constant memory whatever comes. */
 #include "link.h"
 
 #include "port.h"

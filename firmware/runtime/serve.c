@@ -1,3 +1,4 @@
+/* What the device does when it is asked. */
 #include "serve.h"
 
 #include <stddef.h>

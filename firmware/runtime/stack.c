@@ -1,3 +1,4 @@
+/* The stack's high-water mark: paint it, and see how far the paint is gone. */
 #include "stack.h"
 
 #include "memory_map.h"

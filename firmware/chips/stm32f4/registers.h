@@ -16,8 +16,6 @@
 #define RCC_APB2ENR REGISTER(0x40023844u)
 
 enum {
-    RCC_CR_HSION = 1 << 0,
-    RCC_CR_HSIRDY = 1 << 1,
     RCC_CR_PLLON = 1 << 24,
     RCC_CR_PLLRDY = 1 << 25,
     RCC_CFGR_SW_PLL = 2 << 0,
