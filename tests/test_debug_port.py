@@ -293,6 +293,15 @@ def test_a_watchpoint_halts_behind_the_access(target: Any, kind: str, offset: in
     assert target.is_running()
 
 
+def test_a_watchpoint_sees_a_wider_access_that_touches_its_byte(target: Any) -> None:
+    from pyocd.core.target import Target
+
+    target.set_watchpoint(SRAM + 0x103, 1, Target.WatchpointType.WRITE)
+    target.resume()
+    wait_halted(target)
+    assert target.read_core_register("pc") == symbol("store") + 2
+
+
 def test_a_watchpoint_that_is_hit_again_lets_the_program_make_progress(target: Any) -> None:
     from pyocd.core.target import Target
 

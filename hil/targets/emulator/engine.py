@@ -26,6 +26,7 @@ class Access(Protocol):
 
 
 _XPSR_THUMB = 1 << 24
+_LONGEST_ACCESS = 8
 _PRIVILEGED = frozenset({"msp", "psp", "primask", "basepri", "faultmask"})
 _VALID_BITS = {"control": 7}
 
@@ -316,7 +317,12 @@ class Engine:
 
         kinds = self._const.UC_HOOK_MEM_READ | self._const.UC_HOOK_MEM_WRITE
         # A clock may send data reads of flash to an alias above the core's addresses.
-        spans = [(base + r.start, base + r.stop - 1) for r in ranges for base in (0, 1 << 32)]
+        spans = [
+            # Unicorn compares an access's first address only.
+            (base + r.start - _LONGEST_ACCESS + 1, base + r.stop - 1)
+            for r in ranges
+            for base in (0, 1 << 32)
+        ]
         self._watches = [
             self.uc.hook_add(kinds, on_access, None, first, last) for first, last in spans
         ]

@@ -109,7 +109,7 @@ class EmulatedProbe(DebugProbe):
         return BoardInfo(
             name="emulated STM32F439",
             target="stm32f439xi",
-            binary="nucleo_f429zi.bin",
+            binary="NUCLEO_F411RE.bin",
             vendor="rnnpool-hil",
         )
 
