@@ -82,6 +82,30 @@ def test_a_pointwise_convolution_equals_the_reference(
 
 @given(
     seed=seeds,
+    kernel=st.integers(1, 5),
+    stride=st.integers(1, 3),
+    channels=st.sampled_from([1, 2, 3, 5]),
+    size=st.tuples(st.integers(5, 14), st.integers(5, 14)),
+    extremes=st.booleans(),
+)
+@few
+def test_a_convolution_over_windows_equals_the_reference(  # noqa: PLR0917
+    seed: int, kernel: int, stride: int, channels: int, size: tuple[int, int], extremes: bool
+) -> None:
+    b = Builder(seed, (*size, channels), extremes=extremes)
+    even = b.conv("even", b.input, 6, kernel, stride)
+    odd = b.conv("odd", b.input, 5, kernel, stride, relu=True)
+    check(b.program(even, odd))
+
+
+def test_a_colour_stem_into_rnnpool_equals_the_reference() -> None:
+    b = Builder(0, (40, 56, 3))
+    stem = b.conv("stem", b.input, 8, 3, 2, relu=True)
+    check(b.program(b.pool("pool", stem, 6, 4, (8, 8))))
+
+
+@given(
+    seed=seeds,
     rows=sides,
     columns=sides,
     channels=quads,

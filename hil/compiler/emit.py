@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from hil.compiler.emit_c import identifier
-from hil.compiler.emit_steps import StepCode, step_code
+from hil.compiler.emit_code import StepCode
+from hil.compiler.emit_steps import step_code
 from hil.compiler.plan import Plan
 from hil.compiler.plan_steps import Step
 from hil.compiler.program import Program

@@ -2,7 +2,7 @@
 
 from hil.compiler import emit_depthwise, emit_matmul
 from hil.compiler.emit_c import Constant, nested
-from hil.compiler.emit_pack import depthwise_biases, depthwise_weights, product_stream
+from hil.compiler.emit_pack import Inputs, depthwise_biases, depthwise_weights, product_stream
 from hil.compiler.plan_kernels import MOST_PIXELS, Block, DepthwiseRow, MatMul
 from hil.compiler.program import Conv2D
 
@@ -16,10 +16,12 @@ def block_constants(name: str, convs: tuple[Conv2D, Conv2D, Conv2D]) -> tuple[Co
     """The block's weights as the kernels read them."""
     expand, depthwise, project = convs
     return (
-        Constant(f"{name}_expand", product_stream([expand], widened=True, planar=True), STREAM),
+        Constant(
+            f"{name}_expand", product_stream([expand], inputs=Inputs.WIDENED, planar=True), STREAM
+        ),
         Constant(f"{name}_filter", depthwise_weights(depthwise), "rows 0, 1, 2, 0, 1 in two words"),
         Constant(f"{name}_filter_biases", depthwise_biases(depthwise), "bias, multiplier"),
-        Constant(f"{name}_project", product_stream([project], widened=False), STREAM),
+        Constant(f"{name}_project", product_stream([project], inputs=Inputs.CENTRED), STREAM),
     )
 
 

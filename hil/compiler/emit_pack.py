@@ -1,6 +1,7 @@
 """Weights in the order in which the packed kernels read them, zero points and shifts folded in."""
 
 from collections.abc import Sequence
+from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
@@ -12,24 +13,35 @@ Int64 = npt.NDArray[np.int64]
 _WIDENED = (0, 2, 1, 3)  # the order in which SXTB16 widens four bytes
 
 
-def product_stream(convs: Sequence[Conv2D], *, widened: bool, planar: bool = False) -> Int32:
+class Inputs(Enum):
+    """How a product's int16 inputs stand."""
+
+    WIDENED = 1  # int8 in the order of `widen`, zero point included
+    IN_ORDER = 2  # int8 in their own order, zero point included
+    CENTRED = 3  # in their own order, zero point taken off
+
+
+def product_stream(convs: Sequence[Conv2D], *, inputs: Inputs, planar: bool = False) -> Int32:
     """The stream of a matrix product, two channels at a time.
 
     Biases, weights of two inputs by turns, multipliers, the zero point of both.
 
     Args:
         convs: whose output channels stand side by side.
-        widened: the inputs are int8 that `widen` has put in its order, zero point included;
-            else int16 in their own order, zero point taken off.
+        inputs: what stands where the product reads them.
         planar: the outputs are int16 with their zero point taken off.
     """
     weight = np.concatenate([_flat(conv) for conv in convs])
-    bias = np.concatenate([_bias(conv, with_zero_point=widened) for conv in convs])
+    bias = np.concatenate(
+        [_bias(conv, with_zero_point=inputs is not Inputs.CENTRED) for conv in convs]
+    )
     multiplier = np.concatenate([conv.multiplier.astype(np.int64) for conv in convs])
     zero = np.concatenate(
         [np.full(len(conv.weight), 0 if planar else conv.output.zero_point) for conv in convs]
     )
-    if widened:
+    if weight.shape[1] % 2:
+        weight = np.pad(weight, ((0, 0), (0, 1)))
+    if inputs is Inputs.WIDENED:
         weight = weight.reshape(len(weight), -1, 4)[:, :, _WIDENED].reshape(len(weight), -1)
     words = _pack(weight[:, 0::2], weight[:, 1::2])
     pairs = [

@@ -4,15 +4,17 @@ Its constants come from the kernels' code and from measurements of RNNPool-Face-
 board (docs/kernels.md). It ranks schedules; it does not replace a measurement.
 """
 
+from collections.abc import Sequence
+
 from hil.compiler import emit_fastgrnn
 from hil.compiler.plan_kernels import (
-    Block,
     MatMul,
     block_of,
     heads_of,
     is_stem,
     patch_grid,
     pointwise_of,
+    windowed_of,
 )
 from hil.compiler.plan_place import Plan
 from hil.compiler.plan_steps import Kind, Step
@@ -20,6 +22,7 @@ from hil.compiler.program import Cell, Conv2D, L2Norm, RnnPool
 
 _PLAIN = 13.0  # cycles per multiply-accumulate of the plain kernels
 _WIDEN = 2.6  # per value
+_GATHER = 8.0  # per value of a window
 _NORMALISE = 18.0  # per value
 _OUTPUT = 14.0  # per output of a depthwise row
 _FLASH_WORD = 2.6  # more for a word read in order from flash than from memory
@@ -37,43 +40,59 @@ def estimate(plan: Plan) -> int:
 
 
 def _step(step: Step, plan: Plan) -> float:
-    first, last = step.operators[0], step.operators[-1]
+    convs = [op for op in step.operators if isinstance(op, Conv2D)]
+    last = step.operators[-1]
     match step.kind:
         case Kind.STREAMED_BLOCK:
-            expand, depthwise, project = (op for op in step.operators if isinstance(op, Conv2D))
-            block = block_of(expand, depthwise, project)
-            return _block(block, expand, project, plan) if block else _PLAIN * step.macs
-        case Kind.POINTWISE if isinstance(first, Conv2D):
-            rows, columns, channels = first.inputs[0].shape
-            product = pointwise_of(first)
-            cycles = _WIDEN * rows * columns * channels
-            if product is None:
-                return _PLAIN * step.macs
-            if plan.choices.weights_in_flash:
-                cycles += _FLASH_WORD * -(-rows * columns // 3) * product.stream_words
-            return cycles + _product(product, rows * columns)
+            return _block(convs[0], convs[1], convs[2], plan)
+        case Kind.POINTWISE:
+            return _pointwise(convs[0], plan)
+        case Kind.WINDOWED:
+            return _windowed(convs[0])
         case Kind.HEADS:
-            convs = [op for op in step.operators if isinstance(op, Conv2D)]
-            product = heads_of(convs)
-            rows, columns, channels = convs[0].inputs[0].shape
-            values = rows * columns * channels
-            cycles = _WIDEN * values + (_NORMALISE * values if isinstance(first, L2Norm) else 0)
-            return cycles + (_product(product, rows * columns) if product else 0)
+            return _heads(convs, normalised=isinstance(step.operators[0], L2Norm))
         case Kind.RNNPOOL if isinstance(last, RnnPool):
-            conv = first if isinstance(first, Conv2D) else None
-            return _conv(conv) + _pool(last, step, plan)
-        case _:
-            return _PLAIN * step.macs
+            return (_conv(convs[0]) if convs else 0.0) + _pool(last, step, plan)
+    return _PLAIN * step.macs
 
 
-def _conv(conv: Conv2D | None) -> float:
-    if conv is None:
-        return 0.0
+def _pointwise(conv: Conv2D, plan: Plan) -> float:
+    rows, columns, channels = conv.inputs[0].shape
+    product = pointwise_of(conv)
+    if product is None:
+        return _PLAIN * conv.macs
+    cycles = _WIDEN * rows * columns * channels
+    if plan.choices.weights_in_flash:
+        cycles += _FLASH_WORD * -(-rows * columns // 3) * product.stream_words
+    return cycles + _product(product, rows * columns)
+
+
+def _heads(convs: Sequence[Conv2D], *, normalised: bool) -> float:
+    rows, columns, channels = convs[0].inputs[0].shape
+    product = heads_of(convs)
+    if product is None:
+        return _PLAIN * sum(conv.macs for conv in convs)
+    each = _WIDEN + (_NORMALISE if normalised else 0.0)
+    return each * rows * columns * channels + _product(product, rows * columns)
+
+
+def _conv(conv: Conv2D) -> float:
     rows, columns, _ = conv.output.shape
-    return _STEM * rows * columns if is_stem(conv) else _PLAIN * conv.macs
+    return _STEM * rows * columns if is_stem(conv) else _windowed(conv)
 
 
-def _block(block: Block, expand: Conv2D, project: Conv2D, plan: Plan) -> float:
+def _windowed(conv: Conv2D) -> float:
+    product = windowed_of(conv)
+    if product is None:
+        return _PLAIN * conv.macs
+    rows, columns, _ = conv.output.shape
+    return _GATHER * rows * columns * product.depth + _product(product, rows * columns)
+
+
+def _block(expand: Conv2D, depthwise: Conv2D, project: Conv2D, plan: Plan) -> float:
+    block = block_of(expand, depthwise, project)
+    if block is None:
+        return _PLAIN * (expand.macs + depthwise.macs + project.macs)
     rows, columns, channels = expand.inputs[0].shape
     out_rows, out_columns, _ = project.output.shape
     cycles = _WIDEN * rows * columns * channels

@@ -127,6 +127,28 @@ def pointwise_of(conv: Conv2D) -> MatMul | None:
     return product if product.is_reachable else None
 
 
+def windowed_of(conv: Conv2D) -> MatMul | None:
+    """The product over gathered windows that computes a dense convolution, None where it cannot."""
+    outputs, kernel_rows, kernel_columns, inputs = conv.weight.shape
+    depth = kernel_rows * kernel_columns * inputs
+    depth += depth % 2
+    product = MatMul(
+        depth=depth,
+        segments=1,
+        segment_bytes=0,
+        pixel_bytes=2 * depth,
+        channels=outputs,
+        y_bytes=1,
+        y_channel_bytes=1,
+        y_pixel_bytes=outputs,
+        low=conv.low,
+        high=conv.high,
+        residual=residual_of(conv),
+    )
+    fits = not conv.depthwise and conv.shift <= _MOST_SHIFT and product.is_reachable
+    return product if fits else None
+
+
 def residual_of(conv: Conv2D) -> tuple[int, int, int] | None:
     """A residual's zero point, multiplier and shift."""
     residual = conv.residual

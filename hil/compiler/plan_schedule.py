@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from hil.compiler.plan_kernels import (
     MOST_PIXELS,
     Block,
+    MatMul,
     block_of,
     heads_of,
     is_stem,
     patch_grid,
     pointwise_of,
+    windowed_of,
 )
 from hil.compiler.plan_steps import (
     Choices,
@@ -64,6 +66,9 @@ def _single(operator: Operator, choices: Choices) -> Step:
                 *(() if choices.weights_in_flash else (copy,)),
                 Scratch("window", MOST_PIXELS * product.pixel_bytes),
             )
+        case Conv2D() if product := windowed_of(operator):
+            kind, slack = Kind.WINDOWED, conv_slack(operator)
+            scratch = _windowed_scratch(product, choices)
         case Conv2D():
             kind, slack = Kind.CONV2D, conv_slack(operator)
         case L2Norm():
@@ -128,6 +133,13 @@ def _streamed_scratch(block: Block, choices: Choices) -> tuple[Scratch, ...]:
     )
 
 
+def _windowed_scratch(product: MatMul, choices: Choices) -> tuple[Scratch, ...]:
+    """Working memory of a convolution over gathered windows."""
+    copy = Scratch("copy", 4 * product.stream_words)
+    window = Scratch("window", MOST_PIXELS * product.pixel_bytes)
+    return (window,) if choices.weights_in_flash else (copy, window)
+
+
 def _plain_scratch(depthwise: Conv2D) -> tuple[Scratch, ...]:
     _, columns, channels = depthwise.inputs[0].shape
     return (
@@ -153,6 +165,8 @@ def _pool(rest: Sequence[Operator], readers: dict[str, int], choices: Choices) -
         lines = (Scratch("lines", choices.band * columns * channels, "sram"),)
         if is_stem(conv):
             lines += (Scratch("slots", 3 * 4 * (conv.inputs[0].shape[1] // 2 + 1)),)
+        elif product := windowed_of(conv):
+            lines += _windowed_scratch(product, choices)
     return Step(
         pool.name,
         Kind.RNNPOOL,

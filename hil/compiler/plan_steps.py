@@ -18,6 +18,7 @@ class Kind(StrEnum):
 
     CONV2D = "conv2d"
     POINTWISE = "pointwise"
+    WINDOWED = "windowed"
     INVERTED_RESIDUAL = "inverted_residual"
     STREAMED_BLOCK = "streamed_block"
     RNNPOOL = "rnnpool"
