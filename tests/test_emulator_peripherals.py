@@ -278,6 +278,29 @@ def test_gpio_outputs_read_back_and_bsrr_sets_and_resets() -> None:
         assert registers(chip, "r4", "r5") == (0x4000, 0)
 
 
+def test_bit_band_aliases_reach_single_bits() -> None:
+    program = """
+    function start
+     ldr r0, =0x20000104
+     movs r1, #0x81
+     str r1, [r0]
+     ldr r2, =0x22002080
+     ldr r4, [r2, #28]
+     movs r1, #0
+     str r1, [r2]
+     movs r1, #1
+     str r1, [r2, #124]
+     ldr r5, [r0]
+     ldr r2, =0x42420280
+     str r1, [r2, #56]
+     ldr r0, =0x40021014
+     ldr r6, [r0]
+     bkpt 0
+    """
+    with finished(program) as chip:
+        assert registers(chip, "r4", "r5", "r6") == (1, 0x8000_0080, 1 << 14)
+
+
 def test_the_cycle_counter_counts_only_while_enabled() -> None:
     program = """
     function start

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from hil.board import Board
-from hil.targets.emulator import debug_core, traps
+from hil.targets.emulator import bit_band, debug_core, traps
+from hil.targets.emulator.bit_band import BitBand
 from hil.targets.emulator.clock import NEVER, Clock, InstructionClock
 from hil.targets.emulator.debug_core import DebugCore, FlashPatch
 from hil.targets.emulator.engine import Block, Engine, Stop
@@ -142,6 +143,22 @@ class Chip:
         self.bus = Bus(_BUS_WINDOWS)
         for peripheral in self._peripherals:
             self.bus.add(peripheral)
+        self._bit_bands = (
+            BitBand(
+                bit_band.SRAM_ALIAS,
+                self.board.sram.address,
+                self.board.sram.bytes,
+                self.engine.load_word,
+                lambda address, word: self.engine.store_words(address, (word,)),
+            ),
+            BitBand(
+                bit_band.PERIPHERAL_ALIAS,
+                bit_band.PERIPHERALS,
+                bit_band.PERIPHERAL_BYTES,
+                lambda address: self.bus.read(address, 4),
+                lambda address, word: self.bus.write(address, 4, word),
+            ),
+        )
         self.exceptions.on_change = self._attend_exceptions
         self.exceptions.on_fault = self._catch_vector
         self.system_control.on_cpacr = self._update_traps
@@ -158,6 +175,8 @@ class Chip:
         )
         for start, length in _BUS_WINDOWS:
             engine.map_device(start, length, self.bus.read, self.bus.write)
+        for band in self._bit_bands:
+            engine.map_device(band.alias, band.bytes, band.read_bit, band.write_bit)
         engine.on_read_only_write(board.flash.address, board.flash.end - 1, self._program)
 
     # power and reset
@@ -343,6 +362,9 @@ class Chip:
         if memory is not None:
             buffer, offset = memory
             return bytes(buffer[offset : offset + length])
+        band = self._band_at(address)
+        if band is not None:
+            return band.read_bit(address, length).to_bytes(length, "little")
         self.bus.check(address)
         return self.bus.read(address, length).to_bytes(length, "little")
 
@@ -354,8 +376,7 @@ class Chip:
         """
         memory = self._memory_at(address, len(data))
         if memory is None:
-            self.bus.check(address)
-            self.bus.write(address, len(data), int.from_bytes(data, "little"))
+            self._write_device(address, len(data), int.from_bytes(data, "little"))
             return
         buffer, offset = memory
         with self.paused():
@@ -371,6 +392,17 @@ class Chip:
             elif buffer is not self._system_memory:
                 buffer[offset : offset + len(data)] = data
                 self._forget(address, len(data))
+
+    def _write_device(self, address: int, size: int, value: int) -> None:
+        band = self._band_at(address)
+        if band is not None:
+            band.write_bit(address, size, value)
+            return
+        self.bus.check(address)
+        self.bus.write(address, size, value)
+
+    def _band_at(self, address: int) -> BitBand | None:
+        return next((band for band in self._bit_bands if band.holds(address)), None)
 
     def _memory_at(self, address: int, length: int) -> tuple[Any, int] | None:
         board = self.board
