@@ -1,5 +1,6 @@
 """The plan of a program: its steps, where its buffers stand, and which of its schedules to take."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 from math import gcd
@@ -92,8 +93,7 @@ def _points(program: Program, budget: Budget) -> list[Point]:
     """Every schedule that fits."""
     points: list[Point] = []
     failure: MemoryLimitError | None = None
-    for band, tables, weights in product(_bands(program), (False, True), (False, True)):
-        choices = Choices(band, tables_in_flash=tables, weights_in_flash=weights)
+    for choices in _choices(program, budget):
         try:
             plan = place(program, budget, choices)
         except MemoryLimitError as error:
@@ -103,6 +103,15 @@ def _points(program: Program, budget: Budget) -> list[Point]:
     if not points and failure is not None:
         raise failure
     return points
+
+
+def _choices(program: Program, budget: Budget) -> Iterator[Choices]:
+    """What to try: every band with the fastest use of CCM, and one row at a time with less CCM."""
+    flash = list(product((False, True), (False, True)))
+    for band, (tables, weights) in product(_bands(program), flash):
+        yield Choices(band, tables, weights)
+    for eighths, (tables, weights) in product(range(3, 9), flash):
+        yield Choices(1, tables, weights, budget.ccm_bytes * eighths // 8)
 
 
 def _bands(program: Program) -> list[int]:

@@ -44,7 +44,7 @@ def _step(step: Step, plan: Plan) -> float:
     last = step.operators[-1]
     match step.kind:
         case Kind.STREAMED_BLOCK:
-            return _block(convs[0], convs[1], convs[2], plan)
+            return _block(step, convs, plan)
         case Kind.POINTWISE:
             return _pointwise(convs[0], plan)
         case Kind.WINDOWED:
@@ -89,7 +89,8 @@ def _windowed(conv: Conv2D) -> float:
     return _GATHER * rows * columns * product.depth + _product(product, rows * columns)
 
 
-def _block(expand: Conv2D, depthwise: Conv2D, project: Conv2D, plan: Plan) -> float:
+def _block(step: Step, convs: Sequence[Conv2D], plan: Plan) -> float:
+    expand, depthwise, project = convs
     block = block_of(expand, depthwise, project)
     if block is None:
         return _PLAIN * (expand.macs + depthwise.macs + project.macs)
@@ -99,6 +100,12 @@ def _block(expand: Conv2D, depthwise: Conv2D, project: Conv2D, plan: Plan) -> fl
     cycles += _OUTPUT * out_rows * out_columns * block.filter.channels
     cycles += _product(block.expand, rows * columns)
     cycles += _product(block.project, out_rows * out_columns)
+    # A product's pixels and weights in two memories pair less: a cycle more for every two inputs.
+    regions = [
+        plan.buffers.get(f"{step.name}/{name}") for name in ("weights", "filtered", "pixels")
+    ]
+    if len({buffer.region for buffer in regions if buffer}) > 1:
+        cycles *= 1.05
     if plan.choices.weights_in_flash:
         panels = rows * -(-columns // 3) * block.expand.stream_words
         panels += out_rows * -(-out_columns // 3) * block.project.stream_words
@@ -124,10 +131,13 @@ def _pool(pool: RnnPool, step: Step, plan: Plan) -> float:
     calls = row_sweeps + column_sweeps * pool.patch / step.band
     # In another memory than the weights a product's load hides behind none of theirs; the dense
     # code loads products by themselves.
-    apart = plan.buffers[f"{step.name}/pixel_products"].region != "ccm" and _is_sparse(pool.row)
+    apart = {
+        name: _APART * (plan.buffers[f"{step.name}/{name}"].region != "ccm" and _is_sparse(cell))
+        for name, cell in (("pixel_products", pool.row), ("row_products", pool.summary))
+    }
     return (
-        _updates(pool.row, of_rows, row_sweeps + column_sweeps, entry + apart * _APART)
-        + _updates(pool.summary, summaries * pool.patch, summaries, entry)
+        _updates(pool.row, of_rows, row_sweeps + column_sweeps, entry + apart["pixel_products"])
+        + _updates(pool.summary, summaries * pool.patch, summaries, entry + apart["row_products"])
         + _call(pool.row) * calls
         + _call(pool.summary) * 1.5 * summaries
         + 5.0 * rows * columns * pool.row.units

@@ -102,7 +102,11 @@ def place(program: Program, budget: Budget, choices: Choices) -> Plan:
         MemoryLimitError: it does not fit; says which region lacks how many bytes.
         BuildError: an operator that no kernel computes.
     """
-    steps = tuple(_fit(step, budget) for step in schedule(program, choices))
+    planned = schedule(program, choices)
+    if choices.ccm_bytes is None:
+        steps = tuple(_fit(step, budget) for step in planned)
+    else:
+        steps = tuple(_fill(step, min(choices.ccm_bytes, budget.ccm_bytes)) for step in planned)
     arena = _maps(program, steps)
     _add_scratch(arena, steps, "sram")
     maps, arena_bytes = arena.place("sram")
@@ -143,6 +147,17 @@ def _fit(step: Step, budget: Budget) -> Step:
         if scratch[index].region == "ccm":
             scratch[index] = replace(scratch[index], region="sram")
     return replace(step, scratch=tuple(scratch))
+
+
+def _fill(step: Step, ccm_bytes: int) -> Step:
+    """Put as much working memory into so much CCM as fits, the largest first."""
+    left = ccm_bytes
+    regions = {}
+    for scratch in sorted(step.scratch, key=lambda s: -s.bytes):
+        regions[scratch.name] = "ccm" if scratch.bytes <= left else "sram"
+        left -= scratch.bytes if scratch.bytes <= left else 0
+    placed = (replace(scratch, region=regions[scratch.name]) for scratch in step.scratch)
+    return replace(step, scratch=tuple(placed))
 
 
 def _maps(program: Program, steps: tuple[Step, ...]) -> _Draft:

@@ -35,11 +35,14 @@ class Choices:
         band: rows that go into a pooling layer together; divides its patch and its stride.
         tables_in_flash: FastGRNN tables are read where they are, not copied to memory.
         weights_in_flash: blocks read their weights where they are, not copied to CCM.
+        ccm_bytes: fill so much CCM with whatever fits, so that both regions together stay small;
+            None to put in CCM what is fastest there.
     """
 
     band: int = 1
     tables_in_flash: bool = False
     weights_in_flash: bool = False
+    ccm_bytes: int | None = None
 
 
 @dataclass(frozen=True)
