@@ -1,0 +1,239 @@
+"""Targets: the emulated board as the harness uses it, and a probe that is not there."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import serial
+import thumb
+from emulated import BOARD
+
+from hil import targets
+from hil.errors import FlashError, LinkError, ProbeError, UsageError
+from hil.image import Footprint, Image, Segment, read_segments
+from hil.targets import probe
+from hil.targets.emulator import powered
+from hil.targets.emulator.target import EmulatedTarget
+from hil.targets.probe import ProbeTarget
+
+ECHO = """
+function start
+ ldr r0, =0x40011000
+ ldr r1, =0x200c
+ str r1, [r0, #12]
+ movs r1, #'>'
+ str r1, [r0, #4]
+1: ldr r1, [r0]
+ lsls r2, r1, #26
+ bpl 1b
+ ldr r1, [r0, #4]
+ adds r1, #1
+ str r1, [r0, #4]
+ b 1b
+"""
+
+
+def image_of(*segments: Segment) -> Image:
+    nothing = Footprint(0, 0, 0, 0, 0, 0)
+    return Image(Path("none.elf"), bytes(20), (), segments, nothing)
+
+
+def echo_image() -> Image:
+    return image_of(*read_segments(thumb.assemble(ECHO)))
+
+
+@pytest.fixture
+def target() -> Iterator[EmulatedTarget]:
+    with EmulatedTarget(BOARD) as opened:
+        yield opened
+
+
+def test_an_unknown_target_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match="emulator, probe"):
+        targets.find("nothing")
+
+
+@pytest.mark.parametrize("name", targets.names())
+def test_every_target_says_its_name_and_the_pedigree_of_its_counts(name: str) -> None:
+    kind = targets.find(name)
+    assert kind.name == name
+    assert kind.timing in {"silicon", "modelled", "instructions"}
+    assert kind.timing_version()
+
+
+def test_a_program_is_flashed_reset_and_talked_to(target: EmulatedTarget) -> None:
+    target.flash(echo_image())
+    target.reset()
+    port: Any = target.serial()
+    port.timeout = 20
+    assert port.read(1) == b">"
+    assert port.write(b"hello") == 5
+    assert port.read(5) == b"ifmmp"
+
+
+def test_flash_leaves_the_core_halted(target: EmulatedTarget) -> None:
+    target.flash(echo_image())
+    assert target.emulated.chip.halted
+    assert target.emulated.usart("usart1").in_waiting() == 0
+
+
+def test_flashing_the_same_image_again_erases_nothing(target: EmulatedTarget) -> None:
+    image = image_of(
+        *read_segments(thumb.assemble(ECHO)), Segment(0x0802_0000, bytes(range(256)) * 64)
+    )
+    target.flash(image)
+    before = target.emulated.chip.clock.run.instructions
+    target.flash(image)
+    # Comparing checksums takes instructions too; programming 16 KiB takes ten times as many.
+    assert target.emulated.chip.clock.run.instructions - before < 500_000
+    assert target.emulated.chip.read_memory(0x0802_0000, 256) == bytes(range(256))
+
+
+def test_another_image_replaces_the_first(target: EmulatedTarget) -> None:
+    for value in (0x55, 0xAA):
+        target.flash(image_of(Segment(0x0800_0000, bytes([value]) * 5000)))
+        assert target.emulated.chip.read_memory(0x0800_0000, 5000) == bytes([value]) * 5000
+
+
+def test_an_image_outside_the_flash_is_refused(target: EmulatedTarget) -> None:
+    with pytest.raises(FlashError, match="0x081ffff0"):
+        target.flash(image_of(Segment(0x081F_FFF0, bytes(17))))
+
+
+def test_flash_that_does_not_keep_a_byte_is_found_by_reading_back(target: EmulatedTarget) -> None:
+    # Sector 1 is protected by its option bit, so that programming has no effect there.
+    target.emulated.chip.flash_controller._options.value &= ~(1 << 17)
+    with pytest.raises(FlashError):
+        target.flash(image_of(Segment(0x0800_0000, bytes(0x4100))))
+
+
+def test_a_closed_target_says_so() -> None:
+    closed = EmulatedTarget(BOARD)
+    with pytest.raises(ProbeError, match="not open"):
+        closed.reset()
+    closed.close()
+
+
+def test_closing_takes_the_power_and_the_port_away() -> None:
+    with EmulatedTarget(BOARD) as opened:
+        opened.flash(echo_image())
+        opened.reset()
+        unique_id = opened.emulated.unique_id
+        other: Any = serial.serial_for_url(f"emulator://{unique_id}/usart1", do_not_open=True)
+        opened.serial()
+        other.open()
+        chip = opened.emulated.chip
+    assert not chip.powered
+    assert unique_id not in powered.unique_ids()
+    other.timeout = 20
+    other.read(1)  # the greeting, if nobody had it
+    with pytest.raises(serial.SerialException, match="lost its power"):
+        other.write(b"x")
+
+
+def test_two_boards_do_not_hear_each_other() -> None:
+    with EmulatedTarget(BOARD) as one, EmulatedTarget(BOARD) as other:
+        for target in (one, other):
+            target.flash(echo_image())
+            target.reset()
+            target.serial().timeout = 20
+        ports: list[Any] = [one.serial(), other.serial()]
+        assert [port.read(1) for port in ports] == [b">", b">"]
+        ports[0].write(b"a")
+        assert ports[0].read(1) == b"b"
+        ports[1].timeout = 0
+        assert ports[1].read(1) == b""
+
+
+# the serial port
+
+
+@pytest.fixture
+def port(target: EmulatedTarget) -> Any:
+    target.flash(echo_image())
+    target.reset()
+    opened: Any = target.serial()
+    opened.timeout = 20
+    assert opened.read(1) == b">"
+    return opened
+
+
+def test_a_read_times_out_with_what_there_is(port: Any) -> None:
+    port.write(b"ab")
+    assert port.read(2) == b"bc"
+    port.timeout = 0.05
+    assert port.read(1) == b""
+
+
+def test_in_waiting_counts_and_reset_drops_what_has_arrived(port: Any) -> None:
+    port.write(b"abc")
+    port.read(1)
+    while port.in_waiting < 2:
+        port.timeout = 0.01
+        port.read(0)
+    port.reset_input_buffer()
+    assert port.in_waiting == 0
+
+
+def test_a_closed_port_refuses(port: Any) -> None:
+    port.close()
+    with pytest.raises(serial.SerialException):
+        port.read(1)
+
+
+@pytest.mark.parametrize("url", ["emulator://nobody/usart1", "emulator:///usart1"])
+def test_a_url_without_a_board_is_refused(target: EmulatedTarget, url: str) -> None:
+    target.serial()
+    with pytest.raises(serial.SerialException, match="no emulated board"):
+        serial.serial_for_url(url)
+
+
+def test_a_url_with_an_unknown_port_lists_those_there_are(target: EmulatedTarget) -> None:
+    target.serial()
+    with pytest.raises(serial.SerialException, match="usart1, usart2, usart3"):
+        serial.serial_for_url(f"emulator://{target.emulated.unique_id}/uart9")
+
+
+# a real probe
+
+
+def a_probe(unique_id: str) -> Any:
+    return SimpleNamespace(unique_id=unique_id, description=f"probe {unique_id}")
+
+
+def test_without_a_probe_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "real_probes", list)
+    with pytest.raises(ProbeError, match="no debug probe is connected") as caught:
+        ProbeTarget(BOARD).open()
+    assert "--hil-target=emulator" in caught.value.hint
+
+
+def test_the_emulated_board_is_no_real_probe(target: EmulatedTarget) -> None:
+    ids = [one.unique_id for one in probe.real_probes()]
+    assert target.emulated.unique_id not in ids
+
+
+def test_the_only_probe_is_taken() -> None:
+    only = a_probe("066A")
+    assert probe.choose([only], "") is only
+
+
+def test_a_probe_is_chosen_by_its_whole_unique_id_in_any_case() -> None:
+    one, other = a_probe("066A"), a_probe("066AFF")
+    assert probe.choose([one, other], "066a") is one
+    with pytest.raises(ProbeError, match="066AFF"):
+        probe.choose([other], "066A")
+
+
+def test_several_probes_need_a_choice() -> None:
+    with pytest.raises(ProbeError, match="--hil-probe"):
+        probe.choose([a_probe("1"), a_probe("2")], "")
+
+
+def test_a_serial_port_that_cannot_be_opened_is_a_link_error() -> None:
+    absent = ProbeTarget(replace(BOARD, port="/dev/no-such-port"))
+    with pytest.raises(LinkError, match="/dev/no-such-port"):
+        absent.serial()
