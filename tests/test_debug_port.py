@@ -46,7 +46,7 @@ def target(board: EmulatedBoard) -> Iterator[Any]:
 
     for segment in read_segments(thumb.assemble(PROGRAM)):
         offset = segment.address - BOARD.flash.address
-        board.chip.flash[offset : offset + len(segment.data)] = segment.data
+        board.chip.memory.flash[offset : offset + len(segment.data)] = segment.data
     probe = DebugProbeAggregator.get_probe_with_id(f"hil-emulator:{board.unique_id}")
     options = {"no_config": True, "reset.post_delay": 0.0, "reset.hold_time": 0.0}
     with Session(probe, options=options) as session:

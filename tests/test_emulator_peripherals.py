@@ -129,7 +129,7 @@ def test_flash_is_erased_by_sector_and_programmed_by_size() -> None:
      bkpt 0
     """
     chip = chip_with(program)
-    chip.flash[0x8000:0x8010] = bytes(16)
+    chip.memory.flash[0x8000:0x8010] = bytes(16)
     with finished(program, chip=chip):
         assert registers(chip, "r4", "r5") == (0xFFFF_FFFF, 0)
         assert memory_words(chip, 0x0800_8000, 2) == [0x2233_FF11, 0x4455_6677]
@@ -204,7 +204,7 @@ def test_locked_flash_does_not_change() -> None:
      bkpt 0
     """
     chip = chip_with(program)
-    chip.flash[0x8000:0x8004] = bytes(4)
+    chip.memory.flash[0x8000:0x8004] = bytes(4)
     with finished(program, chip=chip):
         # Locked before, and jammed by the wrong key after.
         assert registers(chip, "r4", "r5", "r6") == (0x8000_0000, 0x8000_0000, 0)
@@ -234,7 +234,7 @@ def test_code_that_is_programmed_anew_runs_as_it_now_is() -> None:
      bkpt 0
     """
     chip = chip_with(program)
-    chip.flash[0x8000:0x8004] = bytes.fromhex("01307047")  # adds r0, #1; bx lr
+    chip.memory.flash[0x8000:0x8004] = bytes.fromhex("01307047")  # adds r0, #1; bx lr
     with finished(program, chip=chip):
         assert registers(chip, "r4", "r5") == (1, 2)
 

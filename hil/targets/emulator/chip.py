@@ -1,19 +1,19 @@
 """The emulated STM32F439: core, memories and peripherals, running in a thread of its own."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 from hil.board import Board
-from hil.targets.emulator import bit_band, debug_core, traps
-from hil.targets.emulator.bit_band import BitBand
+from hil.targets.emulator import debug_core, traps
 from hil.targets.emulator.clock import NEVER, Clock, InstructionClock
+from hil.targets.emulator.core_thread import CoreThread
 from hil.targets.emulator.debug_core import DebugCore, FlashPatch
 from hil.targets.emulator.engine import Block, Engine, Stop
-from hil.targets.emulator.errors import BusError, EmulatorFault
+from hil.targets.emulator.errors import BusError
 from hil.targets.emulator.exceptions import CCR_DIV_0_TRP, FIRST_IRQ, SYSTICK, Exceptions
+from hil.targets.emulator.memory_map import BOOT_ALIAS, MemoryMap
 from hil.targets.emulator.mpu import MemoryProtectionUnit
 from hil.targets.emulator.peripherals import flash as flash_controller
 from hil.targets.emulator.peripherals import gpio, identity
@@ -21,33 +21,23 @@ from hil.targets.emulator.peripherals.clocks import PowerControl, ResetAndClockC
 from hil.targets.emulator.peripherals.dwt import DataWatchpointTrace
 from hil.targets.emulator.peripherals.flash import FlashController
 from hil.targets.emulator.peripherals.usart import Usart
-from hil.targets.emulator.registers import Bus, Peripheral
 from hil.targets.emulator.rom_table import rom_table
 from hil.targets.emulator.system_control import SystemControl
 from hil.targets.emulator.systick import SysTick
 from hil.targets.emulator.watchpoints import Watchpoints
 
+if TYPE_CHECKING:
+    from hil.targets.emulator.registers import Peripheral
+
 HSE_HZ = 8_000_000
-BOOT_ALIAS = 0x0000_0000
 _PAGE = 0x1000
 _LOCKUP_PC = 0xFFFF_FFFE
-
-_PRIVATE_BUS = (0xE000_0000, 0x10_0000)
-_BUS_WINDOWS = (
-    (0x4000_0000, 0x8000),  # APB1
-    (0x4001_0000, 0x7000),  # APB2
-    (0x4002_0000, 0x6_0000),  # AHB1
-    (0x5000_0000, 0x6_1000),  # AHB2
-    (0xA000_0000, 0x1000),  # FMC
-    _PRIVATE_BUS,
-)
 _USARTS = (("USART1", 0x4001_1000, 37), ("USART2", 0x4000_4400, 38), ("USART3", 0x4000_4800, 39))
 _APB2 = range(0x4001_0000, 0x4001_8000)
 
 # How long a sleeping core waits at most before it lets the cycle count catch up with the clock on
 # the wall, so that a firmware's time-outs run while it waits for input.
 _DOZE_S = 0.05
-_LINGER_S = 0.002
 
 MakeClock = Callable[[Engine, Board], Clock]
 
@@ -62,6 +52,7 @@ class Chip:
 
     Attributes:
         halted: whether the debugger holds the core.
+        memory: memories and devices by address.
         usarts: by lower-case name.
         lockup_pc: where the core met a fault that it could not take, None before.
         runs: how often the engine was started: a measure of what a waiting firmware costs.
@@ -81,10 +72,7 @@ class Chip:
     ) -> None:
         self.board = board
         self.engine = Engine()
-        self.flash = flash if flash is not None else bytearray(b"\xff" * board.flash.bytes)
-        self.sram = bytearray(board.sram.bytes)
-        self.ccm = bytearray(board.ccm.bytes)
-        self._system_memory = identity.system_memory(unique_id, board.flash.bytes)
+        self.memory = MemoryMap(board, self.engine, unique_id, flash)
         self.clock = make_clock(self.engine, board)
         self.exceptions = Exceptions(self.engine, self.clock.add_cycles)
         self.halted = False
@@ -99,17 +87,16 @@ class Chip:
         self._step = False
         self._code_pages: set[int] = set()
         self.traps = traps.Traps(self.engine, self._request_stop)
-        self._failure: BaseException | None = None
-        # Guards what the thread and its visitors share; notified on every change of it.
-        self._state = threading.Condition()
-        self._busy = False
-        self._visitors = 0
         self._powered = False
-        self._visit_lock = threading.RLock()
         self.engine.on_new_block(self._on_new_block)
         self._build_peripherals()
-        self._map()
-        self._thread = threading.Thread(target=self._main, name="emulated chip", daemon=True)
+        self.memory.show_to(self.engine, self.flash_controller.program)
+        self._thread = CoreThread(
+            turn=self._turn,
+            may_run=self._may_run,
+            on_start=self._clear_stop,
+            request_stop=self._request_stop,
+        )
 
     # set-up
 
@@ -126,7 +113,7 @@ class Chip:
         self.watchpoints = Watchpoints(self.engine, self.dwt.comparators)
         self.flash_patch = FlashPatch(self._update_breakpoints)
         self.flash_controller = FlashController(
-            memoryview(self.flash),
+            memoryview(self.memory.flash),
             changed=self._note_flash_change,
             set_acr=lambda value: self.clock.set_acr(self._override_acr(value)),
             on_interrupt=self.attend,
@@ -140,53 +127,21 @@ class Chip:
             *self.usarts.values(), identity.DebugMcu(), self.system_control, self.systick,
             self.debug, self.dwt, self.flash_patch, MemoryProtectionUnit(), *rom_table(),
         ]  # fmt: skip
-        self.bus = Bus(_BUS_WINDOWS)
         for peripheral in self._peripherals:
-            self.bus.add(peripheral)
-        self._bit_bands = (
-            BitBand(
-                bit_band.SRAM_ALIAS,
-                self.board.sram.address,
-                self.board.sram.bytes,
-                self.engine.load_word,
-                lambda address, word: self.engine.store_words(address, (word,)),
-            ),
-            BitBand(
-                bit_band.PERIPHERAL_ALIAS,
-                bit_band.PERIPHERALS,
-                bit_band.PERIPHERAL_BYTES,
-                lambda address: self.bus.read(address, 4),
-                lambda address, word: self.bus.write(address, 4, word),
-            ),
-        )
+            self.memory.bus.add(peripheral)
         self.exceptions.on_change = self._attend_exceptions
         self.exceptions.on_fault = self._catch_vector
         self.system_control.on_cpacr = self._update_traps
         self.system_control.on_configuration = self._update_traps
 
-    def _map(self) -> None:
-        board, engine = self.board, self.engine
-        engine.map_memory(board.flash.address, self.flash, writable=False, executable=True)
-        engine.map_memory(BOOT_ALIAS, self.flash, writable=False, executable=True)
-        engine.map_memory(board.sram.address, self.sram, writable=True, executable=True)
-        engine.map_memory(board.ccm.address, self.ccm, writable=True, executable=False)
-        engine.map_memory(
-            identity.SYSTEM_MEMORY, self._system_memory, writable=False, executable=True
-        )
-        for start, length in _BUS_WINDOWS:
-            engine.map_device(start, length, self.bus.read, self.bus.write)
-        for band in self._bit_bands:
-            engine.map_device(band.alias, band.bytes, band.read_bit, band.write_bit)
-        engine.on_read_only_write(board.flash.address, board.flash.end - 1, self._program)
-
     # power and reset
 
     def load(self, address: int, data: bytes) -> None:
         """Put a program into memory before the chip has power. Raises BusError."""
-        memory = self._memory_at(address, len(data))
-        if memory is None:
+        place = self.memory.find(address, len(data))
+        if place is None:
             raise BusError(address)
-        buffer, offset = memory
+        buffer, offset = place
         buffer[offset : offset + len(data)] = data
 
     def power_on(self, *, entry: int | None = None) -> None:
@@ -204,12 +159,8 @@ class Chip:
 
     def power_off(self) -> None:
         """End the thread and let go whoever waits for bytes of this board."""
-        with self._state:
-            self._powered = False
-            self.clock.run.stop = 1
-            self._state.notify_all()
-        if self._thread.is_alive() and threading.current_thread() is not self._thread:
-            self._thread.join()
+        self._powered = False
+        self._thread.end()
         for usart in self.usarts.values():
             usart.wake_host()
 
@@ -237,7 +188,7 @@ class Chip:
         self.clock.reset()
         for peripheral in self._peripherals:
             peripheral.reset()
-        self.bus.reset()
+        self.memory.bus.reset()
         self.exceptions.reset()
         self.rcc.note_reset(by_software=by_software)
         self.debug.note_reset()
@@ -264,7 +215,7 @@ class Chip:
 
     def _request_reset(self) -> None:
         """Reset at once for a debugger, at the next block for the core itself."""
-        if threading.current_thread() is not self._thread:
+        if not self._thread.is_current():
             self.reset(by_software=True)
             return
         self._reset_requested = True
@@ -272,40 +223,13 @@ class Chip:
 
     # visits: what other threads do to a core that may be running
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Keep the core from executing while the block runs; registers are exact in it."""
-        if threading.current_thread() is self._thread:
-            yield
-            return
-        with self._visit_lock:
-            with self._state:
-                self._visitors += 1
-                self.clock.run.stop = 1
-                self._state.notify_all()
-                self._state.wait_for(lambda: not self._busy)
-            try:
-                self._raise_failure()
-                yield
-            finally:
-                with self._state:
-                    self._visitors -= 1
-                    self._state.notify_all()
+    def paused(self) -> AbstractContextManager[None]:
+        """Keep the core from executing in a `with` block; registers are exact in it."""
+        return self._thread.paused()
 
     def linger(self) -> None:
-        """Let a running core go on for a moment, or until it halts.
-
-        A debugger polls without pause, where a real probe's wire would take its time. Python would
-        let that starve the core.
-        """
-        if threading.current_thread() is not self._thread:
-            with self._state:
-                self._state.wait_for(lambda: self.halted and not self._busy, _LINGER_S)
-            self._raise_failure()
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise EmulatorFault("the emulated core's thread failed") from self._failure
+        """Let a running core go on for a moment, or until it halts."""
+        self._thread.linger()
 
     # debugger's view (debug_core.Core)
 
@@ -358,15 +282,11 @@ class Chip:
         Raises:
             BusError: nothing answers there.
         """
-        memory = self._memory_at(address, length)
-        if memory is not None:
-            buffer, offset = memory
-            return bytes(buffer[offset : offset + length])
-        band = self._band_at(address)
-        if band is not None:
-            return band.read_bit(address, length).to_bytes(length, "little")
-        self.bus.check(address)
-        return self.bus.read(address, length).to_bytes(length, "little")
+        place = self.memory.find(address, length)
+        if place is None:
+            return self.memory.read_device(address, length).to_bytes(length, "little")
+        memory, offset = place
+        return bytes(memory[offset : offset + length])
 
     def write_memory(self, address: int, data: bytes) -> None:
         """Write memory, program flash if it is unlocked for it, or write a register.
@@ -374,48 +294,26 @@ class Chip:
         Raises:
             BusError: nothing answers there.
         """
-        memory = self._memory_at(address, len(data))
-        if memory is None:
-            self._write_device(address, len(data), int.from_bytes(data, "little"))
+        place = self.memory.find(address, len(data))
+        if place is None:
+            self.memory.write_device(address, len(data), int.from_bytes(data, "little"))
             return
-        buffer, offset = memory
+        memory, offset = place
         with self.paused():
-            if buffer is self.flash:
-                step = 4 if len(data) % 4 == 0 else len(data)
-                for at in range(0, len(data), step):
-                    piece = data[at : at + step]
-                    if self.flash_controller.program(
-                        offset + at, step, int.from_bytes(piece, "little")
-                    ):
-                        buffer[offset + at : offset + at + step] = piece
-                self.flash_controller.settle()
-            elif buffer is not self._system_memory:
-                buffer[offset : offset + len(data)] = data
+            if memory is self.memory.flash:
+                self._program_through_debugger(offset, data)
+            elif not self.memory.is_read_only(memory):
+                memory[offset : offset + len(data)] = data
                 self._forget(address, len(data))
 
-    def _write_device(self, address: int, size: int, value: int) -> None:
-        band = self._band_at(address)
-        if band is not None:
-            band.write_bit(address, size, value)
-            return
-        self.bus.check(address)
-        self.bus.write(address, size, value)
-
-    def _band_at(self, address: int) -> BitBand | None:
-        return next((band for band in self._bit_bands if band.holds(address)), None)
-
-    def _memory_at(self, address: int, length: int) -> tuple[Any, int] | None:
-        board = self.board
-        for start, buffer in (
-            (board.flash.address, self.flash),
-            (board.sram.address, self.sram),
-            (board.ccm.address, self.ccm),
-            (BOOT_ALIAS, self.flash),
-            (identity.SYSTEM_MEMORY, self._system_memory),
-        ):
-            if start <= address and address + length <= start + len(buffer):
-                return buffer, address - start
-        return None
+    def _program_through_debugger(self, offset: int, data: bytes) -> None:
+        flash, step = self.memory.flash, 4 if len(data) % 4 == 0 else len(data)
+        for at in range(0, len(data), step):
+            piece = data[at : at + step]
+            value = int.from_bytes(piece, "little")
+            if self.flash_controller.program(offset + at, step, value):
+                flash[offset + at : offset + at + step] = piece
+        self.flash_controller.settle()
 
     # what peripherals need of the core (usart.Core)
 
@@ -434,8 +332,7 @@ class Chip:
     def attend(self) -> None:
         """Look at interrupt lines and deadlines again soon; any thread may call."""
         self._request_stop()
-        with self._state:
-            self._state.notify_all()
+        self._thread.wake()
 
     def doze(self, arrived: Callable[[], bool]) -> None:
         """Sleep, in a bus access, until something arrives or the core is needed.
@@ -446,13 +343,15 @@ class Chip:
 
     def _sleep(self, wakes: Callable[[], bool]) -> None:
         hz = self.rcc.core_hz
-        left = self.clock.run.deadline - self.clock.run.cycles
+        left = max(self.clock.run.deadline - self.clock.run.cycles, 0)
         timeout_s = min(_DOZE_S, left / hz)
         began = time.monotonic()
-        with self._state:
-            woken = self._state.wait_for(wakes, timeout_s)
+        woken = self._thread.sleep(wakes, timeout_s)
         slept = round((time.monotonic() - began) * hz)
         self.clock.add_cycles(min(slept, left) if woken or timeout_s == _DOZE_S else left)
+
+    def _clear_stop(self) -> None:
+        self.clock.run.stop = 0
 
     def _request_stop(self) -> None:
         self.clock.run.stop = 1
@@ -479,9 +378,6 @@ class Chip:
     def _update_breakpoints(self) -> None:
         self._request_stop()
 
-    def _program(self, address: int, size: int, value: int) -> bool:
-        return self.flash_controller.program(address - self.board.flash.address, size, value)
-
     def _note_flash_change(self, offset: int, length: int) -> None:
         self._forget(self.board.flash.address + offset, length)
         if self._has_run_at(BOOT_ALIAS + offset, length):
@@ -505,27 +401,8 @@ class Chip:
 
     # the core's thread
 
-    def _main(self) -> None:
-        while True:
-            with self._state:
-                self._state.wait_for(lambda: self._may_run or not self._powered)
-                if not self._powered:
-                    return
-                self._busy = True
-                self.clock.run.stop = 0
-            try:
-                self._turn()
-            except Exception as error:
-                self._failure = error
-                self.halted = True
-            finally:
-                with self._state:
-                    self._busy = False
-                    self._state.notify_all()
-
-    @property
     def _may_run(self) -> bool:
-        return not (self._visitors or self.halted or self._in_reset or self.locked_up)
+        return not (self.halted or self._in_reset or self.locked_up)
 
     def _turn(self) -> None:
         """Do one thing: take an exception, sleep, or run until something happens."""

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from hil.targets.emulator.errors import BusError
-
 _WORD = 0xFFFF_FFFF
 
 
@@ -148,12 +146,3 @@ class Bus:
             register.write(value)
         else:
             self._unmodelled[word] = value
-
-    def check(self, address: int) -> None:
-        """Refuse an address at which nothing answers.
-
-        Raises:
-            BusError: nothing answers there.
-        """
-        if not self.holds(address):
-            raise BusError(address)

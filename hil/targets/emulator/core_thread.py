@@ -1,0 +1,128 @@
+"""The thread that executes, and how others hold it, wait for it and end it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from hil.targets.emulator.errors import EmulatorFault
+
+_LINGER_S = 0.002
+
+
+class CoreThread:
+    """Calls `turn` again and again while it may run and nobody visits.
+
+    Args:
+        turn: does one thing and returns soon after `request_stop`.
+        may_run: whether there is anything to do.
+        on_start: called before each turn, with visitors kept out.
+        request_stop: makes a turn return; any thread may call it.
+    """
+
+    def __init__(
+        self,
+        *,
+        turn: Callable[[], None],
+        may_run: Callable[[], bool],
+        on_start: Callable[[], None],
+        request_stop: Callable[[], None],
+    ) -> None:
+        self._turn = turn
+        self._may_run = may_run
+        self._on_start = on_start
+        self._request_stop = request_stop
+        # Guards what the thread and its visitors share; notified on every change of it.
+        self._state = threading.Condition()
+        self._busy = False
+        self._visitors = 0
+        self._ended = False
+        self._failure: BaseException | None = None
+        self._visit_lock = threading.RLock()
+        self._thread = threading.Thread(target=self._main, name="emulated core", daemon=True)
+
+    def start(self) -> None:
+        """Begin to execute."""
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop executing for good, and wait for that."""
+        with self._state:
+            self._ended = True
+            self._request_stop()
+            self._state.notify_all()
+        if self._thread.is_alive() and not self.is_current():
+            self._thread.join()
+
+    def is_current(self) -> bool:
+        """Whether the caller is the thread itself."""
+        return threading.current_thread() is self._thread
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Keep the thread between two turns while the block runs.
+
+        Raises:
+            EmulatorFault: a turn has failed.
+        """
+        if self.is_current():
+            yield
+            return
+        with self._visit_lock:
+            with self._state:
+                self._visitors += 1
+                self._request_stop()
+                self._state.notify_all()
+                self._state.wait_for(lambda: not self._busy)
+            try:
+                self._raise_failure()
+                yield
+            finally:
+                with self._state:
+                    self._visitors -= 1
+                    self._state.notify_all()
+
+    def linger(self) -> None:
+        """Let the thread go on for a moment, or until it has nothing to do.
+
+        A debugger polls without pause, where a real probe's wire would take its time. Python would
+        let that starve the thread.
+        """
+        if not self.is_current():
+            with self._state:
+                self._state.wait_for(lambda: not self._busy and not self._may_run(), _LINGER_S)
+            self._raise_failure()
+
+    def sleep(self, wakes: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait, within a turn, until a condition holds; returns whether it does."""
+        with self._state:
+            return self._state.wait_for(wakes, timeout_s)
+
+    def wake(self) -> None:
+        """Have `sleep` and the thread look at their conditions again."""
+        with self._state:
+            self._state.notify_all()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise EmulatorFault("the emulated core's thread failed") from self._failure
+
+    def _main(self) -> None:
+        while True:
+            with self._state:
+                self._state.wait_for(lambda: self._ended or self._is_free())
+                if self._ended:
+                    return
+                self._busy = True
+                self._on_start()
+            try:
+                self._turn()
+            except Exception as error:
+                # Kept for whoever visits next: here is nobody to tell.
+                self._failure = error
+            finally:
+                with self._state:
+                    self._busy = False
+                    self._state.notify_all()
+
+    def _is_free(self) -> bool:
+        return not self._visitors and self._failure is None and self._may_run()

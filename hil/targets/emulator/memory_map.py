@@ -1,0 +1,121 @@
+"""The chip's memories and devices by address, as the core and the debugger's bus see them.
+
+Source: RM0090 section 2.3.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from hil.board import Board
+from hil.targets.emulator import bit_band
+from hil.targets.emulator.bit_band import BitBand
+from hil.targets.emulator.engine import Engine
+from hil.targets.emulator.errors import BusError
+from hil.targets.emulator.peripherals import identity
+from hil.targets.emulator.registers import Bus
+
+BOOT_ALIAS = 0x0000_0000
+"""Where the flash appears once more: the core boots from there."""
+
+BUS_WINDOWS = (
+    (0x4000_0000, 0x8000),  # APB1
+    (0x4001_0000, 0x7000),  # APB2
+    (0x4002_0000, 0x6_0000),  # AHB1
+    (0x5000_0000, 0x6_1000),  # AHB2
+    (0xA000_0000, 0x1000),  # FMC
+    (0xE000_0000, 0x10_0000),  # private peripheral bus
+)
+
+
+class MemoryMap:
+    """Flash, SRAM, CCM, system memory, device registers and bit-band aliases.
+
+    Attributes:
+        flash, sram, ccm: their bytes; the core sees changes at once.
+        bus: the registers of all peripherals.
+    """
+
+    def __init__(self, board: Board, engine: Engine, unique_id: str, flash: Any) -> None:
+        self.flash = flash if flash is not None else bytearray(b"\xff" * board.flash.bytes)
+        self.sram = bytearray(board.sram.bytes)
+        self.ccm = bytearray(board.ccm.bytes)
+        self.bus = Bus(BUS_WINDOWS)
+        system = identity.system_memory(unique_id, board.flash.bytes)
+        self._flash_address = board.flash.address
+        self._memories = (
+            # address, bytes, writable, executable
+            (board.flash.address, self.flash, False, True),
+            (board.sram.address, self.sram, True, True),
+            (board.ccm.address, self.ccm, True, False),
+            (BOOT_ALIAS, self.flash, False, True),
+            (identity.SYSTEM_MEMORY, system, False, True),
+        )
+        self._bands = (
+            BitBand(
+                bit_band.SRAM_ALIAS,
+                board.sram.address,
+                board.sram.bytes,
+                engine.load_word,
+                lambda address, word: engine.store_words(address, (word,)),
+            ),
+            BitBand(
+                bit_band.PERIPHERAL_ALIAS,
+                bit_band.PERIPHERALS,
+                bit_band.PERIPHERAL_BYTES,
+                lambda address: self.bus.read(address, 4),
+                lambda address, word: self.bus.write(address, 4, word),
+            ),
+        )
+
+    def show_to(self, engine: Engine, program: Callable[[int, int, int], bool]) -> None:
+        """Let the core see it all.
+
+        Args:
+            engine: the core.
+            program: takes a store to flash (offset, bytes, value); returns whether it may happen.
+        """
+        for address, memory, writable, executable in self._memories:
+            engine.map_memory(address, memory, writable=writable, executable=executable)
+        for start, length in BUS_WINDOWS:
+            engine.map_device(start, length, self.bus.read, self.bus.write)
+        for band in self._bands:
+            engine.map_device(band.alias, band.bytes, band.read_bit, band.write_bit)
+        first, last = self._flash_address, self._flash_address + len(self.flash) - 1
+        engine.on_read_only_write(
+            first, last, lambda address, size, value: program(address - first, size, value)
+        )
+
+    def find(self, address: int, length: int) -> tuple[Any, int] | None:
+        """Return the memory that holds a range and the range's offset in it, if one does."""
+        for start, memory, _, _ in self._memories:
+            if start <= address and address + length <= start + len(memory):
+                return memory, address - start
+        return None
+
+    def is_read_only(self, memory: object) -> bool:
+        """Whether stores to a memory have no effect."""
+        return all(not writable for _, one, writable, _ in self._memories if one is memory)
+
+    def read_device(self, address: int, size: int) -> int:
+        """Read a register, or a bit through its alias. Raises BusError."""
+        band = self._band_at(address)
+        if band is not None:
+            return band.read_bit(address, size)
+        self._check(address)
+        return self.bus.read(address, size)
+
+    def write_device(self, address: int, size: int, value: int) -> None:
+        """Write a register, or a bit through its alias. Raises BusError."""
+        band = self._band_at(address)
+        if band is not None:
+            band.write_bit(address, size, value)
+            return
+        self._check(address)
+        self.bus.write(address, size, value)
+
+    def _band_at(self, address: int) -> BitBand | None:
+        return next((band for band in self._bands if band.holds(address)), None)
+
+    def _check(self, address: int) -> None:
+        if not self.bus.holds(address):
+            raise BusError(address)
