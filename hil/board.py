@@ -37,6 +37,7 @@ class Board:
         uart, baud: the link's USART and its speed.
         probe_id, port: this desk's probe and serial port; empty to let pyOCD and pyserial find
             them.
+        renode: this desk's Renode, an executable or its folder; empty to look for one.
     """
 
     name: str
@@ -53,10 +54,18 @@ class Board:
     baud: int
     probe_id: str = ""
     port: str = ""
+    renode: str = ""
 
-    def on_desk(self, *, probe_id: str | None, port: str | None) -> "Board":
-        """Return the board with this desk's probe and serial port in place of the file's."""
-        return replace(self, probe_id=probe_id or self.probe_id, port=port or self.port)
+    def on_desk(
+        self, *, probe_id: str | None, port: str | None, renode: str | None = None
+    ) -> "Board":
+        """Return the board with this desk's probe, serial port and Renode in place of its own."""
+        return replace(
+            self,
+            probe_id=probe_id or self.probe_id,
+            port=port or self.port,
+            renode=renode or self.renode,
+        )
 
 
 def names() -> list[str]:
@@ -95,7 +104,9 @@ def _parse(name: str, entries: dict[str, Any]) -> Board:
         pyocd_target=entries["pyocd_target"],
         clock_hz=entries["clock"]["hz"],
         flash_wait_states=entries["clock"]["flash_wait_states"],
-        **regions,
+        flash=regions["flash"],
+        sram=regions["sram"],
+        ccm=regions["ccm"],
         uart=entries["link"]["uart"],
         baud=entries["link"]["baud"],
         probe_id=probe.get("unique_id", ""),

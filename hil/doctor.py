@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 
+from hil.errors import HilError
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -100,17 +102,19 @@ def _first_line(program: str) -> str:
 
 
 def _renode() -> Finding:
-    for name in ("renode-run", "renode"):
-        path = shutil.which(name)
-        if path:
-            return Finding("Renode", found=True, detail=path)
-    remedy = "pip install git+https://github.com/antmicro/renode-run, then renode-run download"
-    return Finding(
-        "Renode",
-        found=False,
-        detail="neither renode-run nor renode on PATH: a second emulator",
-        remedy=remedy,
-    )
+    from hil.targets.renode import installation
+
+    try:
+        found = installation.find()
+        version = installation.require_recent(found.version())
+    except HilError as error:
+        return Finding(
+            "Renode",
+            found=False,
+            detail=f"{error.what}: a second emulator, --hil-target=renode",
+            remedy=installation.REMEDY,
+        )
+    return Finding("Renode", found=True, detail=f"{version}, {found.command[0]}")
 
 
 def _probes() -> list[Finding]:

@@ -88,8 +88,11 @@ def _timing(measurement: Measurement) -> list[Metric]:
 
 
 def _layers(measurement: Measurement) -> list[Metric]:
+    counted, unit = "cycles", "cycle"
+    if measurement.timing == "instructions":
+        counted, unit = "instructions", ""
     return [
-        Metric(f"cycles.layer.{layer.name}", layer.cycles, "cycle") for layer in measurement.layers
+        Metric(f"{counted}.layer.{layer.name}", layer.cycles, unit) for layer in measurement.layers
     ]
 
 

@@ -39,8 +39,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add(
         "--hil-target",
         default="emulator",
-        choices=("emulator", "probe"),
-        help="what stands for the board: our emulator (default), or a real one through its probe",
+        choices=("emulator", "probe", "renode"),
+        help="what stands for the board: our emulator (default), a real one through its probe, or "
+        "Renode, which counts instructions instead of cycles",
     )
     add(
         "--hil-scenario",
@@ -100,6 +101,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="unique id of the debug probe, where several are connected",
     )
     add("--hil-port", metavar="PORT", help="serial port of a real board's link, e.g. /dev/ttyACM0")
+    add(
+        "--hil-renode",
+        metavar="PATH",
+        help="Renode's executable or folder (default: $HIL_RENODE, renode-run, renode on PATH)",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -55,7 +55,7 @@ class Session:
         from hil import firmware
 
         board = boards.load(options.board).on_desk(
-            probe_id=options.hil_probe, port=options.hil_port
+            probe_id=options.hil_probe, port=options.hil_port, renode=options.hil_renode
         )
         chosen = [scenario.load(name) for name in options.hil_scenario or scenario.defaults()]
         return cls(

@@ -63,6 +63,7 @@ def open_session(directory: Path, toolchain: str = "zig") -> Session:
             hil_retries=0,
             hil_probe=None,
             hil_port=None,
+            hil_renode=None,
         )
     )
 

@@ -17,6 +17,7 @@ _SHOWN = {
     "output.cosine": "cosine to float",
     "outcome": "outcome",
 }
+_NO_LATENCY = "no latency: this target counts instructions, whose cycles it does not know"
 
 
 def render(rows: Sequence[Row], width: int = 100) -> str:
@@ -38,6 +39,8 @@ def render(rows: Sequence[Row], width: int = 100) -> str:
             if metric.name in _SHOWN:
                 table.add_row(*_cells(metric))
         console.print(table)
+        if any(metric.name == "instructions" for metric in metrics):
+            console.print(_NO_LATENCY, soft_wrap=True)
     output = console.file
     return output.getvalue().rstrip() if isinstance(output, io.StringIO) else ""
 
@@ -46,7 +49,8 @@ def _groups(rows: Sequence[Row]) -> dict[str, list[Metric]]:
     groups: dict[str, list[Metric]] = {}
     for row in rows:
         where = row.context
-        how = f"{where.target}, {where.timing} cycles, {where.toolchain}"
+        counts = "instructions" if where.timing == "instructions" else f"{where.timing} cycles"
+        how = f"{where.target}, {counts}, {where.toolchain}"
         title = f"{where.scenario} on {where.board} ({how})"
         groups.setdefault(title, []).append(row.metric)
     return groups

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def names() -> list[str]:
     """Return the targets that can be asked for."""
-    return ["emulator", "probe"]
+    return ["emulator", "probe", "renode"]
 
 
 def find(name: str) -> "type[Target]":
@@ -28,5 +28,9 @@ def find(name: str) -> "type[Target]":
             from hil.targets.probe import ProbeTarget
 
             return ProbeTarget
+        case "renode":
+            from hil.targets.renode.target import RenodeTarget
+
+            return RenodeTarget
         case _:
             raise UsageError.unknown("target", name, names())

@@ -1,0 +1,1 @@
+"""Renode as a target: an independent implementation of the chip."""
