@@ -69,12 +69,12 @@ typedef struct {
 
 typedef struct timing timing_t;
 /* Fills a node's costs; returns 0, or 1 when it failed and the run must end. */
-typedef int (*build_fn)(uint32_t node, uint32_t address, uint32_t size, uint32_t state,
-                        uint32_t outcome);
+typedef int (*build_fn)(uint32_t node, uint32_t address, uint32_t size);
 /* Hooks the ITs of a page of code. */
 typedef void (*prepare_fn)(uint32_t page);
 typedef int (*read_memory_fn)(void *engine, uint64_t address, void *bytes, uint64_t size);
 typedef int (*read_register_fn)(void *engine, int register_id, void *value);
+typedef int (*write_register_fn)(void *engine, int register_id, const void *value);
 typedef int (*control_fn)(void *engine, uint32_t control, ...);
 
 struct timing {
@@ -83,10 +83,12 @@ struct timing {
     prepare_fn prepare;
     read_memory_fn read_memory;
     read_register_fn read_register;
+    write_register_fn write_register;
     control_fn control;
     uint32_t flush_translations; /* Unicorn's control word that empties its address translations */
     int32_t pc_id;
     int32_t flags_id;
+    int32_t execution_state_id; /* EPSR */
 
     uint32_t flash_base;
     uint64_t flash_alias; /* where data reads of flash are sent; no address of the core's */
@@ -328,7 +330,7 @@ static node_t *find(timing_t *t, uint32_t address, uint32_t size, uint32_t outco
                      .outcome = outcome,
                      .end = address + size,
                      .first_fetch = t->fetch_count};
-    if (t->build(t->node_count, address, size, t->state, outcome)) {
+    if (t->build(t->node_count, address, size)) {
         return NULL;
     }
     t->node_count++;
@@ -502,6 +504,12 @@ bool timing_translate(void *engine, uint64_t address, int kind, translation_t *r
                       void *context) {
     timing_t *t = context;
     uint32_t page = (uint32_t)address;
+    if (kind == UNICORN_READ || kind == UNICORN_WRITE) {
+        /* Unicorn (2.1.4) has just set the state of an IT block as of this instruction, for the
+         * case of a fault, and would leave it there for whatever block runs next. */
+        static const uint32_t outside_it = 1u << 24;
+        t->write_register(engine, t->execution_state_id, &outside_it);
+    }
     result->address = address;
     result->permissions = MAY_READ | MAY_WRITE;
     uint32_t offset = page - t->flash_base;

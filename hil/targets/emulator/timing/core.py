@@ -99,6 +99,8 @@ class _Node(ctypes.Structure):
     address: int
     size: int
     end: int
+    state: int
+    outcome: int
     condition: int
     instructions: int
     fall_through: _Edge
@@ -114,7 +116,7 @@ class _Stall(ctypes.Structure):
 
 
 _BLOCK_STALLS = 72
-_Build = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_uint32] * 5)
+_Build = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_uint32] * 3)
 _Prepare = ctypes.CFUNCTYPE(None, ctypes.c_uint32)
 
 
@@ -127,10 +129,12 @@ class _Head(ctypes.Structure):
         ("prepare", ctypes.c_void_p),
         ("read_memory", ctypes.c_void_p),
         ("read_register", ctypes.c_void_p),
+        ("write_register", ctypes.c_void_p),
         ("control", ctypes.c_void_p),
         ("flush_translations", ctypes.c_uint32),
         ("pc_id", ctypes.c_int32),
         ("flags_id", ctypes.c_int32),
+        ("execution_state_id", ctypes.c_int32),
         ("flash_base", ctypes.c_uint32),
         ("flash_alias", ctypes.c_uint64),
         ("boot_alias", ctypes.c_uint32),
@@ -192,7 +196,8 @@ class TimingCore:
         self._tracker = AddressTracker(memories, self._load_word)
         self._states: list[State] = []
         self._state_ids: dict[State, int] = {}
-        self._code: dict[tuple[int, int], tuple[tuple[Instruction, ...], dict[int, Access]]] = {}
+        self._code: dict[tuple[int, int], tuple[Instruction, ...]] = {}
+        self._accesses: dict[int, Access] = {}
         self._timings: dict[int, tuple[tuple[Instruction, ...], BlockTiming]] = {}
         self._forgotten: list[BlockProfile] = []
         self._failure: Exception | None = None
@@ -217,10 +222,12 @@ class TimingCore:
         t.prepare = address_of(self._prepare_callback)
         t.read_memory = address_of(uclib.uc_mem_read)
         t.read_register = address_of(uclib.uc_reg_read)
+        t.write_register = address_of(uclib.uc_reg_write)
         t.control = address_of(uclib.uc_ctl)
         t.flush_translations = unicorn_const.UC_CTL_IO_WRITE << 30 | unicorn_const.UC_CTL_TLB_FLUSH
         t.pc_id = arm_const.UC_ARM_REG_PC
         t.flags_id = arm_const.UC_ARM_REG_CPSR
+        t.execution_state_id = arm_const.UC_ARM_REG_EPSR
         t.flash_base, t.flash_alias = FLASH_ADDRESS, _FLASH_ALIAS
         t.boot_alias, t.boot_alias_bytes = 0, FLASH_BYTES
         t.sees_data = flash_data_path
@@ -379,20 +386,25 @@ class TimingCore:
         current = self._library.timing_current(self._buffer)
         if current == _NONE:
             return
-        instructions, timing = self._timings[current]
+        instructions, _ = self._timings[current]
         if not instructions[0].address <= address < instructions[-1].end:
             self._library.timing_settle(self._buffer, address)
             return
         done = _index_at(instructions, address)
-        self.run.cycles += timing.issues[done]
-        self.run.instructions += done
+        state = self._entry_state(self._node(current))
+        if done:
+            part = self._cost(instructions[:done], state).fall_through
+            self.run.cycles += part.cost
+            self.run.instructions += done
+            state = part.state
         self._t.current = None
-        self._t.expected, self._t.state = address, self._t.fresh
+        self._t.expected, self._t.state = address, self._intern(state)
 
     def invalidate(self, address: int, length: int) -> None:
         """Forget what is known of code and data that changed."""
         if self._library.timing_invalidate(self._buffer, address, length):
             self._code.clear()
+            self._accesses.clear()
 
     def reset(self) -> None:
         """Empty caches and pipeline, as a reset of the chip does; the counts go on."""
@@ -406,13 +418,10 @@ class TimingCore:
 
     # the cold path
 
-    def _build(self, index: int, address: int, size: int, state: int, outcome: int) -> int:
+    def _build(self, index: int, address: int, size: int) -> int:
         """Cost a block for the C side; it cannot carry exceptions, so they wait for `resync`."""
         try:
-            entered = self._states[state]
-            if outcome:
-                entered = replace(entered, outcome=outcome == _CONDITION_HOLDS)
-            self._fill(index, address, size, entered)
+            self._fill(index, address, size, self._entry_state(self._node(index)))
         except Exception as error:
             self._failure = error
             return 1
@@ -422,19 +431,13 @@ class TimingCore:
         if index == 0:
             self._forget_timings()
         node = self._node(index)
-        instructions, accesses = self._decode(address, size, state)
+        instructions = self._decode(address, size, state)
         cut = self._first_hooked(instructions)
         if cut:
             node.end = instructions[cut].address
             node.condition = instructions[cut].it_conditions[0]
             instructions = instructions[:cut]
-        timing = cost_block(
-            instructions,
-            state,
-            self._rules,
-            lambda i: accesses.get(i.address, Access()),
-            cached=bool(self._t.instruction_cache),
-        )
+        timing = self._cost(instructions, state)
         self._timings[index] = (instructions, timing)
         node.instructions = len(instructions)
         for edge, end in (
@@ -446,6 +449,19 @@ class TimingCore:
             self._library.timing_add_fetch(
                 self._buffer, ctypes.byref(node), fetch.line, fetch.needed, fetch.ahead
             )
+
+    def _entry_state(self, node: _Node) -> State:
+        state = self._states[node.state]
+        return replace(state, outcome=node.outcome == _CONDITION_HOLDS) if node.outcome else state
+
+    def _cost(self, instructions: Sequence[Instruction], state: State) -> BlockTiming:
+        return cost_block(
+            instructions,
+            state,
+            self._rules,
+            lambda i: self._accesses.get(i.address, Access()),
+            cached=bool(self._t.instruction_cache),
+        )
 
     def _first_hooked(self, instructions: Sequence[Instruction]) -> int:
         """Return the index of the first hooked IT behind the first instruction, or 0."""
@@ -479,17 +495,17 @@ class TimingCore:
         self._hook(unicorn_const.UC_HOOK_CODE, self._library.timing_on_it, address, address)
         self._hooked.add(address)
 
-    def _decode(
-        self, address: int, size: int, state: State
-    ) -> tuple[tuple[Instruction, ...], dict[int, Access]]:
+    def _decode(self, address: int, size: int, state: State) -> tuple[Instruction, ...]:
         known = self._code.get((address, size))
         if known is None:
             code = bytes(self._uc.mem_read(address, size))
-            instructions = self._decoder.decode(code, address, state.conditions)
+            known = self._decoder.decode(code, address, state.conditions)
+            self._code[address, size] = known
             registers = [self._uc.reg_read(number) for number in self._register_ids]
             registers[PC] = address
-            known = instructions, self._tracker.accesses(instructions, registers)
-            self._code[address, size] = known
+            # What was found first holds, also where blocks overlap.
+            for at, access in self._tracker.accesses(known, registers).items():
+                self._accesses.setdefault(at, access)
         return known
 
     def _load_word(self, address: int) -> int | None:

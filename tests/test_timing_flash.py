@@ -1,0 +1,138 @@
+"""Wait states, caches and prefetch of the flash. Source: RM0090 section 3.5.
+
+Loops cost what they do without wait states and, beside that, whole waits for lines of 16 bytes.
+"""
+
+import pytest
+import timing_machine as machine
+from timing_machine import FLASH, LOOP_OVERHEAD, SRAM1, Machine
+
+WAIT_STATES = 5
+ICACHE, DCACHE, PREFETCH = 1 << 9, 1 << 10, 1 << 8
+RESET_ICACHE, RESET_DCACHE = 1 << 11, 1 << 12
+
+LINE_BYTES = 16
+DATA_AT = 0x8000
+SOURCE = machine.loop_source(
+    {
+        "narrow": "adds r0, #1\n" * 2,
+        "straight": "adds r0, #1\n" * 126,
+        "too_long": "adds r0, #1\n" * (64 * 8),
+        "data": "ldr r0, [r4]\nldr r1, [r5]\n",
+        "walk": "ldr r0, [r4], #16\ncmp r4, r6\nit eq\nmoveq r4, r8\n",
+    }
+)
+
+
+def cost(name: str, acr: int, **registers: int) -> int:
+    """Return the cycles of a loop's body, in the steady state."""
+    return machine.cycles_per_round(SOURCE, name, acr=acr, registers=registers) - LOOP_OVERHEAD
+
+
+def fill_then_cost(name: str, acr: int, rounds: int) -> tuple[int, int]:
+    """Return (flash stalls of the first round, stalls of all the later ones)."""
+    built = machine.program(SOURCE)
+    core = Machine(built.code, acr=acr)
+    core.write(machine.COUNTER, 1)
+    core.run(built.labels[name], built.labels[f"{name}_end"])
+    first = core.timing.stalls().flash_instruction
+    core.write(machine.COUNTER, rounds)
+    core.run(built.labels[name], built.labels[f"{name}_end"])
+    return first, core.timing.stalls().flash_instruction - first
+
+
+def test_a_cached_loop_runs_as_without_wait_states() -> None:
+    assert cost("narrow", ICACHE | WAIT_STATES) == 2
+
+
+def test_a_loop_within_the_line_buffer_needs_no_cache() -> None:
+    assert cost("narrow", WAIT_STATES) == 2
+
+
+def test_uncached_lines_cost_their_wait_states_less_what_the_queue_is_ahead() -> None:
+    # 126 + 2 halfwords are 16 lines. The branch back waits for the first one in full; the fetch
+    # of each later one begins up to three cycles before its code is needed.
+    waits = cost("straight", WAIT_STATES) - 126
+    assert WAIT_STATES + 15 * (WAIT_STATES - 3) <= waits < 16 * WAIT_STATES
+
+
+def test_prefetch_hides_the_waits_of_straight_code_of_16_bit_instructions() -> None:
+    # Eight cycles of execution a line, six to read the next one: only the jump back waits.
+    assert cost("straight", PREFETCH | WAIT_STATES) == 126 + WAIT_STATES
+
+
+def test_the_first_pass_misses_and_the_second_hits() -> None:
+    first, later = fill_then_cost("straight", ICACHE | WAIT_STATES, rounds=5)
+    assert first > 0
+    assert later == 0
+
+
+def test_a_loop_longer_than_the_cache_misses_always() -> None:
+    # 64 lines of body and one of branch: least recently used is what comes next.
+    first, later = fill_then_cost("too_long", ICACHE | WAIT_STATES, rounds=4)
+    assert later >= 4 * (first - WAIT_STATES)
+
+
+def test_resetting_the_instruction_cache_empties_it() -> None:
+    built = machine.program(SOURCE)
+    core = Machine(built.code, acr=ICACHE | WAIT_STATES)
+    stalls = []
+    for acr in (ICACHE, 0, RESET_ICACHE, ICACHE):
+        core.timing.set_acr(acr | WAIT_STATES)
+        if acr == ICACHE:
+            core.write(machine.COUNTER, 3)
+            core.run(built.labels["straight"], built.labels["straight_end"])
+            stalls.append(core.timing.stalls().flash_instruction)
+    assert stalls[1] - stalls[0] >= stalls[0] - WAIT_STATES
+
+
+def test_the_instruction_cache_cannot_be_reset_while_it_is_on() -> None:
+    built = machine.program(SOURCE)
+    core = Machine(built.code, acr=ICACHE | WAIT_STATES)
+    core.write(machine.COUNTER, 1)
+    core.run(built.labels["straight"], built.labels["straight_end"])
+    before = core.timing.stalls().flash_instruction
+    core.timing.set_acr(ICACHE | RESET_ICACHE | WAIT_STATES)
+    core.write(machine.COUNTER, 3)
+    core.run(built.labels["straight"], built.labels["straight_end"])
+    assert core.timing.stalls().flash_instruction == before
+
+
+@pytest.mark.parametrize(("acr", "waits"), [(0, 2), (DCACHE, 0)])
+def test_flash_data_waits_unless_cached(acr: int, waits: int) -> None:
+    # Two loads of one memory: 3 cycles, and without the data cache the waits of each.
+    place = {"r4": FLASH + DATA_AT, "r5": FLASH + DATA_AT + 64}
+    assert cost("data", ICACHE | acr | WAIT_STATES, **place) == 3 + waits * WAIT_STATES
+
+
+def test_loads_from_sram_never_wait() -> None:
+    place = {"r4": SRAM1, "r5": SRAM1 + 64}
+    assert cost("data", ICACHE | DCACHE | WAIT_STATES, **place) == 3
+
+
+@pytest.mark.parametrize(("lines", "misses"), [(8, 0), (9, 1)])
+def test_the_data_cache_keeps_the_eight_lines_used_last(lines: int, misses: int) -> None:
+    built = machine.program(SOURCE)
+    core = Machine(built.code, acr=ICACHE | DCACHE | WAIT_STATES)
+    start = FLASH + DATA_AT
+    for register, value in {"r4": start, "r8": start, "r6": start + lines * LINE_BYTES}.items():
+        core.write(register, value)
+    core.write(machine.COUNTER, 10 * lines)
+    core.run(built.labels["walk"], built.labels["walk_end"])
+    stalls = core.timing.stalls()
+    assert stalls.flash_data_reads == 10 * lines
+    assert stalls.flash_data_misses == lines + misses * 9 * lines
+    assert stalls.flash_data == stalls.flash_data_misses * WAIT_STATES
+
+
+def test_flash_data_reads_the_bytes_that_are_there() -> None:
+    built = machine.program(SOURCE)
+    core = Machine(built.code, acr=WAIT_STATES)
+    machine.store_word(core, FLASH + DATA_AT, 0x1234_5678)
+    core.timing.invalidate(FLASH + DATA_AT, 4)
+    core.write("r4", FLASH + DATA_AT)
+    core.write("r5", FLASH + DATA_AT + 2)
+    core.write(machine.COUNTER, 1)
+    core.run(built.labels["data"], built.labels["data_end"])
+    assert core.read("r0") == 0x1234_5678
+    assert core.read("r1") & 0xFFFF == 0x1234
