@@ -17,6 +17,7 @@ examples:
   hil doctor                           what this machine has, and what to do about what it lacks
   hil plan face_m4                     where every buffer of the model lies, step by step
   hil profile face_m4                  cycles per layer on the emulated board
+  hil crosscheck face_m4               the emulated board against Renode
   hil emulate firmware.elf --cycles    run any bare-metal STM32F4 program
   pytest hil/ --board=stm32f439        the main job: build, flash, run, judge
 """
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_doctor(commands)
     _add_plan(commands)
     _add_profile(commands)
+    _add_crosscheck(commands)
     _add_emulate(commands)
     _add_bench(commands)
     return parser
@@ -176,6 +178,45 @@ def _profile(options: argparse.Namespace) -> int:
     if options.csv:
         profile.write_csv(result, options.csv)
     return 0
+
+
+# crosscheck
+
+
+def _add_crosscheck(commands: _Commands) -> None:
+    parser = _command(
+        commands,
+        "crosscheck",
+        _crosscheck,
+        "run a model on the emulated board and in Renode, and show where they part",
+    )
+    _scenario_options(parser)
+    _toolchain_option(parser)
+    parser.add_argument(
+        "--renode",
+        metavar="PATH",
+        help="Renode's executable or folder (default: $HIL_RENODE, renode-run, renode on PATH)",
+    )
+
+
+def _crosscheck(options: argparse.Namespace) -> int:
+    from hil import crosscheck
+
+    result = crosscheck.run(
+        options.scenario,
+        options.board,
+        options.toolchain,
+        checkpoint=options.checkpoint,
+        renode=options.renode,
+    )
+    _print(crosscheck.table(result))
+    print(crosscheck.timings(result))
+    disagreements = result.disagreements()
+    for line in disagreements:
+        print(line)
+    if not disagreements:
+        print(f"outputs: {result.expected.size:,}, equal to the bit")
+    return 1 if disagreements else 0
 
 
 # emulate
