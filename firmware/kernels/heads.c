@@ -5,15 +5,10 @@
 
 enum { SLOTS = 3, TRAILER_WORDS = 3 };
 
-static int32_t stream_words(const matmul_t *product) {
-    return product->channels / 2 * (2 + SLOTS * product->depth + TRAILER_WORDS);
-}
-
 /* A copy of the weights for a ring whose slot s holds the row under kernel row (s + turn) modulo 3.
  */
-static void turn_weights(const heads_t *layer, int32_t turn, int32_t *to) {
+static void turn_weights(const heads_t *layer, int32_t turn, const int32_t *from, int32_t *to) {
     const size_t row_bytes = (size_t)layer->product.depth * sizeof(int32_t);
-    const int32_t *from = layer->weights;
     for (int32_t c = 0; c < layer->product.channels; c += 2) {
         *to++ = *from++;
         *to++ = *from++;
@@ -70,11 +65,12 @@ static int8_t *leave(const heads_t *layer, const heads_part_t *part, int8_t *y) 
 }
 
 void heads(const heads_t *layer, const int8_t *x, int8_t *const *y) {
-    const int32_t words = stream_words(&layer->product);
+    const int32_t words = matmul_stream_words(&layer->product);
     const int32_t slot_count = (layer->columns + 2) * layer->channels;
     int8_t *out[HEADS_MOST_PARTS];
-    for (int32_t turn = 0; turn < SLOTS; turn++) {
-        turn_weights(layer, turn, layer->turned + turn * words);
+    matmul_unpack(&layer->product, layer->weights, layer->turned);
+    for (int32_t turn = 1; turn < SLOTS; turn++) {
+        turn_weights(layer, turn, layer->turned, layer->turned + turn * words);
     }
     for (int32_t i = 0; i < layer->parts; i++) {
         out[i] = y[i];

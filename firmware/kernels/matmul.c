@@ -2,6 +2,34 @@
 
 #include "dsp.h"
 
+enum { BIAS_WORDS = 2, TRAILER_WORDS = 3 };
+
+int32_t matmul_stream_words(const matmul_t *product) {
+    return product->channels / 2 *
+           (BIAS_WORDS + product->segments * product->depth + TRAILER_WORDS);
+}
+
+int32_t *matmul_unpack(const matmul_t *product, const int32_t *from, int32_t *to) {
+    if (!product->narrow) {
+        const int32_t words = matmul_stream_words(product);
+        memcpy(to, from, (size_t)words * sizeof *to);
+        return to + words;
+    }
+    for (int32_t c = 0; c < product->channels; c += 2) {
+        *to++ = *from++;
+        *to++ = *from++;
+        for (int32_t i = 0; i < product->segments * product->depth; i += 2) {
+            const int32_t four = *from++;
+            *to++ = sxtb16(four);
+            *to++ = sxtb16_odd(four);
+        }
+        for (int32_t i = 0; i < TRAILER_WORDS; i++) {
+            *to++ = *from++;
+        }
+    }
+    return to;
+}
+
 /* One pixel's sum for the first or second channel of a pair. */
 static int32_t sum_of(const matmul_t *product, const int8_t *x, const int32_t *pair,
                       int32_t second) {
@@ -27,7 +55,7 @@ void matmul(const matmul_t *product, int32_t pixels, const int16_t *x, const int
         product->code[pixels - 1](x, weights, y, residual);
         return;
     }
-    const int32_t pair_words = 5 + product->segments * product->depth;
+    const int32_t pair_words = BIAS_WORDS + product->segments * product->depth + TRAILER_WORDS;
     for (int32_t p = 0; p < pixels; p++) {
         const int8_t *from = (const int8_t *)x + p * product->pixel_bytes;
         for (int32_t c = 0; c < product->channels; c++) {

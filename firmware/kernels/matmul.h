@@ -3,6 +3,7 @@
 #ifndef HIL_MATMUL_H
 #define HIL_MATMUL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { MATMUL_MOST_PIXELS = 3 };
@@ -24,12 +25,22 @@ typedef struct {
     int32_t y_bytes;  /* 1: int8, 2: int16 */
     int32_t y_channel_bytes, y_pixel_bytes;
     int32_t low, high;
+    bool narrow; /* the stream in flash has int8 weights, which matmul_unpack widens */
     int32_t residual_zero, residual_multiplier, residual_shift; /* shift 0: there is none */
     /* The same for one, two and three pixels as written out for this shape; NULL where there is
      * only the C. */
     void (*code[MATMUL_MOST_PIXELS])(const int16_t *x, const int32_t *weights, void *y,
                                      const int8_t *residual);
 } matmul_t;
+
+/* Words of the stream as matmul() reads it. */
+int32_t matmul_stream_words(const matmul_t *product);
+
+/*
+ * Copy the stream from flash to memory. A narrow one holds four weights in the place of two words'
+ * four: bytes 0 and 2 are the first word's, 1 and 3 the second's. Returns what follows the copy.
+ */
+int32_t *matmul_unpack(const matmul_t *product, const int32_t *from, int32_t *to);
 
 /* `residual` has the layout of an int8 `y`. */
 void matmul(const matmul_t *product, int32_t pixels, const int16_t *x, const int32_t *weights,

@@ -7,7 +7,7 @@ void pointwise(const pointwise_t *layer, const int8_t *x, const int8_t *residual
     const int32_t *weights = layer->weights;
     const int32_t outputs = layer->product.channels;
     if (layer->copy != NULL) {
-        memcpy(layer->copy, weights, (size_t)layer->weight_words * sizeof *weights);
+        matmul_unpack(&layer->product, weights, layer->copy);
         weights = layer->copy;
     }
     for (int32_t pixel = 0; pixel < layer->pixels; pixel += MATMUL_MOST_PIXELS) {

@@ -8,8 +8,7 @@
  * overwritten that is still to be read. */
 typedef struct {
     matmul_t product;
-    const int32_t *weights; /* in flash */
-    int32_t weight_words;
+    const int32_t *weights;   /* in flash */
     int32_t pixels, channels; /* of x */
 
     /* Working memory. */

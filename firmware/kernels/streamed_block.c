@@ -8,7 +8,7 @@ static int32_t least(int32_t a, int32_t b) {
 }
 
 /* Copy words to free memory, which begins behind them afterwards. */
-static const int32_t *unpack(int32_t **free, const int32_t *from, int32_t words) {
+static const int32_t *copy(int32_t **free, const int32_t *from, int32_t words) {
     int32_t *to = *free;
     memcpy(to, from, (size_t)words * sizeof *to);
     *free = to + words;
@@ -54,11 +54,13 @@ void streamed_block(const streamed_block_t *block, const int8_t *x, const int8_t
     const int32_t *biases = block->filter_biases;
     const int32_t *project_weights = block->project_weights;
     if (block->weights != NULL) {
-        int32_t *free = block->weights;
-        expand_weights = unpack(&free, expand_weights, block->expand_words);
-        filter_weights = unpack(&free, filter_weights, block->filter_words);
-        biases = unpack(&free, biases, block->filter_bias_words);
-        project_weights = unpack(&free, project_weights, block->project_words);
+        int32_t *free = matmul_unpack(&block->expand, expand_weights, block->weights);
+        expand_weights = block->weights;
+        project_weights = free;
+        free = matmul_unpack(&block->project, block->project_weights, free);
+        filter_weights =
+            copy(&free, filter_weights, DEPTHWISE_WEIGHT_WORDS * block->filter.channels);
+        biases = copy(&free, biases, 2 * block->filter.channels);
     }
     memset(block->ring, 0,
            (size_t)(block->filter.channels * DEPTHWISE_SLOTS * block->filter.slot_bytes));

@@ -17,7 +17,6 @@ typedef struct {
     int32_t rows, columns, channels; /* of x */
     int32_t out_rows, out_columns, out_channels;
     const int32_t *expand_weights, *filter_weights, *filter_biases, *project_weights; /* in flash */
-    int32_t expand_words, filter_words, filter_bias_words, project_words;
 
     /* Working memory. */
     int32_t *weights;  /* all four, one after the other; NULL to read them in flash */

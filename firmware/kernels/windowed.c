@@ -42,7 +42,7 @@ void windowed_rows(const windowed_t *layer, const int8_t *x, const int8_t *resid
     const int32_t *weights = layer->weights;
     if (layer->copy != NULL) {
         if (first == 0) {
-            memcpy(layer->copy, weights, (size_t)layer->weight_words * sizeof *weights);
+            matmul_unpack(&layer->product, weights, layer->copy);
         }
         weights = layer->copy;
     }

@@ -7,10 +7,9 @@
 /* The arithmetic of conv2d_t. Each pixel's window is gathered as int16, [kernel row][kernel
  * column][channel], x_zero outside. */
 typedef struct {
-    matmul_t product;       /* its depth is the window's values, rounded up to even */
-    const int32_t *weights; /* in flash */
-    int32_t weight_words;
-    int32_t rows, columns, channels;             /* of x */
+    matmul_t product;                /* its depth is the window's values, rounded up to even */
+    const int32_t *weights;          /* in flash */
+    int32_t rows, columns, channels; /* of x */
     int32_t out_rows, out_columns, out_channels; /* of y */
     int32_t kernel_rows, kernel_columns, stride, top, left;
     int32_t x_zero;

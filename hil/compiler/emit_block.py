@@ -1,8 +1,16 @@
 """The C and the Cortex-M4 code of a streamed inverted residual."""
 
+from collections.abc import Sequence
+
 from hil.compiler import emit_depthwise, emit_matmul
 from hil.compiler.emit_c import Constant, nested
-from hil.compiler.emit_pack import Inputs, depthwise_biases, depthwise_weights, product_stream
+from hil.compiler.emit_pack import (
+    Inputs,
+    depthwise_biases,
+    depthwise_weights,
+    is_narrow,
+    product_stream,
+)
 from hil.compiler.plan_kernels import MOST_PIXELS, Block, DepthwiseRow, MatMul
 from hil.compiler.program import Conv2D
 
@@ -12,27 +20,42 @@ _PRODUCT = "(const int16_t *, const int32_t *, void *, const int8_t *)"
 _ROW = "(const int16_t *, const int32_t *, const int32_t *, int16_t *)"
 
 
-def block_constants(name: str, convs: tuple[Conv2D, Conv2D, Conv2D]) -> tuple[Constant, ...]:
+def block_constants(
+    name: str, convs: tuple[Conv2D, Conv2D, Conv2D], *, copied: bool
+) -> tuple[Constant, ...]:
     """The block's weights as the kernels read them."""
     expand, depthwise, project = convs
+    widened = product_stream(
+        [expand],
+        inputs=Inputs.WIDENED,
+        narrow=is_narrow([expand], copied=copied),
+        planar=True,
+    )
+    centred = product_stream(
+        [project], inputs=Inputs.CENTRED, narrow=is_narrow([project], copied=copied)
+    )
     return (
-        Constant(
-            f"{name}_expand", product_stream([expand], inputs=Inputs.WIDENED, planar=True), STREAM
-        ),
+        Constant(f"{name}_expand", widened, STREAM),
         Constant(f"{name}_filter", depthwise_weights(depthwise), "rows 0, 1, 2, 0, 1 in two words"),
         Constant(f"{name}_filter_biases", depthwise_biases(depthwise), "bias, multiplier"),
-        Constant(f"{name}_project", product_stream([project], inputs=Inputs.CENTRED), STREAM),
+        Constant(f"{name}_project", centred, STREAM),
     )
 
 
-def block_fields(name: str, block: Block, convs: tuple[Conv2D, Conv2D, Conv2D]) -> Fields:
+def block_fields(
+    name: str, block: Block, convs: tuple[Conv2D, Conv2D, Conv2D], *, copied: bool
+) -> Fields:
     """The members of its `streamed_block_t` but for the working memory."""
     rows, columns, channels = convs[0].inputs[0].shape
     out_rows, out_columns, out_channels = convs[2].output.shape
     return {
-        "expand": nested(product_fields(f"{name}_expand", block.expand), 2),
+        "expand": nested(
+            product_fields(f"{name}_expand", block.expand, convs[:1], copied=copied), 2
+        ),
         "filter": nested(_row_fields(f"{name}_filter", block.filter), 2),
-        "project": nested(product_fields(f"{name}_project", block.project), 2),
+        "project": nested(
+            product_fields(f"{name}_project", block.project, convs[2:], copied=copied), 2
+        ),
         "rows": rows,
         "columns": columns,
         "channels": channels,
@@ -43,10 +66,6 @@ def block_fields(name: str, block: Block, convs: tuple[Conv2D, Conv2D, Conv2D]) 
         "filter_weights": f"{name}_filter",
         "filter_biases": f"{name}_filter_biases",
         "project_weights": f"{name}_project",
-        "expand_words": block.expand.stream_words,
-        "filter_words": 10 * block.filter.channels,
-        "filter_bias_words": 2 * block.filter.channels,
-        "project_words": block.project.stream_words,
     }
 
 
@@ -68,8 +87,8 @@ def block_assembly(name: str, block: Block) -> str:
     )
 
 
-def product_fields(name: str, product: MatMul) -> Fields:
-    """The members of a `matmul_t`."""
+def product_fields(name: str, product: MatMul, convs: Sequence[Conv2D], *, copied: bool) -> Fields:
+    """The members of a `matmul_t`; `copied` to memory before it is read, or not."""
     zero, multiplier, shift = product.residual or (0, 0, 0)
     codes = ", ".join(f"CORTEX_M4_CODE({name}_{p})" for p in range(1, MOST_PIXELS + 1))
     return {
@@ -83,6 +102,7 @@ def product_fields(name: str, product: MatMul) -> Fields:
         "y_pixel_bytes": product.y_pixel_bytes,
         "low": product.low,
         "high": product.high,
+        "narrow": is_narrow(convs, copied=copied),
         "residual_zero": zero,
         "residual_multiplier": multiplier,
         "residual_shift": shift,

@@ -13,7 +13,7 @@ from hil.compiler.emit_code import (
     planned_pointer,
     scratch_pointer,
 )
-from hil.compiler.emit_pack import Inputs, product_stream
+from hil.compiler.emit_pack import Inputs, is_narrow, product_stream
 from hil.compiler.plan import Plan
 from hil.compiler.plan_kernels import MatMul, block_of, pointwise_of, windowed_of
 from hil.compiler.plan_steps import Step
@@ -54,10 +54,12 @@ def pointwise(step: Step, plan: Plan) -> StepCode:
     check_residual(conv)
     name = identifier(step.name)
     rows, columns, channels = conv.inputs[0].shape
+    copied = not plan.choices.weights_in_flash
     fields: Fields = {
-        "product": nested(emit_block.product_fields(f"{name}_product", product), 2),
+        "product": nested(
+            emit_block.product_fields(f"{name}_product", product, [conv], copied=copied), 2
+        ),
         "weights": f"{name}_weights",
-        "weight_words": product.stream_words,
         "pixels": rows * columns,
         "channels": channels,
     }
@@ -65,7 +67,8 @@ def pointwise(step: Step, plan: Plan) -> StepCode:
         fields[memory] = planned_pointer(plan, step, memory)
     residual = map_pointer(plan, conv.residual.source) if conv.residual else "NULL"
     x, y = map_pointer(plan, step.inputs[0]), map_pointer(plan, step.outputs[0])
-    stream = product_stream([conv], inputs=Inputs.WIDENED)
+    narrow = is_narrow([conv], copied=copied)
+    stream = product_stream([conv], inputs=Inputs.WIDENED, narrow=narrow)
     return StepCode(
         ("pointwise.h",),
         conv_comment(conv),
@@ -90,16 +93,17 @@ def windowed(step: Step, plan: Plan) -> StepCode:
     return StepCode(
         ("windowed.h",),
         conv_comment(conv),
-        (windowed_constant(conv),),
+        (windowed_constant(conv, plan),),
         windowed_descriptor(step, plan, conv, product),
         (call("windowed_rows", f"&{name}", x, residual, "0", rows, y),),
         emit_block.product_assembly(f"{name}_product", product),
     )
 
 
-def windowed_constant(conv: Conv2D) -> Constant:
+def windowed_constant(conv: Conv2D, plan: Plan) -> Constant:
     """Its weights as the product reads them."""
-    stream = product_stream([conv], inputs=Inputs.IN_ORDER)
+    narrow = is_narrow([conv], copied=not plan.choices.weights_in_flash)
+    stream = product_stream([conv], inputs=Inputs.IN_ORDER, narrow=narrow)
     return Constant(f"{identifier(conv.name)}_weights", stream, emit_block.STREAM)
 
 
@@ -107,10 +111,12 @@ def windowed_descriptor(step: Step, plan: Plan, conv: Conv2D, product: MatMul) -
     """Its `windowed_t`, and declarations of its functions in kernels.S."""
     name = identifier(conv.name)
     shape = conv_fields(conv)
+    copied = not plan.choices.weights_in_flash
     fields: Fields = {
-        "product": nested(emit_block.product_fields(f"{name}_product", product), 2),
+        "product": nested(
+            emit_block.product_fields(f"{name}_product", product, [conv], copied=copied), 2
+        ),
         "weights": f"{name}_weights",
-        "weight_words": product.stream_words,
     }
     maps = ("rows", "columns", "channels", "out_rows", "out_columns", "out_channels")
     kernel = ("kernel_rows", "kernel_columns", "stride", "top", "left", "x_zero")
@@ -158,7 +164,8 @@ def streamed_block(step: Step, plan: Plan) -> StepCode:
         raise BuildError(f"{step.name} is planned as a streamed block but is not of its kind")
     check_residual(project)
     name = identifier(step.name)
-    fields = emit_block.block_fields(name, block, convs)
+    copied = not plan.choices.weights_in_flash
+    fields = emit_block.block_fields(name, block, convs, copied=copied)
     for memory in ("weights", "pixels", "ring", "filtered"):
         fields[memory] = planned_pointer(plan, step, memory)
     residual = map_pointer(plan, project.residual.source) if project.residual else "NULL"
@@ -166,7 +173,7 @@ def streamed_block(step: Step, plan: Plan) -> StepCode:
     return StepCode(
         ("streamed_block.h",),
         "\n * ".join(conv_comment(conv) for conv in convs),
-        emit_block.block_constants(name, convs),
+        emit_block.block_constants(name, convs, copied=copied),
         emit_block.block_prototypes(name) + structure("streamed_block_t", name, fields),
         (call("streamed_block", f"&{name}", x, residual, y),),
         emit_block.block_assembly(name, block),

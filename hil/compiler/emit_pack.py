@@ -21,7 +21,9 @@ class Inputs(Enum):
     CENTRED = 3  # in their own order, zero point taken off
 
 
-def product_stream(convs: Sequence[Conv2D], *, inputs: Inputs, planar: bool = False) -> Int32:
+def product_stream(
+    convs: Sequence[Conv2D], *, inputs: Inputs, narrow: bool, planar: bool = False
+) -> Int32:
     """The stream of a matrix product, two channels at a time.
 
     Biases, weights of two inputs by turns, multipliers, the zero point of both.
@@ -29,6 +31,7 @@ def product_stream(convs: Sequence[Conv2D], *, inputs: Inputs, planar: bool = Fa
     Args:
         convs: whose output channels stand side by side.
         inputs: what stands where the product reads them.
+        narrow: the weights are int8, four in a word, for `matmul_unpack` to widen.
         planar: the outputs are int16 with their zero point taken off.
     """
     weight = np.concatenate([_flat(conv) for conv in convs])
@@ -44,18 +47,25 @@ def product_stream(convs: Sequence[Conv2D], *, inputs: Inputs, planar: bool = Fa
     if inputs is Inputs.WIDENED:
         weight = weight.reshape(len(weight), -1, 4)[:, :, _WIDENED].reshape(len(weight), -1)
     words = _pack(weight[:, 0::2], weight[:, 1::2])
-    pairs = [
-        np.concatenate(
-            [
-                bias[c : c + 2],
-                words[c : c + 2].T.reshape(-1),
-                multiplier[c : c + 2],
-                zero[c : c + 1],
-            ]
-        )
-        for c in range(0, len(weight), 2)
-    ]
+    pairs = []
+    for c in range(0, len(weight), 2):
+        both = words[c : c + 2].T.reshape(-1)
+        ends = bias[c : c + 2], multiplier[c : c + 2], zero[c : c + 1]
+        pairs.append(np.concatenate([ends[0], _narrow(both) if narrow else both, *ends[1:]]))
     return wrap_int32(np.concatenate(pairs))
+
+
+def is_narrow(convs: Sequence[Conv2D], *, copied: bool) -> bool:
+    """Whether a product's weights stand as int8 in flash: they are copied, and not shifted."""
+    return copied and all(conv.shift == 0 for conv in convs)
+
+
+def _narrow(words: Int64) -> Int64:
+    """Two words of two int16 each, int8 in value, as one of four bytes."""
+    first, second = words[0::2], words[1::2]
+    even = (first & 0xFF) | (first >> 16 & 0xFF) << 16
+    odd = (second & 0xFF) | (second >> 16 & 0xFF) << 16
+    return even | odd << 8
 
 
 def depthwise_weights(conv: Conv2D) -> Int32:

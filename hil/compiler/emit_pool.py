@@ -111,7 +111,7 @@ def _before_pool(step: Step, plan: Plan, conv: Conv2D | None) -> _Feed:
     if not is_stem(conv) and product is not None:
         return _Feed(
             ("windowed.h",),
-            (windowed_constant(conv),),
+            (windowed_constant(conv, plan),),
             windowed_descriptor(step, plan, conv, product),
             f"windowed_rows(&{name}, {{source}}, NULL, {{row}}, {{count}}, rows);",
             emit_block.product_assembly(f"{name}_product", product),

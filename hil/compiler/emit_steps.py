@@ -12,7 +12,7 @@ from hil.compiler.emit_code import (
     map_pointer,
     scratch_pointer,
 )
-from hil.compiler.emit_pack import Inputs, product_stream
+from hil.compiler.emit_pack import Inputs, is_narrow, product_stream
 from hil.compiler.plan import Plan
 from hil.compiler.plan_kernels import heads_of
 from hil.compiler.plan_steps import Kind, Step
@@ -56,7 +56,9 @@ def _heads(step: Step, plan: Plan) -> StepCode:
         first += outputs
     fields: Fields = {
         "norm": f"&{identifier(norms[0].name)}" if norms else "NULL",
-        "product": nested(emit_block.product_fields(f"{name}_product", product), 2),
+        "product": nested(
+            emit_block.product_fields(f"{name}_product", product, convs, copied=True), 2
+        ),
         "weights": f"{name}_weights",
         "rows": rows,
         "columns": columns,
@@ -67,7 +69,7 @@ def _heads(step: Step, plan: Plan) -> StepCode:
     }
     for memory in ("turned", "ring", "line"):
         fields[memory] = scratch_pointer(plan, step, memory)
-    stream = product_stream(convs, inputs=Inputs.WIDENED)
+    stream = product_stream(convs, inputs=Inputs.WIDENED, narrow=is_narrow(convs, copied=True))
     outputs_at = ", ".join(map_pointer(plan, tensor) for tensor in step.outputs)
     return StepCode(
         ("heads.h",),
