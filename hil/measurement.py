@@ -144,9 +144,8 @@ def compile_scenario(scenario: Scenario, board: Board) -> CompiledScenario:
     names = photographs.calibration_set()
     calibration = [photographs.preprocess(photographs.read(name), loaded.spec) for name in names]
     program = compile_model(loaded, calibration).program
-    return CompiledScenario(
-        scenario, board, loaded, program, plan.make_plan(program, plan.Budget.of(board))
-    )
+    schedule = plan.make_plan(program, plan.Budget.of(board), scenario.optimise)
+    return CompiledScenario(scenario, board, loaded, program, schedule)
 
 
 def prepare(

@@ -4,11 +4,13 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
 
 from hil.errors import UsageError
 from hil.paths import SCENARIOS
 
+Aim: TypeAlias = Literal["speed", "ram"] | int
 _Section = TypeVar("_Section", "Limits", "Paper")
 
 
@@ -42,6 +44,7 @@ class Scenario:
         checkpoint: a state dict's file, or None for seeded weights.
         seed: of the weights where there is no checkpoint.
         input: a photograph's name or path.
+        optimise: what the schedule is chosen for: "speed", "ram", or speed under a cap in bytes.
         iterations: inferences per measurement; the cycle counts of all must agree.
         default: whether the suite runs it without being asked to by name.
         variant: arguments of the network's constructor, such as `order`.
@@ -52,6 +55,7 @@ class Scenario:
     checkpoint: Path | None = None
     seed: int = 0
     input: str = "astronaut"
+    optimise: Aim = "speed"
     iterations: int = 1
     default: bool = True
     variant: dict[str, Any] = field(default_factory=dict, hash=False)
@@ -64,6 +68,7 @@ class Scenario:
         image: str | None = None,
         checkpoint: Path | None = None,
         iterations: int | None = None,
+        optimise: Aim | None = None,
     ) -> "Scenario":
         """Return the scenario with what the command line names in place of what the file says."""
         return replace(
@@ -71,6 +76,7 @@ class Scenario:
             input=image or self.input,
             checkpoint=checkpoint or self.checkpoint,
             iterations=iterations or self.iterations,
+            optimise=optimise or self.optimise,
         )
 
 
@@ -125,13 +131,27 @@ def _section(
 
 
 def _only_known(path: Path, where: str, entries: dict[str, Any], kind: Any) -> None:
-    known = [field.name for field in fields(kind)]
-    for key in entries:
+    known = {field.name: field.type for field in fields(kind)}
+    for key, value in entries.items():
         if key not in known:
             raise UsageError(
                 f"{path}: {where}{key} is not an entry of a scenario",
                 hint=f"known: {', '.join(known)}",
             )
+        if not _is(value, known[key]):
+            raise UsageError(f"{path}: {where}{key} = {value!r} is not of type {known[key]}")
+
+
+def _is(value: object, annotation: Any) -> bool:
+    """Whether a TOML value is of a field's type; a whole number is a fine float, but no bool."""
+    if get_origin(annotation) is Literal:
+        return value in get_args(annotation)
+    if get_origin(annotation) in {Union, UnionType}:
+        return any(_is(value, kind) for kind in get_args(annotation))
+    kind = get_origin(annotation) or annotation
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (float, int) if kind is float else kind)
 
 
 def _beside(path: Path, name: str) -> Path:

@@ -33,6 +33,10 @@ def test_a_scenario_is_also_found_by_its_path(tmp_path: Path) -> None:
         ('model = "face_m4"\nlatency = 1\n', "latency is not an entry of a scenario"),
         ('model = "face_m4"\n[limits]\nram = 1\n', r"\[limits\] ram is not an entry"),
         ("model = ", "not valid TOML"),
+        ('model = "face_m4"\nseed = "one"\n', "seed = 'one' is not of type"),
+        ('model = "face_m4"\niterations = true\n', "iterations = True is not of type"),
+        ('model = "face_m4"\n[limits]\nram_bytes = "all"\n', r"\[limits\] ram_bytes = 'all'"),
+        ('model = "face_m4"\noptimise = "size"\n', "optimise = 'size' is not of type .*speed.*ram"),
     ],
 )
 def test_a_wrong_scenario_file_is_told_what_is_wrong(
@@ -42,6 +46,14 @@ def test_a_wrong_scenario_file_is_told_what_is_wrong(
     path.write_text(text)
     with pytest.raises(UsageError, match=complaint):
         scenario.load(str(path))
+
+
+@pytest.mark.parametrize("aim", ["speed", "ram", 131_072])
+def test_a_scenario_says_what_its_schedule_is_for(tmp_path: Path, aim: str | int) -> None:
+    path = tmp_path / "mine.toml"
+    text = f'"{aim}"' if isinstance(aim, str) else str(aim)
+    path.write_text(f'model = "face_m4"\noptimise = {text}\n[limits]\nlatency_s = 1\n')
+    assert scenario.load(str(path)).optimise == aim
 
 
 def test_the_command_line_overrides_the_file() -> None:
