@@ -362,6 +362,11 @@ class TimingCore:
         if value >> 12 & 1 and not t.data_cache:
             self._library.timing_clear_data_cache(self._buffer)
 
+    def watch_flash_data(self, *, on: bool) -> None:
+        """Have loads from flash go through the data cache and its wait states, or cost nothing."""
+        self._t.sees_data = on
+        self._t.device_pages = 1  # what was translated so far is translated anew
+
     def add_cycles(self, count: int) -> None:
         """Charge cycles that no instruction stands for: exception entry, sleep."""
         self.run.cycles += count
