@@ -91,6 +91,35 @@ HIL_INLINE int32_t high_bytes(int32_t a, int32_t b) {
     return (int32_t)((first & 0xFFFFU) | second << 16);
 }
 
+/* One byte of a word, extended with its sign. */
+#if HIL_CORTEX_M4
+#define sxtb(word, byte)                                                                           \
+    __extension__({                                                                                \
+        int32_t byte_;                                                                             \
+        __asm__("sxtb %0, %1, ror %2" : "=r"(byte_) : "r"(word), "i"(8 * (byte)));                 \
+        byte_;                                                                                     \
+    })
+#else
+#define sxtb(word, byte) ((int32_t)(int8_t)(uint8_t)((uint32_t)(word) >> (8 * (byte)) & 0xFFU))
+#endif
+
+/* a * b + c modulo 2**32 */
+HIL_INLINE int32_t mla(int32_t a, int32_t b, int32_t c) {
+#if HIL_CORTEX_M4
+    int32_t result;
+    __asm__("mla %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(c));
+    return result;
+#else
+    return (int32_t)((uint32_t)a * (uint32_t)b + (uint32_t)c);
+#endif
+}
+
+/* The low bytes of four values, the first lowest. */
+HIL_INLINE int32_t pack_bytes(int32_t a, int32_t b, int32_t c, int32_t d) {
+    return (int32_t)(((uint32_t)a & 0xFFU) | ((uint32_t)b & 0xFFU) << 8 |
+                     ((uint32_t)c & 0xFFU) << 16 | (uint32_t)d << 24);
+}
+
 /* (a * b + 2**31) >> 32 */
 HIL_INLINE int32_t smmulr(int32_t a, int32_t b) {
 #if HIL_CORTEX_M4

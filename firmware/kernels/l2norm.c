@@ -1,5 +1,7 @@
 #include "l2norm.h"
 
+#include <stdbool.h>
+
 #include "dsp.h"
 
 /* 2**30 / sqrt(sum), rounded as IEEE single precision has it, then towards zero. */
@@ -26,28 +28,38 @@ static int32_t sum_of_squares(const l2norm_t *layer, const int8_t *x) {
     return squares - 2 * layer->x_zero * sum + layer->channels * layer->x_zero * layer->x_zero;
 }
 
+/* y = saturate8(y_zero + smmulr(x * scale - offset, multiplier)) for a count that is a multiple of
+ * four; all aligned to words. */
+static void scale_fours(const int8_t *x, const int32_t *multiplier, int32_t count, int32_t scale,
+                        int32_t offset, int32_t y_zero, int8_t *y) {
+    for (const int8_t *end = x + count; x != end; x += 4, y += 4, multiplier += 4) {
+        const int32_t word = load_word(x);
+        const int32_t m0 = multiplier[0];
+        const int32_t m1 = multiplier[1];
+        const int32_t m2 = multiplier[2];
+        const int32_t m3 = multiplier[3];
+        const int32_t y0 = saturate8(smmlar(mla(sxtb(word, 0), scale, offset), m0, y_zero));
+        const int32_t y1 = saturate8(smmlar(mla(sxtb(word, 1), scale, offset), m1, y_zero));
+        const int32_t y2 = saturate8(smmlar(mla(sxtb(word, 2), scale, offset), m2, y_zero));
+        const int32_t y3 = saturate8(smmlar(mla(sxtb(word, 3), scale, offset), m3, y_zero));
+        store_word(y, pack_bytes(y0, y1, y2, y3));
+    }
+}
+
 void l2norm(const l2norm_t *layer, int32_t pixels, const int8_t *x, int8_t *y) {
-    const int32_t y_zero = layer->y_zero;
-    for (int32_t pixel = 0; pixel < pixels; pixel++) {
+    const int32_t channels = layer->channels;
+    const bool by_fours = channels % 4 == 0 && (((uintptr_t)x | (uintptr_t)y) & 3U) == 0;
+    for (int32_t pixel = 0; pixel < pixels; pixel++, x += channels, y += channels) {
         /* x * scale and zero * scale may wrap, their difference does not. */
-        const uint32_t scale = (uint32_t)reciprocal_root(sum_of_squares(layer, x));
-        const uint32_t offset = (uint32_t)layer->x_zero * scale;
-        const int32_t *multiplier = layer->multiplier;
-        const int8_t *end = x + layer->channels;
-        for (; layer->channels % 4 == 0 && x != end; x += 4, y += 4, multiplier += 4) {
-            const uint32_t word = (uint32_t)load_word(x);
-            uint32_t packed = 0;
-            for (uint32_t lane = 0; lane < 4; lane++) {
-                uint32_t value = (uint32_t)(int8_t)(uint8_t)(word >> (8 * lane) & 0xFFU);
-                int32_t scaled = (int32_t)(value * scale - offset);
-                uint32_t rounded = (uint32_t)saturate8(smmlar(scaled, multiplier[lane], y_zero));
-                packed |= (rounded & 0xFFU) << (8 * lane);
-            }
-            store_word(y, (int32_t)packed);
+        const int32_t scale = reciprocal_root(sum_of_squares(layer, x));
+        const int32_t offset = mla(-layer->x_zero, scale, 0);
+        if (by_fours) {
+            scale_fours(x, layer->multiplier, channels, scale, offset, layer->y_zero, y);
+            continue;
         }
-        while (x != end) {
-            int32_t scaled = (int32_t)((uint32_t)*x++ * scale - offset);
-            *y++ = (int8_t)saturate8(smmlar(scaled, *multiplier++, y_zero));
+        for (int32_t c = 0; c < channels; c++) {
+            int32_t scaled = mla(x[c], scale, offset);
+            y[c] = (int8_t)saturate8(smmlar(scaled, layer->multiplier[c], layer->y_zero));
         }
     }
 }

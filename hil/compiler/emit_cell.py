@@ -1,12 +1,13 @@
 """The C of a FastGRNN cell: constants, descriptor, and which of its functions are in code."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from hil.compiler import emit_fastgrnn, emit_fastgrnn_dense
 from hil.compiler.emit_c import Constant, wrap_int32
-from hil.compiler.program import Cell, Int32
+from hil.compiler.program import Cell, Int16, Int32
 
 _SWEEP = "(const int32_t *, const uint32_t *, const sweep_t *, int16_t *)"
 _ARGUMENTS = {
@@ -95,3 +96,49 @@ class CellCode:
         elif emit_fastgrnn_dense.suits(cell):
             writers["go_on"] = lambda: emit_fastgrnn_dense.go_on(f"{name}_go_on", cell)
         return writers
+
+
+def pair_up(row: Cell, summary: Cell) -> tuple[Cell, Cell]:
+    """Renumber RNN1's units such that non-zero weights stand in the same words.
+
+    One SMLAD multiplies both weights of a word, so units that the same units read should be
+    neighbours. RNN1's states go nowhere but into RNN2, whose inputs are renumbered alike; no
+    value changes.
+    """
+    order = _neighbours(
+        7 * _read_together(row.u) + _read_together(summary.w)  # a sweep's steps, its summary
+    )
+    renumbered = replace(
+        row,
+        w=row.w[order],
+        u=row.u[np.ix_(order, order)],
+        bias=row.bias[order],
+        gate=row.gate[order],
+        update=row.update[order],
+    )
+    return renumbered, replace(summary, w=summary.w[:, order])
+
+
+def _read_together(weights: Int16) -> npt.NDArray[np.int64]:
+    """For every two inputs, by how many units both are read."""
+    read = (weights != 0).astype(np.int64)
+    together: npt.NDArray[np.int64] = read.T @ read
+    return together
+
+
+def _neighbours(gain: npt.NDArray[np.int64]) -> list[int]:
+    """An order in which neighbours (0, 1), (2, 3) ... gain much: improved pair by pair."""
+    order = list(range(len(gain)))
+    improved = len(order) % 2 == 0
+    while improved:
+        improved = False
+        for a in range(0, len(order), 2):
+            for b in range(a + 2, len(order), 2):
+                for c in (b, b + 1):
+                    before = gain[order[a], order[a + 1]] + gain[order[b], order[b + 1]]
+                    order[a + 1], order[c] = order[c], order[a + 1]
+                    if gain[order[a], order[a + 1]] + gain[order[b], order[b + 1]] > before:
+                        improved = True
+                    else:
+                        order[a + 1], order[c] = order[c], order[a + 1]
+    return order

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hil.compiler import emit_block, emit_stem
 from hil.compiler.emit_c import Constant, identifier, nested, structure
-from hil.compiler.emit_cell import CellCode
+from hil.compiler.emit_cell import CellCode, pair_up
 from hil.compiler.emit_code import (
     Fields,
     StepCode,
@@ -33,9 +33,10 @@ def rnnpool(step: Step, plan: Plan) -> StepCode:
     name = identifier(pool.name)
     zero = pool.inputs[0].zero_point
     patch_rows, patch_columns = patch_grid(pool)
+    row_cell, summary_cell = pair_up(pool.row, pool.summary)
     cells = (
-        CellCode(f"{name}_row", pool.row, zero),
-        CellCode(f"{name}_summary", pool.summary, 0),
+        CellCode(f"{name}_row", row_cell, zero),
+        CellCode(f"{name}_summary", summary_cell, 0),
     )
     fields: Fields = {
         "row": nested(cells[0].fields(), 2),
