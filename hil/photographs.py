@@ -6,7 +6,7 @@ Names are those of the photographs that scikit-image's wheel carries: nothing is
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +60,8 @@ class InputSpec:
     are divided by `deviation`.
 
     Attributes:
-        rows, columns, channels: of the input; channels are 1 (luma) or 3 (R, G, B).
+        rows, columns, channels: of the input; one channel is luma, and more than three, which
+            single layers can have, are R, G, B over and over.
         mean: subtracted from R, G and B, in levels of 0 to 255.
         deviation: divides what is left, in the same levels; None for 1.
         crop_from: length of the shorter side that the photograph is scaled to before its middle is
@@ -72,7 +73,7 @@ class InputSpec:
 
     rows: int
     columns: int
-    channels: Literal[1, 3]
+    channels: int
     mean: tuple[float, float, float] = (123.0, 117.0, 104.0)
     deviation: tuple[float, float, float] | None = None
     crop_from: int | None = None
@@ -92,14 +93,14 @@ class InputSpec:
         """Turn (..., 3) levels into what the network takes."""
         centred = rgb - np.array(self.mean)
         if self.deviation is not None:
-            scaled: Float32 = (centred / np.array(self.deviation)).astype(np.float32)
-            return scaled
+            centred /= np.array(self.deviation)
         if self.channels == 1:
             # Whole numbers until the division, so that ties round alike on every machine.
-            weighted = (centred * np.array(_LUMA_PER_MILLE)).sum(axis=-1, keepdims=True)
-            centred = weighted / 1000.0
-        levels: Float32 = np.rint(centred).astype(np.float32)
-        return levels
+            centred = (centred * np.array(_LUMA_PER_MILLE)).sum(axis=-1, keepdims=True) / 1000.0
+        elif self.channels != 3:
+            centred = centred[..., np.arange(self.channels) % 3]
+        exact: Float32 = centred.astype(np.float32)
+        return np.rint(exact) if self.deviation is None else exact
 
 
 def names() -> list[str]:

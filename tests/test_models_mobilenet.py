@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from hil import models, photographs
-from hil.models.mobilenet import VARIANTS, MobileNetV2, mnv2, vww
+from hil.models.mobilenet import MobileNetV2, mnv2, vww
 from hil.models.pooling import ReNet
 from hil.models.rnnpool import RNNPool
+from hil.models.variants import VARIANTS
 
 
 def macs(module: nn.Module) -> int:

@@ -34,6 +34,8 @@ _TABLE_2 = (
     "rnnpool",
     "rnnpool_last",
 )
+_TABLE_3 = ("base", "renet", "rnnpool")
+_LAYERS = {"avgpool": "average", "maxpool": "max", "strided": "strided", "renet": "renet"}
 _CALIBRATION_PIXELS = 500_000  # of the photographs that seeded batch-norm statistics come from
 
 
@@ -44,7 +46,7 @@ class _Entry:
     Attributes:
         module, constructor: `hil.models.<module>.<constructor>` makes it,
         arguments: from these.
-        spec: what it expects at its input.
+        spec: what it expects at its input; a layer says its size itself.
     """
 
     module: str
@@ -62,6 +64,16 @@ _REGISTRY = {
     "face_c": _Entry("face", "face_c", _RGB_VGA),
     **{f"vww_{row}": _Entry("mobilenet", "vww", _IMAGENET, (row,)) for row in _TABLE_2},
     **{f"mnv2_{row}": _Entry("mobilenet", "mnv2", _IMAGENET, (row,)) for row in _TABLE_2},
+    **{f"mnv1_{row}": _Entry("mobilenet_v1", "mnv1", _IMAGENET, (row,)) for row in _TABLE_3},
+    **{
+        f"densenet121_{row}": _Entry("densenet", "densenet121", _IMAGENET, (row,))
+        for row in _TABLE_2
+    },
+    "rnnpool_layer": _Entry("layer", "rnnpool_layer", _IMAGENET),
+    **{
+        f"{row}_layer": _Entry("layer", "pooling_layer", _IMAGENET, (pooling,))
+        for row, pooling in _LAYERS.items()
+    },
 }
 
 
@@ -152,7 +164,18 @@ def structure(model_id: str, **variant: Any) -> LoadedModel:
         if name not in known:
             raise UsageError.unknown(f"variant of {model_id}", name, known)
     module = constructor(*entry.arguments, **variant).eval()
-    return LoadedModel(model_id, module, entry.spec, "none")
+    return LoadedModel(model_id, module, _spec_of(module, entry.spec), "none")
+
+
+def _spec_of(module: "nn.Module", spec: InputSpec) -> InputSpec:
+    from hil.models.layer import SingleLayer
+
+    if not isinstance(module, SingleLayer):
+        return spec
+    rows, columns, channels = module.input_shape
+    return replace(
+        spec, rows=rows, columns=columns, channels=channels, crop_from=max(rows, columns)
+    )
 
 
 def _seed(module: "nn.Module", spec: InputSpec, seed: int) -> None:

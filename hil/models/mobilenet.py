@@ -1,28 +1,16 @@
 """MobileNetV2 and what the paper makes of it, with an early pooling and RNNPool at the end."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from torch import Tensor, nn
 
 from hil.models.blocks import ConvBNReLU6, FlattenMaps, MBConv, Stages, inverted_residuals
 from hil.models.edgeml import block_names, pool_names
-from hil.models.pooling import (
-    Classifier,
-    GlobalAverage,
-    ReNet,
-    plain_pooling,
-    strided_convolution,
-)
+from hil.models.pooling import Classifier, GlobalAverage, early_pooling
 from hil.models.rnnpool import Order, RNNPool
+from hil.models.variants import VARIANTS, Last, Pooling
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Pooling: TypeAlias = Literal["none", "average", "max", "strided", "renet", "rnnpool"]
-Last: TypeAlias = Literal["average", "rnnpool"]
-
-_PATCH, _STRIDE = 6, 4  # of the early pooling, table 9
+_PATCH = 6  # of the early pooling, table 9
 
 
 @dataclass(frozen=True)
@@ -85,7 +73,7 @@ class MobileNetV2(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = ConvBNReLU6(3, size.stem, stride=2)
-        self.pool = early_pooling(pooling, size, order)
+        self.pool = early_pooling(pooling, size.stem, 4 * size.hidden, patch=_PATCH, order=order)
         early = pooling == "none"
         inputs = size.stem if early else 4 * size.hidden
         stages = _STAGES if early else _STAGES_AFTER_POOLING
@@ -129,22 +117,6 @@ class MobileNetV2(nn.Module):
         return names | {"classifier.linear": (linear,)}
 
 
-def early_pooling(pooling: Pooling, size: Size, order: Order) -> nn.Module | None:
-    """Make the layer that takes the stem's map to a quarter of its height and width."""
-    channels = 4 * size.hidden
-    makers: dict[Pooling, Callable[[], nn.Module | None]] = {
-        "none": lambda: None,
-        "average": lambda: plain_pooling(nn.AvgPool2d, size.stem, channels, stride=_STRIDE),
-        "max": lambda: plain_pooling(nn.MaxPool2d, size.stem, channels, stride=_STRIDE),
-        "strided": lambda: strided_convolution(size.stem, channels, kernel=_PATCH, stride=_STRIDE),
-        "renet": lambda: ReNet(size.stem, 2 * size.hidden, patch=_STRIDE),
-        "rnnpool": lambda: RNNPool(
-            size.stem, (size.hidden, size.hidden), patch=_PATCH, stride=_STRIDE, order=order
-        ),
-    }
-    return makers[pooling]()
-
-
 def variant(family: Size, name: str, *, order: Order = "rows_first") -> MobileNetV2:
     """Make a row of the paper's table 2.
 
@@ -155,19 +127,6 @@ def variant(family: Size, name: str, *, order: Order = "rows_first") -> MobileNe
     """
     pooling, last = VARIANTS[name]
     return MobileNetV2(family, pooling=pooling, last=last, order=order)
-
-
-VARIANTS: dict[str, tuple[Pooling, Last]] = {
-    "base": ("none", "average"),
-    "last_rnnpool": ("none", "rnnpool"),
-    "avgpool": ("average", "average"),
-    "maxpool": ("max", "average"),
-    "strided": ("strided", "average"),
-    "renet": ("renet", "average"),
-    "rnnpool": ("rnnpool", "average"),
-    "rnnpool_last": ("rnnpool", "rnnpool"),
-}
-"""The rows of the paper's table 2: early and last pooling."""
 
 
 def vww(name: str, *, order: Order = "rows_first") -> MobileNetV2:

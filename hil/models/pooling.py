@@ -1,9 +1,16 @@
 """The poolings that the paper compares RNNPool with, all reducing a map by the same factor."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from hil.models.blocks import ConvBNReLU6
+from hil.models.rnnpool import Order, RNNPool
+from hil.models.variants import Pooling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class ReNet(nn.Module):
@@ -68,6 +75,37 @@ class Classifier(nn.Module):
         """Map (n, channels, 1, 1) to (n, classes, 1, 1)."""
         logits: Tensor = self.linear(torch.flatten(x, 1))
         return logits[:, :, None, None]
+
+
+def early_pooling(
+    pooling: Pooling,
+    inputs: int,
+    outputs: int,
+    *,
+    patch: int,
+    stride: int = 4,
+    order: Order = "rows_first",
+) -> nn.Module | None:
+    """Make the layer that stands early in a network and takes a large map to a small one.
+
+    Args:
+        pooling: its kind; None is made for "none".
+        inputs: channels of the large map.
+        outputs: channels of the small map, four times the units of an RNNPool's cells.
+        patch: of RNNPool, and kernel of a strided convolution.
+        stride: by which the map shrinks.
+        order: of an RNNPool's outputs.
+    """
+    units = outputs // 4
+    makers: dict[Pooling, Callable[[], nn.Module | None]] = {
+        "none": lambda: None,
+        "average": lambda: plain_pooling(nn.AvgPool2d, inputs, outputs, stride=stride),
+        "max": lambda: plain_pooling(nn.MaxPool2d, inputs, outputs, stride=stride),
+        "strided": lambda: strided_convolution(inputs, outputs, kernel=patch, stride=stride),
+        "renet": lambda: ReNet(inputs, 2 * units, patch=stride),
+        "rnnpool": lambda: RNNPool(inputs, (units, units), patch=patch, stride=stride, order=order),
+    }
+    return makers[pooling]()
 
 
 def strided_convolution(inputs: int, outputs: int, *, kernel: int, stride: int) -> nn.Module:

@@ -1,0 +1,130 @@
+"""DenseNet121 and what the paper makes of it, with an early pooling and RNNPool at the end."""
+
+import torch
+from torch import Tensor, nn
+
+from hil.models.blocks import FlattenMaps
+from hil.models.pooling import Classifier, GlobalAverage, early_pooling
+from hil.models.rnnpool import Order, RNNPool
+from hil.models.variants import VARIANTS
+
+_GROWTH = 32
+_BOTTLENECK = 4 * _GROWTH
+_STEM = 64
+_LAYERS = (6, 12, 24, 16)  # of the dense blocks
+_TRANSITION = 256  # channels that the third dense block starts from
+_HIDDEN = 48  # units of both cells of the early RNNPool, table 9
+_PATCH = 8
+_CLASSES = 10
+
+
+class DenseLayer(nn.Module):
+    """Norm, ReLU, 1x1 convolution, norm, ReLU, 3x3 convolution; the result joins the input."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.squeeze = _NormReluConv(inputs, _BOTTLENECK, kernel=1)
+        self.grow = _NormReluConv(_BOTTLENECK, _GROWTH, kernel=3)
+        self.join = Concatenate()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, inputs, rows, columns) to (n, inputs + 32, rows, columns)."""
+        y: Tensor = self.join(x, self.grow(self.squeeze(x)))
+        return y
+
+
+class Concatenate(nn.Module):
+    """Maps of one size, their channels one after another."""
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Map any number of (n, channels, rows, columns) to (n, all channels, rows, columns)."""
+        return torch.cat(maps, dim=1)
+
+
+class DenseNet121(nn.Module):
+    """DenseNet121 at 224x224 RGB, with one of the paper's poolings or none.
+
+    An early pooling takes the stem's 112x112 map to 28x28, in the place of the max pooling, the
+    first two dense blocks and the transition between them. The transition after it leads to the
+    256 channels that the third dense block starts from, whatever the pooling leaves: so the third
+    block ends in the 1024 channels that the paper's memory figure counts, and parameters agree. The
+    paper's body says that 28x28x128 are left, its figure 2 and its counts say 192.
+
+    Args:
+        row: a key of `VARIANTS`.
+        order: of all RNNPools' outputs.
+
+    Source: DenseNet (Huang et al., 2017), table 1; RNNPool paper, figure 2, tables 2 and 9.
+    """
+
+    def __init__(self, row: str, *, order: Order = "rows_first") -> None:
+        super().__init__()
+        pooling, last = VARIANTS[row]
+        self.stem = nn.Conv2d(3, _STEM, 7, 2, 3, bias=False)
+        self.stem_norm = nn.BatchNorm2d(_STEM)
+        self.stem_activation = nn.ReLU()
+        self.pool = early_pooling(pooling, _STEM, 4 * _HIDDEN, patch=_PATCH, order=order)
+        layers: list[nn.Module] = []
+        channels = _STEM if self.pool is None else 4 * _HIDDEN
+        if self.pool is None:
+            layers.append(nn.MaxPool2d(3, 2, 1))
+            channels = _dense_block(layers, channels, _LAYERS[0])
+            channels = _transition(layers, channels, channels // 2)
+            channels = _dense_block(layers, channels, _LAYERS[1])
+        channels = _transition(layers, channels, _TRANSITION)
+        channels = _dense_block(layers, channels, _LAYERS[2])
+        channels = _transition(layers, channels, channels // 2)
+        channels = _dense_block(layers, channels, _LAYERS[3])
+        self.blocks = nn.ModuleList(layers)
+        self.norm = nn.BatchNorm2d(channels)
+        self.activation = nn.ReLU()
+        self.last: nn.Module = GlobalAverage()
+        if last == "rnnpool":
+            units = channels // 4
+            self.last = RNNPool(
+                channels, (units, units), patch=7, stride=7, repeat_last=0, order=order
+            )
+        self.classifier = Classifier(channels, _CLASSES)
+        self.output = FlattenMaps()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (n, 3, 224, 224) to logits (n, classes)."""
+        x = self.stem_activation(self.stem_norm(self.stem(x)))
+        if self.pool is not None:
+            x = self.pool(x)
+        for block in self.blocks:
+            x = block(x)
+        x = self.activation(self.norm(x))
+        logits: Tensor = self.output(self.classifier(self.last(x)))
+        return logits
+
+
+class _NormReluConv(nn.Module):
+    def __init__(self, inputs: int, outputs: int, *, kernel: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(inputs)
+        self.activation = nn.ReLU()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.conv(self.activation(self.norm(x)))
+        return y
+
+
+def _dense_block(layers: list[nn.Module], channels: int, count: int) -> int:
+    """Append a dense block; returns the channels that it leaves."""
+    for _ in range(count):
+        layers.append(DenseLayer(channels))
+        channels += _GROWTH
+    return channels
+
+
+def _transition(layers: list[nn.Module], inputs: int, outputs: int) -> int:
+    """Append a 1x1 convolution and a halving of the map; returns the channels left."""
+    layers += [_NormReluConv(inputs, outputs, kernel=1), nn.AvgPool2d(2)]
+    return outputs
+
+
+def densenet121(row: str, *, order: Order = "rows_first") -> DenseNet121:
+    """Make a network of the ImageNet-10 column of table 2."""
+    return DenseNet121(row, order=order)
