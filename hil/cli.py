@@ -2,7 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,6 +12,7 @@ from hil import __version__
 from hil.errors import HilError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
     from rich.table import Table
 
 _EPILOG = """\
@@ -18,6 +21,8 @@ examples:
   hil plan face_m4                     where every buffer of the model lies, step by step
   hil profile face_m4                  cycles per layer on the emulated board
   hil crosscheck face_m4               the emulated board against Renode
+  hil models                           every network: its counts beside the paper's
+  hil detect photos/ --scenario face_m4   faces, on the board and in float
   hil emulate firmware.elf --cycles    run any bare-metal STM32F4 program
   pytest hil/ --board=stm32f439        the main job: build, flash, run, judge
 """
@@ -50,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_plan(commands)
     _add_profile(commands)
     _add_crosscheck(commands)
+    _add_models(commands)
+    _add_detect(commands)
     _add_emulate(commands)
     _add_bench(commands)
     return parser
@@ -85,6 +92,39 @@ def _toolchain_option(parser: argparse.ArgumentParser) -> None:
         choices=("zig", "gcc"),
         help="cross compiler (default: %(default)s)",
     )
+
+
+class _Bar:
+    """A progress bar over `total` things, on stderr, so that stdout stays a table."""
+
+    def __init__(self, progress: "Progress", total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=total)
+        self._begun = 0
+
+    def tell(self, stage: str) -> None:
+        """Show what is being done."""
+        self._progress.update(self._task, description=stage)
+
+    def begin(self, thing: str) -> None:
+        """Go on to the next thing."""
+        self._progress.update(self._task, description=thing, completed=self._begun)
+        self._begun += 1
+
+    def end(self) -> None:
+        """Fill the bar."""
+        self._progress.update(self._task, description="done", completed=self._begun)
+
+
+@contextmanager
+def _progress_bar(total: int) -> Iterator[_Bar]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as progress:
+        bar = _Bar(progress, total)
+        yield bar
+        bar.end()
 
 
 def _print(table: "Table") -> None:
@@ -217,6 +257,119 @@ def _crosscheck(options: argparse.Namespace) -> int:
     if not disagreements:
         print(f"outputs: {result.expected.size:,}, equal to the bit")
     return 1 if disagreements else 0
+
+
+# models
+
+
+def _add_models(commands: _Commands) -> None:
+    parser = _command(
+        commands,
+        "models",
+        _models,
+        "list the networks: parameters, MACs, memory, each beside the paper's figure",
+    )
+    parser.add_argument("model", nargs="*", help="networks to list (default: all)")
+    parser.add_argument(
+        "--board", default="stm32f439", help="whose memory to plan for (default: %(default)s)"
+    )
+    parser.add_argument("--no-plan", action="store_true", help="plan no memory: quicker")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table there as well")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def _models(options: argparse.Namespace) -> int:
+    from hil import board, counts, counts_table, models
+
+    chip = None if options.no_plan else board.load(options.board)
+    names = options.model or models.names()
+    found = []
+    with _progress_bar(len(names)) as bar:
+        for name in names:
+            bar.begin(name)
+            found.append(counts.of_model(name, chip))
+    if options.csv:
+        counts_table.write_csv(found, options.csv)
+    if options.json:
+        print(counts_table.as_json(found))
+        return 0
+    for table in counts_table.tables(found):
+        _print(table)
+    for note in (*counts_table.disagreements(found), *counts_table.obstacles(found)):
+        print(textwrap.fill(note, width=100, subsequent_indent="  "))
+    return 0
+
+
+# detect
+
+
+def _add_detect(commands: _Commands) -> None:
+    parser = _command(
+        commands,
+        "detect",
+        _detect,
+        "find faces in photographs, on a board and in float; draw both",
+    )
+    parser.add_argument(
+        "image", nargs="+", metavar="IMAGE", help="files (PNG, JPEG, PPM, PGM), folders or globs"
+    )
+    parser.add_argument(
+        "--scenario", default="face_m4", help="a file of scenarios/ (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="trained weights instead of the scenario's"
+    )
+    parser.add_argument(
+        "--board", default="stm32f439", help="a file of boards/ (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--target",
+        default="emulator",
+        choices=("emulator", "probe"),
+        help="what stands for the board (default: %(default)s)",
+    )
+    parser.add_argument("--probe", metavar="ID", help="unique id of the debug probe")
+    parser.add_argument("--port", help="serial port of a real board's link")
+    _toolchain_option(parser)
+    parser.add_argument(
+        "--float-only", action="store_true", help="run the float model alone; needs no board"
+    )
+    parser.add_argument(
+        "--score",
+        type=float,
+        default=0.3,
+        metavar="S",
+        help="that a face must exceed, 0 to 1 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("build/hil/detect"),
+        metavar="DIR",
+        help="for the pictures and boxes.json (default: %(default)s)",
+    )
+
+
+def _detect(options: argparse.Namespace) -> int:
+    from hil import detect, detect_report, scenario
+
+    chosen = scenario.load(options.scenario).override(checkpoint=options.checkpoint)
+    names = detect.images(options.image)
+    on_board = None
+    if not options.float_only:
+        on_board = detect.BoardOptions(
+            options.board, options.target, options.toolchain, options.probe, options.port
+        )
+    with (
+        _progress_bar(len(names)) as bar,
+        detect.finder(chosen, on_board, least_score=options.score, progress=bar.tell) as find,
+    ):
+        entries = detect_report.run(
+            names, find, options.out, detect.about(chosen, on_board), bar.begin
+        )
+    _print(detect_report.table(entries))
+    print(f"pictures and boxes.json: {options.out}")
+    return 1 if any(entry.error for entry in entries) else 0
 
 
 # emulate

@@ -11,7 +11,7 @@ def test_help_teaches_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
-    for command in ("doctor", "plan", "profile", "emulate", "bench"):
+    for command in ("doctor", "plan", "profile", "models", "detect", "emulate", "bench"):
         assert f"\n    {command} " in text
     assert "pytest hil/ --board=stm32f439" in text
 

@@ -134,9 +134,7 @@ def trace(module: nn.Module, input_shape: Shape) -> Graph:
     graph = _Tracer().trace(module)
     traced = fx.GraphModule(module, graph)
     put_rows_first(traced)
-    rows, columns, channels = input_shape
-    values = _values(traced, torch.zeros(1, channels, rows, columns, dtype=torch.float64), None)
-    builder = _Builder(traced, {name: _shape(value) for name, value in values.items()})
+    builder = _Builder(traced, _shapes(traced, input_shape))
     for node in graph.nodes:
         builder.add(node)
     return Graph(input_shape, tuple(builder.nodes.values()), builder.outputs, traced)
@@ -163,6 +161,16 @@ def _values(
     with one_thread(), torch.inference_mode():
         Recorder(traced).run(batch)
     return kept
+
+
+def _shapes(traced: fx.GraphModule, input_shape: Shape) -> dict[str, Shape]:
+    """Find the shape of every value of the traced network, without computing any."""
+    rows, columns, channels = input_shape
+    bare = copy.deepcopy(traced).to("meta")
+    values = _values(
+        bare, torch.zeros(1, channels, rows, columns, dtype=torch.float64, device="meta"), None
+    )
+    return {name: _shape(value) for name, value in values.items()}
 
 
 def _shape(value: torch.Tensor) -> Shape:
