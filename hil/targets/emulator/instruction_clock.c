@@ -47,7 +47,7 @@ void instruction_clock_forget(instruction_clock_t *clock) {
 
 void instruction_clock_on_block(void *engine, uint64_t address, uint32_t size, void *context) {
     instruction_clock_t *clock = context;
-    if (run_control_leaves(&clock->run, engine)) {
+    if (run_control_leaves(&clock->run, engine, true)) {
         return;
     }
     uint32_t start = (uint32_t)address;

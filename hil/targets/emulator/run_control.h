@@ -40,13 +40,14 @@ static inline bool run_control_masks_changed(run_control_t *run, void *engine) {
 }
 
 /* Whether the block about to run must not: then the engine has been told to stop and the hook must
- * not charge the block. */
-static inline bool run_control_leaves(run_control_t *run, void *engine) {
+ * not charge the block. A clock that knows which blocks may write the masks spares the others the
+ * question. */
+static inline bool run_control_leaves(run_control_t *run, void *engine, bool masks_may_differ) {
     bool leave = __atomic_load_n(&run->stop, __ATOMIC_RELAXED) || run->cycles >= run->deadline;
     if (run->block_limit && run->blocks++ >= run->block_limit) {
         leave = true;
     }
-    if (run->watch_masks && run_control_masks_changed(run, engine)) {
+    if (run->watch_masks && masks_may_differ && run_control_masks_changed(run, engine)) {
         leave = true;
     }
     if (leave) {

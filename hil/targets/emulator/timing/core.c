@@ -49,10 +49,11 @@ typedef struct {
 struct node {
     uint32_t address;
     uint32_t size;
-    uint32_t state;     /* of the pipeline on entry */
-    uint32_t outcome;   /* of the IT that the block begins with: whether its condition holds */
-    uint32_t end;       /* where the block ends, or an IT before that whose outcome matters */
-    uint32_t condition; /* of the IT at the end */
+    uint32_t state;        /* of the pipeline on entry */
+    uint32_t outcome;      /* of the IT that the block begins with: whether its condition holds */
+    uint32_t end;          /* where the block ends, or an IT before that whose outcome matters */
+    uint32_t condition;    /* of the IT at the end */
+    uint32_t writes_masks; /* PRIMASK and the like, possibly */
     uint32_t instructions;
     edge_t fall_through;
     edge_t taken;
@@ -109,6 +110,7 @@ struct timing {
     uint32_t state;
     uint32_t fresh; /* state after anything but the code before */
     uint32_t forget;
+    uint32_t masks_may_differ; /* from what they were when they were last looked at */
     uint32_t stalls;
     stall_t stall[BLOCK_STALLS]; /* of the current block's lines */
 
@@ -371,6 +373,7 @@ static inline edge_t *settle(timing_t *t, uint32_t address) {
     t->run.instructions += node->instructions;
     edge->count++;
     t->state = edge->state;
+    t->masks_may_differ |= node->writes_masks;
     return edge;
 }
 
@@ -410,18 +413,22 @@ void timing_on_block(void *engine, uint64_t address, uint32_t size, void *contex
     edge_t *edge = NULL;
     if (t->current) {
         edge = settle(t, start);
-    } else if (start != t->expected) {
-        t->state = t->fresh;
+    } else {
+        t->masks_may_differ = 1;
+        if (start != t->expected) {
+            t->state = t->fresh;
+        }
     }
     if (t->device_pages) {
         t->device_pages = 0;
         t->control(engine, t->flush_translations);
     }
-    if (run_control_leaves(&t->run, engine)) {
+    if (run_control_leaves(&t->run, engine, t->masks_may_differ)) {
         t->current = NULL;
         t->expected = start;
         return;
     }
+    t->masks_may_differ = 0;
     if (t->forget || t->node_count == NODES - 1 || t->fetch_count > FETCHES - 256) {
         forget_nodes(t);
         edge = NULL;

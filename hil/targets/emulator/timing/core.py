@@ -30,6 +30,7 @@ _FLASH_ALIAS = 0x1_0000_0000 + FLASH_ADDRESS
 _NONE = 0xFFFF_FFFF
 _PAGE_BYTES = 1024
 _CONDITION_HOLDS = 1
+_MASK_WRITERS = frozenset({"cps", "msr"})
 # Where nothing is known of what went before, the pipeline is empty and code is asked for anew.
 _FRESH = State(branched=True)
 
@@ -88,6 +89,7 @@ class _Node(ctypes.Structure):
         ("outcome", ctypes.c_uint32),
         ("end", ctypes.c_uint32),
         ("condition", ctypes.c_uint32),
+        ("writes_masks", ctypes.c_uint32),
         ("instructions", ctypes.c_uint32),
         ("fall_through", _Edge),
         ("taken", _Edge),
@@ -102,6 +104,7 @@ class _Node(ctypes.Structure):
     state: int
     outcome: int
     condition: int
+    writes_masks: int
     instructions: int
     fall_through: _Edge
     taken: _Edge
@@ -150,6 +153,7 @@ class _Head(ctypes.Structure):
         ("state", ctypes.c_uint32),
         ("fresh", ctypes.c_uint32),
         ("forget", ctypes.c_uint32),
+        ("masks_may_differ", ctypes.c_uint32),
         ("stalls", ctypes.c_uint32),
         ("stall", _Stall * _BLOCK_STALLS),
         ("access_pc", ctypes.c_uint32),
@@ -445,6 +449,7 @@ class TimingCore:
         timing = self._cost(instructions, state)
         self._timings[index] = (instructions, timing)
         node.instructions = len(instructions)
+        node.writes_masks = any(i.name in _MASK_WRITERS for i in instructions)
         for edge, end in (
             (node.fall_through, timing.fall_through),
             (node.taken, timing.taken),
