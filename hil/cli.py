@@ -3,8 +3,7 @@
 import argparse
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -12,8 +11,9 @@ from hil import __version__
 from hil.errors import HilError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
     from rich.table import Table
+
+    from hil.compiler.plan import Point
 
 _EPILOG = """\
 examples:
@@ -22,7 +22,7 @@ examples:
   hil profile face_m4                  cycles per layer on the emulated board
   hil crosscheck face_m4               the emulated board against Renode
   hil models                           every network: its counts beside the paper's
-  hil detect photos/ --scenario face_m4   faces, on the board and in float
+  hil detect photos/                   faces, as the board and the float model find them
   hil emulate firmware.elf --cycles    run any bare-metal STM32F4 program
   pytest hil/ --board=stm32f439        the main job: build, flash, run, judge
 """
@@ -94,39 +94,6 @@ def _toolchain_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class _Bar:
-    """A progress bar over `total` things, on stderr, so that stdout stays a table."""
-
-    def __init__(self, progress: "Progress", total: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("", total=total)
-        self._begun = 0
-
-    def tell(self, stage: str) -> None:
-        """Show what is being done."""
-        self._progress.update(self._task, description=stage)
-
-    def begin(self, thing: str) -> None:
-        """Go on to the next thing."""
-        self._progress.update(self._task, description=thing, completed=self._begun)
-        self._begun += 1
-
-    def end(self) -> None:
-        """Fill the bar."""
-        self._progress.update(self._task, description="done", completed=self._begun)
-
-
-@contextmanager
-def _progress_bar(total: int) -> Iterator[_Bar]:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as progress:
-        bar = _Bar(progress, total)
-        yield bar
-        bar.end()
-
-
 def _print(table: "Table") -> None:
     from rich.console import Console
 
@@ -166,6 +133,24 @@ def _add_plan(commands: _Commands) -> None:
         commands, "plan", _plan, "show the buffers of a model's schedule over its steps"
     )
     _scenario_options(parser)
+    parser.add_argument(
+        "--optimise",
+        type=_aim,
+        metavar="AIM",
+        help="speed, ram, or the fastest schedule within so many bytes (default: the scenario's)",
+    )
+    parser.add_argument(
+        "--pareto", action="store_true", help="list the schedules that no other beats in both"
+    )
+
+
+def _aim(text: str) -> str | int:
+    if text in {"speed", "ram"}:
+        return text
+    digits = text.replace("_", "").replace(",", "")
+    if not digits.isdecimal():
+        raise argparse.ArgumentTypeError("speed, ram, or a number of bytes")
+    return int(digits)
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -175,8 +160,14 @@ def _plan(options: argparse.Namespace) -> int:
     from hil.compiler import plan
     from hil.measurement import compile_scenario
 
-    chosen = scenario.load(options.scenario).override(checkpoint=options.checkpoint)
-    planned = compile_scenario(chosen, board.load(options.board)).plan
+    chosen = scenario.load(options.scenario).override(
+        checkpoint=options.checkpoint, optimise=options.optimise
+    )
+    chip = board.load(options.board)
+    compiled = compile_scenario(chosen, chip)
+    planned = compiled.plan
+    if options.pareto:
+        return _pareto(plan.pareto(compiled.program, plan.Budget.of(chip)), chip.clock_hz)
     heads, rows = plan.table(planned)
     fixed = len(heads) - len(planned.steps)
     lifetimes = "".join(str(number % 10) for number in range(len(planned.steps)))
@@ -190,6 +181,14 @@ def _plan(options: argparse.Namespace) -> int:
         print(f"step {number:2}  {name}")
     _print(buffers)
     print(f"arena {planned.arena_bytes:,} B in SRAM, working memory {planned.ccm_bytes:,} B in CCM")
+    return 0
+
+
+def _pareto(points: "Sequence[Point]", clock_hz: int) -> int:
+    print("   memory     cycles, as the cost model has them")
+    for point in points:
+        seconds = point.cycles / clock_hz
+        print(f"{point.ram_bytes:9,} B  {point.cycles:11,}  {seconds:.3f} s")
     return 0
 
 
@@ -279,12 +278,12 @@ def _add_models(commands: _Commands) -> None:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from hil import board, counts, counts_table, models
+    from hil import board, counts, counts_table, models, progress
 
     chip = None if options.no_plan else board.load(options.board)
     names = options.model or models.names()
     found = []
-    with _progress_bar(len(names)) as bar:
+    with progress.over(len(names)) as bar:
         for name in names:
             bar.begin(name)
             found.append(counts.of_model(name, chip))
@@ -351,7 +350,7 @@ def _add_detect(commands: _Commands) -> None:
 
 
 def _detect(options: argparse.Namespace) -> int:
-    from hil import detect, detect_report, scenario
+    from hil import detect, detect_report, progress, scenario
 
     chosen = scenario.load(options.scenario).override(checkpoint=options.checkpoint)
     names = detect.images(options.image)
@@ -361,13 +360,15 @@ def _detect(options: argparse.Namespace) -> int:
             options.board, options.target, options.toolchain, options.probe, options.port
         )
     with (
-        _progress_bar(len(names)) as bar,
+        progress.over(len(names)) as bar,
         detect.finder(chosen, on_board, least_score=options.score, progress=bar.tell) as find,
     ):
         entries = detect_report.run(
             names, find, options.out, detect.about(chosen, on_board), bar.begin
         )
     _print(detect_report.table(entries))
+    if chosen.checkpoint is None:
+        print("without a checkpoint the boxes mean nothing: only that both find the same does")
     print(f"pictures and boxes.json: {options.out}")
     return 1 if any(entry.error for entry in entries) else 0
 
@@ -437,16 +438,39 @@ def _emulate(options: argparse.Namespace) -> int:
 
 
 def _add_bench(commands: _Commands) -> None:
-    parser = _command(commands, "bench", _bench, "measure the harness itself")
+    parser = _command(commands, "bench", _bench, "measure the emulated board, or the kernels on it")
     parser.add_argument(
         "what",
-        choices=("emulator",),
-        help="emulator: emulated instructions per second of host time",
+        choices=("emulator", "kernels", "face_m4"),
+        help="emulator: emulated instructions per second of host time; kernels: cycles of every "
+        "operator; face_m4: cycles by layer, with sparse and with dense RNN weights",
     )
+    parser.add_argument("--board", default="stm32f439", help="whose (default: %(default)s)")
+    parser.add_argument(
+        "--toolchain",
+        choices=("zig", "gcc", "both"),
+        default="both",
+        help="cross compiler of kernels and face_m4 (default: both, where gcc is found)",
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table there as well")
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from hil import bench
+    if options.what == "emulator":
+        from hil import bench
 
-    del options
-    return bench.emulator()
+        return bench.emulator(board=options.board)
+
+    from hil import bench_kernels, board, toolchain
+
+    compilers = toolchain.find_all() if options.toolchain == "both" else []
+    measure = bench_kernels.kernels if options.what == "kernels" else bench_kernels.face_m4
+    rows = measure(
+        board.load(options.board),
+        compilers or [toolchain.find_toolchain(options.toolchain)],
+        lambda stage: print(stage, file=sys.stderr),
+    )
+    _print(bench_kernels.table(rows))
+    if options.csv:
+        bench_kernels.write_csv(rows, options.csv)
+    return 0

@@ -64,7 +64,7 @@ class Figures:
 
 def figures(model: str) -> Figures:
     """Return the paper's figures for a network of the registry; all None where it has none."""
-    return _FIGURES.get(model, Figures())
+    return _FIGURES.get(model, Figures(convention=_BYTE_BLOCKS))
 
 
 _MNV2_LAYERS = (
@@ -146,7 +146,6 @@ _FIGURES: dict[str, Figures] = {
             "weights as the kernels read them, is close to it",
         },
     ),
-    "face_qvga": Figures(convention=_BYTE_BLOCKS),
     "vww_base": Figures(
         "table 2, figure 3",
         parameters=296_000,
