@@ -54,6 +54,7 @@ _GCC = [
 _MEMORY = FIRMWARE / "runtime" / "memory.c"
 _STOP = 0x0810_0000  # an address that no code stands at
 _STACK = 0x1001_0000  # the top of CCM
+_ROOMY_STACK = 0x1010_0000  # beyond what a test of shapes may plan
 _WAIT_STATES, _ACCELERATOR = 5, 0x700
 BOARD_BUDGET = Budget.of(board.load("stm32f439"))
 
@@ -68,7 +69,7 @@ def run_program(program: Program, *inputs: Int8, toolchain: str = "zig") -> list
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         emit.write(program, make_plan(program, ROOMY), directory)
-        machine = _Machine(_build(directory, toolchain))
+        machine = _Machine(_build(directory, toolchain), _ROOMY_STACK)
     outputs = []
     for x in inputs:
         machine.enter(x)
@@ -109,7 +110,7 @@ def measure(
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         emit.write(program, plan or make_plan(program, BOARD_BUDGET), directory)
-        machine = _Machine(_build(directory, toolchain))
+        machine = _Machine(_build(directory, toolchain), _STACK)
     core = TimingCore(machine.uc)
     core.set_acr(_WAIT_STATES | _ACCELERATOR)
     layers: list[LayerCycles] = []
@@ -133,7 +134,7 @@ def measure(
 class _Machine:
     """A Cortex-M4 with an emitted model in its flash."""
 
-    def __init__(self, elf: Path) -> None:
+    def __init__(self, elf: Path, stack: int) -> None:
         import unicorn
         from elftools.elf.elffile import ELFFile
         from unicorn import arm_const, unicorn_const
@@ -141,6 +142,7 @@ class _Machine:
         library: Any = unicorn
         self.uc = library.Uc(unicorn_const.UC_ARCH_ARM, unicorn_const.UC_MODE_MCLASS)
         self.uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M4)
+        self._stack = stack
         self._sp, self._lr = arm_const.UC_ARM_REG_SP, arm_const.UC_ARM_REG_LR
         code = unicorn_const.UC_PROT_READ | unicorn_const.UC_PROT_EXEC
         data = unicorn_const.UC_PROT_READ | unicorn_const.UC_PROT_WRITE
@@ -166,10 +168,10 @@ class _Machine:
     def call(self, function: int | str) -> None:
         """Call a function without arguments."""
         address = self._symbols[function] if isinstance(function, str) else function
-        self.uc.reg_write(self._sp, _STACK)
+        self.uc.reg_write(self._sp, self._stack)
         self.uc.reg_write(self._lr, _STOP | 1)
         self.uc.emu_start(address | 1, _STOP)
-        if self.uc.reg_read(self._sp) != _STACK:
+        if self.uc.reg_read(self._sp) != self._stack:
             raise AssertionError("the code left the stack pointer elsewhere")
 
     def enter(self, x: Int8) -> None:

@@ -6,9 +6,12 @@ import pytest
 import random_programs
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from native import ROOMY
 from random_programs import Builder
 
 from hil.compiler import reference
+from hil.compiler.plan import make_plan
+from hil.compiler.plan_steps import Kind
 from hil.compiler.program import Program
 
 # Each example is compiled, so a failing one is shown as it was drawn.
@@ -62,6 +65,15 @@ def test_a_streamed_block_equals_the_reference(  # noqa: PLR0917
     x = b.inverted_residual("narrow", b.input, out, stride)
     y = b.inverted_residual("same", b.input, channels)
     check(b.program(x, y))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_block_of_many_channels_equals_the_reference(stride: int) -> None:
+    b = Builder(stride, (7, 9, 56))
+    y = b.inverted_residual("block", b.input, 56, stride, expansion=6)
+    program = b.program(y)
+    assert [step.kind for step in make_plan(program, ROOMY).steps] == [Kind.STREAMED_BLOCK]
+    check(program)
 
 
 @given(

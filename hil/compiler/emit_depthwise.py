@@ -48,7 +48,8 @@ def _columns(out: Assembly, name: str, row: DepthwiseRow) -> None:
         free = _group(out, row, pixels, free, group)
     if rounds:
         out.put(f"add r0, r0, #{4 * _UNROLLED}")
-        out.put(f"add r2, r2, #{_UNROLLED * per_group * row.y_pixel_bytes}")
+        if not row.steps_by_group:
+            out.put(f"add r2, r2, #{_UNROLLED * per_group * row.y_pixel_bytes}")
     if rounds > 1:
         out.put("vmov r12, s2", "subs r12, r12, #1", "vmov s2, r12", f"bne .L{name}_round")
     for group in range(rest):
@@ -79,6 +80,8 @@ def _group(out: Assembly, row: DepthwiseRow, pixels: list[str], free: str, group
     if row.high < _MOST_HIGH:
         for s in sums:
             out.put(f"cmp {s}, #{row.high}", "it gt", f"movgt {s}, #{row.high}")
-    for i, s in enumerate(sums):
-        out.put(f"strh {s}, [r2, #{(group * len(sums) + i) * row.y_pixel_bytes}]")
+    before = 0 if row.steps_by_group else group * len(sums)
+    out.put(*(f"strh {s}, [r2, #{(before + i) * row.y_pixel_bytes}]" for i, s in enumerate(sums)))
+    if row.steps_by_group:
+        out.put(f"add r2, r2, #{len(sums) * row.y_pixel_bytes}")
     return free

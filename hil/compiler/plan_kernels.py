@@ -80,8 +80,12 @@ class DepthwiseRow:
     @property
     def is_reachable(self) -> bool:
         """Whether offsets fit the code's immediates."""
-        y_reach = 8 * self.y_pixel_bytes
-        return 2 * self.slot_bytes + _UNROLLED_BYTES <= _REACH and y_reach <= _REACH
+        return 3 * self.slot_bytes + _UNROLLED_BYTES <= _REACH and 2 * self.y_pixel_bytes <= _REACH
+
+    @property
+    def steps_by_group(self) -> bool:
+        """Whether outputs lie too far apart for a round's offsets, so that each group steps on."""
+        return 8 * self.y_pixel_bytes > _REACH
 
 
 @dataclass(frozen=True)
