@@ -133,6 +133,12 @@ class FirmwareFault(MeasurementError):
     verdict = Verdict.FAULT
 
 
+class MismatchError(MeasurementError):
+    """The firmware's outputs are not the integer reference's."""
+
+    verdict = Verdict.MISMATCH
+
+
 class MemoryLimitError(MeasurementError):
     """The model does not fit the board, by this many bytes in this region."""
 

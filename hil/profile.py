@@ -5,7 +5,7 @@ emulated board's timing model says what it has spent on what so far. The firmwar
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 
 from hil import board as boards
 from hil import measurement, scenario
+from hil.board import Board
 from hil.errors import UsageError
-from hil.measurement import Measurement, Progress, Stopwatch, silent
+from hil.measurement import Progress, Stopwatch, silent
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from hil.image import Image
     from hil.targets.emulator.board import EmulatedBoard
 
 _TIMEOUT_S = 120.0
@@ -64,12 +66,28 @@ class LayerProfile:
     spent: Spent
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Profile:
-    """A model's run on the emulated board, by layer."""
+    """A model's run on the emulated board, by layer.
 
-    measurement: Measurement
+    Attributes:
+        outputs: as the firmware sent them.
+    """
+
+    title: str
+    clock_hz: int
     layers: tuple[LayerProfile, ...]
+    outputs: bytes
+
+    @property
+    def whole(self) -> LayerProfile:
+        """All layers together."""
+        return LayerProfile(
+            "whole",
+            sum(layer.macs for layer in self.layers),
+            sum(layer.cycles for layer in self.layers),
+            sum((layer.spent for layer in self.layers), Spent(0, 0, 0, 0, 0, 0)),
+        )
 
 
 def run(
@@ -86,33 +104,45 @@ def run(
         UsageError, MeasurementError: as the suite does.
     """
     from hil import firmware
+
+    chosen = scenario.load(name).override(checkpoint=checkpoint)
+    chip, compiler = boards.load(board), firmware.find_toolchain(toolchain)
+    prepared = measurement.prepare(chosen, chip, compiler, Stopwatch(), progress)
+    progress("running")
+    return of_image(f"{chosen.name}, {compiler}", prepared.image, chip, prepared.input.tobytes())
+
+
+def of_image(title: str, image: "Image", board: Board, data: bytes) -> Profile:
+    """Run an image once on the emulated board.
+
+    Args:
+        title: what to call the profile.
+        image: the firmware.
+        board: what it was built for.
+        data: the input, as many bytes as the model takes.
+
+    Raises:
+        MeasurementError: as the suite does.
+    """
     from hil.link.client import Device
     from hil.targets.emulator.target import EmulatedTarget
 
-    chosen = scenario.load(name).override(checkpoint=checkpoint, iterations=1)
-    chip = boards.load(board)
-    watch = Stopwatch()
-    prepared = measurement.prepare(
-        chosen, chip, firmware.find_toolchain(toolchain), watch, progress
-    )
-    with EmulatedTarget(chip) as target:
-        target.flash(prepared.image)
+    with EmulatedTarget(board) as target:
+        target.flash(image)
         target.reset()
         device = Device(target.serial(), timeout_s=_TIMEOUT_S)
-        device.expect(prepared.image)
+        device.expect(image)
+        device.load_input(data)
         with _snapshots(target.emulated) as moments:
-            result = measurement.measure(
-                prepared, device, watch, target=EmulatedTarget, progress=progress
-            )
+            result = device.run(per_layer=True)
+        outputs = device.outputs()
     # One read before the first layer and one after each; a run reads nothing else of the counter.
     spent = [after - before for before, after in pairwise(moments)]
-    return Profile(
-        result,
-        tuple(
-            LayerProfile(layer.name, layer.macs, layer.cycles, cost)
-            for layer, cost in zip(result.layers, spent, strict=True)
-        ),
+    layers = tuple(
+        LayerProfile(layer.name, layer.macs, layer.cycles, cost)
+        for layer, cost in zip(result.layers, spent, strict=True)
     )
+    return Profile(title, board.clock_hz, layers, outputs)
 
 
 @contextmanager
@@ -153,10 +183,10 @@ def table(profile: Profile) -> "Table":
     from rich import box
     from rich.table import Table
 
-    result = profile.measurement
-    seconds = f"{result.latency_s:.4f} s at {result.prepared.board.clock_hz / 1e6:.0f} MHz"
+    whole = profile.whole
+    seconds = f"{whole.cycles / profile.clock_hz:.4f} s at {profile.clock_hz / 1e6:.0f} MHz"
     out = Table(
-        title=f"{result.prepared.scenario.name}: {result.cycles:,} cycles, {seconds}",
+        title=f"{profile.title}: {whole.cycles:,} cycles, {seconds}",
         title_justify="left",
         title_style="",
         box=box.SIMPLE_HEAD,
@@ -170,19 +200,10 @@ def table(profile: Profile) -> "Table":
     for heading in ("MACs", "cycles", "/MAC", "share", "instr", "load", "refill", "code", "data"):
         out.add_column(heading, justify="right", no_wrap=True)
     for layer in profile.layers:
-        out.add_row(*_cells(layer, result.cycles))
+        out.add_row(*_cells(layer, whole.cycles))
     out.add_section()
-    out.add_row(*_cells(_whole(profile.layers), result.cycles))
+    out.add_row(*_cells(whole, whole.cycles))
     return out
-
-
-def _whole(layers: Sequence[LayerProfile]) -> LayerProfile:
-    return LayerProfile(
-        "whole",
-        sum(layer.macs for layer in layers),
-        sum(layer.cycles for layer in layers),
-        sum((layer.spent for layer in layers), Spent(0, 0, 0, 0, 0, 0)),
-    )
 
 
 def _cells(layer: LayerProfile, total: int) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from hil.errors import BuildError, UsageError
 from hil.paths import FIRMWARE
 
 _TOOLCHAINS = FIRMWARE / "toolchains"
+_GCC = "arm-none-eabi-gcc"
 _DEADLINE_S = 20.0
 
 
@@ -60,6 +61,11 @@ def find_toolchain(name: str) -> Toolchain:
     return Toolchain(name, version, tuple(flags), program)
 
 
+def find_all() -> list[Toolchain]:
+    """Return the toolchains that this machine has: zig always, gcc where it is on PATH."""
+    return [find_toolchain("zig"), *([find_toolchain("gcc")] if shutil.which(_GCC) else [])]
+
+
 def _zig() -> tuple[Path, str]:
     spec = util.find_spec("ziglang")
     if spec is None or spec.origin is None:
@@ -72,7 +78,7 @@ def _zig() -> tuple[Path, str]:
 
 
 def _gcc() -> tuple[Path, str]:
-    found = shutil.which("arm-none-eabi-gcc")
+    found = shutil.which(_GCC)
     if found is None:
         raise BuildError(
             "arm-none-eabi-gcc is not on PATH",

@@ -43,3 +43,26 @@ def test_the_plan_shows_every_buffer_and_its_memory(capsys: pytest.CaptureFixtur
     assert "pool" in text
     assert "76,800" in text
     assert "B in SRAM" in text
+
+
+def test_the_frontier_trades_memory_for_cycles(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", "face_m4", "--pareto"]) == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    ram = [int(line.split()[0].replace(",", "")) for line in lines]
+    cycles = [int(line.split()[2].replace(",", "")) for line in lines]
+    assert len(lines) > 2
+    assert ram == sorted(ram, reverse=True)
+    assert cycles == sorted(cycles)
+
+
+def test_a_cap_that_no_schedule_meets_is_told_by_how_much(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["plan", "face_m4", "--optimise", "100_000"]) == 2
+    assert "[memory at plan]" in capsys.readouterr().err
+
+
+def test_an_aim_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["plan", "face_m4", "--optimise", "size"])
+    assert "speed, ram, or a number of bytes" in capsys.readouterr().err
