@@ -1,0 +1,83 @@
+"""Modelled cycles beside published ones, and the errors of a set of them."""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One figure.
+
+    Attributes:
+        modelled: cycles on the emulated core.
+        published: cycles on silicon.
+    """
+
+    suite: str
+    benchmark: str
+    modelled: int
+    published: int
+
+    @property
+    def ratio(self) -> float:
+        """Modelled over published."""
+        return self.modelled / self.published
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Of a set of comparisons; errors are relative, of the ratio in either direction."""
+
+    geometric_mean: float
+    mean_error: float
+    worst: Comparison
+
+
+def errors(comparisons: Sequence[Comparison]) -> Errors:
+    """Sum a set of comparisons up.
+
+    The mean error is exp(mean |ln ratio|) - 1, which weighs too fast and too slow alike.
+    """
+    logs = [math.log(c.ratio) for c in comparisons]
+    return Errors(
+        math.exp(sum(logs) / len(logs)),
+        math.exp(sum(map(abs, logs)) / len(logs)) - 1,
+        max(comparisons, key=lambda c: abs(math.log(c.ratio))),
+    )
+
+
+def write_csv(comparisons: Sequence[Comparison], path: Path, timing_version: str) -> None:
+    """Write one row for each comparison."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["timing", "suite", "benchmark", "modelled", "published", "ratio"])
+        for c in comparisons:
+            row = [c.suite, c.benchmark, c.modelled, c.published, f"{c.ratio:.5f}"]
+            rows.writerow([timing_version, *row])
+
+
+def table(comparisons: Sequence[Comparison], title: str) -> "Table":
+    """Lay comparisons out for a person, with their errors below."""
+    from rich import box
+    from rich.table import Table
+
+    found = errors(comparisons)
+    out = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    out.add_column("benchmark")
+    for name in ("modelled", "silicon", "ratio"):
+        out.add_column(name, justify="right")
+    for c in comparisons:
+        out.add_row(c.benchmark, f"{c.modelled:,}", f"{c.published:,}", f"{c.ratio:.4f}")
+    out.caption = (
+        f"geometric mean {found.geometric_mean:.4f}, mean error {found.mean_error:.2%}, "
+        f"worst {found.worst.benchmark} {found.worst.ratio - 1:+.1%}"
+    )
+    out.caption_justify = "left"
+    return out

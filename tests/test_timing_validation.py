@@ -1,0 +1,75 @@
+"""The command that holds the model against silicon: its sums, its runs and its refusals."""
+
+import csv
+import math
+from pathlib import Path
+
+import pytest
+import thumb
+
+from hil import board, validate_timing
+from hil.errors import UsageError
+from hil.validation import compare, coremark, embench, pqm4
+from hil.validation.compare import Comparison
+from hil.validation.core import CoreRun
+
+CHIP = board.load("stm32f439")
+TWO = (Comparison("suite", "fast", 90, 100), Comparison("suite", "slow", 125, 100))
+
+
+def test_errors_weigh_too_fast_and_too_slow_alike() -> None:
+    found = compare.errors([Comparison("s", "a", 50, 100), Comparison("s", "b", 200, 100)])
+    assert math.isclose(found.geometric_mean, 1.0)
+    assert math.isclose(found.mean_error, 1.0)
+
+
+def test_the_worst_is_the_farthest_ratio() -> None:
+    assert compare.errors(TWO).worst.benchmark == "slow"
+
+
+def test_the_csv_has_a_row_for_each_figure(tmp_path: Path) -> None:
+    compare.write_csv(TWO, tmp_path / "timing.csv", "m4-1")
+    with (tmp_path / "timing.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["timing"], row["benchmark"], row["ratio"]) for row in rows] == [
+        ("m4-1", "fast", "0.90000"),
+        ("m4-1", "slow", "1.25000"),
+    ]
+
+
+def test_a_program_is_counted_from_function_to_function() -> None:
+    source = """
+    function start
+        bl first
+        adds r0, #1
+        adds r0, #1
+        bl second
+        b .
+    function first
+        bx lr
+    function second
+        bx lr
+    """
+    first, second = CoreRun(thumb.assemble(source), CHIP, acr=0).reach(["first", "second"])
+    # Refill of the first BL, BX with its refill of two, two additions, BL.
+    assert second.cycles - first.cycles == 1 + (1 + 2) + 2 + 1
+    assert second.instructions - first.instructions == 4
+
+
+def test_a_function_that_is_not_there_is_named() -> None:
+    with pytest.raises(UsageError, match="no function elsewhere"):
+        CoreRun(thumb.assemble("function start\nb ."), CHIP, acr=0).reach(["elsewhere"])
+
+
+def test_without_a_checkout_there_is_nothing_to_do() -> None:
+    with pytest.raises(UsageError, match="--embench"):
+        validate_timing.run()
+
+
+def test_a_wrong_checkout_is_refused_with_the_right_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"embench-2\.0rc1"):
+        embench.compare(tmp_path, "crc32", CHIP)
+    with pytest.raises(UsageError, match="Round3"):
+        list(pqm4.compare(tmp_path, "saber/m4fspeed", CHIP))
+    with pytest.raises(UsageError, match="coremark"):
+        coremark.measure(tmp_path, CHIP)
