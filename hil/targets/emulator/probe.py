@@ -114,11 +114,25 @@ class EmulatedProbe(DebugProbe):
         )
 
     def create_associated_board(self) -> Any:
-        """Return pyOCD's board object."""
+        """Return pyOCD's board object.
+
+        pyOCD's description of the part lacks the CCM, and gdb reads no memory that is not
+        described: a stack there could not be walked.
+        """
         from pyocd.board.board import Board
+        from pyocd.core.memory_map import RamRegion
+
+        from hil import board
 
         session: Any = self.session
-        return Board(session, board_info=self.associated_board_info)
+        made = Board(session, board_info=self.associated_board_info)
+        ccm = board.load(_BOARD).ccm
+        region = RamRegion(
+            start=ccm.address, length=ccm.bytes, name="ccm", is_default=False, is_testable=False
+        )
+        if made.target.memory_map.get_region_for_address(ccm.address) is None:
+            made.target.memory_map.add_region(region)
+        return made
 
     # opening
 

@@ -1,0 +1,85 @@
+"""pyOCD's commands on the emulated board, each in a process of its own."""
+
+import os
+import subprocess
+import sys
+from importlib import import_module, util
+from pathlib import Path
+from typing import Any
+
+import pytest
+import thumb
+
+PROGRAM = """
+function start
+ ldr r0, =0x20000100
+ movs r1, #77
+ str r1, [r0]
+ b .
+"""
+
+
+def pyocd(*arguments: str, flash: Path) -> str:
+    environment = {**os.environ, "HIL_EMULATOR_FLASH": str(flash)}
+    result = subprocess.run(
+        [sys.executable, "-m", "pyocd", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment,
+        cwd=flash.parent,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout + result.stderr
+
+
+@pytest.fixture
+def flash(tmp_path: Path) -> Path:
+    return tmp_path / "board.flash"
+
+
+def test_list_shows_the_board_and_its_target_type(flash: Path) -> None:
+    listed = pyocd("list", flash=flash)
+    assert "emulated-stm32f439" in listed
+    assert "stm32f439xi" in listed
+
+
+def test_what_one_command_programs_the_next_one_runs(flash: Path) -> None:
+    board = ("-u", "emulated-stm32f439")
+    pyocd("load", *board, str(thumb.assemble(PROGRAM)), flash=flash)
+    shown = pyocd(
+        *("commander", *board, "-c", "reset", "-c", "sleep 100", "-c", "halt"),
+        *("-c", "read32 0x20000100", "-c", "reg r1"),
+        flash=flash,
+    )
+    assert "20000100:  0000004d" in shown
+    assert "r1 = 0x0000004d" in shown
+    pyocd("erase", *board, "--sector", "0x08000000", flash=flash)
+    assert flash.read_bytes()[:0x4000] == b"\xff" * 0x4000
+
+
+def test_bin_and_hex_files_are_programmed_too(flash: Path, tmp_path: Path) -> None:
+    from intelhex import IntelHex
+
+    data = bytes(range(256)) * 5
+    (tmp_path / "a.bin").write_bytes(data)
+    image: Any = IntelHex()  # type: ignore[no-untyped-call]
+    image.frombytes(data[::-1], offset=0x0802_0000)
+    image.write_hex_file(str(tmp_path / "b.hex"))
+    board = ("-u", "emulated-stm32f439")
+    pyocd("load", *board, "--base-address", "0x08010000", str(tmp_path / "a.bin"), flash=flash)
+    pyocd("load", *board, str(tmp_path / "b.hex"), flash=flash)
+    contents = flash.read_bytes()
+    assert contents[0x1_0000 : 0x1_0000 + len(data)] == data
+    assert contents[0x2_0000 : 0x2_0000 + len(data)] == data[::-1]
+    pyocd("erase", *board, "--chip", flash=flash)
+    assert flash.read_bytes() == b"\xff" * len(contents)
+
+
+def test_without_unicorn_pyocd_goes_without_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    import_module("pyocd")
+    plugin = import_module("hil.targets.emulator.probe").EmulatedProbePlugin()
+    assert plugin.should_load()
+    monkeypatch.setattr(util, "find_spec", lambda _name: None)
+    assert not plugin.should_load()
