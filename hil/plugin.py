@@ -51,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="scenario to run, a file of scenarios/ or a path; may be repeated "
         "(default: all but those that say default = false)",
     )
+    add("--hil-all", action="store_true", help="run every scenario, the slow ones too")
     add(
         "--hil-input",
         metavar="IMAGE",

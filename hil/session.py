@@ -57,7 +57,8 @@ class Session:
         board = boards.load(options.board).on_desk(
             probe_id=options.hil_probe, port=options.hil_port, renode=options.hil_renode
         )
-        chosen = [scenario.load(name) for name in options.hil_scenario or scenario.defaults()]
+        names = scenario.names() if options.hil_all else scenario.defaults()
+        chosen = [scenario.load(name) for name in options.hil_scenario or names]
         return cls(
             board=board,
             scenarios=[

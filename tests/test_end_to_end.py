@@ -54,6 +54,7 @@ def open_session(directory: Path, toolchain: str = "zig") -> Session:
             board="stm32f439",
             hil_target="emulator",
             hil_scenario=["face_m4"],
+            hil_all=False,
             hil_input=None,
             hil_checkpoint=None,
             hil_toolchain=toolchain,
