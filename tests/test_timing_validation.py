@@ -9,6 +9,7 @@ import thumb
 
 from hil import board, validate_timing
 from hil.errors import UsageError
+from hil.targets.emulator.timing import TIMING_VERSION, Rules
 from hil.validation import compare, coremark, embench, pqm4
 from hil.validation.compare import Comparison
 from hil.validation.core import CoreRun
@@ -73,3 +74,10 @@ def test_a_wrong_checkout_is_refused_with_the_right_one(tmp_path: Path) -> None:
         list(pqm4.compare(tmp_path, "saber/m4fspeed", CHIP))
     with pytest.raises(UsageError, match="coremark"):
         coremark.measure(tmp_path, CHIP)
+
+
+def test_the_page_has_every_rule_as_the_code_has_it() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "timing.md").read_text(encoding="utf-8")
+    assert TIMING_VERSION in page
+    for name, value, what, source in Rules().table():
+        assert f"| `{name}` | {value} | {what} | {source} |" in page

@@ -1,8 +1,8 @@
 """Embench-IoT, release embench-2.0rc1, against its published run on an STM32F407.
 
 Published: 16 MHz, no wait states, caches and prefetch off, cycles of the DWT between start_trigger
-and stop_trigger. Debian's GCC 12.2.1 with newlib 3.3.0 reproduces the binaries: five benchmarks
-meet their cycles to 0.1 %, which another compiler misses by up to tens of percent.
+and stop_trigger. Debian's GCC 12.2.1 with newlib 3.3.0 reproduces the binaries: three of them
+meet their cycles to 0.1 %, and another compiler moves single ones by tens of percent.
 Source: github.com/embench/embench-iot, tag embench-2.0rc1, doc and baseline-data.
 """
 
