@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_detect(commands)
     _add_emulate(commands)
     _add_bench(commands)
+    _add_validate_timing(commands)
     return parser
 
 
@@ -474,3 +475,32 @@ def _bench(options: argparse.Namespace) -> int:
     if options.csv:
         bench_kernels.write_csv(rows, options.csv)
     return 0
+
+
+# validate-timing
+
+
+def _add_validate_timing(commands: _Commands) -> None:
+    parser = _command(
+        commands,
+        "validate-timing",
+        _validate_timing,
+        "hold the timing model against cycles published for real chips, on checkouts of yours",
+    )
+    parser.add_argument("--embench", type=Path, metavar="DIR", help="embench-iot, embench-2.0rc1")
+    parser.add_argument("--pqm4", type=Path, metavar="DIR", help="pqm4 Round3, with submodules")
+    parser.add_argument("--coremark", type=Path, metavar="DIR", help="coremark, any version")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument("--board", default="stm32f439", help="whose memory (default: %(default)s)")
+
+
+def _validate_timing(options: argparse.Namespace) -> int:
+    from hil import validate_timing
+
+    return validate_timing.run(
+        embench=options.embench,
+        pqm4=options.pqm4,
+        coremark=options.coremark,
+        csv=options.csv,
+        board=options.board,
+    )
