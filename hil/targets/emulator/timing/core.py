@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from hil.targets.emulator import native
 from hil.targets.emulator.clock import NEVER, RunControl, address_of
 from hil.targets.emulator.timing.addresses import STM32F439_MEMORIES, AddressTracker, Memory
-from hil.targets.emulator.timing.decode import PC, Decoder, Instruction
+from hil.targets.emulator.timing.decode import PC, Decoder, Instruction, Kind
 from hil.targets.emulator.timing.pipeline import (
     Access,
     BlockTiming,
@@ -89,6 +89,7 @@ class _Node(ctypes.Structure):
         ("outcome", ctypes.c_uint32),
         ("end", ctypes.c_uint32),
         ("condition", ctypes.c_uint32),
+        ("transfer", ctypes.c_uint32),
         ("writes_masks", ctypes.c_uint32),
         ("instructions", ctypes.c_uint32),
         ("fall_through", _Edge),
@@ -104,12 +105,28 @@ class _Node(ctypes.Structure):
     state: int
     outcome: int
     condition: int
+    transfer: int
     writes_masks: int
     instructions: int
     fall_through: _Edge
     taken: _Edge
     fetch_stall: int
     data_stall: int
+
+
+class _Context(ctypes.Structure):
+    _fields_: ClassVar = [
+        ("function", ctypes.c_uint32),
+        ("parent", ctypes.c_uint32),
+        ("child", ctypes.c_uint32),
+        ("sibling", ctypes.c_uint32),
+        ("calls", ctypes.c_uint64),
+        ("cycles", ctypes.c_uint64),
+    ]
+    function: int
+    parent: int
+    calls: int
+    cycles: int
 
 
 class _Stall(ctypes.Structure):
@@ -347,6 +364,21 @@ class TimingCore:
                 flash_data=node.data_stall,
             )
 
+    def call_stacks(self) -> dict[tuple[int, ...], int]:
+        """Return the cycles spent in each chain of calls, without those of functions called there.
+
+        A chain is the entry addresses from the outermost function on; code that was not called,
+        such as the reset handler, stands at the empty one. Exception handlers count as called.
+        """
+        found: dict[tuple[int, ...], int] = {}
+        chains: list[tuple[int, ...]] = []
+        context = _Context()
+        while self._library.timing_context(self._buffer, len(chains), ctypes.byref(context)):
+            chain = (*chains[context.parent], context.function) if chains else ()
+            chains.append(chain)
+            found[chain] = found.get(chain, 0) + context.cycles
+        return found
+
     # what the chip tells
 
     def set_acr(self, value: int) -> None:
@@ -421,6 +453,7 @@ class TimingCore:
         self._library.timing_clear_instruction_cache(self._buffer)
         self._library.timing_clear_data_cache(self._buffer)
         self._library.timing_clear_line_buffers(self._buffer)
+        self._library.timing_forget_calls(self._buffer)
         self._t.current = None
         self._t.expected = _NONE
         self._t.state = self._t.fresh
@@ -449,6 +482,7 @@ class TimingCore:
         timing = self._cost(instructions, state)
         self._timings[index] = (instructions, timing)
         node.instructions = len(instructions)
+        node.transfer = _transfer(instructions[-1])
         node.writes_masks = any(i.name in _MASK_WRITERS for i in instructions)
         for edge, end in (
             (node.fall_through, timing.fall_through),
@@ -549,6 +583,16 @@ def _index_at(instructions: Sequence[Instruction], address: int) -> int:
     return next(i for i, instruction in enumerate(instructions) if instruction.end > address)
 
 
+def _transfer(end: Instruction) -> int:
+    """Return CALLS or RETURNS of core.c, or 0, for a block's last instruction."""
+    if end.name in {"bl", "blx"}:
+        return 1
+    returns = (end.name == "bx" and end.text.endswith("lr")) or (
+        end.kind is Kind.LOAD_MULTIPLE and end.loads_pc
+    )
+    return 2 if returns else 0
+
+
 def _function(function: Any) -> ctypes.c_void_p:
     return ctypes.cast(function, ctypes.c_void_p)
 
@@ -568,5 +612,7 @@ def _load_library() -> ctypes.CDLL:
     library.timing_invalidate.restype = ctypes.c_bool
     library.timing_invalidate.argtypes = [pointer, u32, u32]
     library.timing_forget_translations.argtypes = [pointer, pointer]
+    library.timing_context.argtypes = [pointer, u32, ctypes.POINTER(_Context)]
+    library.timing_context.restype = ctypes.c_bool
     library.timing_settle.argtypes = [pointer, u32]
     return library
