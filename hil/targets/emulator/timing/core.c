@@ -11,6 +11,7 @@
  * section 3.5).
  */
 #include "../run_control.h"
+#include "calls.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -27,8 +28,6 @@ enum {
     DATA_LINES = 8,
     CODE_PAGES = 1 << 16,
     BLOCK_STALLS = 72,
-    CONTEXTS = 1 << 14,
-    CALL_DEPTH = 256,
 };
 
 static const uint32_t NO_LINE = UINT32_MAX;
@@ -70,21 +69,6 @@ typedef struct {
     uint32_t needed;
     uint32_t cycles;
 } stall_t;
-
-/* A function as called from a chain of others; the first is the root. */
-typedef struct {
-    uint32_t function;
-    uint32_t parent;
-    uint32_t child;   /* first of those called from here, or 0 */
-    uint32_t sibling; /* next with the same parent, or 0 */
-    uint64_t calls;
-    uint64_t cycles; /* its own */
-} context_t;
-
-typedef struct {
-    uint32_t return_address;
-    uint32_t context;
-} frame_t;
 
 typedef struct timing timing_t;
 /* Fills a node's costs; returns 0, or 1 when it failed and the run must end. */
@@ -152,12 +136,7 @@ struct timing {
     uint64_t data_last_use[DATA_LINES];
     uint8_t slot_of[FLASH_LINES]; /* 1 + slot in the instruction cache, or 0 */
 
-    uint32_t context;
-    uint32_t context_count;
-    uint32_t depth;
-    uint64_t context_since; /* cycles when the context was entered */
-    frame_t frames[CALL_DEPTH];
-    context_t contexts[CONTEXTS];
+    calls_t calls;
 
     uint32_t node_count;
     uint32_t fetch_count;
@@ -390,70 +369,13 @@ bool timing_invalidate(timing_t *t, uint32_t address, uint32_t length) {
     return known;
 }
 
-/* calls */
-
-enum { CALLS = 1, RETURNS = 2 };
-
-static void leave_context(timing_t *t, uint32_t next) {
-    t->contexts[t->context].cycles += t->run.cycles - t->context_since;
-    t->context_since = t->run.cycles;
-    t->context = next;
-}
-
-static uint32_t context_below(timing_t *t, uint32_t function) {
-    context_t *here = &t->contexts[t->context];
-    for (uint32_t i = here->child; i; i = t->contexts[i].sibling) {
-        if (t->contexts[i].function == function) {
-            return i;
-        }
-    }
-    if (t->context_count == CONTEXTS) {
-        return t->context;
-    }
-    uint32_t added = t->context_count++;
-    t->contexts[added] =
-        (context_t){.function = function, .parent = t->context, .sibling = here->child};
-    here->child = added;
-    return added;
-}
-
-static void enter_function(timing_t *t, uint32_t function, uint32_t return_address) {
-    if (t->depth == CALL_DEPTH) {
-        return;
-    }
-    t->frames[t->depth++] = (frame_t){return_address, t->context};
-    leave_context(t, context_below(t, function));
-    t->contexts[t->context].calls++;
-}
-
-/* Go back to the innermost caller that is to go on at an address, if there is one. */
-static bool return_to(timing_t *t, uint32_t address) {
-    for (uint32_t i = t->depth; i-- > 0;) {
-        if (t->frames[i].return_address == address) {
-            t->depth = i;
-            leave_context(t, t->frames[i].context);
-            return true;
-        }
-    }
-    return false;
-}
-
 void timing_forget_calls(timing_t *t) {
-    if (t->context_count == 0) {
-        t->context_count = 1; /* the root */
-    }
-    t->depth = 0;
-    leave_context(t, 0);
+    calls_forget(&t->calls, t->run.cycles);
 }
 
-/* The function in a context, its parent's number, its calls and its own cycles up to now. */
+/* A context of the calls so far; its cycles up to now. */
 bool timing_context(timing_t *t, uint32_t number, context_t *out) {
-    if (number >= t->context_count) {
-        return false;
-    }
-    leave_context(t, t->context);
-    *out = t->contexts[number];
-    return true;
+    return calls_context(&t->calls, number, t->run.cycles, out);
 }
 
 /* blocks */
@@ -468,9 +390,9 @@ static inline edge_t *settle(timing_t *t, uint32_t address) {
     t->state = edge->state;
     t->masks_may_differ |= node->writes_masks;
     if (node->transfer == CALLS) {
-        enter_function(t, address, node->end);
+        calls_enter(&t->calls, address, node->end, t->run.cycles);
     } else if (node->transfer == RETURNS && edge == &node->taken) {
-        return_to(t, address);
+        calls_return(&t->calls, address, t->run.cycles);
     }
     return edge;
 }
@@ -515,8 +437,8 @@ void timing_on_block(void *engine, uint64_t address, uint32_t size, void *contex
         t->masks_may_differ = 1;
         if (start != t->expected) {
             t->state = t->fresh;
-            if (!return_to(t, start)) {
-                enter_function(t, start, t->expected); /* an exception */
+            if (!calls_return(&t->calls, start, t->run.cycles)) {
+                calls_enter(&t->calls, start, t->expected, t->run.cycles); /* an exception */
             }
         }
     }

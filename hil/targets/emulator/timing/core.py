@@ -7,12 +7,11 @@ first time.
 import ctypes
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, ClassVar
 
-from hil.targets.emulator import native
 from hil.targets.emulator.clock import NEVER, RunControl, address_of
 from hil.targets.emulator.timing.addresses import STM32F439_MEMORIES, AddressTracker, Memory
+from hil.targets.emulator.timing.c_side import Build, Context, Head, Node, Prepare, load_library
 from hil.targets.emulator.timing.decode import PC, Decoder, Instruction, Kind
 from hil.targets.emulator.timing.pipeline import (
     Access,
@@ -69,119 +68,6 @@ class BlockProfile:
     flash_data: int
 
 
-class _Edge(ctypes.Structure):
-    _fields_: ClassVar = [
-        ("count", ctypes.c_uint64),
-        ("next", ctypes.c_void_p),
-        ("cost", ctypes.c_uint32),
-        ("state", ctypes.c_uint32),
-    ]
-    count: int
-    cost: int
-    state: int
-
-
-class _Node(ctypes.Structure):
-    _fields_: ClassVar = [
-        ("address", ctypes.c_uint32),
-        ("size", ctypes.c_uint32),
-        ("state", ctypes.c_uint32),
-        ("outcome", ctypes.c_uint32),
-        ("end", ctypes.c_uint32),
-        ("condition", ctypes.c_uint32),
-        ("transfer", ctypes.c_uint32),
-        ("writes_masks", ctypes.c_uint32),
-        ("instructions", ctypes.c_uint32),
-        ("fall_through", _Edge),
-        ("taken", _Edge),
-        ("first_fetch", ctypes.c_uint32),
-        ("fetches", ctypes.c_uint32),
-        ("fetch_stall", ctypes.c_uint64),
-        ("data_stall", ctypes.c_uint64),
-    ]
-    address: int
-    size: int
-    end: int
-    state: int
-    outcome: int
-    condition: int
-    transfer: int
-    writes_masks: int
-    instructions: int
-    fall_through: _Edge
-    taken: _Edge
-    fetch_stall: int
-    data_stall: int
-
-
-class _Context(ctypes.Structure):
-    _fields_: ClassVar = [
-        ("function", ctypes.c_uint32),
-        ("parent", ctypes.c_uint32),
-        ("child", ctypes.c_uint32),
-        ("sibling", ctypes.c_uint32),
-        ("calls", ctypes.c_uint64),
-        ("cycles", ctypes.c_uint64),
-    ]
-    function: int
-    parent: int
-    calls: int
-    cycles: int
-
-
-class _Stall(ctypes.Structure):
-    _fields_: ClassVar = [("needed", ctypes.c_uint32), ("cycles", ctypes.c_uint32)]
-    needed: int
-    cycles: int
-
-
-_BLOCK_STALLS = 72
-_Build = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_uint32] * 3)
-_Prepare = ctypes.CFUNCTYPE(None, ctypes.c_uint32)
-
-
-class _Head(ctypes.Structure):
-    """The first fields of `timing_t` in core.c."""
-
-    _fields_: ClassVar = [
-        ("run", RunControl),
-        ("build", ctypes.c_void_p),
-        ("prepare", ctypes.c_void_p),
-        ("read_memory", ctypes.c_void_p),
-        ("read_register", ctypes.c_void_p),
-        ("write_register", ctypes.c_void_p),
-        ("control", ctypes.c_void_p),
-        ("flush_translations", ctypes.c_uint32),
-        ("pc_id", ctypes.c_int32),
-        ("flags_id", ctypes.c_int32),
-        ("execution_state_id", ctypes.c_int32),
-        ("flash_base", ctypes.c_uint32),
-        ("flash_alias", ctypes.c_uint64),
-        ("boot_alias", ctypes.c_uint32),
-        ("boot_alias_bytes", ctypes.c_uint32),
-        ("sees_data", ctypes.c_uint32),
-        ("wait_states", ctypes.c_uint32),
-        ("prefetch", ctypes.c_uint32),
-        ("instruction_cache", ctypes.c_uint32),
-        ("data_cache", ctypes.c_uint32),
-        ("prefetch_fills_cache", ctypes.c_uint32),
-        ("current", ctypes.c_void_p),
-        ("expected", ctypes.c_uint32),
-        ("state", ctypes.c_uint32),
-        ("fresh", ctypes.c_uint32),
-        ("forget", ctypes.c_uint32),
-        ("masks_may_differ", ctypes.c_uint32),
-        ("stalls", ctypes.c_uint32),
-        ("stall", _Stall * _BLOCK_STALLS),
-        ("access_pc", ctypes.c_uint32),
-        ("device_pages", ctypes.c_uint32),
-        ("fetch_stalls", ctypes.c_uint64),
-        ("data_stalls", ctypes.c_uint64),
-        ("data_reads", ctypes.c_uint64),
-        ("data_misses", ctypes.c_uint64),
-    ]
-
-
 class TimingCore:
     """Counts cycles as a Cortex-M4 with the STM32F4's flash would.
 
@@ -209,9 +95,9 @@ class TimingCore:
     ) -> None:
         self._uc = uc
         self._rules = rules or Rules()
-        self._library = _load_library()
+        self._library = load_library()
         self._buffer = ctypes.create_string_buffer(self._library.timing_size())
-        self._t = _Head.from_buffer(self._buffer)
+        self._t = Head.from_buffer(self._buffer)
         self.run: RunControl = self._t.run
         self._decoder = Decoder()
         self._tracker = AddressTracker(memories, self._load_word)
@@ -224,8 +110,8 @@ class TimingCore:
         self._failure: Exception | None = None
         self._prepared: dict[int, bytes] = {}
         self._hooked: set[int] = set()
-        self._build_callback = _Build(self._build)
-        self._prepare_callback = _Prepare(self._prepare)
+        self._build_callback = Build(self._build)
+        self._prepare_callback = Prepare(self._prepare)
         self._connect(flash_data_path=flash_data_path)
         self.set_acr(0)
         self.reset()
@@ -372,7 +258,7 @@ class TimingCore:
         """
         found: dict[tuple[int, ...], int] = {}
         chains: list[tuple[int, ...]] = []
-        context = _Context()
+        context = Context()
         while self._library.timing_context(self._buffer, len(chains), ctypes.byref(context)):
             chain = (*chains[context.parent], context.function) if chains else ()
             chains.append(chain)
@@ -494,7 +380,7 @@ class TimingCore:
                 self._buffer, ctypes.byref(node), fetch.line, fetch.needed, fetch.ahead
             )
 
-    def _entry_state(self, node: _Node) -> State:
+    def _entry_state(self, node: Node) -> State:
         state = self._states[node.state]
         return replace(state, outcome=node.outcome == _CONDITION_HOLDS) if node.outcome else state
 
@@ -566,8 +452,8 @@ class TimingCore:
             self._states.append(state)
         return number
 
-    def _node(self, index: int) -> _Node:
-        node: _Node = self._library.timing_node(self._buffer, index).contents
+    def _node(self, index: int) -> Node:
+        node: Node = self._library.timing_node(self._buffer, index).contents
         return node
 
     def _forget_timings(self) -> None:
@@ -595,24 +481,3 @@ def _transfer(end: Instruction) -> int:
 
 def _function(function: Any) -> ctypes.c_void_p:
     return ctypes.cast(function, ctypes.c_void_p)
-
-
-@cache
-def _load_library() -> ctypes.CDLL:
-    library = native.load("timing/core.c")
-    pointer, u32 = ctypes.c_void_p, ctypes.c_uint32
-    library.timing_size.restype = ctypes.c_size_t
-    library.timing_node.restype = ctypes.POINTER(_Node)
-    library.timing_node.argtypes = [pointer, u32]
-    library.timing_current.restype = u32
-    library.timing_add_fetch.argtypes = [
-        pointer, pointer, u32, ctypes.c_uint16, ctypes.c_uint16
-    ]  # fmt: skip
-    library.timing_add_fetch.restype = ctypes.c_bool
-    library.timing_invalidate.restype = ctypes.c_bool
-    library.timing_invalidate.argtypes = [pointer, u32, u32]
-    library.timing_forget_translations.argtypes = [pointer, pointer]
-    library.timing_context.argtypes = [pointer, u32, ctypes.POINTER(_Context)]
-    library.timing_context.restype = ctypes.c_bool
-    library.timing_settle.argtypes = [pointer, u32]
-    return library

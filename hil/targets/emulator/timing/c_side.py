@@ -1,0 +1,151 @@
+"""The C side of the timing core: its structures, as core.c has them, and its functions."""
+
+import ctypes
+from functools import cache
+from typing import ClassVar
+
+from hil.targets.emulator import native
+from hil.targets.emulator.clock import RunControl
+
+
+class Edge(ctypes.Structure):
+    """`edge_t`: one of the two ways a block ends."""
+
+    _fields_: ClassVar = [
+        ("count", ctypes.c_uint64),
+        ("next", ctypes.c_void_p),
+        ("cost", ctypes.c_uint32),
+        ("state", ctypes.c_uint32),
+    ]
+    count: int
+    cost: int
+    state: int
+
+
+class Node(ctypes.Structure):
+    """`node_t`: a block entered in one state of the pipeline."""
+
+    _fields_: ClassVar = [
+        ("address", ctypes.c_uint32),
+        ("size", ctypes.c_uint32),
+        ("state", ctypes.c_uint32),
+        ("outcome", ctypes.c_uint32),
+        ("end", ctypes.c_uint32),
+        ("condition", ctypes.c_uint32),
+        ("transfer", ctypes.c_uint32),
+        ("writes_masks", ctypes.c_uint32),
+        ("instructions", ctypes.c_uint32),
+        ("fall_through", Edge),
+        ("taken", Edge),
+        ("first_fetch", ctypes.c_uint32),
+        ("fetches", ctypes.c_uint32),
+        ("fetch_stall", ctypes.c_uint64),
+        ("data_stall", ctypes.c_uint64),
+    ]
+    address: int
+    size: int
+    end: int
+    state: int
+    outcome: int
+    condition: int
+    transfer: int
+    writes_masks: int
+    instructions: int
+    fall_through: Edge
+    taken: Edge
+    fetch_stall: int
+    data_stall: int
+
+
+class Context(ctypes.Structure):
+    """`context_t`: a function as called from a chain of others."""
+
+    _fields_: ClassVar = [
+        ("function", ctypes.c_uint32),
+        ("parent", ctypes.c_uint32),
+        ("child", ctypes.c_uint32),
+        ("sibling", ctypes.c_uint32),
+        ("calls", ctypes.c_uint64),
+        ("cycles", ctypes.c_uint64),
+    ]
+    function: int
+    parent: int
+    calls: int
+    cycles: int
+
+
+class Stall(ctypes.Structure):
+    """`stall_t`: a wait for a line of code."""
+
+    _fields_: ClassVar = [("needed", ctypes.c_uint32), ("cycles", ctypes.c_uint32)]
+    needed: int
+    cycles: int
+
+
+_BLOCK_STALLS = 72
+Build = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_uint32] * 3)
+Prepare = ctypes.CFUNCTYPE(None, ctypes.c_uint32)
+
+
+class Head(ctypes.Structure):
+    """The first fields of `timing_t` in core.c."""
+
+    _fields_: ClassVar = [
+        ("run", RunControl),
+        ("build", ctypes.c_void_p),
+        ("prepare", ctypes.c_void_p),
+        ("read_memory", ctypes.c_void_p),
+        ("read_register", ctypes.c_void_p),
+        ("write_register", ctypes.c_void_p),
+        ("control", ctypes.c_void_p),
+        ("flush_translations", ctypes.c_uint32),
+        ("pc_id", ctypes.c_int32),
+        ("flags_id", ctypes.c_int32),
+        ("execution_state_id", ctypes.c_int32),
+        ("flash_base", ctypes.c_uint32),
+        ("flash_alias", ctypes.c_uint64),
+        ("boot_alias", ctypes.c_uint32),
+        ("boot_alias_bytes", ctypes.c_uint32),
+        ("sees_data", ctypes.c_uint32),
+        ("wait_states", ctypes.c_uint32),
+        ("prefetch", ctypes.c_uint32),
+        ("instruction_cache", ctypes.c_uint32),
+        ("data_cache", ctypes.c_uint32),
+        ("prefetch_fills_cache", ctypes.c_uint32),
+        ("current", ctypes.c_void_p),
+        ("expected", ctypes.c_uint32),
+        ("state", ctypes.c_uint32),
+        ("fresh", ctypes.c_uint32),
+        ("forget", ctypes.c_uint32),
+        ("masks_may_differ", ctypes.c_uint32),
+        ("stalls", ctypes.c_uint32),
+        ("stall", Stall * _BLOCK_STALLS),
+        ("access_pc", ctypes.c_uint32),
+        ("device_pages", ctypes.c_uint32),
+        ("fetch_stalls", ctypes.c_uint64),
+        ("data_stalls", ctypes.c_uint64),
+        ("data_reads", ctypes.c_uint64),
+        ("data_misses", ctypes.c_uint64),
+    ]
+
+
+@cache
+def load_library() -> ctypes.CDLL:
+    """Compile core.c, if need be, and declare its functions."""
+    library = native.load("timing/core.c", ("run_control.h", "timing/calls.h"))
+    pointer, u32 = ctypes.c_void_p, ctypes.c_uint32
+    library.timing_size.restype = ctypes.c_size_t
+    library.timing_node.restype = ctypes.POINTER(Node)
+    library.timing_node.argtypes = [pointer, u32]
+    library.timing_current.restype = u32
+    library.timing_add_fetch.argtypes = [
+        pointer, pointer, u32, ctypes.c_uint16, ctypes.c_uint16
+    ]  # fmt: skip
+    library.timing_add_fetch.restype = ctypes.c_bool
+    library.timing_invalidate.restype = ctypes.c_bool
+    library.timing_invalidate.argtypes = [pointer, u32, u32]
+    library.timing_forget_translations.argtypes = [pointer, pointer]
+    library.timing_context.argtypes = [pointer, u32, ctypes.POINTER(Context)]
+    library.timing_context.restype = ctypes.c_bool
+    library.timing_settle.argtypes = [pointer, u32]
+    return library
