@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 import renodes
 import tiny_model
+from serial import SerialException
 
 from hil import board as boards
 from hil.board import Board
@@ -98,6 +100,12 @@ def test_a_fault_is_told_with_its_stage(
     assert str(failure(renodes.stand_in(tmp_path, fault), image)).startswith(told)
 
 
+def test_what_renode_said_as_it_died_is_told(tmp_path: Path, image: Image) -> None:
+    error = failure(renodes.stand_in(tmp_path, "dies while running"), image)
+    assert "status 3; " in error.what
+    assert error.what.endswith("stand-in: the core was lost")
+
+
 @pytest.mark.parametrize(("fault", "stage"), [("silent", "start-up"), ("no prompt", "prompt")])
 def test_a_renode_that_does_not_answer_is_given_up(fault: str, stage: str, tmp_path: Path) -> None:
     monitor = Monitor((renodes.stand_in(tmp_path, fault),))
@@ -116,6 +124,21 @@ def test_a_load_that_does_not_end_is_given_up(
     error = failure(renodes.stand_in(tmp_path, "hangs on load"), image)
     assert error.stage == "load"
     assert "'machine Reset' in time" in error.what
+
+
+def test_a_line_that_is_broken_off_is_closed_all_the_same() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        uart = renode_target._UartSocket(
+            f"socket://127.0.0.1:{server.getsockname()[1]}", Monitor(("renode",))
+        )
+        line, _ = server.accept()
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        line.close()  # with a reset, as of a process that was killed
+        underneath = uart._socket
+        with pytest.raises(SerialException):
+            uart.read(1)
+        uart.close()
+    assert underneath.fileno() == -1
 
 
 def test_noise_before_the_firmware_speaks_is_passed_over(tmp_path: Path, image: Image) -> None:

@@ -66,6 +66,7 @@ class Monitor:
         until = time.monotonic() + deadline_s
         while not self.banner:
             line = self._next_line(until, "start-up", "did not start")
+            self._last.append(line)
             if line.startswith(_BANNER):
                 self.banner = line
         self.ask("", stage="prompt", deadline_s=deadline_s)
@@ -87,6 +88,7 @@ class Monitor:
                 return answer
             if not _is_echo(line, (command, f'echo "{mark}"')):
                 answer.append(line)
+                self._last.append(line)
 
     def tell(
         self,
@@ -112,6 +114,9 @@ class Monitor:
         self._reader.join(within_s)
         if self._reader.is_alive():
             return None
+        while (line := self._lines.get()) is not None:
+            self._last.append(line)
+        self._lines.put(None)
         status = self._process.wait()
         words = "; ".join(self._last) or "nothing"
         return f"Renode ended with status {status}; it last said: {words}"
@@ -150,10 +155,9 @@ class Monitor:
                 f"Renode {complaint} in time; it last said: {words}", hint=_HINT, stage=stage
             ) from None
         if line is None:
-            self._lines.put(None)  # for whoever asks next
+            self._lines.put(None)  # for whoever looks next
             what = self.describe_end() or "Renode says no more"
             raise ProbeError(what, hint=_HINT, stage=stage)
-        self._last.append(line)
         return line
 
     def _read(self, output: IO[bytes]) -> None:

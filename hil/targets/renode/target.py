@@ -168,6 +168,15 @@ class _UartSocket(SocketSerial):
             sent: int = super().write(data)  # type: ignore[no-untyped-call]
         return sent
 
+    def close(self) -> None:
+        """Close the socket, also one that Renode broke off, which pyserial forgets."""
+        line = self._socket
+        try:
+            super().close()  # type: ignore[no-untyped-call]
+        finally:
+            if line is not None:
+                line.close()
+
     @contextmanager
     def _explained(self) -> Iterator[None]:
         try:
