@@ -173,3 +173,18 @@ def test_a_reset_empties_the_caches_and_keeps_the_count() -> None:
     core.write(COUNTER, ROUNDS)
     core.run(labels["mixed"], labels["mixed_end"])
     assert core.timing.stalls().flash_instruction > stalls
+
+
+def test_cycles_keep_their_cause_when_code_changes() -> None:
+    labels = machine.program(SOURCE).labels
+    core = prepared(ART_OFF)
+    for _ in range(2):
+        core.write(COUNTER, ROUNDS)
+        core.run(labels["mixed"], labels["mixed_end"])
+        core.timing.invalidate(labels["mixed"], 4)
+    core.timing.set_acr(ART_ON)
+    core.write(COUNTER, ROUNDS)
+    core.run(labels["mixed"], labels["mixed_end"])
+    s = core.timing.stalls()
+    by_cause = s.issue + s.load_store + s.branch + s.division + s.float + s.other
+    assert by_cause == core.timing.cycles

@@ -85,6 +85,7 @@ class Stall(ctypes.Structure):
 _BLOCK_STALLS = 72
 Build = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_uint32] * 3)
 Prepare = ctypes.CFUNCTYPE(None, ctypes.c_uint32)
+Harvest = ctypes.CFUNCTYPE(None)
 
 
 class Head(ctypes.Structure):
@@ -94,6 +95,7 @@ class Head(ctypes.Structure):
         ("run", RunControl),
         ("build", ctypes.c_void_p),
         ("prepare", ctypes.c_void_p),
+        ("harvest", ctypes.c_void_p),
         ("read_memory", ctypes.c_void_p),
         ("read_register", ctypes.c_void_p),
         ("write_register", ctypes.c_void_p),

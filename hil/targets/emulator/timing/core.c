@@ -75,6 +75,8 @@ typedef struct timing timing_t;
 typedef int (*build_fn)(uint32_t node, uint32_t address, uint32_t size);
 /* Hooks the ITs of a page of code. */
 typedef void (*prepare_fn)(uint32_t page);
+/* Takes the nodes' counts over before they are forgotten. */
+typedef void (*harvest_fn)(void);
 typedef int (*read_memory_fn)(void *engine, uint64_t address, void *bytes, uint64_t size);
 typedef int (*read_register_fn)(void *engine, int register_id, void *value);
 typedef int (*write_register_fn)(void *engine, int register_id, const void *value);
@@ -84,6 +86,7 @@ struct timing {
     run_control_t run;
     build_fn build;
     prepare_fn prepare;
+    harvest_fn harvest;
     read_memory_fn read_memory;
     read_register_fn read_register;
     write_register_fn write_register;
@@ -313,6 +316,7 @@ static void mark_code(timing_t *t, uint32_t address, uint32_t size) {
 }
 
 static void forget_nodes(timing_t *t) {
+    t->harvest();
     memset(t->buckets, 0, sizeof t->buckets);
     memset(t->code_pages, 0, sizeof t->code_pages);
     memset(t->nodes, 0, t->node_count * sizeof(node_t));

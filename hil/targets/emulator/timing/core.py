@@ -11,7 +11,15 @@ from typing import Any, ClassVar
 
 from hil.targets.emulator.clock import NEVER, RunControl, address_of
 from hil.targets.emulator.timing.addresses import STM32F439_MEMORIES, AddressTracker, Memory
-from hil.targets.emulator.timing.c_side import Build, Context, Head, Node, Prepare, load_library
+from hil.targets.emulator.timing.c_side import (
+    Build,
+    Context,
+    Harvest,
+    Head,
+    Node,
+    Prepare,
+    load_library,
+)
 from hil.targets.emulator.timing.decode import PC, Decoder, Instruction, Kind
 from hil.targets.emulator.timing.pipeline import (
     Access,
@@ -106,12 +114,13 @@ class TimingCore:
         self._code: dict[tuple[int, int], tuple[Instruction, ...]] = {}
         self._accesses: dict[int, Access] = {}
         self._timings: dict[int, tuple[tuple[Instruction, ...], BlockTiming]] = {}
-        self._forgotten: list[BlockProfile] = []
+        self._spent_before = [0] * len(Cause)  # in blocks that are forgotten
         self._failure: Exception | None = None
         self._prepared: dict[int, bytes] = {}
         self._hooked: set[int] = set()
         self._build_callback = Build(self._build)
         self._prepare_callback = Prepare(self._prepare)
+        self._harvest_callback = Harvest(self._harvest)
         self._connect(flash_data_path=flash_data_path)
         self.set_acr(0)
         self.reset()
@@ -127,6 +136,7 @@ class TimingCore:
         self.run.attach()
         t.build = address_of(self._build_callback)
         t.prepare = address_of(self._prepare_callback)
+        t.harvest = address_of(self._harvest_callback)
         t.read_memory = address_of(uclib.uc_mem_read)
         t.read_register = address_of(uclib.uc_reg_read)
         t.write_register = address_of(uclib.uc_reg_write)
@@ -209,10 +219,7 @@ class TimingCore:
 
     def stalls(self) -> Stalls:
         """Return the cycles by cause, up to the block that runs now."""
-        by_cause = [0] * len(Cause)
-        for block in self.profile():
-            for cause in Cause:
-                by_cause[cause] += block.by_cause[cause]
+        by_cause = self._spent()
         t = self._t
         return Stalls(
             issue=by_cause[Cause.ISSUE],
@@ -227,9 +234,18 @@ class TimingCore:
             flash_data_misses=t.data_misses,
         )
 
+    def _spent(self) -> list[int]:
+        spent = list(self._spent_before)
+        for block in self.profile():
+            for cause in Cause:
+                spent[cause] += block.by_cause[cause]
+        return spent
+
     def profile(self) -> Iterator[BlockProfile]:
-        """Yield every block that ran, once for each state of the pipeline it was entered in."""
-        yield from self._forgotten
+        """Yield every block that ran since code last changed.
+
+        A block comes once for each state of the pipeline it was entered in.
+        """
         for index, (instructions, timing) in self._timings.items():
             node = self._node(index)
             fall, taken = node.fall_through.count, node.taken.count
@@ -356,8 +372,6 @@ class TimingCore:
         return 0
 
     def _fill(self, index: int, address: int, size: int, state: State) -> None:
-        if index == 0:
-            self._forget_timings()
         node = self._node(index)
         instructions = self._decode(address, size, state)
         cut = self._first_hooked(instructions)
@@ -456,7 +470,9 @@ class TimingCore:
         node: Node = self._library.timing_node(self._buffer, index).contents
         return node
 
-    def _forget_timings(self) -> None:
+    def _harvest(self) -> None:
+        """Keep what blocks have cost that the C side is about to forget."""
+        self._spent_before = self._spent()
         self._timings.clear()
 
     def _raise_failure(self) -> None:
