@@ -1,6 +1,7 @@
 """Quantised programs with random parameters, for tests of planner, emitter and kernels."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from hil.compiler.program import (
     Operator,
     Output,
     Padding,
+    Pool2D,
     Program,
     Residual,
     RnnPool,
@@ -172,6 +174,42 @@ class Builder:
         shape = (x.shape[0], x.shape[1], x.shape[2] - groups + 1)
         output = self.tensor(name, shape, zero_point=x.zero_point)
         self.operators.append(MaxOut(name, (x,), output, 0, groups))
+        return output
+
+    def pool2d(  # noqa: PLR0917
+        self,
+        name: str,
+        x: Tensor,
+        kind: Literal["average", "max"],
+        window: tuple[int, int],
+        stride: int = 1,
+        padding: Padding | None = None,
+        shift: int = 0,
+    ) -> Tensor:
+        pad = padding or Padding()
+        rows, columns, channels = x.shape
+        shape = (
+            (rows + pad.top + pad.bottom - window[0]) // stride + 1,
+            (columns + pad.left + pad.right - window[1]) // stride + 1,
+            channels,
+        )
+        output = self.tensor(name, shape, zero_point=x.zero_point if kind == "max" else None)
+        gain = 4.0 if self.extremes else 0.9
+        multiplier = int(gain * 2.0 ** (32 - shift) / (window[0] * window[1]))
+        self.operators.append(
+            Pool2D(
+                name,
+                (x,),
+                output,
+                0,
+                kind=kind,
+                window=window,
+                stride=stride,
+                padding=pad,
+                multiplier=min(multiplier, 2**31 - 1) if kind == "average" else 0,
+                shift=shift if kind == "average" else 0,
+            )
+        )
         return output
 
     def program(self, *outputs: Tensor, name: str = "random") -> Program:

@@ -227,3 +227,52 @@ def test_max_out_equals_the_reference(
 ) -> None:
     b = Builder(seed, (rows, columns, channels))
     check(b.program(b.maxout("most", b.input, min(groups, channels))))
+
+
+@given(
+    seed=seeds,
+    rows=st.integers(3, 12),
+    columns=st.integers(3, 12),
+    channels=st.sampled_from([1, 3, 4, 8, 20]),
+    window=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    stride=st.integers(1, 4),
+    shift=st.integers(0, 3),
+    extreme=st.booleans(),
+    data=st.data(),
+)
+@few
+def test_poolings_equal_the_reference(  # noqa: PLR0917
+    seed: int,
+    rows: int,
+    columns: int,
+    channels: int,
+    window: tuple[int, int],
+    stride: int,
+    shift: int,
+    extreme: bool,
+    data: st.DataObject,
+) -> None:
+    down, across = (st.integers(0, n // 2) for n in window)
+    padding = Padding(*[data.draw(edge) for edge in (down, across, down, across)])
+    b = Builder(seed, (rows, columns, channels), extremes=extreme)
+    average = b.pool2d("average", b.input, "average", window, stride, padding, shift)
+    best = b.pool2d("best", b.input, "max", window, stride, padding)
+    program = b.program(average, best)
+    check(program, random_programs.image(program), *extremes(program))
+
+
+@pytest.mark.parametrize("size", [(7, 7), (16, 16), (17, 19), (1, 1)])
+@pytest.mark.parametrize("channels", [5, 8])
+def test_a_global_average_equals_the_reference(size: tuple[int, int], channels: int) -> None:
+    b = Builder(0, (*size, channels))
+    program = b.program(b.pool2d("average", b.input, "average", size, shift=1))
+    check(program, random_programs.image(program), *extremes(program))
+
+
+def test_poolings_over_their_own_inputs_equal_the_reference() -> None:
+    b = Builder(0, (24, 20, 8))
+    x = b.pool2d("best", b.input, "max", (3, 3), 1, Padding(1, 1, 1, 1))
+    x = b.pool2d("average", x, "average", (3, 2), 1, Padding(1, 1, 1, 0))
+    program = b.program(b.pool2d("whole", x, "average", x.shape[:2]))
+    assert make_plan(program, ROOMY).arena_bytes < 2 * program.input.bytes
+    check(program, random_programs.image(program), *extremes(program))

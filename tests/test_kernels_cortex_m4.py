@@ -12,7 +12,7 @@ from random_programs import Builder
 from hil.compiler import reference
 from hil.compiler.plan import make_plan
 from hil.compiler.plan_steps import Kind
-from hil.compiler.program import Program
+from hil.compiler.program import Padding, Program
 
 # Each example is compiled, so a failing one is shown as it was drawn.
 few = settings(
@@ -165,6 +165,38 @@ def test_a_stem_into_rnnpool_equals_the_reference(
     b = Builder(seed, (rows, 4 * quarter, 1), full_range=full_range)
     stem = b.conv("stem", b.input, 4, 3, 2, relu=True)
     check(b.program(b.pool("pool", stem, 8, 4)))
+
+
+@given(
+    seed=seeds,
+    size=st.tuples(st.integers(3, 12), st.integers(3, 12)),
+    channels=st.sampled_from([3, 4, 8, 32]),
+    window=st.integers(1, 3),
+    stride=st.integers(1, 4),
+    extremes=st.booleans(),
+)
+@few
+def test_poolings_equal_the_reference(  # noqa: PLR0917
+    seed: int, size: tuple[int, int], channels: int, window: int, stride: int, extremes: bool
+) -> None:
+    check(poolings(seed, size, channels, window, stride, extremes=extremes))
+
+
+def poolings(
+    seed: int, size: tuple[int, int], channels: int, window: int, stride: int, *, extremes: bool
+) -> Program:
+    padding = Padding(*[window // 2] * 4)
+    b = Builder(seed, (*size, channels), extremes=extremes)
+    average = b.pool2d("average", b.input, "average", (window, window), stride, padding, shift=1)
+    best = b.pool2d("best", b.input, "max", (window, window), stride, padding)
+    return b.program(average, best, b.pool2d("whole", b.input, "average", size))
+
+
+@pytest.mark.gcc
+@pytest.mark.skipif(not cortex_m4.has_gcc(), reason="arm-none-eabi-gcc is not on PATH")
+@pytest.mark.parametrize("channels", [3, 8])
+def test_gcc_builds_the_same_poolings(channels: int) -> None:
+    check(poolings(5, (9, 11), channels, 3, 2, extremes=True), toolchain="gcc")
 
 
 @pytest.mark.gcc

@@ -3,14 +3,20 @@
 import numpy as np
 import pytest
 import torch
+from native import ROOMY
 from torch import Tensor, nn
 from torch.nn import functional
 
 from hil import models, photographs
-from hil.compiler import compile_model
+from hil.compiler import compile_model, reference
 from hil.compiler.graph import INPUT, Convolution, Graph, trace
+from hil.compiler.outline import outline
+from hil.compiler.plan import make_plan
+from hil.compiler.plan_steps import Kind
+from hil.compiler.quantize import quantise
 from hil.errors import BuildError
 from hil.models.blocks import ConvBNReLU6, FlattenMaps, MBConv
+from hil.models.pooling import GlobalAverage
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +89,11 @@ def test_an_inverted_residuals_addition_is_its_projections() -> None:
     ("layers", "named"),
     [
         ((nn.Sigmoid(),), "Sigmoid"),
-        ((nn.MaxPool2d(2),), "MaxPool2d"),
+        ((nn.LPPool2d(2, 2),), "LPPool2d"),
+        ((nn.MaxPool2d(3, ceil_mode=True),), "rounded-up size"),
+        ((nn.MaxPool2d(2, dilation=2),), "dilation"),
+        ((nn.AvgPool2d(2, (1, 2)),), "uneven strides"),
+        ((nn.AvgPool2d(3, 1, 1, count_include_pad=False),), "divisor of its own"),
         ((nn.ReLU6(),), "does not follow a convolution"),
         ((nn.Conv2d(2, 2, 1), nn.ReLU6(), nn.BatchNorm2d(2)), "after an activation"),
         ((nn.Conv2d(2, 4, 1, groups=2),), "neither dense nor depthwise"),
@@ -107,3 +117,44 @@ def test_a_linear_layer_is_a_convolution_of_one_pixel() -> None:
     assert isinstance(node, Convolution)
     assert (node.name, node.shape, node.weight.shape) == ("classifier", (1, 1, 2), (2, 1, 1, 320))
     assert node.macs == 640
+
+
+def test_poolings_are_quantised_close_to_the_float_network() -> None:
+    layers = (
+        nn.AvgPool2d(3, 2, 1),
+        ConvBNReLU6(3, 8, kernel=1),
+        nn.MaxPool2d((3, 2), 2, 1),
+        GlobalAverage(),
+    )
+    torch.manual_seed(0)
+    network = Tail(*layers).eval()
+    graph = trace(network, (20, 24, 3))
+    assert [node.shape for node in graph.nodes] == [
+        (10, 12, 3), (10, 12, 8), (5, 7, 8), (1, 1, 8),
+    ]  # fmt: skip
+    images = [
+        np.random.default_rng(seed).normal(0, 40, (20, 24, 3)).astype(np.float32)
+        for seed in range(4)
+    ]
+    program = quantise(graph, images, name="poolings", input_range=(-128.0, 127.0))
+    best = program.operators[2]
+    assert best.output.scale == best.inputs[0].scale
+    assert best.output.zero_point == best.inputs[0].zero_point
+    for image in images:
+        maps = reference.trace(program, program.quantise_input(image))
+        exact = graph.activations([image])
+        for operator in program.operators:
+            scale = operator.output.scale
+            got = (maps[operator.name].astype(float) - operator.output.zero_point) * scale
+            wrong = np.abs(got - exact[operator.name][0])
+            assert float(wrong.mean()) <= 2 * scale, operator.name
+
+
+def test_an_outline_of_poolings_has_the_memory_of_the_quantised_program() -> None:
+    network = Tail(nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(2), GlobalAverage()).eval()
+    graph = trace(network, (20, 24, 4))
+    images = [np.random.default_rng(0).normal(0, 40, (20, 24, 4)).astype(np.float32)]
+    program = quantise(graph, images, name="poolings", input_range=(-128.0, 127.0))
+    plans = [make_plan(p, ROOMY) for p in (program, outline(graph, "poolings"))]
+    assert plans[0].offsets == plans[1].offsets
+    assert [s.kind for s in plans[1].steps] == [Kind.POOL2D] * 3

@@ -16,6 +16,7 @@ from hil.compiler.program import (
     MaxOut,
     Output,
     Padding,
+    Pool2D,
     Program,
     Residual,
     RnnPool,
@@ -104,6 +105,56 @@ def plain_conv2d(conv: Conv2D, maps: dict[str, Int8]) -> Int8:
 def test_a_convolution_is_what_the_program_states(case: tuple[Conv2D, dict[str, Int8]]) -> None:
     conv, maps = case
     assert np.array_equal(compute(conv, maps), plain_conv2d(conv, maps))
+
+
+@st.composite
+def poolings(draw: st.DrawFn) -> tuple[Pool2D, Int8]:
+    """A small pooling of either kind, with its map."""
+    g = np.random.default_rng(draw(seeds))
+    rows, columns = draw(st.integers(3, 7)), draw(st.integers(3, 7))
+    window, stride = (draw(st.integers(1, 3)), draw(st.integers(1, 3))), draw(st.integers(1, 3))
+    top, bottom = (draw(st.integers(0, window[0] // 2)) for _ in range(2))
+    left, right = (draw(st.integers(0, window[1] // 2)) for _ in range(2))
+    out_shape = (
+        (rows + top + bottom - window[0]) // stride + 1,
+        (columns + left + right - window[1]) // stride + 1,
+        2,
+    )
+    pool = Pool2D(
+        "pool",
+        (Tensor("x", (rows, columns, 2), 0.1, draw(st.integers(-128, 127))),),
+        Tensor("y", out_shape, 0.1, draw(st.integers(-128, 127))),
+        0,
+        kind=draw(st.sampled_from(["average", "max"])),
+        window=window,
+        stride=stride,
+        padding=Padding(top, left, bottom, right),
+        multiplier=draw(st.integers(0, 2**31 - 1)),
+        shift=draw(st.integers(0, 5)),
+    )
+    return pool, int8(g, rows, columns, 2)
+
+
+def plain_pool2d(pool: Pool2D, x: Int8) -> Int8:
+    y = np.empty(pool.output.shape, np.int8)
+    for r, s, c in np.ndindex(*pool.output.shape):
+        top, left = r * pool.stride - pool.padding.top, s * pool.stride - pool.padding.left
+        inside = [
+            int(x[row, column, c])
+            for row in range(max(0, top), min(x.shape[0], top + pool.window[0]))
+            for column in range(max(0, left), min(x.shape[1], left + pool.window[1]))
+        ]
+        acc = sum(inside) - len(inside) * pool.inputs[0].zero_point
+        average = pool.output.zero_point + smmulr(acc << pool.shift, pool.multiplier)
+        y[r, s, c] = max(inside) if pool.kind == "max" else clamp(average)
+    return y
+
+
+@given(poolings())
+@settings(deadline=None, max_examples=80)
+def test_a_pooling_is_what_the_program_states(case: tuple[Pool2D, Int8]) -> None:
+    pool, x = case
+    assert np.array_equal(compute(pool, {"x": x}), plain_pool2d(pool, x))
 
 
 def random_cell(g: np.random.Generator, inputs: int, units: int, bits: int) -> Cell:

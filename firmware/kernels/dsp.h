@@ -91,6 +91,23 @@ HIL_INLINE int32_t high_bytes(int32_t a, int32_t b) {
     return (int32_t)((first & 0xFFFFU) | second << 16);
 }
 
+/* The greater of each pair of signed bytes. */
+HIL_INLINE int32_t max_bytes(int32_t a, int32_t b) {
+#if HIL_CORTEX_M4
+    int32_t result;
+    __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(result) : "r"(a), "r"(b) : "cc");
+    return result;
+#else
+    uint32_t result = 0;
+    for (uint32_t bit = 0; bit < 32; bit += 8) {
+        const uint32_t of_a = (uint32_t)a >> bit & 0xFFU;
+        const uint32_t of_b = (uint32_t)b >> bit & 0xFFU;
+        result |= ((int8_t)of_a >= (int8_t)of_b ? of_a : of_b) << bit;
+    }
+    return (int32_t)result;
+#endif
+}
+
 /* One byte of a word, extended with its sign. */
 #if HIL_CORTEX_M4
 #define sxtb(word, byte)                                                                           \

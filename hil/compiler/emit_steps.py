@@ -16,7 +16,7 @@ from hil.compiler.emit_pack import Inputs, is_narrow, product_stream
 from hil.compiler.plan import Plan
 from hil.compiler.plan_kernels import heads_of
 from hil.compiler.plan_steps import Kind, Step
-from hil.compiler.program import Conv2D, L2Norm, MaxOut
+from hil.compiler.program import Conv2D, L2Norm, MaxOut, Pool2D
 from hil.errors import BuildError
 
 
@@ -36,6 +36,7 @@ def step_code(step: Step, plan: Plan) -> StepCode:
         Kind.HEADS: _heads,
         Kind.L2NORM: _l2norm,
         Kind.MAXOUT: _maxout,
+        Kind.POOL2D: _pool2d,
     }
     return writers[step.kind](step, plan)
 
@@ -141,4 +142,36 @@ def _maxout(step: Step, plan: Plan) -> StepCode:
                 map_pointer(plan, most.output),
             ),
         ),
+    )
+
+
+def _pool2d(step: Step, plan: Plan) -> StepCode:
+    pool = expect(step.operators[0], Pool2D)
+    name = identifier(pool.name)
+    rows, columns, channels = pool.inputs[0].shape
+    window_rows, window_columns = pool.window
+    fields: Fields = {
+        "rows": rows,
+        "columns": columns,
+        "channels": channels,
+        "y_rows": pool.output.shape[0],
+        "y_columns": pool.output.shape[1],
+        "window_rows": window_rows,
+        "window_columns": window_columns,
+        "stride": pool.stride,
+        "top": pool.padding.top,
+        "left": pool.padding.left,
+        "x_zero": pool.inputs[0].zero_point,
+        "y_zero": pool.output.zero_point,
+        "multiplier": pool.multiplier,
+        "shift": pool.shift,
+    }
+    x, y = map_pointer(plan, pool.inputs[0]), map_pointer(plan, pool.output)
+    return StepCode(
+        ("pool2d.h",),
+        f"{pool.name}: {pool.kind} of {window_rows}x{window_columns} pixels every {pool.stride}, "
+        f"{rows}x{columns}x{channels}",
+        (),
+        structure("pool2d_t", name, fields),
+        (call(f"pool2d_{pool.kind}", f"&{name}", x, y),),
     )

@@ -8,7 +8,7 @@ import copy
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -87,6 +87,20 @@ class Best(Node):
     """A max-out of the first `groups` channels."""
 
     groups: int
+
+
+@dataclass(frozen=True, eq=False)
+class Window(Node):
+    """An average, in which the padding counts as zeros, or a maximum, in which it does not.
+
+    Attributes:
+        window: rows, columns.
+    """
+
+    kind: Literal["average", "max"]
+    window: tuple[int, int]
+    stride: int
+    padding: Padding
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,6 +239,10 @@ class _Builder:
                 self._put(node, Norm(name, inputs, shape, node.name, 0, weight))
             case MaxOut():
                 self._put(node, Best(name, inputs, shape, node.name, 0, layer.groups))
+            case GlobalAverage() | nn.AvgPool2d() | nn.MaxPool2d():
+                rows, columns, _ = self.shapes[node.all_input_nodes[0].name]
+                window = _window(name, layer, (rows, columns))
+                self._put(node, Window(name, inputs, shape, node.name, 0, *window))
             case FlattenMaps():
                 self.outputs = inputs
             case _:
@@ -262,7 +280,8 @@ class _Builder:
     def _unknown(self, node: fx.Node, what: str) -> BuildError:
         return BuildError(
             f"the compiler has no operator for {what} ({node.name})",
-            hint="it knows Conv2d, BatchNorm2d, ReLU6, additions and the layers of hil.models",
+            hint="it knows Conv2d, BatchNorm2d, ReLU6, AvgPool2d, MaxPool2d, additions and layers "
+            "of hil.models",
             stage="trace",
         )
 
@@ -293,6 +312,36 @@ def _convolution(
         padding=Padding(vertical, horizontal, vertical, horizontal),
         depthwise=depthwise,
     )
+
+
+def _window(
+    name: str, layer: GlobalAverage | nn.AvgPool2d | nn.MaxPool2d, map_size: tuple[int, int]
+) -> tuple[Literal["average", "max"], tuple[int, int], int, Padding]:
+    """The kind, window, stride and padding of a pooling layer."""
+    if isinstance(layer, GlobalAverage):
+        return "average", map_size, 1, Padding()
+    stride, across = _pair(layer.stride)
+    vertical, horizontal = _pair(layer.padding)
+    if isinstance(layer, nn.AvgPool2d):
+        kind: Literal["average", "max"] = "average"
+        padded = (vertical, horizontal) != (0, 0)
+        plain = layer.divisor_override is None and (layer.count_include_pad or not padded)
+    else:
+        kind = "max"
+        plain = _pair(layer.dilation) == (1, 1) and not layer.return_indices
+    if stride != across or layer.ceil_mode or not plain:
+        raise BuildError(
+            f"{name}: a pooling with uneven strides, dilation, rounded-up size, indices or a "
+            "divisor of its own is not supported",
+            hint="averages count the padding as zeros (count_include_pad)",
+            stage="trace",
+        )
+    padding = Padding(vertical, horizontal, vertical, horizontal)
+    return kind, _pair(layer.kernel_size), stride, padding
+
+
+def _pair(of: int | tuple[int, ...]) -> tuple[int, int]:
+    return (of, of) if isinstance(of, int) else (of[0], of[1])
 
 
 def _linear(name: str, inputs: tuple[str, ...], value: str, layer: nn.Linear) -> Convolution:

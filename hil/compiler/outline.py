@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hil.compiler.graph import INPUT, Best, Convolution, Graph, Node, Norm, Pool
+from hil.compiler.graph import INPUT, Best, Convolution, Graph, Node, Norm, Pool, Window
 from hil.compiler.program import (
     Cell,
     Conv2D,
@@ -11,6 +11,7 @@ from hil.compiler.program import (
     MaxOut,
     Operator,
     Output,
+    Pool2D,
     Program,
     Residual,
     RnnPool,
@@ -72,6 +73,15 @@ def _operator(node: Node, tensors: dict[str, Tensor]) -> Operator:
             return L2Norm(*common, multiplier=np.ones(len(node.weight), np.int32))
         case Best():
             return MaxOut(*common, groups=node.groups)
+        case Window():
+            return Pool2D(
+                *common,
+                kind=node.kind,
+                window=node.window,
+                stride=node.stride,
+                padding=node.padding,
+                multiplier=1,
+            )
         case _:
             raise BuildError(f"cannot quantise {type(node).__name__} ({node.name})")
 

@@ -18,12 +18,13 @@ from hil.compiler.plan_kernels import (
 )
 from hil.compiler.plan_place import Plan
 from hil.compiler.plan_steps import Kind, Step
-from hil.compiler.program import Cell, Conv2D, L2Norm, RnnPool
+from hil.compiler.program import Cell, Conv2D, L2Norm, Pool2D, RnnPool
 
 _PLAIN = 13.0  # cycles per multiply-accumulate of the plain kernels
 _WIDEN = 2.6  # per value
 _GATHER = 8.0  # per value of a window
 _NORMALISE = 18.0  # per value
+_POOLED = 4.8  # per value in a window
 _OUTPUT = 14.0  # per output of a depthwise row
 _FLASH_WORD = 2.6  # more for a word read in order from flash than from memory
 _FLASH_ENTRY = 7.0  # more for a word read from flash at random
@@ -53,7 +54,11 @@ def _step(step: Step, plan: Plan) -> float:
             return _heads(convs, normalised=isinstance(step.operators[0], L2Norm))
         case Kind.RNNPOOL if isinstance(last, RnnPool):
             return (_conv(convs[0]) if convs else 0.0) + _pool(last, step, plan)
-    return _PLAIN * step.macs
+    return _pool2d(last) if isinstance(last, Pool2D) else _PLAIN * step.macs
+
+
+def _pool2d(pool: Pool2D) -> float:
+    return _POOLED * pool.output.bytes * pool.window[0] * pool.window[1]
 
 
 def _pointwise(conv: Conv2D, plan: Plan) -> float:

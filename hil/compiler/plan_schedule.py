@@ -19,13 +19,13 @@ from hil.compiler.plan_steps import (
     Scratch,
     Step,
     block_slack,
-    conv_slack,
     count_readers,
     is_pointwise,
     pool_slack,
     sources,
+    window_slack,
 )
-from hil.compiler.program import Conv2D, L2Norm, MaxOut, Operator, Program, RnnPool
+from hil.compiler.program import Conv2D, L2Norm, MaxOut, Operator, Pool2D, Program, RnnPool
 from hil.errors import BuildError
 
 
@@ -60,21 +60,23 @@ def _single(operator: Operator, choices: Choices) -> Step:
     match operator:
         case Conv2D() if product := pointwise_of(operator):
             kind = Kind.POINTWISE
-            slack: int | None = conv_slack(operator)
+            slack: int | None = window_slack(operator)
             copy = Scratch("copy", 4 * product.stream_words)
             scratch = (
                 *(() if choices.weights_in_flash else (copy,)),
                 Scratch("window", MOST_PIXELS * product.pixel_bytes),
             )
         case Conv2D() if product := windowed_of(operator):
-            kind, slack = Kind.WINDOWED, conv_slack(operator)
+            kind, slack = Kind.WINDOWED, window_slack(operator)
             scratch = _windowed_scratch(product, choices)
         case Conv2D():
-            kind, slack = Kind.CONV2D, conv_slack(operator)
+            kind, slack = Kind.CONV2D, window_slack(operator)
         case L2Norm():
             kind, slack = Kind.L2NORM, 0
         case MaxOut():
             kind, slack = Kind.MAXOUT, 0
+        case Pool2D():
+            kind, slack = Kind.POOL2D, window_slack(operator)
         case _:
             raise BuildError(
                 f"no kernel computes {type(operator).__name__} ({operator.name})",

@@ -7,6 +7,7 @@ from hil.compiler.plan_kernels import patch_grid
 from hil.compiler.program import (
     Conv2D,
     Operator,
+    Pool2D,
     Program,
     RnnPool,
     Tensor,
@@ -25,6 +26,7 @@ class Kind(StrEnum):
     HEADS = "heads"
     L2NORM = "l2norm"
     MAXOUT = "maxout"
+    POOL2D = "pool2d"
 
 
 @dataclass(frozen=True)
@@ -128,16 +130,16 @@ def pool_slack(conv: Conv2D | None, pool: RnnPool) -> int:
     return slack
 
 
-def conv_slack(conv: Conv2D) -> int:
-    """How far after its input's start a convolution's output may start.
+def window_slack(operator: Conv2D | Pool2D) -> int:
+    """How far after its input's start the output of a convolution or a pooling may start.
 
     When output row r is being written, every input row before r * stride - top has been read for
     the last time.
     """
-    in_row, out_row = row_bytes(conv.inputs[0]), row_bytes(conv.output)
+    in_row, out_row = row_bytes(operator.inputs[0]), row_bytes(operator.output)
     return min(
-        max(0, row * conv.stride - conv.padding.top) * in_row - (row + 1) * out_row
-        for row in range(conv.output.shape[0])
+        max(0, row * operator.stride - operator.padding.top) * in_row - (row + 1) * out_row
+        for row in range(operator.output.shape[0])
     )
 
 

@@ -11,7 +11,7 @@ operands.
 """
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -176,6 +176,29 @@ class MaxOut(Operator):
     groups: int
 
 
+@dataclass(frozen=True, eq=False)
+class Pool2D(Operator):
+    """Each channel's average or maximum over windows; a global average has one window, the map.
+
+    average: acc = sum_ij (x[r*stride + i - top, s*stride + j - left, c] - x.zero_point), zeros
+    outside the map, y = clamp(y.zero_point + smmulr(acc << shift, multiplier), -128, 127) with
+    2**shift * multiplier / 2**32 = x.scale / (window rows * window columns * y.scale): pixels of
+    the padding count as zeros.
+    max: y = the greatest x[...] of the window's pixels inside the map, of which there is one at
+    least; y has the scale and the zero point of x, multiplier and shift mean nothing.
+
+    Attributes:
+        window: rows, columns.
+    """
+
+    kind: Literal["average", "max"]
+    window: tuple[int, int]
+    stride: int
+    padding: Padding
+    multiplier: int = 0
+    shift: int = 0
+
+
 @dataclass(frozen=True)
 class Output:
     """The result: these maps, each in (row, column, channel) order, one after the other."""
@@ -207,7 +230,8 @@ class Program:
     def quantise_input(self, image: Float32) -> Int8:
         """Round a preprocessed image, (rows, columns, channels), to the input tensor's int8."""
         q = np.rint(image / self.input.scale) + self.input.zero_point
-        return np.clip(q, -128, 127).astype(np.int8)
+        values: Int8 = np.clip(q, -128, 127).astype(np.int8)
+        return values
 
     def dequantise_output(self, values: Int8) -> Float32:
         """Turn the concatenated int8 outputs, (count,), into real numbers."""

@@ -19,6 +19,7 @@ from hil.compiler.graph import (
     Node,
     Norm,
     Pool,
+    Window,
 )
 from hil.compiler.program import (
     Conv2D,
@@ -28,6 +29,7 @@ from hil.compiler.program import (
     MaxOut,
     Operator,
     Output,
+    Pool2D,
     Program,
     Residual,
     RnnPool,
@@ -100,6 +102,8 @@ def _operator(
         case Best():
             output = _tensor(node.name, node.shape, Affine(inputs[0].scale, inputs[0].zero_point))
             return MaxOut(node.name, inputs, output, node.macs, node.groups)
+        case Window():
+            return _window(node, inputs[0], activations[node.name])
         case _:
             raise BuildError(f"cannot quantise {type(node).__name__} ({node.name})")
 
@@ -189,6 +193,30 @@ def _pool(node: Pool, x: Tensor, activations: Float64, index_bits: int) -> RnnPo
         stride=node.layer.stride,
         row=row,
         summary=summary,
+    )
+
+
+def _window(node: Window, x: Tensor, activations: Float64) -> Pool2D:
+    output = _tensor(node.name, node.shape, Affine(x.scale, x.zero_point))
+    multiplier = shift = 0
+    if node.kind == "average":
+        output = _tensor(node.name, node.shape, best_affine(activations))
+        pixels = node.window[0] * node.window[1]
+        factors, shift = multiplier_and_shift(np.array([x.scale / (pixels * output.scale)]))
+        multiplier = int(factors[0])
+        every = np.ones((1, *node.window, 1), np.int8)
+        _check_accumulator(node.name, x, every, np.zeros(1, np.int64), shift)
+    return Pool2D(
+        node.name,
+        (x,),
+        output,
+        node.macs,
+        kind=node.kind,
+        window=node.window,
+        stride=node.stride,
+        padding=node.padding,
+        multiplier=multiplier,
+        shift=shift,
     )
 
 

@@ -16,6 +16,7 @@ from hil.compiler.program import (
     L2Norm,
     MaxOut,
     Operator,
+    Pool2D,
     Program,
     RnnPool,
 )
@@ -69,6 +70,8 @@ def compute(operator: Operator, maps: dict[str, Int8]) -> Int8:
             return _l2norm(operator, maps[operator.inputs[0].name])
         case MaxOut():
             return _maxout(operator, maps[operator.inputs[0].name])
+        case Pool2D():
+            return _pool2d(operator, maps[operator.inputs[0].name])
         case _:
             raise UsageError(f"the reference has no {type(operator).__name__} ({operator.name})")
 
@@ -80,7 +83,7 @@ def smmulr(a: Int64, b: Int64) -> Int64:
 
 def _conv2d(op: Conv2D, maps: dict[str, Int8]) -> Int8:
     source = op.inputs[0]
-    padded = _pad(op, maps[source.name].astype(np.float64) - source.zero_point)
+    padded = _pad(op, maps[source.name].astype(np.float64) - source.zero_point, 0.0)
     acc = (_depthwise(op, padded) if op.depthwise else _dense(op, padded)).astype(np.int64)
     acc += op.bias
     y = op.output.zero_point + smmulr(acc << op.shift, op.multiplier.astype(np.int64))
@@ -90,14 +93,19 @@ def _conv2d(op: Conv2D, maps: dict[str, Int8]) -> Int8:
     return np.clip(y, op.low, op.high).astype(np.int8)
 
 
-def _pad(op: Conv2D, x: Whole) -> Whole:
-    """Zeros around the map, to the far edge of the last window."""
+def _window(op: Conv2D | Pool2D) -> tuple[int, int]:
+    """Rows and columns that one output is computed from."""
+    return op.window if isinstance(op, Pool2D) else (op.weight.shape[1], op.weight.shape[2])
+
+
+def _pad(op: Conv2D | Pool2D, x: Whole, value: float) -> Whole:
+    """A value around the map, to the far edge of the last window."""
     rows, columns, _ = op.output.shape
-    _, kernel_rows, kernel_columns, _ = op.weight.shape
-    bottom = (rows - 1) * op.stride + kernel_rows - op.padding.top - x.shape[0]
-    right = (columns - 1) * op.stride + kernel_columns - op.padding.left - x.shape[1]
+    window_rows, window_columns = _window(op)
+    bottom = (rows - 1) * op.stride + window_rows - op.padding.top - x.shape[0]
+    right = (columns - 1) * op.stride + window_columns - op.padding.left - x.shape[1]
     edges = ((op.padding.top, max(0, bottom)), (op.padding.left, max(0, right)), (0, 0))
-    return np.pad(x, edges)
+    return np.pad(x, edges, constant_values=value)
 
 
 def _dense(op: Conv2D, padded: Whole) -> Whole:
@@ -114,14 +122,15 @@ def _depthwise(op: Conv2D, padded: Whole) -> Whole:
     return acc
 
 
-def _windows(op: Conv2D, padded: Whole) -> list[tuple[int, int, Whole]]:
-    """For each tap of the kernel, the pixels of the whole map that it meets."""
+def _windows(op: Conv2D | Pool2D, padded: Whole) -> list[tuple[int, int, Whole]]:
+    """For each place in a window, the pixels of the whole map that it meets."""
     rows, columns, _ = op.output.shape
+    window_rows, window_columns = _window(op)
     down, across = (rows - 1) * op.stride + 1, (columns - 1) * op.stride + 1
     return [
         (i, j, padded[i : i + down : op.stride, j : j + across : op.stride])
-        for i in range(op.weight.shape[1])
-        for j in range(op.weight.shape[2])
+        for i in range(window_rows)
+        for j in range(window_columns)
     ]
 
 
@@ -194,3 +203,16 @@ def _l2norm(op: L2Norm, x: Int8) -> Int8:
 def _maxout(op: MaxOut, x: Int8) -> Int8:
     best = x[..., : op.groups].max(axis=-1, keepdims=True)
     return np.concatenate([best, x[..., op.groups :]], axis=-1)
+
+
+def _pool2d(op: Pool2D, x: Int8) -> Int8:
+    pixels = x.astype(np.float64) - op.inputs[0].zero_point
+    if op.kind == "max":
+        windows = _windows(op, _pad(op, pixels, -np.inf))
+        best = np.maximum.reduce([window for _, _, window in windows])
+        greatest: Int8 = (best + op.inputs[0].zero_point).astype(np.int8)
+        return greatest
+    windows = _windows(op, _pad(op, pixels, 0.0))
+    acc = np.add.reduce([window for _, _, window in windows]).astype(np.int64)
+    y = op.output.zero_point + smmulr(acc << op.shift, np.array(op.multiplier, np.int64))
+    return np.clip(y, -128, 127).astype(np.int8)
