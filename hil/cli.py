@@ -3,7 +3,7 @@
 import argparse
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hil.compiler.plan import Point
+    from hil.flame import Chain
 
 _EPILOG = """\
 examples:
@@ -206,6 +207,30 @@ def _add_profile(commands: _Commands) -> None:
     _scenario_options(parser)
     _toolchain_option(parser)
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table there as well")
+    _flame_options(parser)
+
+
+def _flame_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--view", action="store_true", help="print who called whom, with cycles")
+    parser.add_argument(
+        "--trace", type=Path, metavar="FILE", help="write call stacks, for www.speedscope.app"
+    )
+
+
+def _flame(
+    stacks: "Mapping[Chain, int]", elf: Path, title: str, options: argparse.Namespace
+) -> None:
+    """Show and write call stacks as the options ask."""
+    if not (options.view or options.trace):
+        return
+    from hil import flame
+
+    functions = flame.Functions.of(elf)
+    if options.view:
+        print("   with    own         cycles  function; with: with what it calls")
+        print("\n".join(flame.tree(stacks, functions)))
+    if options.trace:
+        flame.write_speedscope(stacks, functions, options.trace, title)
 
 
 def _profile(options: argparse.Namespace) -> int:
@@ -215,6 +240,7 @@ def _profile(options: argparse.Namespace) -> int:
         options.scenario, options.board, options.toolchain, checkpoint=options.checkpoint
     )
     _print(profile.table(result))
+    _flame(result.stacks, result.elf, result.title, options)
     if options.csv:
         profile.write_csv(result, options.csv)
     return 0
@@ -412,6 +438,7 @@ def _add_emulate(commands: _Commands) -> None:
         metavar="S",
         help="host seconds after which the program is stopped",
     )
+    _flame_options(parser)
 
 
 def _emulate(options: argparse.Namespace) -> int:
@@ -432,6 +459,7 @@ def _emulate(options: argparse.Namespace) -> int:
             f"{seconds:.6f} s at {clock_hz:,} Hz",
             file=sys.stderr,
         )
+    _flame(result.stacks, options.elf, options.elf.name, options)
     return result.exit_status
 
 

@@ -2,13 +2,14 @@
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.board import Board
 from hil.errors import FirmwareFault, UsageError
+from hil.flame import Chain
 from hil.image import Segment, read_segments
 
 if TYPE_CHECKING:
@@ -27,11 +28,13 @@ class Outcome:
     Attributes:
         exit_status: what it gave SYS_EXIT; 124 when it was stopped after `max_seconds`.
         cycles, instructions: from reset to its end.
+        stacks: cycles of each chain of calls.
     """
 
     exit_status: int
     cycles: int
     instructions: int
+    stacks: Mapping[Chain, int]
 
 
 def run(
@@ -63,6 +66,7 @@ def run(
     from hil.targets.emulator.board import default_clock
     from hil.targets.emulator.chip import Chip
     from hil.targets.emulator.semihosting import Semihosting
+    from hil.targets.emulator.timing import TimingCore
 
     segments = read_segments(elf)
     output = write or _write_to_stdout
@@ -84,11 +88,12 @@ def run(
         if examine is not None:
             examine(chip)
         status = semihosting.exit_status
-        counts = chip.clock.run
+        clock = chip.clock
         return Outcome(
             exit_status=_STOPPED_STATUS if status is None else status,
-            cycles=counts.cycles,
-            instructions=counts.instructions,
+            cycles=clock.run.cycles,
+            instructions=clock.run.instructions,
+            stacks=clock.call_stacks() if isinstance(clock, TimingCore) else {},
         )
     finally:
         chip.power_off()

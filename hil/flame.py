@@ -64,6 +64,31 @@ def by_function(stacks: Mapping[Chain, int], functions: Functions) -> dict[str, 
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
+def tree(stacks: Mapping[Chain, int], functions: Functions, *, least: float = 0.002) -> list[str]:
+    """Draw who called whom as indented lines: share with callees, own share, cycles, function.
+
+    Args:
+        stacks: cycles of each chain of function entries, outermost first.
+        functions: their names.
+        least: share of all cycles below which a chain is left out.
+    """
+    total = sum(stacks.values())
+    inclusive: dict[Chain, int] = {}
+    for chain, cycles in stacks.items():
+        for depth in range(1, len(chain) + 1):
+            inclusive[chain[:depth]] = inclusive.get(chain[:depth], 0) + cycles
+    shown = [chain for chain, cycles in inclusive.items() if cycles >= least * total]
+
+    def rank(chain: Chain) -> list[tuple[int, int]]:
+        return [(-inclusive[chain[: i + 1]], chain[i]) for i in range(len(chain))]
+
+    return [
+        f"{inclusive[chain] / total:7.1%} {stacks.get(chain, 0) / total:7.1%} "
+        f"{inclusive[chain]:>14,}  {'  ' * (len(chain) - 1)}{functions.name(chain[-1])}"
+        for chain in sorted(shown, key=rank)
+    ]
+
+
 def write_speedscope(
     stacks: Mapping[Chain, int], functions: Functions, path: Path, title: str
 ) -> None:
@@ -98,4 +123,5 @@ def write_speedscope(
             }
         ],
     }
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document), encoding="utf-8")

@@ -5,7 +5,7 @@ emulated board's timing model says what it has spent on what so far. The firmwar
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
@@ -16,6 +16,7 @@ from hil import board as boards
 from hil import measurement, scenario
 from hil.board import Board
 from hil.errors import UsageError
+from hil.flame import Chain, spent_between
 from hil.measurement import Progress, Stopwatch, silent
 
 if TYPE_CHECKING:
@@ -72,12 +73,16 @@ class Profile:
 
     Attributes:
         outputs: as the firmware sent them.
+        stacks: cycles of each chain of calls in all layers together.
+        elf: whose functions these are.
     """
 
     title: str
     clock_hz: int
     layers: tuple[LayerProfile, ...]
     outputs: bytes
+    stacks: Mapping[Chain, int]
+    elf: Path
 
     @property
     def whole(self) -> LayerProfile:
@@ -137,20 +142,29 @@ def of_image(title: str, image: "Image", board: Board, data: bytes) -> Profile:
             result = device.run(per_layer=True)
         outputs = device.outputs()
     # One read before the first layer and one after each; a run reads nothing else of the counter.
-    spent = [after - before for before, after in pairwise(moments)]
+    spent = [after.spent - before.spent for before, after in pairwise(moments)]
+    stacks = spent_between(moments[0].stacks, moments[-1].stacks)
     layers = tuple(
         LayerProfile(layer.name, layer.macs, layer.cycles, cost)
         for layer, cost in zip(result.layers, spent, strict=True)
     )
-    return Profile(title, board.clock_hz, layers, outputs)
+    return Profile(title, board.clock_hz, layers, outputs, stacks, image.elf)
+
+
+@dataclass(frozen=True)
+class _Moment:
+    """What was spent up to a read of the cycle counter."""
+
+    spent: Spent
+    stacks: Mapping[Chain, int]
 
 
 @contextmanager
-def _snapshots(emulated: "EmulatedBoard") -> Iterator[list[Spent]]:
+def _snapshots(emulated: "EmulatedBoard") -> Iterator[list[_Moment]]:
     """Note what was spent so far at every read of the cycle counter."""
     from hil.targets.emulator.timing import TimingCore
 
-    moments: list[Spent] = []
+    moments: list[_Moment] = []
     chip, clock = emulated.chip, emulated.chip.clock
     if not isinstance(clock, TimingCore):
         raise UsageError(
@@ -160,16 +174,15 @@ def _snapshots(emulated: "EmulatedBoard") -> Iterator[list[Spent]]:
 
     def note() -> None:
         stalls = clock.stalls()
-        moments.append(
-            Spent(
-                issue=stalls.issue,
-                load_store=stalls.load_store,
-                branch=stalls.branch,
-                flash_code=stalls.flash_instruction,
-                flash_data=stalls.flash_data,
-                other=stalls.division + stalls.float + stalls.other,
-            )
+        spent = Spent(
+            issue=stalls.issue,
+            load_store=stalls.load_store,
+            branch=stalls.branch,
+            flash_code=stalls.flash_instruction,
+            flash_data=stalls.flash_data,
+            other=stalls.division + stalls.float + stalls.other,
         )
+        moments.append(_Moment(spent, clock.call_stacks()))
 
     chip.dwt.on_read = note
     try:

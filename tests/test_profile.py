@@ -1,10 +1,12 @@
 import csv
+import json
 from dataclasses import astuple
 from pathlib import Path
 
 import pytest
 
-from hil import profile
+from hil import flame, profile
+from hil.flame import Functions
 from hil.profile import Profile
 
 
@@ -41,3 +43,20 @@ def test_the_csv_has_cycles_by_layer_and_cause(face: Profile, tmp_path: Path) ->
     assert [row["layer"] for row in rows] == [layer.name for layer in face.layers]
     assert sum(int(row["cycles"]) for row in rows) == face.whole.cycles
     assert set(rows[0]) == {"layer", "macs", "cycles", *profile.CAUSES}
+
+
+def test_every_cycle_has_its_chain_of_callers(face: Profile, tmp_path: Path) -> None:
+    assert sum(face.stacks.values()) == pytest.approx(face.whole.cycles, rel=1e-3)
+    flame.write_speedscope(face.stacks, Functions.of(face.elf), tmp_path / "trace.json", "face")
+    trace = json.loads((tmp_path / "trace.json").read_text())
+    profiles = trace["profiles"][0]
+    assert profiles["endValue"] == sum(profiles["weights"]) == sum(face.stacks.values())
+    names = {frame["name"] for frame in trace["shared"]["frames"]}
+    assert {"matmul", "fastgrnn_go_on"} <= names
+
+
+def test_the_tree_shows_callers_above_what_they_call(face: Profile) -> None:
+    lines = flame.tree(face.stacks, Functions.of(face.elf))
+    depth = [len(line) - len(line.lstrip()) for line in (row[32:] for row in lines)]
+    assert depth[0] < max(depth)
+    assert float(lines[0].split("%")[0]) > 99
