@@ -21,7 +21,8 @@ void clock_start(void) {
     FLASH_ACR = FLASH_ACR_ICRST | FLASH_ACR_DCRST; /* lines of the image before this one */
     FLASH_ACR = FLASH_ACR_PRFTEN | FLASH_ACR_ICEN | FLASH_ACR_DCEN | BOARD_FLASH_WAIT_STATES;
 
-    RCC_PLLCFGR = PLL_M | PLL_N << 6 | (PLL_P / 2u - 1u) << 16 | 7u << 24;
+    RCC_PLLCFGR = (RCC_PLLCFGR & RCC_PLLCFGR_RESERVED) | PLL_M | PLL_N << 6 |
+                  (PLL_P / 2u - 1u) << 16 | 7u << 24; /* the source, bit 22, stays HSI */
     RCC_CR |= RCC_CR_PLLON;
     while ((RCC_CR & RCC_CR_PLLRDY) == 0) {
     }

@@ -10,6 +10,7 @@
 /* RM0090 section 7.3: reset and clock control */
 #define RCC_CR REGISTER(0x40023800u)
 #define RCC_PLLCFGR REGISTER(0x40023804u)
+#define RCC_PLLCFGR_RESERVED 0xF0BC8000u /* to be kept as they are */
 #define RCC_CFGR REGISTER(0x40023808u)
 #define RCC_AHB1ENR REGISTER(0x40023830u)
 #define RCC_APB1ENR REGISTER(0x40023840u)
