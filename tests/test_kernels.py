@@ -106,6 +106,21 @@ def test_an_inverted_residual_equals_its_three_convolutions(  # noqa: PLR0917
     check(b.program(y))
 
 
+@given(seed=seeds, rows=sides, columns=sides, channels=st.sampled_from([3, 8, 16]))
+@few
+def test_a_block_without_expansion_equals_its_two_convolutions(
+    seed: int, rows: int, columns: int, channels: int
+) -> None:
+    b = Builder(seed, (rows, columns, channels))
+    x = b.conv("stem", b.input, channels, 3)
+    filtered = b.conv("block.depthwise", x, channels, 3, depthwise=True, relu=True)
+    program = b.program(b.conv("block.project", filtered, channels, residual=x))
+    block = make_plan(program, ROOMY).steps[-1]
+    assert block.outputs[0].name == "block.project"
+    assert [op.name for op in block.computed] == ["block.depthwise", "block.project"]
+    check(program, random_programs.image(program), *extremes(program))
+
+
 @given(
     seed=seeds, rows=st.integers(3, 9), columns=st.integers(3, 9), channels=st.sampled_from([8, 16])
 )

@@ -76,6 +76,17 @@ def test_a_block_of_many_channels_equals_the_reference(stride: int) -> None:
     check(program)
 
 
+@pytest.mark.parametrize("channels", [3, 8])
+def test_a_block_without_expansion_equals_the_reference(channels: int) -> None:
+    b = Builder(channels, (9, 10, channels))
+    x = b.conv("stem", b.input, channels, 3)
+    filtered = b.conv("block.depthwise", x, channels, 3, depthwise=True, relu=True)
+    program = b.program(b.conv("block.project", filtered, channels, residual=x))
+    kind = Kind.STREAMED_BLOCK if channels == 8 else Kind.INVERTED_RESIDUAL
+    assert make_plan(program, ROOMY).steps[-1].kind is kind
+    check(program)
+
+
 @given(
     seed=seeds,
     pixels=st.tuples(sides, sides),

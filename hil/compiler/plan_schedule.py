@@ -1,6 +1,9 @@
 """Operators grouped into steps: what is fused, and what each step needs while it runs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from hil.compiler.plan_kernels import (
     MOST_PIXELS,
@@ -25,7 +28,17 @@ from hil.compiler.plan_steps import (
     sources,
     window_slack,
 )
-from hil.compiler.program import Conv2D, L2Norm, MaxOut, Operator, Pool2D, Program, RnnPool
+from hil.compiler.program import (
+    Conv2D,
+    L2Norm,
+    MaxOut,
+    Operator,
+    Padding,
+    Pool2D,
+    Program,
+    RnnPool,
+    Tensor,
+)
 from hil.errors import BuildError
 
 
@@ -45,12 +58,13 @@ def schedule(program: Program, choices: Choices) -> tuple[Step, ...]:
     while rest:
         taken = (
             _inverted_residual(rest, readers, choices)
+            or _unexpanded(rest, readers, choices)
             or _pool(rest, readers, choices)
             or _heads(rest, readers)
             or _single(rest[0], choices)
         )
         steps.append(taken)
-        rest = [operator for operator in rest if operator not in taken.operators]
+        rest = [operator for operator in rest if operator not in taken.computed]
     return tuple(steps)
 
 
@@ -121,6 +135,46 @@ def _inverted_residual(
         (project.output,),
         _streamed_scratch(block, choices) if block else _plain_scratch(depthwise),
         block_slack(expand, depthwise, project),
+    )
+
+
+def _unexpanded(rest: Sequence[Operator], readers: dict[str, int], choices: Choices) -> Step | None:
+    """Match an inverted residual without expansion that adds its input.
+
+    Apart, its convolutions would store the filtered map beside the input. An expansion by the
+    identity makes it one like the others.
+    """
+    depthwise = rest[0]
+    if not (isinstance(depthwise, Conv2D) and depthwise.depthwise and len(rest) > 1):
+        return None
+    x, project = depthwise.inputs[0], rest[1]
+    if not (isinstance(project, Conv2D) and project.residual is not None):
+        return None
+    if project.residual.source.name != x.name:
+        return None
+    copy = _identity(f"{block_name(depthwise.name)}.copy", x)
+    filtered = replace(depthwise, inputs=(copy.output,))
+    alone = readers | {copy.output.name: 1}
+    block = _inverted_residual((copy, filtered, project), alone, choices)
+    return replace(block, replaces=(depthwise, project)) if block else None
+
+
+def _identity(name: str, x: Tensor) -> Conv2D:
+    """A 1x1 convolution that changes no value: 64 * 2**26 is 2**32, so nothing is rounded."""
+    channels = x.shape[2]
+    weight = (64 * np.eye(channels)).astype(np.int8)
+    return Conv2D(
+        name,
+        (x,),
+        replace(x, name=name),
+        macs=0,
+        weight=weight[:, None, None, :],
+        bias=np.zeros(channels, np.int32),
+        multiplier=np.full(channels, 2**26, np.int32),
+        shift=0,
+        stride=1,
+        padding=Padding(),
+        depthwise=False,
     )
 
 

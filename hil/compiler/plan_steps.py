@@ -67,6 +67,7 @@ class Step:
         slack: by how many bytes `outputs[0]` may start after `inputs[0]` and still lie over it;
             None where it must not.
         band: rows that go into a pooling layer together.
+        replaces: the program's operators, where `operators` are others of the same result.
     """
 
     name: str
@@ -77,6 +78,12 @@ class Step:
     scratch: tuple[Scratch, ...] = ()
     slack: int | None = None
     band: int = 1
+    replaces: tuple[Operator, ...] = ()
+
+    @property
+    def computed(self) -> tuple[Operator, ...]:
+        """The program's operators that are done after this step."""
+        return self.replaces or self.operators
 
     @property
     def macs(self) -> int:
