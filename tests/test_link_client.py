@@ -49,7 +49,7 @@ def healthy(request: Message) -> list[Message]:
             return [Layer(7, 15, f"layer{request.index}")]
         case AskOutputs():
             return [Outputs(request.offset, bytes(request.count))]
-    raise NotImplementedError(request)
+    raise AssertionError(f"unexpected {request}")
 
 
 def instead(kind: type[Message], *answers: Message) -> Callable[[Message], list[Message]]:

@@ -86,7 +86,7 @@ def _unpack(message: type[Message]) -> Iterator[str]:
                 yield f"    m->{field.name} = body + {at};"
                 yield f"    m->{field.name}_bytes = bytes - {at};"
             case wire:
-                raise NotImplementedError(f"no request has a field of {wire} yet")
+                raise TypeError(f"no rule to read {wire} in the firmware: add one here")
     yield "    return true;"
     yield "}"
 
