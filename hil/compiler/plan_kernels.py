@@ -104,7 +104,7 @@ class Block:
 
 def pointwise_of(conv: Conv2D) -> MatMul | None:
     """The product that computes a 1x1 convolution by itself, None where it cannot."""
-    inputs, outputs = conv.inputs[0].shape[2], conv.output.shape[2]
+    inputs = conv.inputs[0].shape[2]
     padding = conv.padding
     if (
         conv.depthwise
@@ -115,28 +115,14 @@ def pointwise_of(conv: Conv2D) -> MatMul | None:
         or conv.shift > _MOST_SHIFT
     ):
         return None
-    product = MatMul(
-        depth=inputs,
-        segments=1,
-        segment_bytes=0,
-        pixel_bytes=2 * inputs,
-        channels=outputs,
-        y_bytes=1,
-        y_channel_bytes=1,
-        y_pixel_bytes=outputs,
-        low=conv.low,
-        high=conv.high,
-        residual=residual_of(conv),
-    )
+    product = _of_depth(conv, inputs)
     return product if product.is_reachable else None
 
 
-def windowed_of(conv: Conv2D) -> MatMul | None:
-    """The product over gathered windows that computes a dense convolution, None where it cannot."""
-    outputs, kernel_rows, kernel_columns, inputs = conv.weight.shape
-    depth = kernel_rows * kernel_columns * inputs
-    depth += depth % 2
-    product = MatMul(
+def _of_depth(conv: Conv2D, depth: int) -> MatMul:
+    """The product of int16 pixels of so many inputs with a dense convolution's weights."""
+    outputs = conv.weight.shape[0]
+    return MatMul(
         depth=depth,
         segments=1,
         segment_bytes=0,
@@ -149,6 +135,14 @@ def windowed_of(conv: Conv2D) -> MatMul | None:
         high=conv.high,
         residual=residual_of(conv),
     )
+
+
+def windowed_of(conv: Conv2D) -> MatMul | None:
+    """The product over gathered windows that computes a dense convolution, None where it cannot."""
+    _, kernel_rows, kernel_columns, inputs = conv.weight.shape
+    depth = kernel_rows * kernel_columns * inputs
+    depth += depth % 2
+    product = _of_depth(conv, depth)
     fits = not conv.depthwise and conv.shift <= _MOST_SHIFT and product.is_reachable
     return product if fits else None
 
