@@ -28,17 +28,17 @@ _FLAGS = [
 class NativeModel:
     """An emitted model in a shared library."""
 
-    library: ctypes.CDLL
+    loaded: ctypes.CDLL
 
     def run(self, x: Int8) -> Int8:
         """Put an input in the arena, run every layer, return the outputs."""
         arena = (ctypes.c_uint8 * self._number("model_arena_bytes")).in_dll(
-            self.library, "model_arena"
+            self.loaded, "model_arena"
         )
         at = self._number("model_input_offset")
         data = x.astype(np.int8).tobytes()
         ctypes.memmove(ctypes.addressof(arena) + at, data, len(data))
-        self.library.model_init()
+        self.loaded.model_init()
         for index in range(self._number("model_layer_count")):
             self._layers()[index].run()
         at = self._number("model_output_offset")
@@ -51,10 +51,10 @@ class NativeModel:
         return [self._layers()[i].name.decode() for i in range(count)]
 
     def _number(self, name: str) -> int:
-        return ctypes.c_uint32.in_dll(self.library, name).value
+        return ctypes.c_uint32.in_dll(self.loaded, name).value
 
     def _layers(self) -> "ctypes.Array[_Layer]":
-        return (_Layer * self._number("model_layer_count")).in_dll(self.library, "model_layers")
+        return (_Layer * self._number("model_layer_count")).in_dll(self.loaded, "model_layers")
 
 
 class _Layer(ctypes.Structure):
