@@ -85,6 +85,7 @@ def _model(program: Program, plan: Plan, codes: list[StepCode]) -> str:
         f"const uint32_t model_output_offset = {plan.output_offset};",
         f"const uint32_t model_output_bytes = {plan.output_bytes};",
         f"const bool model_input_survives = {'true' if plan.input_survives else 'false'};",
+        "const bool model_streams = false;",
         "",
         "void model_init(void) {}",
         "",
