@@ -169,7 +169,8 @@ def _plan(options: argparse.Namespace) -> int:
     compiled = compile_scenario(chosen, chip)
     planned = compiled.plan
     if options.pareto:
-        return _pareto(plan.pareto(compiled.program, plan.Budget.of(chip)), chip.clock_hz)
+        points = plan.pareto(compiled.program, plan.Budget.of(chip), streams=chosen.stream)
+        return _pareto(points, chip.clock_hz)
     heads, rows = plan.table(planned)
     fixed = len(heads) - len(planned.steps)
     lifetimes = "".join(str(number % 10) for number in range(len(planned.steps)))

@@ -45,6 +45,8 @@ class Scenario:
         seed: of the weights where there is no checkpoint.
         input: a photograph's name or path.
         optimise: what the schedule is chosen for: "speed", "ram", or speed under a cap in bytes.
+        stream: whether the image comes in, row by row, while the model runs; without an entry it
+            does where it does not fit the memory.
         iterations: inferences per measurement; the cycle counts of all must agree.
         default: whether the suite runs it without being asked to by name.
         variant: arguments of the network's constructor, such as `order`.
@@ -56,6 +58,7 @@ class Scenario:
     seed: int = 0
     input: str = "astronaut"
     optimise: Aim = "speed"
+    stream: bool | None = None
     iterations: int = 1
     default: bool = True
     variant: dict[str, Any] = field(default_factory=dict, hash=False)

@@ -64,20 +64,28 @@ static int8_t *leave(const heads_t *layer, const heads_part_t *part, int8_t *y) 
     return y;
 }
 
-void heads(const heads_t *layer, const int8_t *x, int8_t *const *y) {
+/* Before the first row: the weights in three copies, zeros around the map, and its first row. */
+static void begin(const heads_t *layer, const int8_t *x) {
     const int32_t words = matmul_stream_words(&layer->product);
-    const int32_t slot_count = (layer->columns + 2) * layer->channels;
-    int8_t *out[HEADS_MOST_PARTS];
     matmul_unpack(&layer->product, layer->weights, layer->turned);
     for (int32_t turn = 1; turn < SLOTS; turn++) {
         turn_weights(layer, turn, layer->turned, layer->turned + turn * words);
     }
+    fill(layer->ring, layer->x_zero, SLOTS * (layer->columns + 2) * layer->channels);
+    enter(layer, x, 0);
+}
+
+void heads_rows(const heads_t *layer, const int8_t *x, int32_t first, int32_t count,
+                int8_t *const *y) {
+    const int32_t words = matmul_stream_words(&layer->product);
+    int8_t *out[HEADS_MOST_PARTS];
     for (int32_t i = 0; i < layer->parts; i++) {
         out[i] = y[i];
     }
-    fill(layer->ring, layer->x_zero, SLOTS * slot_count);
-    enter(layer, x, 0);
-    for (int32_t row = 0; row < layer->rows; row++) {
+    if (first == 0) {
+        begin(layer, x);
+    }
+    for (int32_t row = first; row < first + count; row++) {
         enter(layer, x, row + 1);
         /* Row n stands in slot n modulo 3, so slot 0 meets kernel row (1 - row) modulo 3. */
         const int32_t *weights = layer->turned + (3 * layer->rows + 1 - row) % SLOTS * words;

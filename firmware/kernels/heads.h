@@ -34,6 +34,10 @@ typedef struct {
     int8_t *line;    /* a normalised row; then [columns][product.channels] */
 } heads_t;
 
-void heads(const heads_t *layer, const int8_t *x, int8_t *const *y);
+/* `count` output rows from `first` on, to y[part]; `x` is the whole map. Calls go on from row to
+ * row.
+ */
+void heads_rows(const heads_t *layer, const int8_t *x, int32_t first, int32_t count,
+                int8_t *const *y);
 
 #endif

@@ -10,6 +10,8 @@ from hil.compiler.emit_code import (
     call,
     expect,
     map_pointer,
+    row_pointer,
+    row_span,
     scratch_pointer,
 )
 from hil.compiler.emit_pack import Inputs, is_narrow, product_stream
@@ -71,7 +73,8 @@ def _heads(step: Step, plan: Plan) -> StepCode:
     for memory in ("turned", "ring", "line"):
         fields[memory] = scratch_pointer(plan, step, memory)
     stream = product_stream(convs, inputs=Inputs.WIDENED, narrow=is_narrow(convs, copied=True))
-    outputs_at = ", ".join(map_pointer(plan, tensor) for tensor in step.outputs)
+    outputs_at = ", ".join(row_pointer(plan, step, tensor) for tensor in step.outputs)
+    span = ", ".join(row_span(plan, step, rows))
     return StepCode(
         ("heads.h",),
         "\n * ".join([*map(_norm_comment, norms), *map(emit_conv.conv_comment, convs)]),
@@ -84,7 +87,7 @@ def _heads(step: Step, plan: Plan) -> StepCode:
         + structure("heads_t", name, fields),
         (
             f"int8_t *const y[] = {{{outputs_at}}};",
-            f"heads(&{name}, {map_pointer(plan, step.inputs[0])}, y);",
+            f"heads_rows(&{name}, {map_pointer(plan, step, step.inputs[0])}, {span}, y);",
         ),
         emit_block.product_assembly(f"{name}_product", product),
     )
@@ -92,15 +95,20 @@ def _heads(step: Step, plan: Plan) -> StepCode:
 
 def _l2norm(step: Step, plan: Plan) -> StepCode:
     norm = expect(step.operators[0], L2Norm)
-    rows, columns, _ = norm.output.shape
-    x, y = map_pointer(plan, norm.inputs[0]), map_pointer(plan, norm.output)
+    x, y = row_pointer(plan, step, norm.inputs[0]), row_pointer(plan, step, norm.output)
     return StepCode(
         ("l2norm.h",),
         _norm_comment(norm),
         (_norm_constant(norm),),
         _norm_structure(norm),
-        (call("l2norm", f"&{identifier(norm.name)}", str(rows * columns), x, y),),
+        (call("l2norm", f"&{identifier(norm.name)}", _pixels(step, plan), x, y),),
     )
+
+
+def _pixels(step: Step, plan: Plan) -> str:
+    """How many pixels a call of a step is about: the map's, or a row's."""
+    rows, columns, _ = step.outputs[0].shape
+    return str(columns if plan.is_streamed(step) else rows * columns)
 
 
 def _norm_comment(norm: L2Norm) -> str:
@@ -127,21 +135,15 @@ def _norm_structure(norm: L2Norm) -> str:
 def _maxout(step: Step, plan: Plan) -> StepCode:
     most = expect(step.operators[0], MaxOut)
     name = identifier(most.name)
-    rows, columns, channels = most.inputs[0].shape
-    fields: Fields = {"pixels": rows * columns, "channels": channels, "groups": most.groups}
+    channels = most.inputs[0].shape[2]
+    fields: Fields = {"channels": channels, "groups": most.groups}
+    x, y = row_pointer(plan, step, most.inputs[0]), row_pointer(plan, step, most.output)
     return StepCode(
         ("maxout.h",),
         f"{most.name}: the first {most.groups} of {channels} channels become their maximum",
         (),
         structure("maxout_t", name, fields),
-        (
-            call(
-                "maxout",
-                f"&{name}",
-                map_pointer(plan, most.inputs[0]),
-                map_pointer(plan, most.output),
-            ),
-        ),
+        (call("maxout", f"&{name}", _pixels(step, plan), x, y),),
     )
 
 
@@ -154,7 +156,6 @@ def _pool2d(step: Step, plan: Plan) -> StepCode:
         "rows": rows,
         "columns": columns,
         "channels": channels,
-        "y_rows": pool.output.shape[0],
         "y_columns": pool.output.shape[1],
         "window_rows": window_rows,
         "window_columns": window_columns,
@@ -166,12 +167,13 @@ def _pool2d(step: Step, plan: Plan) -> StepCode:
         "multiplier": pool.multiplier,
         "shift": pool.shift,
     }
-    x, y = map_pointer(plan, pool.inputs[0]), map_pointer(plan, pool.output)
+    x, y = map_pointer(plan, step, pool.inputs[0]), row_pointer(plan, step, pool.output)
+    span = row_span(plan, step, pool.output.shape[0])
     return StepCode(
         ("pool2d.h",),
         f"{pool.name}: {pool.kind} of {window_rows}x{window_columns} pixels every {pool.stride}, "
         f"{rows}x{columns}x{channels}",
         (),
         structure("pool2d_t", name, fields),
-        (call(f"pool2d_{pool.kind}", f"&{name}", x, y),),
+        (call(f"pool2d_{pool.kind}", f"&{name}", x, *span, y),),
     )

@@ -37,6 +37,8 @@ class Choices:
         band: rows that go into a pooling layer together; divides its patch and its stride.
         tables_in_flash: FastGRNN tables are read where they are, not copied to memory.
         weights_in_flash: blocks read their weights where they are, not copied to CCM.
+        streamed: how many of the first steps run row by row while the image comes in; 0 where the
+            image is in memory before the first.
         ccm_bytes: fill so much CCM with whatever fits, so that both regions together stay small;
             None to put in CCM what is fastest there.
     """
@@ -44,6 +46,7 @@ class Choices:
     band: int = 1
     tables_in_flash: bool = False
     weights_in_flash: bool = False
+    streamed: int = 0
     ccm_bytes: int | None = None
 
 

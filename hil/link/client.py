@@ -31,7 +31,6 @@ from hil.link.messages import (
     Wants,
 )
 
-
 _PAUSES: tuple[type[Done] | type[Wants] | type[Outputs], ...] = (Done, Wants, Outputs)
 """What a run may answer: it is done, wants input, or has outputs."""
 
