@@ -59,7 +59,7 @@ def _events(plan: "Plan") -> Iterator[int | None]:
     """Every lap, as its layer's index, and every wait, as None."""
     streamed = plan.choices.streamed
     for stage, maps in plan.stream_order:
-        yield from _waits(maps)
+        yield from _waits([m for m in maps if stage is None or m[0].name in plan.results])
         if stage is not None:
             yield stage
     if streamed:
