@@ -20,8 +20,9 @@ from hil.compiler.emit_conv import (
     windowed_constant,
     windowed_descriptor,
 )
+from hil.compiler.emit_heads import heads_constant, heads_descriptor
 from hil.compiler.plan import Plan
-from hil.compiler.plan_kernels import is_stem, patch_grid, windowed_of
+from hil.compiler.plan_kernels import heads_of, is_stem, patch_grid, windowed_of
 from hil.compiler.plan_steps import Step
 from hil.compiler.program import Conv2D, RnnPool
 
@@ -124,6 +125,14 @@ def _before_pool(step: Step, plan: Plan, conv: Conv2D | None) -> _Feed:
         return _Feed()
     name = identifier(conv.name)
     product = windowed_of(conv)
+    if not is_stem(conv) and (ringed := heads_of([conv])) is not None:
+        return _Feed(
+            ("heads.h",),
+            (heads_constant(name, ringed, [conv]),),
+            heads_descriptor(name, step, plan, (ringed, [conv])),
+            f"heads_rows(&{name}, {{source}}, {{row}}, {{count}}, (int8_t *const[]){{{{rows}}}});",
+            emit_block.product_assembly(f"{name}_product", ringed),
+        )
     if not is_stem(conv) and product is not None:
         return _Feed(
             ("windowed.h",),

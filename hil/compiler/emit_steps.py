@@ -1,9 +1,7 @@
 """The C of each kind of step: its constants, its descriptor and its call."""
 
-import numpy as np
-
-from hil.compiler import emit_block, emit_conv, emit_pool
-from hil.compiler.emit_c import Constant, identifier, nested, structure
+from hil.compiler import emit_conv, emit_heads, emit_pool
+from hil.compiler.emit_c import identifier, structure
 from hil.compiler.emit_code import (
     Fields,
     StepCode,
@@ -12,14 +10,10 @@ from hil.compiler.emit_code import (
     map_pointer,
     row_pointer,
     row_span,
-    scratch_pointer,
 )
-from hil.compiler.emit_pack import Inputs, is_narrow, product_stream
 from hil.compiler.plan import Plan
-from hil.compiler.plan_kernels import heads_of
 from hil.compiler.plan_steps import Kind, Step
-from hil.compiler.program import Conv2D, L2Norm, MaxOut, Pool2D
-from hil.errors import BuildError
+from hil.compiler.program import L2Norm, MaxOut, Pool2D
 
 
 def step_code(step: Step, plan: Plan) -> StepCode:
@@ -35,7 +29,7 @@ def step_code(step: Step, plan: Plan) -> StepCode:
         Kind.INVERTED_RESIDUAL: emit_conv.inverted_residual,
         Kind.STREAMED_BLOCK: emit_conv.streamed_block,
         Kind.RNNPOOL: emit_pool.rnnpool,
-        Kind.HEADS: _heads,
+        Kind.HEADS: emit_heads.heads,
         Kind.L2NORM: _l2norm,
         Kind.MAXOUT: _maxout,
         Kind.POOL2D: _pool2d,
@@ -43,64 +37,14 @@ def step_code(step: Step, plan: Plan) -> StepCode:
     return writers[step.kind](step, plan)
 
 
-def _heads(step: Step, plan: Plan) -> StepCode:
-    norms = [op for op in step.operators if isinstance(op, L2Norm)]
-    convs = [op for op in step.operators if isinstance(op, Conv2D)]
-    groups = {op.inputs[0].name: op.groups for op in step.operators if isinstance(op, MaxOut)}
-    product = heads_of(convs)
-    if product is None:
-        raise BuildError(f"{step.name} is planned as one product but is none")
-    name = identifier(step.name)
-    rows, columns, channels = convs[0].inputs[0].shape
-    parts, first = [], 0
-    for conv in convs:
-        outputs = conv.output.shape[2]
-        parts.append(f"{{{first}, {outputs}, {groups.get(conv.output.name, 1)}}}")
-        first += outputs
-    fields: Fields = {
-        "norm": f"&{identifier(norms[0].name)}" if norms else "NULL",
-        "product": nested(
-            emit_block.product_fields(f"{name}_product", product, convs, copied=True), 2
-        ),
-        "weights": f"{name}_weights",
-        "rows": rows,
-        "columns": columns,
-        "channels": channels,
-        "x_zero": convs[0].inputs[0].zero_point,
-        "parts": len(convs),
-        "part": f"{{{', '.join(parts)}}}",
-    }
-    for memory in ("turned", "ring", "line"):
-        fields[memory] = scratch_pointer(plan, step, memory)
-    stream = product_stream(convs, inputs=Inputs.WIDENED, narrow=is_narrow(convs, copied=True))
-    outputs_at = ", ".join(row_pointer(plan, step, tensor) for tensor in step.outputs)
-    span = ", ".join(row_span(plan, step, rows))
-    return StepCode(
-        ("heads.h",),
-        "\n * ".join([*map(_norm_comment, norms), *map(emit_conv.conv_comment, convs)]),
-        (
-            *(_norm_constant(norm) for norm in norms),
-            Constant(f"{name}_weights", stream, emit_block.STREAM),
-        ),
-        "".join(_norm_structure(norm) for norm in norms)
-        + emit_block.product_prototypes(f"{name}_product")
-        + structure("heads_t", name, fields),
-        (
-            f"int8_t *const y[] = {{{outputs_at}}};",
-            f"heads_rows(&{name}, {map_pointer(plan, step, step.inputs[0])}, {span}, y);",
-        ),
-        emit_block.product_assembly(f"{name}_product", product),
-    )
-
-
 def _l2norm(step: Step, plan: Plan) -> StepCode:
     norm = expect(step.operators[0], L2Norm)
     x, y = row_pointer(plan, step, norm.inputs[0]), row_pointer(plan, step, norm.output)
     return StepCode(
         ("l2norm.h",),
-        _norm_comment(norm),
-        (_norm_constant(norm),),
-        _norm_structure(norm),
+        emit_heads.norm_comment(norm),
+        (emit_heads.norm_constant(norm),),
+        emit_heads.norm_structure(norm),
         (call("l2norm", f"&{identifier(norm.name)}", _pixels(step, plan), x, y),),
     )
 
@@ -109,27 +53,6 @@ def _pixels(step: Step, plan: Plan) -> str:
     """How many pixels a call of a step is about: the map's, or a row's."""
     rows, columns, _ = step.outputs[0].shape
     return str(columns if plan.is_streamed(step) else rows * columns)
-
-
-def _norm_comment(norm: L2Norm) -> str:
-    return f"{norm.name}: each pixel's {norm.output.shape[2]} channels over their length"
-
-
-def _norm_constant(norm: L2Norm) -> Constant:
-    return Constant(
-        f"{identifier(norm.name)}_multiplier", norm.multiplier.astype(np.int32), "[channels]"
-    )
-
-
-def _norm_structure(norm: L2Norm) -> str:
-    name = identifier(norm.name)
-    fields: Fields = {
-        "multiplier": f"{name}_multiplier",
-        "channels": norm.output.shape[2],
-        "x_zero": norm.inputs[0].zero_point,
-        "y_zero": norm.output.zero_point,
-    }
-    return structure("l2norm_t", name, fields)
 
 
 def _maxout(step: Step, plan: Plan) -> StepCode:

@@ -10,7 +10,7 @@ from hil.compiler.plan_stream import Event, Stream, simulate
 from hil.compiler.program import Program, Tensor
 from hil.errors import MemoryLimitError
 
-RUNTIME_BYTES = 12 * 1024  # of CCM, for the stack, the link's frames and other static data
+RUNTIME_BYTES = 8 * 1024  # of CCM, for the stack, the link's frames and other static data
 
 
 @dataclass(frozen=True)
@@ -173,9 +173,13 @@ def place(program: Program, budget: Budget, choices: Choices, patience: int = PA
     )
 
 
-def _time(index: int, streamed: int) -> int:
-    """When a step runs: all streamed ones together, the others one after another."""
-    return max(0, index - max(0, streamed - 1))
+def _life(index: int, streamed: int) -> tuple[int, int]:
+    """The first and the last step in whose time a step's maps are alive at least.
+
+    Streamed steps run in turns, so that what lasts from one of their rows to the next is alive
+    until all of them are done.
+    """
+    return (0, streamed - 1) if index < streamed else (index, index)
 
 
 def _stream(program: Program, steps: tuple[Step, ...], streamed: int) -> Stream:
@@ -194,12 +198,12 @@ def _fit(steps: tuple[Step, ...], streamed: int, budget: Budget) -> tuple[Step, 
     """Move working memory from CCM to SRAM, from the last to the first, until the rest fits."""
     placed: list[Step] = []
     for group in _groups(steps, streamed):
-        every = [scratch for step in group for scratch in step.scratch]
-        for index in reversed(range(len(every))):
-            if sum(s.bytes for s in every if s.region == "ccm") <= budget.ccm_bytes:
-                break
-            if every[index].region == "ccm":
-                every[index] = replace(every[index], region="sram")
+        every = [list(step.scratch) for step in group]
+        for of_step in reversed(every):
+            for index in reversed(range(len(of_step))):
+                if _in_ccm(every) <= budget.ccm_bytes:
+                    break
+                of_step[index] = replace(of_step[index], region="sram")
         placed += _with_scratch(group, every)
     return tuple(placed)
 
@@ -208,19 +212,27 @@ def _fill(steps: tuple[Step, ...], streamed: int, ccm_bytes: int) -> tuple[Step,
     """Put as much working memory into so much CCM as fits, the largest first."""
     placed: list[Step] = []
     for group in _groups(steps, streamed):
-        left = ccm_bytes
-        every = [scratch for step in group for scratch in step.scratch]
-        for index in sorted(range(len(every)), key=lambda i: -every[i].bytes):
-            fits = every[index].bytes <= left
-            left -= every[index].bytes if fits else 0
-            every[index] = replace(every[index], region="ccm" if fits else "sram")
+        every = [[replace(s, region="sram") for s in step.scratch] for step in group]
+        places = [(i, k) for i, of_step in enumerate(every) for k in range(len(of_step))]
+        for i, k in sorted(places, key=lambda at: -every[at[0]][at[1]].bytes):
+            every[i][k] = replace(every[i][k], region="ccm")
+            if _in_ccm(every) > ccm_bytes:
+                every[i][k] = replace(every[i][k], region="sram")
         placed += _with_scratch(group, every)
     return tuple(placed)
 
 
-def _with_scratch(group: tuple[Step, ...], every: list[Scratch]) -> list[Step]:
-    rest = iter(every)
-    return [replace(step, scratch=tuple(next(rest) for _ in step.scratch)) for step in group]
+def _in_ccm(every: list[list[Scratch]]) -> int:
+    """Bytes of CCM that steps take which run in turns: what lasts, and the most of the rest."""
+    in_ccm = [[s for s in of_step if s.region == "ccm"] for of_step in every]
+    passing = [sum(s.bytes for s in of_step if not s.lasts) for of_step in in_ccm]
+    return sum(s.bytes for of_step in in_ccm for s in of_step if s.lasts) + max(passing)
+
+
+def _with_scratch(group: tuple[Step, ...], every: list[list[Scratch]]) -> list[Step]:
+    return [
+        replace(step, scratch=tuple(of_step)) for step, of_step in zip(group, every, strict=True)
+    ]
 
 
 def _maps(
@@ -232,14 +244,15 @@ def _maps(
     """
     results = set() if strips else {tensor.name for tensor in program.output.tensors}
     first: dict[str, int] = {program.input.name: 0}
-    last: dict[str, int] = {program.input.name: 0}
+    last: dict[str, int] = {program.input.name: _life(0, streamed)[1]}
     size: dict[str, int] = {program.input.name: _stored(program.input, strips)}
     writers: dict[str, Step] = {}
     for index, step in enumerate(steps):
+        life = _life(index, streamed)
         for tensor in step.inputs:
-            last[tensor.name] = _time(index, streamed)
+            last[tensor.name] = life[1]
         for tensor in step.outputs:
-            first[tensor.name] = last[tensor.name] = _time(index, streamed)
+            first[tensor.name], last[tensor.name] = life
             size[tensor.name] = _stored(tensor, strips)
             writers[tensor.name] = step
     stored = [name for name in first if name not in results]
@@ -265,10 +278,10 @@ def _stored(tensor: Tensor, strips: dict[str, int]) -> int:
 
 def _add_scratch(draft: _Draft, steps: tuple[Step, ...], streamed: int, region: str) -> None:
     for index, step in enumerate(steps):
-        time = _time(index, streamed)
         for scratch in step.scratch:
             if scratch.region == region:
-                draft.add(f"{step.name}/{scratch.name}", Item(scratch.bytes, time, time))
+                life = _life(index, streamed) if scratch.lasts else (index, index)
+                draft.add(f"{step.name}/{scratch.name}", Item(scratch.bytes, *life))
 
 
 def _check(

@@ -62,7 +62,9 @@ def access_of(step: Step) -> Access:
         stride = depthwise.stride
         return Access(rows, stride, 2, 0 if project.residual else 2 - stride)
     if step.kind is Kind.HEADS:
-        return Access(rows, 1, 2, 1)
+        conv = next(op for op in step.operators if isinstance(op, Conv2D))
+        unread = conv.weight.shape[1] - conv.padding.top
+        return Access(rows, conv.stride, unread, unread - conv.stride)
     if isinstance(last, Conv2D | Pool2D):
         window = last.window[0] if isinstance(last, Pool2D) else last.weight.shape[1]
         top = last.padding.top
