@@ -14,6 +14,7 @@ from hil.commands import (
     models,
     plan,
     profile,
+    quantise,
     validate_timing,
 )
 from hil.errors import HilError
@@ -21,6 +22,7 @@ from hil.errors import HilError
 _COMMANDS = (
     doctor,
     plan,
+    quantise,
     profile,
     crosscheck,
     models,
@@ -33,6 +35,7 @@ _EPILOG = """\
 examples:
   hil doctor                           what this machine has, and what to do about what it lacks
   hil plan face_m4                     where every buffer of the model lies, step by step
+  hil quantise face_m4 --report        what each of the quantiser's choices buys
   hil profile face_m4                  cycles per layer on the emulated board
   hil crosscheck face_m4               the emulated board against Renode
   hil models                           every network: its counts beside the paper's

@@ -10,11 +10,16 @@ if TYPE_CHECKING:
 
     from hil.flame import Chain
 
+_WIDE = 160
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
 
 def command(
-    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], summary: str
+    commands: Commands,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    summary: str,
+    epilog: str | None = None,
 ) -> argparse.ArgumentParser:
     """Declare a subcommand.
 
@@ -23,9 +28,14 @@ def command(
         name: as it is typed.
         run: does it, given the parsed options; returns the exit status.
         summary: for the help, beginning with a verb.
+        epilog: examples, shown as they stand.
     """
     parser = commands.add_parser(
-        name, help=summary, description=summary[0].upper() + summary[1:] + "."
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter if epilog else argparse.HelpFormatter,
     )
     parser.set_defaults(run=run)
     return parser
@@ -68,10 +78,13 @@ def csv_option(parser: argparse.ArgumentParser) -> None:
 
 
 def show(table: "Table") -> None:
-    """Print a table."""
+    """Print a table: within a terminal's width, but whole into a file or a pipe."""
     from rich.console import Console
 
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(console.width, _WIDE))
+    console.print(table)
 
 
 def flame_options(parser: argparse.ArgumentParser) -> None:
