@@ -141,6 +141,8 @@ def run(
     variants: Sequence[Variant],
     names: Sequence[str],
     begin: Progress = silent,
+    *,
+    more_calibration: Sequence[str] = (),
 ) -> Report:
     """Quantise a network as it is and in other ways, and run all of them beside it.
 
@@ -149,12 +151,13 @@ def run(
         variants: beside `AS_IS`.
         names: photographs to measure on.
         begin: told every stage.
+        more_calibration: photographs to calibrate on beside the usual ones.
 
     Raises:
         BuildError: the network holds an operator that the compiler does not know.
         UsageError: a photograph cannot be read.
     """
-    calibration = photographs.calibration_set()
+    calibration = [*photographs.calibration_set(), *more_calibration]
     every = (AS_IS, *variants)
     with one_thread():
         begin(f"tracing {loaded.model_id}")

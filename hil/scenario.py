@@ -47,6 +47,8 @@ class Scenario:
         optimise: what the schedule is chosen for: "speed", "ram", or speed under a cap in bytes.
         iterations: inferences per measurement; the cycle counts of all must agree.
         default: whether the suite runs it without being asked to by name.
+        calibration: photographs to choose ranges on beside the usual ones, such as "faces", which
+            are in none of them.
         variant: arguments of the network's constructor, such as `order`.
     """
 
@@ -58,6 +60,7 @@ class Scenario:
     optimise: Aim = "speed"
     iterations: int = 1
     default: bool = True
+    calibration: list[str] = field(default_factory=list, hash=False)
     variant: dict[str, Any] = field(default_factory=dict, hash=False)
     limits: Limits = Limits()
     paper: Paper = Paper()

@@ -176,6 +176,11 @@ def test_begin_is_told_as_often_as_was_said(loaded: models.LoadedModel) -> None:
     assert told[-1] == "running on coffee"
 
 
+def test_photographs_to_calibrate_on_are_added_to_the_usual(loaded: models.LoadedModel) -> None:
+    report = quantisation.run(loaded, (), PHOTOGRAPHS[:1], more_calibration=["faces"])
+    assert report.calibration == (*photographs.calibration_set(), "faces")
+
+
 # Its tables
 
 

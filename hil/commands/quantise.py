@@ -55,7 +55,9 @@ def _run(options: argparse.Namespace) -> int:
     variants = quantisation.undone(loaded) if options.report else ()
     names = photographs.evaluation_set()[: options.photographs]
     with progress.over(quantisation.stages(variants, names)) as bar:
-        report = quantisation.run(loaded, variants, names, bar.begin)
+        report = quantisation.run(
+            loaded, variants, names, bar.begin, more_calibration=chosen.calibration
+        )
     show(quantisation_table.layers(report))
     show(quantisation_table.photographs(report))
     if variants:
