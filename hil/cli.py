@@ -13,6 +13,7 @@ from hil.commands import (
     emulate,
     models,
     plan,
+    poolings,
     profile,
     quantise,
     validate_timing,
@@ -26,6 +27,7 @@ _COMMANDS = (
     profile,
     crosscheck,
     models,
+    poolings,
     detect,
     emulate,
     bench,
@@ -39,6 +41,7 @@ examples:
   hil profile face_m4                  cycles per layer on the emulated board
   hil crosscheck face_m4               the emulated board against Renode
   hil models                           every network: its counts beside the paper's
+  hil poolings                         what each pooling of the paper costs on the chip
   hil detect photos/                   faces, as the board and the float model find them
   hil emulate firmware.elf --cycles    run any bare-metal STM32F4 program
   pytest hil/ --board=stm32f439        the main job: build, flash, run, judge

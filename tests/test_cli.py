@@ -18,6 +18,7 @@ def test_help_teaches_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         "quantise",
         "profile",
         "models",
+        "poolings",
         "detect",
         "emulate",
         "bench",
