@@ -143,7 +143,7 @@ def compile_scenario(scenario: Scenario, board: Board) -> CompiledScenario:
     from hil.compiler import compile_model, plan
 
     loaded = models.load(scenario.model, scenario.checkpoint, scenario.seed, **scenario.variant)
-    names = photographs.calibration_set()
+    names = [*photographs.calibration_set(), *scenario.calibration]
     calibration = [photographs.preprocess(photographs.read(name), loaded.spec) for name in names]
     program = compile_model(loaded, calibration).program
     schedule = plan.make_plan(

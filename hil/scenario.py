@@ -49,6 +49,8 @@ class Scenario:
             does where it does not fit the memory.
         iterations: inferences per measurement; the cycle counts of all must agree.
         default: whether the suite runs it without being asked to by name.
+        calibration: photographs to choose ranges on beside the usual ones, such as "faces", which
+            are in none of them.
         variant: arguments of the network's constructor, such as `order`.
     """
 
@@ -61,6 +63,7 @@ class Scenario:
     stream: bool | None = None
     iterations: int = 1
     default: bool = True
+    calibration: list[str] = field(default_factory=list, hash=False)
     variant: dict[str, Any] = field(default_factory=dict, hash=False)
     limits: Limits = Limits()
     paper: Paper = Paper()
@@ -72,6 +75,7 @@ class Scenario:
         checkpoint: Path | None = None,
         iterations: int | None = None,
         optimise: Aim | None = None,
+        stream: bool | None = None,
     ) -> "Scenario":
         """Return the scenario with what the command line names in place of what the file says."""
         return replace(
@@ -80,6 +84,7 @@ class Scenario:
             checkpoint=checkpoint or self.checkpoint,
             iterations=iterations or self.iterations,
             optimise=optimise or self.optimise,
+            stream=self.stream if stream is None else stream,
         )
 
 
