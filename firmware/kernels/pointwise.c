@@ -10,10 +10,16 @@ void pointwise(const pointwise_t *layer, const int8_t *x, const int8_t *residual
         matmul_unpack(&layer->product, weights, layer->copy);
         weights = layer->copy;
     }
+    const int32_t *factors = layer->scale == NULL ? NULL : scale_weights(layer->scale);
     for (int32_t pixel = 0; pixel < layer->pixels; pixel += MATMUL_MOST_PIXELS) {
         int32_t left = layer->pixels - pixel;
         int32_t pixels = left < MATMUL_MOST_PIXELS ? left : MATMUL_MOST_PIXELS;
-        widen(x + pixel * layer->channels, pixels * layer->channels, layer->window);
+        const int8_t *from = x + pixel * layer->channels;
+        if (layer->scale != NULL) {
+            scale(layer->scale, pixels, from, factors, layer->window);
+        } else {
+            widen(from, pixels * layer->channels, layer->window);
+        }
         matmul(&layer->product, pixels, layer->window, weights, y + pixel * outputs,
                residual == NULL ? NULL : residual + pixel * outputs);
     }

@@ -3,11 +3,13 @@
 #define HIL_POINTWISE_H
 
 #include "matmul.h"
+#include "scale.h"
 
-/* y = product(x) (+ residual), pixel by pixel; `y` may lie over `x` where no pixel of x is
+/* y = product(scale(x)) (+ residual), pixel by pixel; `y` may lie over `x` where no pixel of x is
  * overwritten that is still to be read. */
 typedef struct {
     matmul_t product;
+    const scale_t *scale;     /* NULL: the product of x itself */
     const int32_t *weights;   /* in flash */
     int32_t pixels, channels; /* of x */
 

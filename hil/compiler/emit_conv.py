@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hil.compiler import emit_block
+from hil.compiler import emit_block, emit_scale
 from hil.compiler.emit_c import Constant, identifier, nested, structure
 from hil.compiler.emit_code import (
     Fields,
@@ -47,7 +47,8 @@ def conv2d(step: Step, plan: Plan) -> StepCode:
 
 def pointwise(step: Step, plan: Plan) -> StepCode:
     """A 1x1 convolution by itself."""
-    conv = expect(step.operators[0], Conv2D)
+    scales = [expect(op, Conv2D) for op in step.operators[:-1]]
+    conv = expect(step.operators[-1], Conv2D)
     product = pointwise_of(conv)
     if product is None:
         raise BuildError(f"{step.name} is planned as a product but is none")
@@ -59,6 +60,7 @@ def pointwise(step: Step, plan: Plan) -> StepCode:
         "product": nested(
             emit_block.product_fields(f"{name}_product", product, [conv], copied=copied), 2
         ),
+        "scale": f"&{identifier(scales[0].name)}" if scales else "NULL",
         "weights": f"{name}_weights",
         "pixels": rows * columns,
         "channels": channels,
@@ -71,11 +73,17 @@ def pointwise(step: Step, plan: Plan) -> StepCode:
     stream = product_stream([conv], inputs=Inputs.WIDENED, narrow=narrow)
     return StepCode(
         ("pointwise.h",),
-        conv_comment(conv),
-        (Constant(f"{name}_weights", stream, emit_block.STREAM),),
-        emit_block.product_prototypes(f"{name}_product") + structure("pointwise_t", name, fields),
+        "\n * ".join(conv_comment(c) for c in (*scales, conv)),
+        (
+            *map(emit_scale.constant, scales),
+            Constant(f"{name}_weights", stream, emit_block.STREAM),
+        ),
+        "".join(emit_scale.descriptor(step, plan, scale, y_bytes=2) for scale in scales)
+        + emit_block.product_prototypes(f"{name}_product")
+        + structure("pointwise_t", name, fields),
         (call("pointwise", f"&{name}", x, residual, y),),
-        emit_block.product_assembly(f"{name}_product", product),
+        "".join(emit_scale.assembly(scale, y_bytes=2) for scale in scales)
+        + emit_block.product_assembly(f"{name}_product", product),
     )
 
 
@@ -177,6 +185,21 @@ def streamed_block(step: Step, plan: Plan) -> StepCode:
         emit_block.block_prototypes(name) + structure("streamed_block_t", name, fields),
         (call("streamed_block", f"&{name}", x, residual, y),),
         emit_block.block_assembly(name, block),
+    )
+
+
+def scale(step: Step, plan: Plan) -> StepCode:
+    """A batch norm or an activation by itself."""
+    conv = expect(step.operators[0], Conv2D)
+    rows, columns, _ = conv.output.shape
+    x, y = map_pointer(plan, step.inputs[0]), map_pointer(plan, conv.output)
+    return StepCode(
+        ("scale.h",),
+        conv_comment(conv),
+        (emit_scale.constant(conv),),
+        emit_scale.descriptor(step, plan, conv, y_bytes=1),
+        (call("scale_map", f"&{identifier(conv.name)}", str(rows * columns), x, y),),
+        emit_scale.assembly(conv, y_bytes=1),
     )
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hil.compiler import emit_block, emit_conv, emit_pool
+from hil.compiler import emit_block, emit_concat, emit_conv, emit_pool
 from hil.compiler.emit_c import Constant, identifier, nested, structure
 from hil.compiler.emit_code import (
     Fields,
@@ -37,6 +37,8 @@ def step_code(step: Step, plan: Plan) -> StepCode:
         Kind.L2NORM: _l2norm,
         Kind.MAXOUT: _maxout,
         Kind.POOL2D: _pool2d,
+        Kind.SCALE: emit_conv.scale,
+        Kind.CONCAT: emit_concat.concat,
     }
     return writers[step.kind](step, plan)
 

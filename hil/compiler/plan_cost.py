@@ -11,18 +11,22 @@ from hil.compiler.plan_kernels import (
     MatMul,
     block_of,
     heads_of,
+    is_scale,
     is_stem,
     patch_grid,
     pointwise_of,
+    scale_words,
     windowed_of,
 )
 from hil.compiler.plan_place import Plan
 from hil.compiler.plan_steps import Kind, Step
-from hil.compiler.program import Cell, Conv2D, L2Norm, Pool2D, RnnPool
+from hil.compiler.program import Cell, Concat, Conv2D, L2Norm, Operator, Pool2D, RnnPool
 
 _PLAIN = 13.0  # cycles per multiply-accumulate of the plain kernels
 _WIDEN = 2.6  # per value
 _GATHER = 8.0  # per value of a window
+_SCALED = 6.0  # per value of a batch norm by itself
+_JOINED = 1.8  # per value of a concatenation
 _NORMALISE = 18.0  # per value
 _POOLED = 4.8  # per value in a window
 _OUTPUT = 14.0  # per output of a depthwise row
@@ -47,14 +51,33 @@ def _step(step: Step, plan: Plan) -> float:
         case Kind.STREAMED_BLOCK:
             return _block(step, convs, plan)
         case Kind.POINTWISE:
-            return _pointwise(convs[0], plan)
+            return sum(_scale(c, plan) for c in convs[:-1]) + _pointwise(convs[-1], plan)
         case Kind.WINDOWED:
             return _windowed(convs[0])
         case Kind.HEADS:
             return _heads(convs, normalised=isinstance(step.operators[0], L2Norm))
         case Kind.RNNPOOL if isinstance(last, RnnPool):
             return (_conv(convs[0]) if convs else 0.0) + _pool(last, step, plan)
-    return _pool2d(last) if isinstance(last, Pool2D) else _PLAIN * step.macs
+    return _alone(last, step, plan)
+
+
+def _alone(operator: Operator, step: Step, plan: Plan) -> float:
+    match operator:
+        case Pool2D():
+            return _pool2d(operator)
+        case Concat():
+            return _JOINED * operator.output.bytes
+        case Conv2D() if is_scale(operator):
+            return _scale(operator, plan)
+    return _PLAIN * step.macs
+
+
+def _scale(conv: Conv2D, plan: Plan) -> float:
+    rows, columns, channels = conv.output.shape
+    cycles = _SCALED * rows * columns * channels
+    if plan.choices.weights_in_flash:
+        cycles += _FLASH_WORD * -(-rows * columns // 3) * scale_words(conv)
+    return cycles
 
 
 def _pool2d(pool: Pool2D) -> float:

@@ -137,6 +137,25 @@ def _of_depth(conv: Conv2D, depth: int) -> MatMul:
     )
 
 
+def is_scale(conv: Conv2D) -> bool:
+    """Whether a convolution is a factor and an offset for each channel, in words of four."""
+    padding = conv.padding
+    return (
+        conv.depthwise
+        and conv.weight.shape[1:3] == (1, 1)
+        and conv.stride == 1
+        and (padding.top, padding.left, padding.bottom, padding.right) == (0, 0, 0, 0)
+        and conv.residual is None
+        and conv.output.shape[2] % 4 == 0
+        and conv.shift <= _MOST_SHIFT
+    )
+
+
+def scale_words(conv: Conv2D) -> int:
+    """Words of its weights as the kernel reads them."""
+    return conv.output.shape[2] // 4 * 10
+
+
 def windowed_of(conv: Conv2D) -> MatMul | None:
     """The product over gathered windows that computes a dense convolution, None where it cannot."""
     _, kernel_rows, kernel_columns, inputs = conv.weight.shape

@@ -11,9 +11,11 @@ from hil.compiler.plan_kernels import (
     MatMul,
     block_of,
     heads_of,
+    is_scale,
     is_stem,
     patch_grid,
     pointwise_of,
+    scale_words,
     windowed_of,
 )
 from hil.compiler.plan_steps import (
@@ -29,6 +31,7 @@ from hil.compiler.plan_steps import (
     window_slack,
 )
 from hil.compiler.program import (
+    Concat,
     Conv2D,
     L2Norm,
     MaxOut,
@@ -59,6 +62,7 @@ def schedule(program: Program, choices: Choices) -> tuple[Step, ...]:
         taken = (
             _inverted_residual(rest, readers, choices)
             or _unexpanded(rest, readers, choices)
+            or _scaled(rest, readers, choices)
             or _pool(rest, readers, choices)
             or _heads(rest, readers)
             or _single(rest[0], choices)
@@ -83,8 +87,15 @@ def _single(operator: Operator, choices: Choices) -> Step:
         case Conv2D() if product := windowed_of(operator):
             kind, slack = Kind.WINDOWED, window_slack(operator)
             scratch = _windowed_scratch(product, choices)
+        case Conv2D() if is_scale(operator):
+            # Three pixels are read, channel by channel, before the next three are.
+            kind, slack = Kind.SCALE, -3 * operator.output.shape[2]
+            scratch = _scale_scratch(operator, choices)
         case Conv2D():
             kind, slack = Kind.CONV2D, window_slack(operator)
+        case Concat():
+            # Each pixel is written no further than the first map's are read.
+            kind, slack = Kind.CONCAT, operator.inputs[0].bytes - operator.output.bytes
         case L2Norm():
             kind, slack = Kind.L2NORM, 0
         case MaxOut():
@@ -113,6 +124,7 @@ def _inverted_residual(
     chained = (
         is_pointwise(expand)
         and depthwise.depthwise
+        and not is_scale(depthwise)
         and is_pointwise(project)
         and expand.residual is None
         and depthwise.residual is None
@@ -136,6 +148,31 @@ def _inverted_residual(
         _streamed_scratch(block, choices) if block else _plain_scratch(depthwise),
         block_slack(expand, depthwise, project),
     )
+
+
+def _scaled(rest: Sequence[Operator], readers: dict[str, int], choices: Choices) -> Step | None:
+    """Match a batch norm or an activation by itself, and the 1x1 convolution that alone reads it.
+
+    The convolution widens its pixels anyway, so that the normalised map is never stored.
+    """
+    if len(rest) < 2:
+        return None
+    scale, conv = rest[:2]
+    if not (isinstance(scale, Conv2D) and is_scale(scale) and isinstance(conv, Conv2D)):
+        return None
+    name = scale.output.name
+    if [t.name for t in conv.inputs[:1]] != [name] or readers[name] != 1 or not pointwise_of(conv):
+        return None
+    step = _single(conv, choices)
+    inputs = (scale.inputs[0], *(t for t in step.inputs if t.name != name))
+    inputs = tuple({tensor.name: tensor for tensor in inputs}.values())
+    scratch = (*step.scratch, *_scale_scratch(scale, choices))
+    return replace(step, operators=(scale, conv), inputs=inputs, scratch=scratch)
+
+
+def _scale_scratch(scale: Conv2D, choices: Choices) -> tuple[Scratch, ...]:
+    factors = Scratch("factors", 4 * scale_words(scale))
+    return () if choices.weights_in_flash else (factors,)
 
 
 def _unexpanded(rest: Sequence[Operator], readers: dict[str, int], choices: Choices) -> Step | None:

@@ -27,6 +27,8 @@ class Kind(StrEnum):
     L2NORM = "l2norm"
     MAXOUT = "maxout"
     POOL2D = "pool2d"
+    SCALE = "scale"
+    CONCAT = "concat"
 
 
 @dataclass(frozen=True)
