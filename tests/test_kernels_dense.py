@@ -11,8 +11,9 @@ from random_programs import Builder
 
 from hil.compiler import reference
 from hil.compiler.plan import Plan
+from hil.compiler.plan_kernels import pointwise_of, windowed_of
 from hil.compiler.plan_steps import Kind
-from hil.compiler.program import Program
+from hil.compiler.program import Conv2D, Padding, Program
 
 # Each example is compiled twice, so a failing one is shown as it was drawn.
 few = settings(
@@ -135,6 +136,52 @@ def test_a_concatenation_over_its_first_map_equals_the_reference() -> None:
     program = b.program(b.pool2d("whole", x, "average", (9, 11)))
     plan = check(program)
     assert plan.arena_bytes < 9 * 11 * (16 + 20)
+
+
+@given(
+    seed=seeds,
+    kernel=st.integers(1, 5),
+    stride=st.integers(1, 3),
+    channels=st.sampled_from([4, 8, 20]),
+    size=st.tuples(st.integers(5, 11), st.integers(5, 11)),
+    extremes=st.booleans(),
+)
+@few
+def test_a_convolution_over_windows_of_whole_words_equals_the_reference(  # noqa: PLR0917
+    seed: int, kernel: int, stride: int, channels: int, size: tuple[int, int], extremes: bool
+) -> None:
+    b = Builder(seed, (*size, channels), extremes=extremes)
+    padding = Padding(kernel // 2, 0, kernel - 1, kernel // 2)
+    x = b.conv("conv", b.input, 6, kernel, stride + 1, padding)
+    check(b.program(b.conv("last", x, 4, 3, 2, relu=True)))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "channels", "pixels"), [(1, 988, 3), (1, 992, 2), (3, 128, 2), (3, 240, 1)]
+)
+def test_deep_convolutions_take_fewer_pixels_at_a_time(
+    kernel: int, channels: int, pixels: int
+) -> None:
+    b = Builder(kernel, (3, 4, channels), full_range=True)
+    b.conv("conv", b.input, 4, kernel, 1 if kernel == 1 else 2, relu=True)
+    conv = b.operators[0]
+    assert isinstance(conv, Conv2D)
+    product = pointwise_of(conv) if kernel == 1 else windowed_of(conv)
+    assert product is not None
+    assert product.most_pixels == pixels
+    check(b.program(conv.output))
+
+
+def test_heads_whose_weights_are_too_many_to_turn_go_over_windows() -> None:
+    b = Builder(0, (4, 5, 128), full_range=True)
+    assert kinds(check(b.program(b.conv("grow", b.input, 32, 3)))) == [Kind.WINDOWED]
+
+
+def test_a_deep_batch_norm_before_a_1x1_convolution_equals_the_reference() -> None:
+    b = Builder(0, (2, 3, 1024), full_range=True)
+    normed = b.scale("norm", b.input, relu=True)
+    whole = b.scale("whole", b.conv("squeeze", normed, 1024, relu=True))
+    check(b.program(b.pool2d("pool", whole, "average", (2, 3))))
 
 
 def dense_block(seed: int) -> Program:

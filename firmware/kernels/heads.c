@@ -65,6 +65,7 @@ static int8_t *leave(const heads_t *layer, const heads_part_t *part, int8_t *y) 
 }
 
 void heads(const heads_t *layer, const int8_t *x, int8_t *const *y) {
+    const int32_t most = layer->product.most_pixels;
     const int32_t words = matmul_stream_words(&layer->product);
     const int32_t slot_count = (layer->columns + 2) * layer->channels;
     int8_t *out[HEADS_MOST_PARTS];
@@ -81,9 +82,9 @@ void heads(const heads_t *layer, const int8_t *x, int8_t *const *y) {
         enter(layer, x, row + 1);
         /* Row n stands in slot n modulo 3, so slot 0 meets kernel row (1 - row) modulo 3. */
         const int32_t *weights = layer->turned + (3 * layer->rows + 1 - row) % SLOTS * words;
-        for (int32_t column = 0; column < layer->columns; column += MATMUL_MOST_PIXELS) {
+        for (int32_t column = 0; column < layer->columns; column += most) {
             int32_t left = layer->columns - column;
-            matmul(&layer->product, left < MATMUL_MOST_PIXELS ? left : MATMUL_MOST_PIXELS,
+            matmul(&layer->product, left < most ? left : most,
                    layer->ring + column * layer->channels, weights,
                    layer->line + column * layer->product.channels, NULL);
         }

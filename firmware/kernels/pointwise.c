@@ -11,9 +11,10 @@ void pointwise(const pointwise_t *layer, const int8_t *x, const int8_t *residual
         weights = layer->copy;
     }
     const int32_t *factors = layer->scale == NULL ? NULL : scale_weights(layer->scale);
-    for (int32_t pixel = 0; pixel < layer->pixels; pixel += MATMUL_MOST_PIXELS) {
+    const int32_t most = layer->product.most_pixels;
+    for (int32_t pixel = 0; pixel < layer->pixels; pixel += most) {
         int32_t left = layer->pixels - pixel;
-        int32_t pixels = left < MATMUL_MOST_PIXELS ? left : MATMUL_MOST_PIXELS;
+        int32_t pixels = left < most ? left : most;
         const int8_t *from = x + pixel * layer->channels;
         if (layer->scale != NULL) {
             scale(layer->scale, pixels, from, factors, layer->window);

@@ -15,7 +15,7 @@ typedef struct {
 
     /* Working memory. */
     int32_t *copy;   /* of the weights; NULL to read them in flash */
-    int16_t *window; /* three pixels, widened */
+    int16_t *window; /* product.most_pixels pixels, widened */
 } pointwise_t;
 
 void pointwise(const pointwise_t *layer, const int8_t *x, const int8_t *residual, int8_t *y);

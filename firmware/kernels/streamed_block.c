@@ -20,8 +20,9 @@ static void expand_row(const streamed_block_t *block, const int32_t *weights, co
                        int32_t row) {
     int16_t *slot = block->ring + row % DEPTHWISE_SLOTS * block->filter.slot_bytes / 2 + 1;
     x += row * block->columns * block->channels;
-    for (int32_t column = 0; column < block->columns; column += MATMUL_MOST_PIXELS) {
-        int32_t pixels = least(MATMUL_MOST_PIXELS, block->columns - column);
+    const int32_t most = block->expand.most_pixels;
+    for (int32_t column = 0; column < block->columns; column += most) {
+        int32_t pixels = least(most, block->columns - column);
         widen(x + column * block->channels, pixels * block->channels, block->pixels);
         matmul(&block->expand, pixels, block->pixels, weights, slot + column, NULL);
     }
@@ -39,8 +40,9 @@ static void clear_slot(const streamed_block_t *block, int32_t row) {
 static void project_row(const streamed_block_t *block, const int32_t *weights,
                         const int8_t *residual, int8_t *y) {
     const int32_t wide = block->filter.channels;
-    for (int32_t column = 0; column < block->out_columns; column += MATMUL_MOST_PIXELS) {
-        int32_t pixels = least(MATMUL_MOST_PIXELS, block->out_columns - column);
+    const int32_t most = block->project.most_pixels;
+    for (int32_t column = 0; column < block->out_columns; column += most) {
+        int32_t pixels = least(most, block->out_columns - column);
         int32_t at = column * block->out_channels;
         matmul(&block->project, pixels, block->filtered + column * wide, weights, y + at,
                residual == NULL ? NULL : residual + at);

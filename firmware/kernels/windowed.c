@@ -1,6 +1,7 @@
 #include "windowed.h"
 
 #include "dsp.h"
+#include "widen.h"
 
 static int16_t *fill(int16_t *to, int32_t value, int32_t count) {
     for (int16_t *end = to + count; to != end;) {
@@ -9,11 +10,16 @@ static int16_t *fill(int16_t *to, int32_t value, int32_t count) {
     return to;
 }
 
-static int16_t *widen_in_order(int16_t *to, const int8_t *from, int32_t count) {
-    for (int16_t *end = to + count; to != end;) {
+static int16_t *widen_run(const windowed_t *layer, int16_t *to, const int8_t *from, int32_t count) {
+    int16_t *end = to + count;
+    if (layer->channels % 4 == 0) {
+        widen(from, count, to);
+        return end;
+    }
+    while (to != end) {
         *to++ = *from++;
     }
-    return to;
+    return end;
 }
 
 /* The window of the output pixel (row, column), row by row: what lies left of the map, in it, and
@@ -32,7 +38,7 @@ static void gather(const windowed_t *layer, const int8_t *x, int32_t row, int32_
             continue;
         }
         to = fill(to, layer->x_zero, outside);
-        to = widen_in_order(to, x + (at * layer->columns + from) * channels + outside, inside);
+        to = widen_run(layer, to, x + (at * layer->columns + from) * channels + outside, inside);
         to = fill(to, layer->x_zero, width - outside - inside);
     }
 }
@@ -46,12 +52,13 @@ void windowed_rows(const windowed_t *layer, const int8_t *x, const int8_t *resid
         }
         weights = layer->copy;
     }
+    const int32_t most = layer->product.most_pixels;
     const int32_t row_bytes = layer->out_columns * layer->out_channels;
-    fill(layer->window, 0, MATMUL_MOST_PIXELS * layer->product.depth);
+    fill(layer->window, 0, most * layer->product.depth);
     for (int32_t row = first; row < first + count; row++, y += row_bytes) {
-        for (int32_t column = 0; column < layer->out_columns; column += MATMUL_MOST_PIXELS) {
+        for (int32_t column = 0; column < layer->out_columns; column += most) {
             int32_t left = layer->out_columns - column;
-            int32_t pixels = left < MATMUL_MOST_PIXELS ? left : MATMUL_MOST_PIXELS;
+            int32_t pixels = left < most ? left : most;
             for (int32_t p = 0; p < pixels; p++) {
                 gather(layer, x, row, column + p, layer->window + p * layer->product.depth);
             }

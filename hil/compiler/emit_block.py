@@ -11,7 +11,7 @@ from hil.compiler.emit_pack import (
     is_narrow,
     product_stream,
 )
-from hil.compiler.plan_kernels import MOST_PIXELS, Block, DepthwiseRow, MatMul
+from hil.compiler.plan_kernels import Block, DepthwiseRow, MatMul
 from hil.compiler.program import Conv2D
 
 Fields = dict[str, str | int | bool]
@@ -69,12 +69,12 @@ def block_fields(
     }
 
 
-def block_prototypes(name: str) -> str:
+def block_prototypes(name: str, block: Block) -> str:
     """Declarations of its functions in kernels.S."""
     return (
-        product_prototypes(f"{name}_expand")
+        product_prototypes(f"{name}_expand", block.expand)
         + f"void {name}_filter_row{_ROW};\n"
-        + product_prototypes(f"{name}_project")
+        + product_prototypes(f"{name}_project", block.project)
     )
 
 
@@ -90,7 +90,7 @@ def block_assembly(name: str, block: Block) -> str:
 def product_fields(name: str, product: MatMul, convs: Sequence[Conv2D], *, copied: bool) -> Fields:
     """The members of a `matmul_t`; `copied` to memory before it is read, or not."""
     zero, multiplier, shift = product.residual or (0, 0, 0)
-    codes = ", ".join(f"CORTEX_M4_CODE({name}_{p})" for p in range(1, MOST_PIXELS + 1))
+    codes = ", ".join(f"CORTEX_M4_CODE({name}_{p})" for p in range(1, product.most_pixels + 1))
     return {
         "depth": product.depth,
         "segments": product.segments,
@@ -102,6 +102,7 @@ def product_fields(name: str, product: MatMul, convs: Sequence[Conv2D], *, copie
         "y_pixel_bytes": product.y_pixel_bytes,
         "low": product.low,
         "high": product.high,
+        "most_pixels": product.most_pixels,
         "narrow": is_narrow(convs, copied=copied),
         "residual_zero": zero,
         "residual_multiplier": multiplier,
@@ -110,16 +111,17 @@ def product_fields(name: str, product: MatMul, convs: Sequence[Conv2D], *, copie
     }
 
 
-def product_prototypes(name: str) -> str:
-    """Declarations of a product's functions for one, two and three pixels."""
-    return "".join(f"void {name}_{p}{_PRODUCT};\n" for p in range(1, MOST_PIXELS + 1))
+def product_prototypes(name: str, product: MatMul) -> str:
+    """Declarations of a product's functions for one, two and three pixels, or for fewer."""
+    counts = range(1, product.most_pixels + 1)
+    return "".join(f"void {name}_{pixels}{_PRODUCT};\n" for pixels in counts)
 
 
 def product_assembly(name: str, product: MatMul) -> str:
     """Those functions."""
     return "".join(
         emit_matmul.matmul(f"{name}_{pixels}", product, pixels).text
-        for pixels in range(1, MOST_PIXELS + 1)
+        for pixels in range(1, product.most_pixels + 1)
     )
 
 

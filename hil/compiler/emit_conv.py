@@ -79,7 +79,7 @@ def pointwise(step: Step, plan: Plan) -> StepCode:
             Constant(f"{name}_weights", stream, emit_block.STREAM),
         ),
         "".join(emit_scale.descriptor(step, plan, scale, y_bytes=2) for scale in scales)
-        + emit_block.product_prototypes(f"{name}_product")
+        + emit_block.product_prototypes(f"{name}_product", product)
         + structure("pointwise_t", name, fields),
         (call("pointwise", f"&{name}", x, residual, y),),
         "".join(emit_scale.assembly(scale, y_bytes=2) for scale in scales)
@@ -111,7 +111,9 @@ def windowed(step: Step, plan: Plan) -> StepCode:
 def windowed_constant(conv: Conv2D, plan: Plan) -> Constant:
     """Its weights as the product reads them."""
     narrow = is_narrow([conv], copied=not plan.choices.weights_in_flash)
-    stream = product_stream([conv], inputs=Inputs.IN_ORDER, narrow=narrow)
+    by_words = conv.inputs[0].shape[2] % 4 == 0
+    order = Inputs.WIDENED if by_words else Inputs.IN_ORDER
+    stream = product_stream([conv], inputs=order, narrow=narrow)
     return Constant(f"{identifier(conv.name)}_weights", stream, emit_block.STREAM)
 
 
@@ -131,7 +133,9 @@ def windowed_descriptor(step: Step, plan: Plan, conv: Conv2D, product: MatMul) -
     fields |= {member: shape[member] for member in (*maps, *kernel)}
     for memory in ("copy", "window"):
         fields[memory] = planned_pointer(plan, step, memory)
-    return emit_block.product_prototypes(f"{name}_product") + structure("windowed_t", name, fields)
+    return emit_block.product_prototypes(f"{name}_product", product) + structure(
+        "windowed_t", name, fields
+    )
 
 
 def inverted_residual(step: Step, plan: Plan) -> StepCode:
@@ -182,7 +186,7 @@ def streamed_block(step: Step, plan: Plan) -> StepCode:
         ("streamed_block.h",),
         "\n * ".join(conv_comment(conv) for conv in convs),
         emit_block.block_constants(name, convs, copied=copied),
-        emit_block.block_prototypes(name) + structure("streamed_block_t", name, fields),
+        emit_block.block_prototypes(name, block) + structure("streamed_block_t", name, fields),
         (call("streamed_block", f"&{name}", x, residual, y),),
         emit_block.block_assembly(name, block),
     )

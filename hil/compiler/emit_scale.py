@@ -4,6 +4,8 @@ Three pixels at a time: two channels' constants in five registers serve all of t
 code equals is in firmware/kernels/scale.c.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hil.compiler.emit_assembly import Assembly
@@ -11,7 +13,7 @@ from hil.compiler.emit_c import Constant, identifier, structure
 from hil.compiler.emit_code import Fields, planned_pointer
 from hil.compiler.emit_pack import scale_stream
 from hil.compiler.plan import Plan
-from hil.compiler.plan_kernels import MOST_PIXELS, scale_words
+from hil.compiler.plan_kernels import MOST_PIXELS, REACH, scale_words
 from hil.compiler.plan_steps import Step
 from hil.compiler.program import Conv2D
 
@@ -28,8 +30,7 @@ def constant(conv: Conv2D) -> Constant:
 def descriptor(step: Step, plan: Plan, conv: Conv2D, *, y_bytes: int) -> str:
     """Its `scale_t`, and declarations of its functions in kernels.S."""
     name = identifier(conv.name)
-    counts = range(1, MOST_PIXELS + 1) if is_full(conv) else ()
-    functions = [f"{name}_scale_{pixels}" for pixels in counts]
+    functions = [f"{name}_scale_{pixels}" for pixels in _counts(conv, y_bytes)]
     codes = ", ".join(f"CORTEX_M4_CODE({function})" for function in functions)
     fields: Fields = {
         "weights": f"{name}_factors",
@@ -47,13 +48,15 @@ def descriptor(step: Step, plan: Plan, conv: Conv2D, *, y_bytes: int) -> str:
 
 def assembly(conv: Conv2D, *, y_bytes: int) -> str:
     """Those functions."""
-    counts = range(1, MOST_PIXELS + 1) if is_full(conv) else ()
-    return "".join(_code(conv, pixels, y_bytes).text for pixels in counts)
+    return "".join(_code(conv, pixels, y_bytes).text for pixels in _counts(conv, y_bytes))
 
 
-def is_full(conv: Conv2D) -> bool:
-    """Whether the clamp is the range of int8, as it is but for a ReLU6 with room above six."""
-    return (conv.low, conv.high) == (-128, 127)
+def _counts(conv: Conv2D, y_bytes: int) -> Sequence[int]:
+    """Pixels at a time; none where the clamp is not the range of int8, as it nearly always is."""
+    if (conv.low, conv.high) != (-128, 127):
+        return ()
+    channels = conv.output.shape[2]
+    return [p for p in range(1, MOST_PIXELS + 1) if (p - 1) * channels * y_bytes + 6 <= REACH]
 
 
 def _code(conv: Conv2D, pixels: int, y_bytes: int) -> Assembly:

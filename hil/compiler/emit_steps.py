@@ -82,7 +82,7 @@ def _heads(step: Step, plan: Plan) -> StepCode:
             Constant(f"{name}_weights", stream, emit_block.STREAM),
         ),
         "".join(_norm_structure(norm) for norm in norms)
-        + emit_block.product_prototypes(f"{name}_product")
+        + emit_block.product_prototypes(f"{name}_product", product)
         + structure("heads_t", name, fields),
         (
             f"int8_t *const y[] = {{{outputs_at}}};",

@@ -24,7 +24,7 @@ from hil.compiler.program import Cell, Concat, Conv2D, L2Norm, Operator, Pool2D,
 
 _PLAIN = 13.0  # cycles per multiply-accumulate of the plain kernels
 _WIDEN = 2.6  # per value
-_GATHER = 8.0  # per value of a window
+_GATHER = 8.0  # per value of a window whose channels are not in words
 _SCALED = 6.0  # per value of a batch norm by itself
 _JOINED = 1.8  # per value of a concatenation
 _NORMALISE = 18.0  # per value
@@ -33,6 +33,7 @@ _OUTPUT = 14.0  # per output of a depthwise row
 _FLASH_WORD = 2.6  # more for a word read in order from flash than from memory
 _FLASH_ENTRY = 7.0  # more for a word read from flash at random
 _APART = 1.0  # per update
+_STEP = {1: 6, 2: 9, 3: 12}  # for two inputs, by pixels at a time
 _STEM = 64.0  # per pixel of four channels
 _SPARSE, _DENSE = 16.1, 27.3  # per update of a unit in straight-line and in blocked code
 _START = 6.5  # per first update, from a zero state
@@ -53,11 +54,11 @@ def _step(step: Step, plan: Plan) -> float:
         case Kind.POINTWISE:
             return sum(_scale(c, plan) for c in convs[:-1]) + _pointwise(convs[-1], plan)
         case Kind.WINDOWED:
-            return _windowed(convs[0])
+            return _windowed(convs[0], plan)
         case Kind.HEADS:
             return _heads(convs, normalised=isinstance(step.operators[0], L2Norm))
         case Kind.RNNPOOL if isinstance(last, RnnPool):
-            return (_conv(convs[0]) if convs else 0.0) + _pool(last, step, plan)
+            return (_conv(convs[0], plan) if convs else 0.0) + _pool(last, step, plan)
     return _alone(last, step, plan)
 
 
@@ -90,8 +91,7 @@ def _pointwise(conv: Conv2D, plan: Plan) -> float:
     if product is None:
         return _PLAIN * conv.macs
     cycles = _WIDEN * rows * columns * channels
-    if plan.choices.weights_in_flash:
-        cycles += _FLASH_WORD * -(-rows * columns // 3) * product.stream_words
+    cycles += _from_flash(product, rows * columns, plan)
     return cycles + _product(product, rows * columns)
 
 
@@ -104,17 +104,19 @@ def _heads(convs: Sequence[Conv2D], *, normalised: bool) -> float:
     return each * rows * columns * channels + _product(product, rows * columns)
 
 
-def _conv(conv: Conv2D) -> float:
+def _conv(conv: Conv2D, plan: Plan) -> float:
     rows, columns, _ = conv.output.shape
-    return _STEM * rows * columns if is_stem(conv) else _windowed(conv)
+    return _STEM * rows * columns if is_stem(conv) else _windowed(conv, plan)
 
 
-def _windowed(conv: Conv2D) -> float:
+def _windowed(conv: Conv2D, plan: Plan) -> float:
     product = windowed_of(conv)
     if product is None:
         return _PLAIN * conv.macs
     rows, columns, _ = conv.output.shape
-    return _GATHER * rows * columns * product.depth + _product(product, rows * columns)
+    each = _GATHER if conv.inputs[0].shape[2] % 4 else _WIDEN
+    cycles = each * rows * columns * product.depth + _product(product, rows * columns)
+    return cycles + _from_flash(product, rows * columns, plan)
 
 
 def _block(step: Step, convs: Sequence[Conv2D], plan: Plan) -> float:
@@ -141,11 +143,18 @@ def _block(step: Step, convs: Sequence[Conv2D], plan: Plan) -> float:
     return cycles
 
 
+def _from_flash(product: MatMul, pixels: int, plan: Plan) -> float:
+    """What reading the weights where they are costs, once for all pixels at a time."""
+    if not plan.choices.weights_in_flash:
+        return 0.0
+    return _FLASH_WORD * -(-pixels // product.most_pixels) * product.stream_words
+
+
 def _product(product: MatMul, pixels: int) -> float:
     """12 cycles for 12 multiply-accumulates, and what begins and ends two channels."""
-    inner = 12 * product.depth / 2 * product.segments
+    inner = _STEP[product.most_pixels] * product.depth / 2 * product.segments
     ends = 38 + (18 if product.residual else 0)
-    return pixels / 3 * product.channels / 2 * (inner * 1.02 + ends)
+    return pixels / product.most_pixels * product.channels / 2 * (inner * 1.02 + ends)
 
 
 def _pool(pool: RnnPool, step: Step, plan: Plan) -> float:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from hil.compiler.program import Conv2D, RnnPool
 
 MOST_HEADS = 4  # convolutions in one product
+_MOST_TURNED = 48 * 1024  # bytes of their weights' three copies, which go to CCM
 MOST_PIXELS = 3  # that a matrix product takes at a time
-_REACH = 4095  # bytes, of a load's immediate offset
+REACH = 4095  # bytes, of a load's immediate offset
 _UNROLLED_BYTES = 128  # what an unrolled loop adds to an offset, at most
 _MOST_SHIFT = 7  # that int16 weights take in
 
@@ -45,16 +46,24 @@ class MatMul:
         return self.channels // 2 * (5 + self.segments * self.depth)
 
     @property
+    def most_pixels(self) -> int:
+        """Pixels at a time, so many that offsets fit the code's immediates; 0 if none do."""
+        for pixels in range(MOST_PIXELS, 0, -1):
+            x_reach = (pixels - 1) * self.pixel_bytes + _UNROLLED_BYTES
+            y_reach = (pixels - 1) * self.y_pixel_bytes + 2 * self.y_channel_bytes
+            if max(x_reach, y_reach) <= REACH:
+                return pixels
+        return 0
+
+    @property
+    def window_bytes(self) -> int:
+        """Of the pixels that are multiplied at a time."""
+        return self.most_pixels * self.pixel_bytes
+
+    @property
     def is_reachable(self) -> bool:
-        """Whether counts are even and offsets fit the code's immediates."""
-        x_reach = (MOST_PIXELS - 1) * self.pixel_bytes + _UNROLLED_BYTES
-        y_reach = (MOST_PIXELS - 1) * self.y_pixel_bytes + 2 * self.y_channel_bytes
-        return (
-            self.depth % 2 == 0
-            and self.channels % 2 == 0
-            and x_reach <= _REACH
-            and y_reach <= _REACH
-        )
+        """Whether counts are even and the code can be written."""
+        return self.depth % 2 == 0 and self.channels % 2 == 0 and self.most_pixels > 0
 
 
 @dataclass(frozen=True)
@@ -80,12 +89,12 @@ class DepthwiseRow:
     @property
     def is_reachable(self) -> bool:
         """Whether offsets fit the code's immediates."""
-        return 3 * self.slot_bytes + _UNROLLED_BYTES <= _REACH and 2 * self.y_pixel_bytes <= _REACH
+        return 3 * self.slot_bytes + _UNROLLED_BYTES <= REACH and 2 * self.y_pixel_bytes <= REACH
 
     @property
     def steps_by_group(self) -> bool:
         """Whether outputs lie too far apart for a round's offsets, so that each group steps on."""
-        return 8 * self.y_pixel_bytes > _REACH
+        return 8 * self.y_pixel_bytes > REACH
 
 
 @dataclass(frozen=True)
@@ -243,7 +252,7 @@ def is_stem(conv: Conv2D) -> bool:
         and (conv.padding.top, conv.padding.left) == (1, 1)
         and conv.output.shape[:2] == ((rows + 1) // 2, columns // 2)
         and columns % 4 == 0
-        and 2 * 4 * (columns // 2 + 1) + 8 <= _REACH
+        and 2 * 4 * (columns // 2 + 1) + 8 <= REACH
         and channels == 1
         and conv.residual is None
         and conv.shift <= _MOST_SHIFT
@@ -282,7 +291,13 @@ def heads_of(convs: Sequence[Conv2D]) -> MatMul | None:
         low=first.low,
         high=first.high,
     )
-    return product if product.is_reachable else None
+    fits = product.is_reachable and turned_bytes(product) <= _MOST_TURNED
+    return product if fits else None
+
+
+def turned_bytes(product: MatMul) -> int:
+    """Of the weights of heads as the kernel holds them, once for each turn of the ring."""
+    return 3 * 4 * product.stream_words
 
 
 def patch_grid(pool: RnnPool) -> tuple[int, int]:

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 
 from hil.compiler.plan_kernels import (
-    MOST_PIXELS,
     Block,
     MatMul,
     block_of,
@@ -16,6 +15,7 @@ from hil.compiler.plan_kernels import (
     patch_grid,
     pointwise_of,
     scale_words,
+    turned_bytes,
     windowed_of,
 )
 from hil.compiler.plan_steps import (
@@ -82,7 +82,7 @@ def _single(operator: Operator, choices: Choices) -> Step:
             copy = Scratch("copy", 4 * product.stream_words)
             scratch = (
                 *(() if choices.weights_in_flash else (copy,)),
-                Scratch("window", MOST_PIXELS * product.pixel_bytes),
+                Scratch("window", product.window_bytes),
             )
         case Conv2D() if product := windowed_of(operator):
             kind, slack = Kind.WINDOWED, window_slack(operator)
@@ -220,7 +220,7 @@ def _streamed_scratch(block: Block, choices: Choices) -> tuple[Scratch, ...]:
     copied = (Scratch("weights", 4 * block.weight_words),)
     return (
         *(() if choices.weights_in_flash else copied),
-        Scratch("pixels", MOST_PIXELS * block.expand.pixel_bytes),
+        Scratch("pixels", block.expand.window_bytes),
         Scratch("ring", 3 * wide * block.filter.slot_bytes, "sram"),
         Scratch("filtered", 2 * wide * (columns + columns % 2)),
     )
@@ -229,7 +229,7 @@ def _streamed_scratch(block: Block, choices: Choices) -> tuple[Scratch, ...]:
 def _windowed_scratch(product: MatMul, choices: Choices) -> tuple[Scratch, ...]:
     """Working memory of a convolution over gathered windows."""
     copy = Scratch("copy", 4 * product.stream_words)
-    window = Scratch("window", MOST_PIXELS * product.pixel_bytes)
+    window = Scratch("window", product.window_bytes)
     return (window,) if choices.weights_in_flash else (copy, window)
 
 
@@ -318,7 +318,7 @@ def _heads(rest: Sequence[Operator], readers: dict[str, int]) -> Step | None:
         rest[0].inputs[:1],
         tuple(outputs),
         (
-            Scratch("turned", 3 * 4 * product.stream_words),
+            Scratch("turned", turned_bytes(product)),
             Scratch("ring", 3 * product.segment_bytes),
             Scratch("line", columns * max(channels if norm else 0, product.channels)),
         ),
