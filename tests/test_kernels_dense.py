@@ -184,6 +184,49 @@ def test_a_deep_batch_norm_before_a_1x1_convolution_equals_the_reference() -> No
     check(b.program(b.pool2d("pool", whole, "average", (2, 3))))
 
 
+@given(
+    seed=seeds,
+    size=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    channels=st.sampled_from([4, 12, 32]),
+    out=st.sampled_from([2, 8, 20]),
+    stride=st.integers(1, 2),
+    relu=st.booleans(),
+    extremes=st.booleans(),
+)
+@few
+def test_a_separable_convolution_equals_the_reference(  # noqa: PLR0917
+    seed: int,
+    size: tuple[int, int],
+    channels: int,
+    out: int,
+    stride: int,
+    relu: bool,
+    extremes: bool,
+) -> None:
+    b = Builder(seed, (*size, channels), extremes=extremes)
+    x = b.conv("depthwise", b.input, channels, 3, stride, depthwise=True, relu=True)
+    program = b.program(b.conv("pointwise", x, out, relu=relu))
+    assert kinds(check(program)) == [Kind.STREAMED_BLOCK]
+
+
+def test_separable_convolutions_over_their_own_inputs_equal_the_reference() -> None:
+    b = Builder(0, (12, 11, 8), full_range=True)
+    x = b.conv("stem", b.input, 8, 3, relu=True)
+    for i, (out, stride) in enumerate(((8, 1), (16, 2), (16, 1))):
+        x = b.conv(f"{i}.depthwise", x, x.shape[2], 3, stride, depthwise=True, relu=True)
+        x = b.conv(f"{i}.pointwise", x, out, relu=True)
+    plan = check(b.program(b.pool2d("whole", x, "average", x.shape[:2])))
+    assert kinds(plan)[1:4] == [Kind.STREAMED_BLOCK] * 3
+    assert plan.offsets["0.pointwise"] < plan.offsets["stem"] + 12 * 11 * 8
+
+
+def test_a_separable_convolution_of_1024_channels_equals_the_reference() -> None:
+    b = Builder(0, (2, 3, 1024), full_range=True)
+    x = b.conv("depthwise", b.input, 1024, 3, depthwise=True, relu=True)
+    program = b.program(b.conv("pointwise", x, 8, relu=True))
+    assert kinds(check(program)) == [Kind.STREAMED_BLOCK]
+
+
 def dense_block(seed: int) -> Program:
     """Two dense layers and the transition after them."""
     b = Builder(seed, (10, 12, 16), full_range=True)

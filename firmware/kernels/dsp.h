@@ -65,6 +65,11 @@ HIL_INLINE int32_t pkhbt(int32_t a, int32_t b) {
     return (int32_t)(((uint32_t)a & 0xFFFFU) | ((uint32_t)b & 0xFFFF0000U));
 }
 
+/* The low halves of two values, the first lowest. */
+HIL_INLINE int32_t pack_halfwords(int32_t a, int32_t b) {
+    return (int32_t)(((uint32_t)a & 0xFFFFU) | (uint32_t)b << 16);
+}
+
 /* Both halves added, each saturated. */
 HIL_INLINE int32_t qadd16(int32_t a, int32_t b) {
 #if HIL_CORTEX_M4

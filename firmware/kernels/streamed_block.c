@@ -15,11 +15,35 @@ static const int32_t *copy(int32_t **free, const int32_t *from, int32_t words) {
     return to;
 }
 
+/* Without expansion: a row's channels, four at a time, into their planes. */
+static void spread_row(const streamed_block_t *block, const int8_t *x, int16_t *slot) {
+    const int32_t plane = DEPTHWISE_SLOTS * block->filter.slot_bytes / 2;
+    const int32_t channels = block->channels;
+    const int32_t minus_zero = pack_halfwords(-block->x_zero, -block->x_zero);
+    for (int32_t c = 0; c < channels; c += 4, slot += 4 * plane) {
+        const int8_t *from = x + c;
+        int16_t *to = slot;
+        for (int16_t *end = to + block->columns; to != end; to++, from += channels) {
+            const int32_t word = load_word(from);
+            const int32_t even = qadd16(sxtb16(word), minus_zero);
+            const int32_t odd = qadd16(sxtb16_odd(word), minus_zero);
+            to[0] = (int16_t)even;
+            to[plane] = (int16_t)odd;
+            to[2 * plane] = (int16_t)(even >> 16);
+            to[3 * plane] = (int16_t)(odd >> 16);
+        }
+    }
+}
+
 /* Row `row` of x into its slot of the ring, a column of zeros before it. */
 static void expand_row(const streamed_block_t *block, const int32_t *weights, const int8_t *x,
                        int32_t row) {
     int16_t *slot = block->ring + row % DEPTHWISE_SLOTS * block->filter.slot_bytes / 2 + 1;
     x += row * block->columns * block->channels;
+    if (block->expand_weights == NULL) {
+        spread_row(block, x, slot);
+        return;
+    }
     const int32_t most = block->expand.most_pixels;
     for (int32_t column = 0; column < block->columns; column += most) {
         int32_t pixels = least(most, block->columns - column);
@@ -56,8 +80,11 @@ void streamed_block(const streamed_block_t *block, const int8_t *x, const int8_t
     const int32_t *biases = block->filter_biases;
     const int32_t *project_weights = block->project_weights;
     if (block->weights != NULL) {
-        int32_t *free = matmul_unpack(&block->expand, expand_weights, block->weights);
-        expand_weights = block->weights;
+        int32_t *free = block->weights;
+        if (expand_weights != NULL) {
+            free = matmul_unpack(&block->expand, expand_weights, free);
+            expand_weights = block->weights;
+        }
         project_weights = free;
         free = matmul_unpack(&block->project, block->project_weights, free);
         filter_weights =

@@ -20,41 +20,43 @@ _PRODUCT = "(const int16_t *, const int32_t *, void *, const int8_t *)"
 _ROW = "(const int16_t *, const int32_t *, const int32_t *, int16_t *)"
 
 
-def block_constants(
-    name: str, convs: tuple[Conv2D, Conv2D, Conv2D], *, copied: bool
-) -> tuple[Constant, ...]:
-    """The block's weights as the kernels read them."""
-    expand, depthwise, project = convs
-    widened = product_stream(
-        [expand],
-        inputs=Inputs.WIDENED,
-        narrow=is_narrow([expand], copied=copied),
-        planar=True,
-    )
+def block_constants(name: str, convs: tuple[Conv2D, ...], *, copied: bool) -> tuple[Constant, ...]:
+    """The block's weights as the kernels read them; `convs` without the expansion or with it."""
+    *expands, depthwise, project = convs
+    widened = [
+        product_stream(
+            [expand],
+            inputs=Inputs.WIDENED,
+            narrow=is_narrow([expand], copied=copied),
+            planar=True,
+        )
+        for expand in expands
+    ]
     centred = product_stream(
         [project], inputs=Inputs.CENTRED, narrow=is_narrow([project], copied=copied)
     )
     return (
-        Constant(f"{name}_expand", widened, STREAM),
+        *(Constant(f"{name}_expand", stream, STREAM) for stream in widened),
         Constant(f"{name}_filter", depthwise_weights(depthwise), "rows 0, 1, 2, 0, 1 in two words"),
         Constant(f"{name}_filter_biases", depthwise_biases(depthwise), "bias, multiplier"),
         Constant(f"{name}_project", centred, STREAM),
     )
 
 
-def block_fields(
-    name: str, block: Block, convs: tuple[Conv2D, Conv2D, Conv2D], *, copied: bool
-) -> Fields:
+def block_fields(name: str, block: Block, convs: tuple[Conv2D, ...], *, copied: bool) -> Fields:
     """The members of its `streamed_block_t` but for the working memory."""
-    rows, columns, channels = convs[0].inputs[0].shape
-    out_rows, out_columns, out_channels = convs[2].output.shape
+    x = convs[0].inputs[0]
+    rows, columns, channels = x.shape
+    out_rows, out_columns, out_channels = convs[-1].output.shape
+    expand: Fields = {"x_zero": x.zero_point}
+    if block.expand:
+        product = product_fields(f"{name}_expand", block.expand, convs[:1], copied=copied)
+        expand = {"expand": nested(product, 2), "expand_weights": f"{name}_expand"}
     return {
-        "expand": nested(
-            product_fields(f"{name}_expand", block.expand, convs[:1], copied=copied), 2
-        ),
+        **expand,
         "filter": nested(_row_fields(f"{name}_filter", block.filter), 2),
         "project": nested(
-            product_fields(f"{name}_project", block.project, convs[2:], copied=copied), 2
+            product_fields(f"{name}_project", block.project, convs[-1:], copied=copied), 2
         ),
         "rows": rows,
         "columns": columns,
@@ -62,7 +64,6 @@ def block_fields(
         "out_rows": out_rows,
         "out_columns": out_columns,
         "out_channels": out_channels,
-        "expand_weights": f"{name}_expand",
         "filter_weights": f"{name}_filter",
         "filter_biases": f"{name}_filter_biases",
         "project_weights": f"{name}_project",
@@ -71,8 +72,9 @@ def block_fields(
 
 def block_prototypes(name: str, block: Block) -> str:
     """Declarations of its functions in kernels.S."""
+    expand = product_prototypes(f"{name}_expand", block.expand) if block.expand else ""
     return (
-        product_prototypes(f"{name}_expand", block.expand)
+        expand
         + f"void {name}_filter_row{_ROW};\n"
         + product_prototypes(f"{name}_project", block.project)
     )
@@ -80,8 +82,9 @@ def block_prototypes(name: str, block: Block) -> str:
 
 def block_assembly(name: str, block: Block) -> str:
     """Those functions."""
+    expand = product_assembly(f"{name}_expand", block.expand) if block.expand else ""
     return (
-        product_assembly(f"{name}_expand", block.expand)
+        expand
         + emit_depthwise.depthwise(f"{name}_filter_row", block.filter).text
         + product_assembly(f"{name}_project", block.project)
     )

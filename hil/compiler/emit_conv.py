@@ -169,9 +169,10 @@ def inverted_residual(step: Step, plan: Plan) -> StepCode:
 
 def streamed_block(step: Step, plan: Plan) -> StepCode:
     """A fused inverted residual by the packed kernels."""
-    expand, depthwise, project = (expect(op, Conv2D) for op in step.operators)
-    convs = (expand, depthwise, project)
-    block = block_of(*convs)
+    convs = tuple(expect(op, Conv2D) for op in step.operators)
+    expand = convs[0] if len(convs) > 2 else None
+    depthwise, project = convs[-2:]
+    block = block_of(expand, depthwise, project)
     if block is None:
         raise BuildError(f"{step.name} is planned as a streamed block but is not of its kind")
     check_residual(project)

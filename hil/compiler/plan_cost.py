@@ -24,6 +24,7 @@ from hil.compiler.program import Cell, Concat, Conv2D, L2Norm, Operator, Pool2D,
 
 _PLAIN = 13.0  # cycles per multiply-accumulate of the plain kernels
 _WIDEN = 2.6  # per value
+_SPREAD = 6.0  # per value of a block without expansion
 _GATHER = 8.0  # per value of a window whose channels are not in words
 _SCALED = 6.0  # per value of a batch norm by itself
 _JOINED = 1.8  # per value of a concatenation
@@ -120,15 +121,16 @@ def _windowed(conv: Conv2D, plan: Plan) -> float:
 
 
 def _block(step: Step, convs: Sequence[Conv2D], plan: Plan) -> float:
-    expand, depthwise, project = convs
+    expand = convs[0] if len(convs) > 2 else None
+    depthwise, project = convs[-2:]
     block = block_of(expand, depthwise, project)
     if block is None:
-        return _PLAIN * (expand.macs + depthwise.macs + project.macs)
-    rows, columns, channels = expand.inputs[0].shape
+        return _PLAIN * step.macs
+    rows, columns, channels = step.inputs[0].shape
     out_rows, out_columns, _ = project.output.shape
-    cycles = _WIDEN * rows * columns * channels
+    cycles = (_WIDEN if block.expand else _SPREAD) * rows * columns * channels
     cycles += _OUTPUT * out_rows * out_columns * block.filter.channels
-    cycles += _product(block.expand, rows * columns)
+    cycles += _product(block.expand, rows * columns) if block.expand else 0.0
     cycles += _product(block.project, out_rows * out_columns)
     # A product's pixels and weights in two memories pair less: a cycle more for every two inputs.
     regions = [
@@ -137,7 +139,7 @@ def _block(step: Step, convs: Sequence[Conv2D], plan: Plan) -> float:
     if len({buffer.region for buffer in regions if buffer}) > 1:
         cycles *= 1.05
     if plan.choices.weights_in_flash:
-        panels = rows * -(-columns // 3) * block.expand.stream_words
+        panels = rows * -(-columns // 3) * block.expand.stream_words if block.expand else 0
         panels += out_rows * -(-out_columns // 3) * block.project.stream_words
         cycles += _FLASH_WORD * panels
     return cycles

@@ -89,7 +89,7 @@ class DepthwiseRow:
     @property
     def is_reachable(self) -> bool:
         """Whether offsets fit the code's immediates."""
-        return 3 * self.slot_bytes + _UNROLLED_BYTES <= REACH and 2 * self.y_pixel_bytes <= REACH
+        return 3 * self.slot_bytes + _UNROLLED_BYTES <= REACH and self.y_pixel_bytes <= REACH
 
     @property
     def steps_by_group(self) -> bool:
@@ -99,16 +99,21 @@ class DepthwiseRow:
 
 @dataclass(frozen=True)
 class Block:
-    """A fused inverted residual, `streamed_block_t` in firmware/kernels/streamed_block.h."""
+    """A fused inverted residual, `streamed_block_t` in firmware/kernels/streamed_block.h.
 
-    expand: MatMul
+    Attributes:
+        expand: None where the depthwise convolution reads the input itself.
+    """
+
+    expand: MatMul | None
     filter: DepthwiseRow
     project: MatMul
 
     @property
     def weight_words(self) -> int:
         """Of all three, as the kernels read them; 12 words a channel for the depthwise."""
-        return self.expand.stream_words + 12 * self.filter.channels + self.project.stream_words
+        expand = self.expand.stream_words if self.expand else 0
+        return expand + 12 * self.filter.channels + self.project.stream_words
 
 
 def pointwise_of(conv: Conv2D) -> MatMul | None:
@@ -183,8 +188,8 @@ def residual_of(conv: Conv2D) -> tuple[int, int, int] | None:
     return residual.source.zero_point, residual.multiplier, residual.shift
 
 
-def block_of(expand: Conv2D, depthwise: Conv2D, project: Conv2D) -> Block | None:
-    """The packed block that computes three convolutions, None where they are not of its kind."""
+def block_of(expand: Conv2D | None, depthwise: Conv2D, project: Conv2D) -> Block | None:
+    """The packed block that computes them together, None where they are not of its kind."""
     zero = depthwise.output.zero_point
     padding = depthwise.padding
     fits = (
@@ -193,29 +198,18 @@ def block_of(expand: Conv2D, depthwise: Conv2D, project: Conv2D) -> Block | None
         and (padding.top, padding.left) == (1, 1)
         and depthwise.low == zero
         and depthwise.high <= zero + 255
-        and expand.inputs[0].shape[2] % 4 == 0
-        and all(conv.shift <= _MOST_SHIFT for conv in (expand, depthwise, project))
+        and (expand or depthwise).inputs[0].shape[2] % 4 == 0
+        and all(conv.shift <= _MOST_SHIFT for conv in (expand, depthwise, project) if conv)
     )
     if not fits:
         return None
-    inputs, wide = expand.inputs[0].shape[2], depthwise.output.shape[2]
+    wide = depthwise.output.shape[2]
     columns, outputs = depthwise.output.shape[1:]
     even = columns + columns % 2
     slot_bytes = 2 * (even + 2 if depthwise.stride == 1 else 2 * columns + 2)
     outputs = project.output.shape[2]
     block = Block(
-        MatMul(
-            depth=inputs,
-            segments=1,
-            segment_bytes=0,
-            pixel_bytes=2 * inputs,
-            channels=wide,
-            y_bytes=2,
-            y_channel_bytes=3 * slot_bytes,
-            y_pixel_bytes=2,
-            low=expand.low - expand.output.zero_point,
-            high=expand.high - expand.output.zero_point,
-        ),
+        _planar(expand, 3 * slot_bytes) if expand else None,
         DepthwiseRow(
             channels=wide,
             columns=columns,
@@ -239,7 +233,24 @@ def block_of(expand: Conv2D, depthwise: Conv2D, project: Conv2D) -> Block | None
         ),
     )
     parts = (block.expand, block.filter, block.project)
-    return block if all(part.is_reachable for part in parts) else None
+    return block if all(part.is_reachable for part in parts if part) else None
+
+
+def _planar(expand: Conv2D, plane_bytes: int) -> MatMul:
+    """An expansion into planes of int16 with their zero point taken off."""
+    inputs, zero = expand.inputs[0].shape[2], expand.output.zero_point
+    return MatMul(
+        depth=inputs,
+        segments=1,
+        segment_bytes=0,
+        pixel_bytes=2 * inputs,
+        channels=expand.output.shape[2],
+        y_bytes=2,
+        y_channel_bytes=plane_bytes,
+        y_pixel_bytes=2,
+        low=expand.low - zero,
+        high=expand.high - zero,
+    )
 
 
 def is_stem(conv: Conv2D) -> bool:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from hil.compiler.plan_kernels import (
     Block,
     MatMul,
@@ -36,11 +34,9 @@ from hil.compiler.program import (
     L2Norm,
     MaxOut,
     Operator,
-    Padding,
     Pool2D,
     Program,
     RnnPool,
-    Tensor,
 )
 from hil.errors import BuildError
 
@@ -68,7 +64,7 @@ def schedule(program: Program, choices: Choices) -> tuple[Step, ...]:
             or _single(rest[0], choices)
         )
         steps.append(taken)
-        rest = [operator for operator in rest if operator not in taken.computed]
+        rest = [operator for operator in rest if operator not in taken.operators]
     return tuple(steps)
 
 
@@ -146,7 +142,7 @@ def _inverted_residual(
         tuple(inputs),
         (project.output,),
         _streamed_scratch(block, choices) if block else _plain_scratch(depthwise),
-        block_slack(expand, depthwise, project),
+        block_slack(depthwise, project, x=inputs[0]),
     )
 
 
@@ -176,51 +172,41 @@ def _scale_scratch(scale: Conv2D, choices: Choices) -> tuple[Scratch, ...]:
 
 
 def _unexpanded(rest: Sequence[Operator], readers: dict[str, int], choices: Choices) -> Step | None:
-    """Match an inverted residual without expansion that adds its input.
+    """Match a depthwise and a 1x1 convolution: a separable one, or a block without expansion.
 
-    Apart, its convolutions would store the filtered map beside the input. An expansion by the
-    identity makes it one like the others.
+    Apart they would store the filtered map, beside the input where that is added in the end.
     """
     depthwise = rest[0]
     if not (isinstance(depthwise, Conv2D) and depthwise.depthwise and len(rest) > 1):
         return None
     x, project = depthwise.inputs[0], rest[1]
-    if not (isinstance(project, Conv2D) and project.residual is not None):
+    if not (isinstance(project, Conv2D) and is_pointwise(project)):
         return None
-    if project.residual.source.name != x.name:
+    filtered = depthwise.output.name
+    if depthwise.residual or project.inputs[0].name != filtered or readers[filtered] != 1:
         return None
-    copy = _identity(f"{block_name(depthwise.name)}.copy", x)
-    filtered = replace(depthwise, inputs=(copy.output,))
-    alone = readers | {copy.output.name: 1}
-    block = _inverted_residual((copy, filtered, project), alone, choices)
-    return replace(block, replaces=(depthwise, project)) if block else None
-
-
-def _identity(name: str, x: Tensor) -> Conv2D:
-    """A 1x1 convolution that changes no value: 64 * 2**26 is 2**32, so nothing is rounded."""
-    channels = x.shape[2]
-    weight = (64 * np.eye(channels)).astype(np.int8)
-    return Conv2D(
-        name,
-        (x,),
-        replace(x, name=name),
-        macs=0,
-        weight=weight[:, None, None, :],
-        bias=np.zeros(channels, np.int32),
-        multiplier=np.full(channels, 2**26, np.int32),
-        shift=0,
-        stride=1,
-        padding=Padding(),
-        depthwise=False,
+    block = block_of(None, depthwise, project)
+    if block is None:
+        return None
+    others = [t for t in sources(project) if t.name not in {filtered, x.name}]
+    return Step(
+        block_name(project.name),
+        Kind.STREAMED_BLOCK,
+        (depthwise, project),
+        (x, *others),
+        (project.output,),
+        _streamed_scratch(block, choices),
+        block_slack(depthwise, project),
     )
 
 
 def _streamed_scratch(block: Block, choices: Choices) -> tuple[Scratch, ...]:
     wide, columns = block.filter.channels, block.filter.columns
     copied = (Scratch("weights", 4 * block.weight_words),)
+    pixels = (Scratch("pixels", block.expand.window_bytes),) if block.expand else ()
     return (
         *(() if choices.weights_in_flash else copied),
-        Scratch("pixels", block.expand.window_bytes),
+        *pixels,
         Scratch("ring", 3 * wide * block.filter.slot_bytes, "sram"),
         Scratch("filtered", 2 * wide * (columns + columns % 2)),
     )
