@@ -16,6 +16,13 @@ static int16_t *widen_run(const windowed_t *layer, int16_t *to, const int8_t *fr
         widen(from, count, to);
         return end;
     }
+    for (; end - to >= 4; to += 4, from += 4) {
+        const int32_t word = load_word_anywhere(from);
+        const int32_t even = sxtb16(word);
+        const int32_t odd = sxtb16_odd(word);
+        store_word_anywhere(to, pack_halfwords(even, odd));
+        store_word_anywhere(to + 2, pkhtb(odd, even));
+    }
     while (to != end) {
         *to++ = *from++;
     }
@@ -31,16 +38,18 @@ static void gather(const windowed_t *layer, const int8_t *x, int32_t row, int32_
     const int32_t from = column * layer->stride - layer->left;
     const int32_t outside = clamp(-from, 0, layer->kernel_columns) * channels;
     const int32_t inside = clamp((layer->columns - from) * channels, outside, width) - outside;
-    for (int32_t i = 0; i < layer->kernel_rows; i++) {
-        int32_t at = row * layer->stride + i - layer->top;
-        if (at < 0 || at >= layer->rows) {
-            to = fill(to, layer->x_zero, width);
-            continue;
-        }
+    const int32_t first = row * layer->stride - layer->top;
+    const int32_t above = clamp(-first, 0, layer->kernel_rows);
+    const int32_t below = clamp(layer->rows - first, above, layer->kernel_rows);
+    const int32_t pitch = layer->columns * channels;
+    x += (first + above) * pitch + from * channels + outside;
+    to = fill(to, layer->x_zero, above * width);
+    for (int32_t i = above; i < below; i++, x += pitch) {
         to = fill(to, layer->x_zero, outside);
-        to = widen_run(layer, to, x + (at * layer->columns + from) * channels + outside, inside);
+        to = widen_run(layer, to, x, inside);
         to = fill(to, layer->x_zero, width - outside - inside);
     }
+    fill(to, layer->x_zero, (layer->kernel_rows - below) * width);
 }
 
 void windowed_rows(const windowed_t *layer, const int8_t *x, const int8_t *residual, int32_t first,

@@ -25,7 +25,7 @@ from hil.compiler.program import Cell, Concat, Conv2D, L2Norm, Operator, Pool2D,
 _PLAIN = 13.0  # cycles per multiply-accumulate of the plain kernels
 _WIDEN = 2.6  # per value
 _SPREAD = 6.0  # per value of a block without expansion
-_GATHER = 8.0  # per value of a window whose channels are not in words
+_GATHER = 6.0  # per value of a window whose channels are not in words
 _SCALED = 6.0  # per value of a batch norm by itself
 _JOINED = 1.8  # per value of a concatenation
 _NORMALISE = 18.0  # per value
