@@ -19,6 +19,7 @@ from hil.errors import BuildError
 from hil.models.blocks import ConvBNReLU6, FlattenMaps, MBConv
 from hil.models.densenet import DenseLayer
 from hil.models.pooling import GlobalAverage
+from hil.models.rnnpool import RNNPool
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +146,7 @@ def test_a_relu_is_folded_like_a_relu6_without_its_ceiling() -> None:
 
 
 def test_norms_and_activations_that_no_convolution_takes_in_are_operators_themselves() -> None:
+    torch.manual_seed(0)
     layers = (normed(8), nn.ReLU(), nn.Conv2d(8, 4, 1), nn.ReLU6(), normed(4), nn.MaxPool2d(2))
     network = Tail(*layers, nn.ReLU()).eval()
     graph = trace(network, (12, 10, 8))
@@ -152,6 +154,17 @@ def test_norms_and_activations_that_no_convolution_takes_in_are_operators_themse
     assert own == ["layers.0", "layers.4", "layers.6"]
     assert sum(node.macs for node in graph.nodes) == 12 * 10 * 32
     check_noise(graph)
+
+
+def test_an_old_order_of_outputs_passes_norms_and_activations() -> None:
+    torch.manual_seed(0)
+    pool = RNNPool(2, (4, 4), patch=4, stride=4, order="columns_first")
+    network = Tail(pool, normed(16), nn.ReLU(), nn.Conv2d(16, 3, 1)).eval()
+    image = np.random.default_rng(0).normal(0, 1, (8, 12, 2)).astype(np.float32)
+    graph = trace(network, image.shape)
+    exact = network.double()(torch.from_numpy(image).double().permute(2, 0, 1)[None])
+    got = graph.activations([image])[graph.outputs[0]]
+    np.testing.assert_allclose(got.reshape(-1), exact.detach().numpy().reshape(-1))
 
 
 class Dense(nn.Module):
