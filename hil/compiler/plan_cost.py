@@ -35,6 +35,7 @@ _FLASH_WORD = 2.6  # more for a word read in order from flash than from memory
 _FLASH_ENTRY = 7.0  # more for a word read from flash at random
 _APART = 1.0  # per update
 _STEP = {1: 6, 2: 9, 3: 12}  # for two inputs, by pixels at a time
+_UNPAIRED = 1.3  # times a product's cycles, where its loads go to two memories
 _STEM = 64.0  # per pixel of four channels
 _SPARSE, _DENSE = 16.1, 27.3  # per update of a unit in straight-line and in blocked code
 _START = 6.5  # per first update, from a zero state
@@ -53,13 +54,13 @@ def _step(step: Step, plan: Plan) -> float:
         case Kind.STREAMED_BLOCK:
             return _block(step, convs, plan)
         case Kind.POINTWISE:
-            return sum(_scale(c, plan) for c in convs[:-1]) + _pointwise(convs[-1], plan)
+            return sum(_scale(c, plan) for c in convs[:-1]) + _pointwise(convs[-1], step, plan)
         case Kind.WINDOWED:
-            return _windowed(convs[0], plan)
+            return _windowed(convs[0], step, plan)
         case Kind.HEADS:
             return _heads(convs, normalised=isinstance(step.operators[0], L2Norm))
         case Kind.RNNPOOL if isinstance(last, RnnPool):
-            return (_conv(convs[0], plan) if convs else 0.0) + _pool(last, step, plan)
+            return (_conv(convs[0], step, plan) if convs else 0.0) + _pool(last, step, plan)
     return _alone(last, step, plan)
 
 
@@ -86,14 +87,14 @@ def _pool2d(pool: Pool2D) -> float:
     return _POOLED * pool.output.bytes * pool.window[0] * pool.window[1]
 
 
-def _pointwise(conv: Conv2D, plan: Plan) -> float:
+def _pointwise(conv: Conv2D, step: Step, plan: Plan) -> float:
     rows, columns, channels = conv.inputs[0].shape
     product = pointwise_of(conv)
     if product is None:
         return _PLAIN * conv.macs
     cycles = _WIDEN * rows * columns * channels
     cycles += _from_flash(product, rows * columns, plan)
-    return cycles + _product(product, rows * columns)
+    return cycles + _product(product, rows * columns) * _unpaired(step, plan)
 
 
 def _heads(convs: Sequence[Conv2D], *, normalised: bool) -> float:
@@ -105,19 +106,19 @@ def _heads(convs: Sequence[Conv2D], *, normalised: bool) -> float:
     return each * rows * columns * channels + _product(product, rows * columns)
 
 
-def _conv(conv: Conv2D, plan: Plan) -> float:
+def _conv(conv: Conv2D, step: Step, plan: Plan) -> float:
     rows, columns, _ = conv.output.shape
-    return _STEM * rows * columns if is_stem(conv) else _windowed(conv, plan)
+    return _STEM * rows * columns if is_stem(conv) else _windowed(conv, step, plan)
 
 
-def _windowed(conv: Conv2D, plan: Plan) -> float:
+def _windowed(conv: Conv2D, step: Step, plan: Plan) -> float:
     product = windowed_of(conv)
     if product is None:
         return _PLAIN * conv.macs
     rows, columns, _ = conv.output.shape
     each = _GATHER if conv.inputs[0].shape[2] % 4 else _WIDEN
-    cycles = each * rows * columns * product.depth + _product(product, rows * columns)
-    return cycles + _from_flash(product, rows * columns, plan)
+    cycles = each * rows * columns * product.depth + _from_flash(product, rows * columns, plan)
+    return cycles + _product(product, rows * columns) * _unpaired(step, plan)
 
 
 def _block(step: Step, convs: Sequence[Conv2D], plan: Plan) -> float:
@@ -143,6 +144,12 @@ def _block(step: Step, convs: Sequence[Conv2D], plan: Plan) -> float:
         panels += out_rows * -(-out_columns // 3) * block.project.stream_words
         cycles += _FLASH_WORD * panels
     return cycles
+
+
+def _unpaired(step: Step, plan: Plan) -> float:
+    """What a product takes more where its weights and its window are in two memories."""
+    copy, window = (plan.buffers.get(f"{step.name}/{name}") for name in ("copy", "window"))
+    return _UNPAIRED if copy and window and copy.region != window.region else 1.0
 
 
 def _from_flash(product: MatMul, pixels: int, plan: Plan) -> float:
