@@ -122,7 +122,8 @@ def cases() -> Iterator[tuple[str, tuple[int, int, int], "nn.Module"]]:
     """Name, input shape (rows, columns, channels) and network of each measurement."""
     from torch import nn
 
-    from hil.models.blocks import ConvBNReLU6, MBConv
+    from hil.models.blocks import ConvBNReLU6, MBConv, Separable
+    from hil.models.densenet import DenseLayer
 
     for rows, inputs, outputs in ((30, 32, 64), (30, 64, 32), (20, 64, 128), (20, 128, 32)):
         yield (
@@ -147,6 +148,8 @@ def cases() -> Iterator[tuple[str, tuple[int, int, int], "nn.Module"]]:
             (rows, columns, inputs),
             nn.Conv2d(inputs, 6, 3, padding=1),
         )
+    yield "separable 28x28 64->64", (28, 28, 64), Separable(64, 64)
+    yield "dense layer 14x14 128+32", (14, 14, 128), DenseLayer(128, 32)
     yield "3x3 s2 112x112 3->8", (112, 112, 3), ConvBNReLU6(3, 8, kernel=3, stride=2)
 
 

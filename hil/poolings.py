@@ -177,7 +177,7 @@ def _early(result: "Measurement") -> tuple[int | None, bool]:
     cycles = {layer.name: layer.cycles for layer in result.layers}
     total, shares = 0, False
     for step in result.prepared.compiled.plan.steps:
-        inside = [operator.name.split(".")[0] == _POOL for operator in step.computed]
+        inside = [operator.name.split(".")[0] == _POOL for operator in step.operators]
         if any(inside):
             total += cycles[step.name]
             shares |= not all(inside)

@@ -7,6 +7,7 @@ import numpy as np
 
 from hil.compiler.program import (
     Cell,
+    Concat,
     Conv2D,
     Int8,
     L2Norm,
@@ -16,6 +17,7 @@ from hil.compiler.program import (
     Padding,
     Pool2D,
     Program,
+    Rescale,
     Residual,
     RnnPool,
     Tensor,
@@ -174,6 +176,23 @@ class Builder:
         shape = (x.shape[0], x.shape[1], x.shape[2] - groups + 1)
         output = self.tensor(name, shape, zero_point=x.zero_point)
         self.operators.append(MaxOut(name, (x,), output, 0, groups))
+        return output
+
+    def scale(self, name: str, x: Tensor, *, relu: bool = False, shift: int = 0) -> Tensor:
+        """A batch norm by itself, with a ReLU or without."""
+        return self.conv(name, x, x.shape[2], depthwise=True, relu=relu, shift=shift)
+
+    def concat(self, name: str, *maps: Tensor) -> Tensor:
+        """The first map's scale and zero point are the output's."""
+        shape = (*maps[0].shape[:2], sum(m.shape[2] for m in maps))
+        output = self.tensor(name, shape, zero_point=maps[0].zero_point)
+        rescales: list[Rescale | None] = [None]
+        for _ in maps[1:]:
+            shift = int(self.random.integers(0, 4))
+            factor = self.random.uniform(0.05, 8.0 if self.extremes else 1.2)
+            multiplier = min(int(factor * 2.0 ** (32 - shift)), 2**31 - 1)
+            rescales.append(Rescale(multiplier, shift) if self.random.random() < 0.8 else None)
+        self.operators.append(Concat(name, maps, output, 0, tuple(rescales)))
         return output
 
     def pool2d(  # noqa: PLR0917

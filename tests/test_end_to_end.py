@@ -48,12 +48,12 @@ METRICS = {
 }
 
 
-def open_session(directory: Path, toolchain: str = "zig") -> Session:
+def open_session(directory: Path, toolchain: str = "zig", scenario: str = "face_m4") -> Session:
     return Session.from_options(
         Namespace(
             board="stm32f439",
             hil_target="emulator",
-            hil_scenario=["face_m4"],
+            hil_scenario=[scenario],
             hil_all=False,
             hil_input=None,
             hil_checkpoint=None,
@@ -112,6 +112,17 @@ def test_two_runs_count_the_same_cycles(
     again = measure(session, prepared)
     assert (again.cycles, again.layers) == (good.cycles, good.layers)
     assert again.stack_bytes == good.stack_bytes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", ["densenet_small", "mnv1_quarter"])
+def test_small_networks_of_the_papers_other_kinds_equal_the_reference(
+    tmp_path: Path, scenario: str
+) -> None:
+    session = open_session(tmp_path, scenario=scenario)
+    result = measure(session, session.prepare(session.scenarios[0]))
+    assert np.array_equal(result.outputs, result.prepared.expected)
+    assert verdicts(result) == set()
 
 
 @pytest.mark.gcc

@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 from native import ROOMY
 from random_programs import Builder
 
-from hil import board
+from hil import board, models
+from hil.compiler.graph import trace
+from hil.compiler.outline import outline
 from hil.compiler.plan import Budget, Plan, make_plan, pareto, table
 from hil.compiler.plan_pack import Item, clash, live_bytes, pack
-from hil.compiler.plan_steps import Kind
+from hil.compiler.plan_place import place
+from hil.compiler.plan_schedule import schedule
+from hil.compiler.plan_steps import Choices, Kind
 from hil.errors import BuildError, MemoryLimitError
 
 PAPER_RAM_BYTES = 188_160  # RNNPool-Face-M4's, "188 KB": section 4.3
@@ -141,6 +145,17 @@ def test_a_model_too_large_says_which_region_lacks_how_many_bytes() -> None:
     program = random_programs.face_m4()
     with pytest.raises(MemoryLimitError, match=r"needs \d+,\d+ B of SRAM, \d+,\d+ B more than the"):
         make_plan(program, Budget(60_000, 65_536), streams=False)
+
+
+@pytest.mark.parametrize("name", ["mnv1_rnnpool", "densenet121_avgpool"])
+def test_a_network_too_large_for_the_board_lacks_memory_and_no_kernel(name: str) -> None:
+    loaded = models.structure(name)
+    program = outline(trace(loaded.module, loaded.spec.shape), name)
+    steps = schedule(program, Choices())
+    assert not {Kind.CONV2D, Kind.INVERTED_RESIDUAL} & {step.kind for step in steps}
+    with pytest.raises(MemoryLimitError) as caught:
+        place(program, Budget.of(board.load("stm32f439")), Choices(weights_in_flash=True))
+    assert caught.value.stage == "plan"
 
 
 def test_an_operator_without_a_kernel_is_named() -> None:

@@ -13,10 +13,13 @@ from hil.compiler.graph import INPUT, Convolution, Graph, trace
 from hil.compiler.outline import outline
 from hil.compiler.plan import make_plan
 from hil.compiler.plan_steps import Kind
+from hil.compiler.program import Concat, Program
 from hil.compiler.quantize import quantise
 from hil.errors import BuildError
 from hil.models.blocks import ConvBNReLU6, FlattenMaps, MBConv
+from hil.models.densenet import DenseLayer
 from hil.models.pooling import GlobalAverage
+from hil.models.rnnpool import RNNPool
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +97,6 @@ def test_an_inverted_residuals_addition_is_its_projections() -> None:
         ((nn.MaxPool2d(2, dilation=2),), "dilation"),
         ((nn.AvgPool2d(2, (1, 2)),), "uneven strides"),
         ((nn.AvgPool2d(3, 1, 1, count_include_pad=False),), "divisor of its own"),
-        ((nn.ReLU6(),), "does not follow a convolution"),
-        ((nn.Conv2d(2, 2, 1), nn.ReLU6(), nn.BatchNorm2d(2)), "after an activation"),
         ((nn.Conv2d(2, 4, 1, groups=2),), "neither dense nor depthwise"),
         ((nn.Conv2d(2, 2, 3, dilation=2),), "dilation"),
     ],
@@ -103,6 +104,112 @@ def test_an_inverted_residuals_addition_is_its_projections() -> None:
 def test_what_the_compiler_cannot_do_is_named(layers: tuple[nn.Module, ...], named: str) -> None:
     with pytest.raises(BuildError, match=named):
         trace(Tail(*layers).eval(), (8, 8, 2))
+
+
+class Sum(nn.Module):
+    """A map plus its own activation, of which neither can take the addition in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 1)
+        self.activation = nn.ReLU()
+        self.output = FlattenMaps()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        y: Tensor = self.output(x + self.activation(x))
+        return y
+
+
+def test_an_addition_that_no_convolution_can_take_in_is_named() -> None:
+    with pytest.raises(BuildError, match="no map comes from a convolution alone, unclipped"):
+        trace(Sum().eval(), (8, 8, 2))
+
+
+def normed(channels: int) -> nn.BatchNorm2d:
+    """A batch norm with statistics and weights of both signs."""
+    norm = nn.BatchNorm2d(channels)
+    random = np.random.default_rng(channels)
+    for values, spread in ((norm.weight, 1.0), (norm.bias, 0.5), (norm.running_mean, 20.0)):
+        assert values is not None
+        values.data.copy_(torch.from_numpy(random.normal(0, spread, channels)))
+    assert norm.running_var is not None
+    norm.running_var.copy_(torch.from_numpy(random.uniform(200, 900, channels)))
+    return norm
+
+
+def test_a_relu_is_folded_like_a_relu6_without_its_ceiling() -> None:
+    graph = trace(Tail(nn.Conv2d(2, 4, 1), normed(4), nn.ReLU()).eval(), (6, 6, 2))
+    (conv,) = graph.nodes
+    assert isinstance(conv, Convolution)
+    assert (conv.low, conv.high) == (0.0, np.inf)
+
+
+def test_norms_and_activations_that_no_convolution_takes_in_are_operators_themselves() -> None:
+    torch.manual_seed(0)
+    layers = (normed(8), nn.ReLU(), nn.Conv2d(8, 4, 1), nn.ReLU6(), normed(4), nn.MaxPool2d(2))
+    network = Tail(*layers, nn.ReLU()).eval()
+    graph = trace(network, (12, 10, 8))
+    own = [n.name for n in graph.nodes if isinstance(n, Convolution) and n.depthwise]
+    assert own == ["layers.0", "layers.4", "layers.6"]
+    assert sum(node.macs for node in graph.nodes) == 12 * 10 * 32
+    check_noise(graph)
+
+
+def test_an_old_order_of_outputs_passes_norms_and_activations() -> None:
+    torch.manual_seed(0)
+    pool = RNNPool(2, (4, 4), patch=4, stride=4, order="columns_first")
+    network = Tail(pool, normed(16), nn.ReLU(), nn.Conv2d(16, 3, 1)).eval()
+    image = np.random.default_rng(0).normal(0, 1, (8, 12, 2)).astype(np.float32)
+    graph = trace(network, image.shape)
+    exact = network.double()(torch.from_numpy(image).double().permute(2, 0, 1)[None])
+    got = graph.activations([image])[graph.outputs[0]]
+    np.testing.assert_allclose(got.reshape(-1), exact.detach().numpy().reshape(-1))
+
+
+class Dense(nn.Module):
+    """A maximum, two dense layers, a norm: maps of free and of given scales side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.MaxPool2d(2)
+        self.layers = nn.Sequential(DenseLayer(8, 8), DenseLayer(16, 8))
+        self.norm = normed(24)
+        self.output = FlattenMaps()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.output(self.norm(self.layers(self.pool(x))))
+        return y
+
+
+def test_maps_of_one_chain_of_concatenations_share_a_scale() -> None:
+    torch.manual_seed(0)
+    graph = trace(Dense().eval(), (12, 16, 8))
+    program = check_noise(graph)
+    first, last = (op for op in program.operators if isinstance(op, Concat))
+    assert last.rescales == (None, None)
+    assert first.rescales[0] is not None
+    assert first.rescales[1] is None
+    plans = [make_plan(p, ROOMY) for p in (program, outline(graph, "dense"))]
+    assert plans[0].offsets == plans[1].offsets
+
+
+def check_noise(graph: Graph) -> Program:
+    """Quantise, and find every operator's mean error within two steps of its scale."""
+    images = [
+        np.random.default_rng(seed).normal(0, 40, graph.input_shape).astype(np.float32)
+        for seed in range(4)
+    ]
+    program = quantise(graph, images, name="checked", input_range=(-128.0, 127.0))
+    for image in images:
+        maps = reference.trace(program, program.quantise_input(image))
+        exact = graph.activations([image])
+        for operator in program.operators:
+            scale = operator.output.scale
+            got = (maps[operator.name].astype(float) - operator.output.zero_point) * scale
+            wrong = np.abs(got - exact[operator.name][0])
+            assert float(wrong.mean()) <= 2 * scale, operator.name
+    return program
 
 
 def test_a_networks_pooling_without_a_kernel_is_named() -> None:
@@ -132,22 +239,9 @@ def test_poolings_are_quantised_close_to_the_float_network() -> None:
     assert [node.shape for node in graph.nodes] == [
         (10, 12, 3), (10, 12, 8), (5, 7, 8), (1, 1, 8),
     ]  # fmt: skip
-    images = [
-        np.random.default_rng(seed).normal(0, 40, (20, 24, 3)).astype(np.float32)
-        for seed in range(4)
-    ]
-    program = quantise(graph, images, name="poolings", input_range=(-128.0, 127.0))
-    best = program.operators[2]
+    best = check_noise(graph).operators[2]
     assert best.output.scale == best.inputs[0].scale
     assert best.output.zero_point == best.inputs[0].zero_point
-    for image in images:
-        maps = reference.trace(program, program.quantise_input(image))
-        exact = graph.activations([image])
-        for operator in program.operators:
-            scale = operator.output.scale
-            got = (maps[operator.name].astype(float) - operator.output.zero_point) * scale
-            wrong = np.abs(got - exact[operator.name][0])
-            assert float(wrong.mean()) <= 2 * scale, operator.name
 
 
 def test_an_outline_of_poolings_has_the_memory_of_the_quantised_program() -> None:

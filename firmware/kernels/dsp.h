@@ -37,6 +37,17 @@ HIL_INLINE void store_word(void *to, int32_t word) {
     __builtin_memcpy(__builtin_assume_aligned(to, 4), &word, sizeof word);
 }
 
+/* The same at any address: the core takes two accesses where a word is not aligned. */
+HIL_INLINE int32_t load_word_anywhere(const void *from) {
+    int32_t word;
+    __builtin_memcpy(&word, from, sizeof word);
+    return word;
+}
+
+HIL_INLINE void store_word_anywhere(void *to, int32_t word) {
+    __builtin_memcpy(to, &word, sizeof word);
+}
+
 /* The bytes 0 and 2, or 1 and 3, of a word as two int16. */
 HIL_INLINE int32_t sxtb16(int32_t word) {
 #if HIL_CORTEX_M4
@@ -65,9 +76,14 @@ HIL_INLINE int32_t pkhbt(int32_t a, int32_t b) {
     return (int32_t)(((uint32_t)a & 0xFFFFU) | ((uint32_t)b & 0xFFFF0000U));
 }
 
-/* The top half of a, the bottom half of b. */
+/* The top half of a, and the top half of b below it. */
 HIL_INLINE int32_t pkhtb(int32_t a, int32_t b) {
-    return (int32_t)(((uint32_t)a & 0xFFFF0000U) | ((uint32_t)b & 0xFFFFU));
+    return (int32_t)(((uint32_t)a & 0xFFFF0000U) | (uint32_t)b >> 16);
+}
+
+/* The low halves of two values, the first lowest. */
+HIL_INLINE int32_t pack_halfwords(int32_t a, int32_t b) {
+    return (int32_t)(((uint32_t)a & 0xFFFFU) | (uint32_t)b << 16);
 }
 
 /* Both halves added, each saturated. */

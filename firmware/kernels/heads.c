@@ -65,11 +65,11 @@ static int8_t *leave(const heads_t *layer, const heads_part_t *part, int8_t *y) 
 /* One row of the product, [column][channel]. */
 static void multiply(const heads_t *layer, const int32_t *weights, int8_t *y) {
     const matmul_t *product = &layer->product;
-    for (int32_t column = 0; column < layer->out_columns; column += MATMUL_MOST_PIXELS) {
+    const int32_t most = product->most_pixels;
+    for (int32_t column = 0; column < layer->out_columns; column += most) {
         const int32_t left = layer->out_columns - column;
-        matmul(product, left < MATMUL_MOST_PIXELS ? left : MATMUL_MOST_PIXELS,
-               layer->ring + column * product->pixel_bytes / 2, weights,
-               y + column * product->channels, NULL);
+        matmul(product, left < most ? left : most, layer->ring + column * product->pixel_bytes / 2,
+               weights, y + column * product->channels, NULL);
     }
 }
 

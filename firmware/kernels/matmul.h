@@ -25,10 +25,11 @@ typedef struct {
     int32_t y_bytes;  /* 1: int8, 2: int16 */
     int32_t y_channel_bytes, y_pixel_bytes;
     int32_t low, high;
-    bool narrow; /* the stream in flash has int8 weights, which matmul_unpack widens */
+    int32_t most_pixels; /* that the code takes at a time */
+    bool narrow;         /* the stream in flash has int8 weights, which matmul_unpack widens */
     int32_t residual_zero, residual_multiplier, residual_shift; /* shift 0: there is none */
     /* The same for one, two and three pixels as written out for this shape; NULL where there is
-     * only the C. */
+     * only the C, as on the host and for more than most_pixels. */
     void (*code[MATMUL_MOST_PIXELS])(const int16_t *x, const int32_t *weights, void *y,
                                      const int8_t *residual);
 } matmul_t;

@@ -13,13 +13,23 @@ void pointwise_rows(const pointwise_t *layer, const int8_t *x, const int8_t *res
         }
         weights = layer->copy;
     }
+    const int32_t *factors = NULL;
+    if (layer->scale != NULL) {
+        factors = scale_weights(layer->scale, first == 0);
+    }
+    const int32_t most = layer->product.most_pixels;
     const int32_t all = count * layer->columns;
     x += first * layer->columns * layer->channels;
     residual = residual == NULL ? NULL : residual + first * layer->columns * outputs;
-    for (int32_t pixel = 0; pixel < all; pixel += MATMUL_MOST_PIXELS) {
+    for (int32_t pixel = 0; pixel < all; pixel += most) {
         int32_t left = all - pixel;
-        int32_t pixels = left < MATMUL_MOST_PIXELS ? left : MATMUL_MOST_PIXELS;
-        widen(x + pixel * layer->channels, pixels * layer->channels, layer->window);
+        int32_t pixels = left < most ? left : most;
+        const int8_t *from = x + pixel * layer->channels;
+        if (layer->scale != NULL) {
+            scale(layer->scale, pixels, from, factors, layer->window);
+        } else {
+            widen(from, pixels * layer->channels, layer->window);
+        }
         matmul(&layer->product, pixels, layer->window, weights, y + pixel * outputs,
                residual == NULL ? NULL : residual + pixel * outputs);
     }

@@ -3,16 +3,18 @@
 #define HIL_POINTWISE_H
 
 #include "matmul.h"
+#include "scale.h"
 
-/* y = product(x) (+ residual), pixel by pixel. */
+/* y = product(scale(x)) (+ residual), pixel by pixel. */
 typedef struct {
     matmul_t product;
+    const scale_t *scale;      /* NULL: the product of x itself */
     const int32_t *weights;    /* in flash */
     int32_t columns, channels; /* of x */
 
     /* Working memory. */
     int32_t *copy;   /* of the weights; NULL to read them in flash */
-    int16_t *window; /* three pixels, widened */
+    int16_t *window; /* product.most_pixels pixels, widened */
 } pointwise_t;
 
 /* `count` rows from `first` on, to `y`; `x` and `residual` are whole maps. `y` may lie over `x`

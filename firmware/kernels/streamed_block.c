@@ -17,7 +17,8 @@ static weights_t weights_of(const streamed_block_t *block) {
         return (weights_t){block->expand_weights, block->project_weights, block->filter_weights,
                            block->filter_biases};
     }
-    const int32_t *project = block->weights + matmul_stream_words(&block->expand);
+    const int32_t *project =
+        block->weights + (block->expand_weights == NULL ? 0 : matmul_stream_words(&block->expand));
     const int32_t *filter = project + matmul_stream_words(&block->project);
     const int32_t *biases = filter + DEPTHWISE_WEIGHT_WORDS * block->filter.channels;
     return (weights_t){block->weights, project, filter, biases};
@@ -27,7 +28,10 @@ static weights_t weights_of(const streamed_block_t *block) {
 static void begin(const streamed_block_t *block) {
     const int32_t channels = block->filter.channels;
     if (block->weights != NULL) {
-        int32_t *to = matmul_unpack(&block->expand, block->expand_weights, block->weights);
+        int32_t *to = block->weights;
+        if (block->expand_weights != NULL) {
+            to = matmul_unpack(&block->expand, block->expand_weights, to);
+        }
         to = matmul_unpack(&block->project, block->project_weights, to);
         const int32_t words = DEPTHWISE_WEIGHT_WORDS * channels;
         memcpy(to, block->filter_weights, (size_t)words * sizeof *to);
@@ -36,13 +40,38 @@ static void begin(const streamed_block_t *block) {
     memset(block->ring, 0, (size_t)(channels * DEPTHWISE_SLOTS * block->filter.slot_bytes));
 }
 
+/* Without expansion: a row's channels, four at a time, into their planes. */
+static void spread_row(const streamed_block_t *block, const int8_t *x, int16_t *slot) {
+    const int32_t plane = DEPTHWISE_SLOTS * block->filter.slot_bytes / 2;
+    const int32_t channels = block->channels;
+    const int32_t minus_zero = pack_halfwords(-block->x_zero, -block->x_zero);
+    for (int32_t c = 0; c < channels; c += 4, slot += 4 * plane) {
+        const int8_t *from = x + c;
+        int16_t *to = slot;
+        for (int16_t *end = to + block->columns; to != end; to++, from += channels) {
+            const int32_t word = load_word(from);
+            const int32_t even = qadd16(sxtb16(word), minus_zero);
+            const int32_t odd = qadd16(sxtb16_odd(word), minus_zero);
+            to[0] = (int16_t)even;
+            to[plane] = (int16_t)odd;
+            to[2 * plane] = (int16_t)(even >> 16);
+            to[3 * plane] = (int16_t)(odd >> 16);
+        }
+    }
+}
+
 /* Row `row` of x into its slot of the ring, a column of zeros before it. */
 static void expand_row(const streamed_block_t *block, const int32_t *weights, const int8_t *x,
                        int32_t row) {
     int16_t *slot = block->ring + row % DEPTHWISE_SLOTS * block->filter.slot_bytes / 2 + 1;
     x += row * block->columns * block->channels;
-    for (int32_t column = 0; column < block->columns; column += MATMUL_MOST_PIXELS) {
-        int32_t pixels = least(MATMUL_MOST_PIXELS, block->columns - column);
+    if (block->expand_weights == NULL) {
+        spread_row(block, x, slot);
+        return;
+    }
+    const int32_t most = block->expand.most_pixels;
+    for (int32_t column = 0; column < block->columns; column += most) {
+        int32_t pixels = least(most, block->columns - column);
         widen(x + column * block->channels, pixels * block->channels, block->pixels);
         matmul(&block->expand, pixels, block->pixels, weights, slot + column, NULL);
     }
@@ -60,8 +89,9 @@ static void clear_slot(const streamed_block_t *block, int32_t row) {
 static void project_row(const streamed_block_t *block, const int32_t *weights,
                         const int8_t *residual, int8_t *y) {
     const int32_t wide = block->filter.channels;
-    for (int32_t column = 0; column < block->out_columns; column += MATMUL_MOST_PIXELS) {
-        int32_t pixels = least(MATMUL_MOST_PIXELS, block->out_columns - column);
+    const int32_t most = block->project.most_pixels;
+    for (int32_t column = 0; column < block->out_columns; column += most) {
+        int32_t pixels = least(most, block->out_columns - column);
         int32_t at = column * block->out_channels;
         matmul(&block->project, pixels, block->filtered + column * wide, weights, y + at,
                residual == NULL ? NULL : residual + at);

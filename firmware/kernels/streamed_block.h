@@ -6,7 +6,8 @@
 #include "matmul.h"
 
 /*
- * y = project(depthwise(expand(x))) (+ residual). The expanded rows are planar,
+ * y = project(depthwise(expand(x))) (+ residual), or without expansion. The expanded rows are
+ * planar,
  * [channel][slot][column], the filtered row [column][channel]; both int16 with their zero points
  * taken off.
  */
@@ -16,7 +17,9 @@ typedef struct {
     matmul_t project;
     int32_t rows, columns, channels; /* of x */
     int32_t out_rows, out_columns, out_channels;
-    const int32_t *expand_weights, *filter_weights, *filter_biases, *project_weights; /* in flash */
+    int32_t x_zero; /* without expansion */
+    /* In flash; expand_weights NULL where there is no expansion. */
+    const int32_t *expand_weights, *filter_weights, *filter_biases, *project_weights;
 
     /* Working memory. */
     int32_t *weights;  /* all four, one after the other; NULL to read them in flash */

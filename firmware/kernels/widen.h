@@ -18,12 +18,11 @@ HIL_INLINE void widen(const int8_t *x, int32_t count, int16_t *y) {
 HIL_INLINE void widen_in_order(const int8_t *x, int32_t count, int16_t *y) {
     const int8_t *const end = x + count;
     for (const int8_t *fours = x + (count & ~3); x != fours; x += 4, y += 4) {
-        int32_t word;
-        __builtin_memcpy(&word, x, sizeof word);
+        const int32_t word = load_word_anywhere(x);
         const int32_t even = sxtb16(word);
         const int32_t odd = sxtb16_odd(word);
-        const int32_t pairs[2] = {pkhbt(even, shift_left(odd, 16)), pkhtb(odd, even >> 16)};
-        __builtin_memcpy(y, pairs, sizeof pairs);
+        store_word_anywhere(y, pack_halfwords(even, odd));
+        store_word_anywhere(y + 2, pkhtb(odd, even));
     }
     while (x != end) {
         *y++ = *x++;

@@ -12,17 +12,23 @@ static void gather(const windowed_t *layer, const int8_t *x, int32_t row, int32_
     const int32_t from = column * layer->stride - layer->left;
     const int32_t outside = clamp(-from, 0, layer->kernel_columns) * channels;
     const int32_t inside = clamp((layer->columns - from) * channels, outside, width) - outside;
-    for (int32_t i = 0; i < layer->kernel_rows; i++, to += width) {
-        int32_t at = row * layer->stride + i - layer->top;
-        if (at < 0 || at >= layer->rows) {
-            fill_halves(layer->x_zero, width, to);
+    const int32_t first = row * layer->stride - layer->top;
+    const int32_t above = clamp(-first, 0, layer->kernel_rows);
+    const int32_t below = clamp(layer->rows - first, above, layer->kernel_rows);
+    const int32_t pitch = layer->columns * channels;
+    x += (first + above) * pitch + from * channels + outside;
+    fill_halves(layer->x_zero, above * width, to);
+    to += above * width;
+    for (int32_t i = above; i < below; i++, x += pitch, to += width) {
+        fill_halves(layer->x_zero, outside, to);
+        if (channels % 4 == 0) {
+            widen(x, inside, to + outside);
         } else {
-            const int8_t *row_of_x = x + (at * layer->columns + from) * channels;
-            fill_halves(layer->x_zero, outside, to);
-            widen_in_order(row_of_x + outside, inside, to + outside);
-            fill_halves(layer->x_zero, width - outside - inside, to + outside + inside);
+            widen_in_order(x, inside, to + outside);
         }
+        fill_halves(layer->x_zero, width - outside - inside, to + outside + inside);
     }
+    fill_halves(layer->x_zero, (layer->kernel_rows - below) * width, to);
 }
 
 void windowed_rows(const windowed_t *layer, const int8_t *x, const int8_t *residual, int32_t first,
@@ -34,12 +40,13 @@ void windowed_rows(const windowed_t *layer, const int8_t *x, const int8_t *resid
         }
         weights = layer->copy;
     }
+    const int32_t most = layer->product.most_pixels;
     const int32_t row_bytes = layer->out_columns * layer->out_channels;
-    fill_halves(0, MATMUL_MOST_PIXELS * layer->product.depth, layer->window);
+    fill_halves(0, most * layer->product.depth, layer->window);
     for (int32_t row = first; row < first + count; row++, y += row_bytes) {
-        for (int32_t column = 0; column < layer->out_columns; column += MATMUL_MOST_PIXELS) {
+        for (int32_t column = 0; column < layer->out_columns; column += most) {
             int32_t left = layer->out_columns - column;
-            int32_t pixels = left < MATMUL_MOST_PIXELS ? left : MATMUL_MOST_PIXELS;
+            int32_t pixels = left < most ? left : most;
             for (int32_t p = 0; p < pixels; p++) {
                 gather(layer, x, row, column + p, layer->window + p * layer->product.depth);
             }

@@ -4,8 +4,8 @@
 
 #include "matmul.h"
 
-/* The arithmetic of conv2d_t. Each pixel's window is gathered as int16, [kernel row][kernel
- * column][channel], x_zero outside. */
+/* The arithmetic of conv2d_t. Windows are gathered as int16, [kernel row][kernel column][channel],
+ * x_zero outside; where the channels are a multiple of four, in the order of widen(). */
 typedef struct {
     matmul_t product;                /* its depth is the window's values, rounded up to even */
     const int32_t *weights;          /* in flash */
@@ -16,7 +16,7 @@ typedef struct {
 
     /* Working memory. */
     int32_t *copy;   /* of the weights; NULL to read them in flash */
-    int16_t *window; /* three windows */
+    int16_t *window; /* product.most_pixels windows */
 } windowed_t;
 
 /* `count` output rows from `first` on, to `y`; `x` and `residual` are whole maps. */

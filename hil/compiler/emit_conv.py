@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hil.compiler import emit_block
+from hil.compiler import emit_block, emit_scale
 from hil.compiler.emit_c import Constant, identifier, nested, structure
 from hil.compiler.emit_code import (
     Fields,
@@ -49,7 +49,8 @@ def conv2d(step: Step, plan: Plan) -> StepCode:
 
 def pointwise(step: Step, plan: Plan) -> StepCode:
     """A 1x1 convolution by itself."""
-    conv = expect(step.operators[0], Conv2D)
+    scales = [expect(op, Conv2D) for op in step.operators[:-1]]
+    conv = expect(step.operators[-1], Conv2D)
     product = pointwise_of(conv)
     if product is None:
         raise BuildError(f"{step.name} is planned as a product but is none")
@@ -61,6 +62,7 @@ def pointwise(step: Step, plan: Plan) -> StepCode:
         "product": nested(
             emit_block.product_fields(f"{name}_product", product, [conv], copied=copied), 2
         ),
+        "scale": f"&{identifier(scales[0].name)}" if scales else "NULL",
         "weights": f"{name}_weights",
         "columns": columns,
         "channels": channels,
@@ -73,11 +75,17 @@ def pointwise(step: Step, plan: Plan) -> StepCode:
     stream = product_stream([conv], inputs=Inputs.WIDENED, narrow=narrow)
     return StepCode(
         ("pointwise.h",),
-        conv_comment(conv),
-        (Constant(f"{name}_weights", stream, emit_block.STREAM),),
-        emit_block.product_prototypes(f"{name}_product") + structure("pointwise_t", name, fields),
+        "\n * ".join(conv_comment(c) for c in (*scales, conv)),
+        (
+            *map(emit_scale.constant, scales),
+            Constant(f"{name}_weights", stream, emit_block.STREAM),
+        ),
+        "".join(emit_scale.descriptor(step, plan, scale, y_bytes=2) for scale in scales)
+        + emit_block.product_prototypes(f"{name}_product", product)
+        + structure("pointwise_t", name, fields),
         (call("pointwise_rows", f"&{name}", x, residual, *row_span(plan, step, rows), y),),
-        emit_block.product_assembly(f"{name}_product", product),
+        "".join(emit_scale.assembly(scale, y_bytes=2) for scale in scales)
+        + emit_block.product_assembly(f"{name}_product", product),
     )
 
 
@@ -105,7 +113,9 @@ def windowed(step: Step, plan: Plan) -> StepCode:
 def windowed_constant(conv: Conv2D, plan: Plan) -> Constant:
     """Its weights as the product reads them."""
     narrow = is_narrow([conv], copied=not plan.choices.weights_in_flash)
-    stream = product_stream([conv], inputs=Inputs.IN_ORDER, narrow=narrow)
+    by_words = conv.inputs[0].shape[2] % 4 == 0
+    order = Inputs.WIDENED if by_words else Inputs.IN_ORDER
+    stream = product_stream([conv], inputs=order, narrow=narrow)
     return Constant(f"{identifier(conv.name)}_weights", stream, emit_block.STREAM)
 
 
@@ -125,7 +135,9 @@ def windowed_descriptor(step: Step, plan: Plan, conv: Conv2D, product: MatMul) -
     fields |= {member: shape[member] for member in (*maps, *kernel)}
     for memory in ("copy", "window"):
         fields[memory] = planned_pointer(plan, step, memory)
-    return emit_block.product_prototypes(f"{name}_product") + structure("windowed_t", name, fields)
+    return emit_block.product_prototypes(f"{name}_product", product) + structure(
+        "windowed_t", name, fields
+    )
 
 
 def inverted_residual(step: Step, plan: Plan) -> StepCode:
@@ -159,9 +171,10 @@ def inverted_residual(step: Step, plan: Plan) -> StepCode:
 
 def streamed_block(step: Step, plan: Plan) -> StepCode:
     """A fused inverted residual by the packed kernels."""
-    expand, depthwise, project = (expect(op, Conv2D) for op in step.operators)
-    convs = (expand, depthwise, project)
-    block = block_of(*convs)
+    convs = tuple(expect(op, Conv2D) for op in step.operators)
+    expand = convs[0] if len(convs) > 2 else None
+    depthwise, project = convs[-2:]
+    block = block_of(expand, depthwise, project)
     if block is None:
         raise BuildError(f"{step.name} is planned as a streamed block but is not of its kind")
     check_residual(project)
@@ -176,7 +189,7 @@ def streamed_block(step: Step, plan: Plan) -> StepCode:
         ("streamed_block.h",),
         "\n * ".join(conv_comment(conv) for conv in convs),
         emit_block.block_constants(name, convs, copied=copied),
-        emit_block.block_prototypes(name) + structure("streamed_block_t", name, fields),
+        emit_block.block_prototypes(name, block) + structure("streamed_block_t", name, fields),
         (
             call(
                 "streamed_block_rows",
@@ -188,6 +201,23 @@ def streamed_block(step: Step, plan: Plan) -> StepCode:
             ),
         ),
         emit_block.block_assembly(name, block),
+    )
+
+
+def scale(step: Step, plan: Plan) -> StepCode:
+    """A batch norm or an activation by itself."""
+    conv = expect(step.operators[0], Conv2D)
+    rows, columns, _ = conv.output.shape
+    x, y = row_pointer(plan, step, step.inputs[0]), row_pointer(plan, step, conv.output)
+    first = "row == 0" if plan.is_streamed(step) else "true"
+    pixels = str(columns if plan.is_streamed(step) else rows * columns)
+    return StepCode(
+        ("scale.h",),
+        conv_comment(conv),
+        (emit_scale.constant(conv),),
+        emit_scale.descriptor(step, plan, conv, y_bytes=1),
+        (call("scale_map", f"&{identifier(conv.name)}", first, pixels, x, y),),
+        emit_scale.assembly(conv, y_bytes=1),
     )
 
 

@@ -6,7 +6,7 @@ nine multiply-accumulates. The C that this code equals is in firmware/kernels/de
 """
 
 from hil.compiler.emit_assembly import Assembly
-from hil.compiler.plan_kernels import DepthwiseRow
+from hil.compiler.plan_kernels import REACH, DepthwiseRow
 
 _UNROLLED = 4  # the registers of the pixels come round after four groups
 _WEIGHTS = (("r3", "r4"), ("r5", "r6"), ("r7", "r8"))  # (w0, w1) and (w1, w2) of each row
@@ -83,5 +83,7 @@ def _group(out: Assembly, row: DepthwiseRow, pixels: list[str], free: str, group
     before = 0 if row.steps_by_group else group * len(sums)
     out.put(*(f"strh {s}, [r2, #{(before + i) * row.y_pixel_bytes}]" for i, s in enumerate(sums)))
     if row.steps_by_group:
-        out.put(f"add r2, r2, #{len(sums) * row.y_pixel_bytes}")
+        step = len(sums) * row.y_pixel_bytes
+        parts = [step] if step <= REACH else [row.y_pixel_bytes] * len(sums)
+        out.put(*(f"add r2, r2, #{part}" for part in parts))
     return free

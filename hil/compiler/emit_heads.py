@@ -107,7 +107,9 @@ def heads_descriptor(
     }
     for memory in ("turned", "ring", "line"):
         fields[memory] = scratch_pointer(plan, step, memory)
-    return emit_block.product_prototypes(f"{name}_product") + structure("heads_t", name, fields)
+    return emit_block.product_prototypes(f"{name}_product", product) + structure(
+        "heads_t", name, fields
+    )
 
 
 def norm_comment(norm: L2Norm) -> str:

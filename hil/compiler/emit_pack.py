@@ -89,6 +89,18 @@ def depthwise_biases(conv: Conv2D) -> Int32:
     return wrap_int32(both.reshape(-1))
 
 
+def scale_stream(conv: Conv2D) -> Int32:
+    """For channels 0 and 2, then 1 and 3 of every four: both weights, biases, multipliers."""
+    weight, bias = _flat(conv)[:, 0], _bias(conv, with_zero_point=True)
+    multiplier = conv.multiplier.astype(np.int64)
+    pairs = []
+    for first in (0, 1):
+        a, b = slice(first, None, 4), slice(first + 2, None, 4)
+        words = (_pack(weight[a], weight[b]), bias[a], bias[b], multiplier[a], multiplier[b])
+        pairs.append(np.stack(words, axis=1))
+    return wrap_int32(np.concatenate(pairs, axis=1).reshape(-1))
+
+
 def wrapped_rows(conv: Conv2D) -> Int32:
     """The stem's weights: seven words a channel, once as they are and once upside down."""
     shifted = conv.weight[..., 0].astype(np.int64) << conv.shift

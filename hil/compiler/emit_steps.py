@@ -1,6 +1,6 @@
 """The C of each kind of step: its constants, its descriptor and its call."""
 
-from hil.compiler import emit_conv, emit_heads, emit_pool
+from hil.compiler import emit_concat, emit_conv, emit_heads, emit_pool
 from hil.compiler.emit_c import identifier, structure
 from hil.compiler.emit_code import (
     Fields,
@@ -33,6 +33,8 @@ def step_code(step: Step, plan: Plan) -> StepCode:
         Kind.L2NORM: _l2norm,
         Kind.MAXOUT: _maxout,
         Kind.POOL2D: _pool2d,
+        Kind.SCALE: emit_conv.scale,
+        Kind.CONCAT: emit_concat.concat,
     }
     return writers[step.kind](step, plan)
 

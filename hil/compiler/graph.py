@@ -6,7 +6,7 @@ the traced network that it computes, so that the float network can be asked for 
 
 import copy
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
@@ -18,7 +18,7 @@ from torch import fx, nn
 from hil.compiler.pool_order import put_rows_first
 from hil.compiler.program import Float32, Padding
 from hil.errors import BuildError
-from hil.models.blocks import FlattenMaps, L2Norm, MaxOut
+from hil.models.blocks import Concatenate, FlattenMaps, L2Norm, MaxOut
 from hil.models.pooling import Classifier, GlobalAverage, ReNet
 from hil.models.rnnpool import RNNPool
 from hil.models.threads import one_thread
@@ -27,7 +27,9 @@ Float64: TypeAlias = npt.NDArray[np.float64]
 Shape: TypeAlias = tuple[int, int, int]
 
 INPUT = "input"
-_LEAVES = (RNNPool, ReNet, L2Norm, MaxOut, GlobalAverage, Classifier, FlattenMaps)
+_LEAVES = (
+    RNNPool, ReNet, L2Norm, MaxOut, Concatenate, GlobalAverage, Classifier, FlattenMaps
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,8 @@ class Node:
 class Convolution(Node):
     """y = clip(bias + weight * x, low, high) + residual, of which the last two exclude each other.
 
+    A batch norm or an activation that no convolution can take in is a depthwise one of 1x1.
+
     Attributes:
         weight: (out, kernel rows, kernel columns, in), or (channels, kernel rows, kernel columns,
             1) if depthwise.
@@ -66,6 +70,11 @@ class Convolution(Node):
     low: float = -np.inf
     high: float = np.inf
     residual: str | None = None
+
+    @property
+    def is_clipped(self) -> bool:
+        """Whether an activation was taken in."""
+        return self.low != -np.inf or self.high != np.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +96,11 @@ class Best(Node):
     """A max-out of the first `groups` channels."""
 
     groups: int
+
+
+@dataclass(frozen=True, eq=False)
+class Join(Node):
+    """The inputs' channels one after another."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,10 +240,8 @@ class _Builder:
                 self._put(node, _convolution(name, inputs, shape, node.name, layer))
             case Classifier():
                 self._put(node, _linear(name, inputs, node.name, layer.linear))
-            case nn.BatchNorm2d():
-                self._refine(node, inputs[0], lambda conv: _fold(conv, layer))
-            case nn.ReLU6():
-                self._refine(node, inputs[0], lambda conv: replace(conv, low=0.0, high=6.0))
+            case nn.BatchNorm2d() | nn.ReLU() | nn.ReLU6():
+                self._add_elementwise(node, name, layer)
             case RNNPool():
                 rows, columns, _ = self.shapes[node.all_input_nodes[0].name]
                 macs = layer.macs(rows, columns)
@@ -239,6 +251,8 @@ class _Builder:
                 self._put(node, Norm(name, inputs, shape, node.name, 0, weight))
             case MaxOut():
                 self._put(node, Best(name, inputs, shape, node.name, 0, layer.groups))
+            case Concatenate():
+                self._put(node, Join(name, inputs, shape, node.name, 0))
             case GlobalAverage() | nn.AvgPool2d() | nn.MaxPool2d():
                 rows, columns, _ = self.shapes[node.all_input_nodes[0].name]
                 window = _window(name, layer, (rows, columns))
@@ -255,20 +269,38 @@ class _Builder:
             raise self._unknown(node, "addition of a constant or of a map to itself")
         order = [INPUT, *self.nodes]
         residual, last = sorted(names, key=order.index)
-        self._refine(node, last, lambda conv: _with_residual(conv, residual))
+        source = next(n for n in node.all_input_nodes if self._name_of[n.name] == last)
+        conv = self._open(source)
+        if conv is None:
+            raise self._unknown(
+                node, f"{node.name} of which no map comes from a convolution alone, unclipped"
+            )
+        self._put(node, replace(_with_residual(conv, residual), value=node.name))
 
-    def _refine(
-        self, node: fx.Node, name: str, change: Callable[[Convolution], Convolution]
+    def _add_elementwise(
+        self, node: fx.Node, name: str, layer: nn.BatchNorm2d | nn.ReLU | nn.ReLU6
     ) -> None:
-        """Let a convolution take in the operator that follows, if nobody else reads its output."""
-        conv = self.nodes.get(name)
-        source = next(n for n in node.all_input_nodes if self._name_of[n.name] == name)
-        if not isinstance(conv, Convolution) or len(source.users) != 1 or conv.residual:
-            raise self._unknown(node, f"{node.target} that does not follow a convolution alone")
-        if conv.high != np.inf:
-            raise self._unknown(node, f"{node.target} after an activation")
-        self.nodes[name] = replace(change(conv), value=node.name)
-        self._name_of[node.name] = name
+        """Let the convolution before take an operator in; where it cannot, make it one itself."""
+        source = node.all_input_nodes[0]
+        conv = self._open(source)
+        if conv is None:
+            own = name if name not in self.nodes else node.name
+            conv = _identity(own, self._input(source), self.shapes[node.name])
+        match layer:
+            case nn.BatchNorm2d():
+                conv = _fold(conv, layer)
+            case nn.ReLU6():
+                conv = replace(conv, low=0.0, high=6.0)
+            case _:
+                conv = replace(conv, low=0.0)
+        self._put(node, replace(conv, value=node.name))
+
+    def _open(self, source: fx.Node) -> Convolution | None:
+        """The convolution that can take in what alone reads its output, if a value has one."""
+        conv = self.nodes.get(self._input(source))
+        if not isinstance(conv, Convolution) or len(source.users) != 1:
+            return None
+        return None if conv.residual or conv.is_clipped else conv
 
     def _put(self, node: fx.Node, made: Node) -> None:
         self.nodes[made.name] = made
@@ -280,8 +312,8 @@ class _Builder:
     def _unknown(self, node: fx.Node, what: str) -> BuildError:
         return BuildError(
             f"the compiler has no operator for {what} ({node.name})",
-            hint="it knows Conv2d, BatchNorm2d, ReLU6, AvgPool2d, MaxPool2d, additions and layers "
-            "of hil.models",
+            hint="it knows Conv2d, BatchNorm2d, ReLU, ReLU6, AvgPool2d, MaxPool2d, additions and "
+            "layers of hil.models",
             stage="trace",
         )
 
@@ -311,6 +343,23 @@ def _convolution(
         stride=int(layer.stride[0]),
         padding=Padding(vertical, horizontal, vertical, horizontal),
         depthwise=depthwise,
+    )
+
+
+def _identity(name: str, x: str, shape: Shape) -> Convolution:
+    """A depthwise convolution that changes nothing yet."""
+    channels = shape[2]
+    return Convolution(
+        name,
+        (x,),
+        shape,
+        value=name,
+        macs=0,
+        weight=np.ones((channels, 1, 1, 1)),
+        bias=np.zeros(channels),
+        stride=1,
+        padding=Padding(),
+        depthwise=True,
     )
 
 

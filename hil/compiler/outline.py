@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from hil.compiler.graph import INPUT, Best, Convolution, Graph, Node, Norm, Pool, Window
+from hil.compiler.graph import INPUT, Best, Convolution, Graph, Join, Node, Norm, Pool, Window
 from hil.compiler.program import (
     Cell,
+    Concat,
     Conv2D,
     Int16,
     L2Norm,
@@ -73,6 +74,8 @@ def _operator(node: Node, tensors: dict[str, Tensor]) -> Operator:
             return L2Norm(*common, multiplier=np.ones(len(node.weight), np.int32))
         case Best():
             return MaxOut(*common, groups=node.groups)
+        case Join():
+            return Concat(*common, rescales=(None,) * len(node.inputs))
         case Window():
             return Pool2D(
                 *common,

@@ -11,24 +11,31 @@ from hil.compiler.plan_kernels import (
     MatMul,
     block_of,
     heads_of,
+    is_scale,
     is_stem,
     patch_grid,
     pointwise_of,
+    scale_words,
     windowed_of,
 )
 from hil.compiler.plan_place import Plan
 from hil.compiler.plan_steps import Kind, Step
-from hil.compiler.program import Cell, Conv2D, L2Norm, Pool2D, RnnPool
+from hil.compiler.program import Cell, Concat, Conv2D, L2Norm, Operator, Pool2D, RnnPool
 
 _PLAIN = 13.0  # cycles per multiply-accumulate of the plain kernels
 _WIDEN = 2.6  # per value
-_GATHER = 8.0  # per value of a window
+_SPREAD = 6.0  # per value of a block without expansion
+_GATHER = 6.0  # per value of a window whose channels are not in words
+_SCALED = 6.0  # per value of a batch norm by itself
+_JOINED = 1.8  # per value of a concatenation
 _NORMALISE = 18.0  # per value
 _POOLED = 4.8  # per value in a window
 _OUTPUT = 14.0  # per output of a depthwise row
 _FLASH_WORD = 2.6  # more for a word read in order from flash than from memory
 _FLASH_ENTRY = 7.0  # more for a word read from flash at random
 _APART = 1.0  # per update
+_STEP = {1: 6, 2: 9, 3: 12}  # for two inputs, by pixels at a time
+_UNPAIRED = 1.3  # times a product's cycles, where its loads go to two memories
 _STEM = 64.0  # per pixel of four channels
 _SPARSE, _DENSE = 16.1, 27.3  # per update of a unit in straight-line and in blocked code
 _START = 6.5  # per first update, from a zero state
@@ -47,29 +54,47 @@ def _step(step: Step, plan: Plan) -> float:
         case Kind.STREAMED_BLOCK:
             return _block(step, convs, plan)
         case Kind.POINTWISE:
-            return _pointwise(convs[0], plan)
+            return sum(_scale(c, plan) for c in convs[:-1]) + _pointwise(convs[-1], step, plan)
         case Kind.WINDOWED:
-            return _windowed(convs[0])
+            return _windowed(convs[0], step, plan)
         case Kind.HEADS:
             return _heads(convs, normalised=isinstance(step.operators[0], L2Norm))
         case Kind.RNNPOOL if isinstance(last, RnnPool):
-            return (_conv(convs[0]) if convs else 0.0) + _pool(last, step, plan)
-    return _pool2d(last) if isinstance(last, Pool2D) else _PLAIN * step.macs
+            return (_conv(convs[0], step, plan) if convs else 0.0) + _pool(last, step, plan)
+    return _alone(last, step, plan)
+
+
+def _alone(operator: Operator, step: Step, plan: Plan) -> float:
+    match operator:
+        case Pool2D():
+            return _pool2d(operator)
+        case Concat():
+            return _JOINED * operator.output.bytes
+        case Conv2D() if is_scale(operator):
+            return _scale(operator, plan)
+    return _PLAIN * step.macs
+
+
+def _scale(conv: Conv2D, plan: Plan) -> float:
+    rows, columns, channels = conv.output.shape
+    cycles = _SCALED * rows * columns * channels
+    if plan.choices.weights_in_flash:
+        cycles += _FLASH_WORD * -(-rows * columns // 3) * scale_words(conv)
+    return cycles
 
 
 def _pool2d(pool: Pool2D) -> float:
     return _POOLED * pool.output.bytes * pool.window[0] * pool.window[1]
 
 
-def _pointwise(conv: Conv2D, plan: Plan) -> float:
+def _pointwise(conv: Conv2D, step: Step, plan: Plan) -> float:
     rows, columns, channels = conv.inputs[0].shape
     product = pointwise_of(conv)
     if product is None:
         return _PLAIN * conv.macs
     cycles = _WIDEN * rows * columns * channels
-    if plan.choices.weights_in_flash:
-        cycles += _FLASH_WORD * -(-rows * columns // 3) * product.stream_words
-    return cycles + _product(product, rows * columns)
+    cycles += _from_flash(product, rows * columns, plan)
+    return cycles + _product(product, rows * columns) * _unpaired(step, plan)
 
 
 def _heads(convs: Sequence[Conv2D], *, normalised: bool) -> float:
@@ -82,31 +107,36 @@ def _heads(convs: Sequence[Conv2D], *, normalised: bool) -> float:
     return each * rows * columns * channels + _product(product, out_rows * out_columns)
 
 
-def _conv(conv: Conv2D) -> float:
+def _conv(conv: Conv2D, step: Step, plan: Plan) -> float:
     rows, columns, _ = conv.output.shape
     if is_stem(conv):
         return _STEM * rows * columns
-    return _heads([conv], normalised=False) if heads_of([conv]) else _windowed(conv)
+    if heads_of([conv]):
+        return _heads([conv], normalised=False)
+    return _windowed(conv, step, plan)
 
 
-def _windowed(conv: Conv2D) -> float:
+def _windowed(conv: Conv2D, step: Step, plan: Plan) -> float:
     product = windowed_of(conv)
     if product is None:
         return _PLAIN * conv.macs
     rows, columns, _ = conv.output.shape
-    return _GATHER * rows * columns * product.depth + _product(product, rows * columns)
+    each = _GATHER if conv.inputs[0].shape[2] % 4 else _WIDEN
+    cycles = each * rows * columns * product.depth + _from_flash(product, rows * columns, plan)
+    return cycles + _product(product, rows * columns) * _unpaired(step, plan)
 
 
 def _block(step: Step, convs: Sequence[Conv2D], plan: Plan) -> float:
-    expand, depthwise, project = convs
+    expand = convs[0] if len(convs) > 2 else None
+    depthwise, project = convs[-2:]
     block = block_of(expand, depthwise, project)
     if block is None:
-        return _PLAIN * (expand.macs + depthwise.macs + project.macs)
-    rows, columns, channels = expand.inputs[0].shape
+        return _PLAIN * step.macs
+    rows, columns, channels = step.inputs[0].shape
     out_rows, out_columns, _ = project.output.shape
-    cycles = _WIDEN * rows * columns * channels
+    cycles = (_WIDEN if block.expand else _SPREAD) * rows * columns * channels
     cycles += _OUTPUT * out_rows * out_columns * block.filter.channels
-    cycles += _product(block.expand, rows * columns)
+    cycles += _product(block.expand, rows * columns) if block.expand else 0.0
     cycles += _product(block.project, out_rows * out_columns)
     # A product's pixels and weights in two memories pair less: a cycle more for every two inputs.
     regions = [
@@ -115,17 +145,30 @@ def _block(step: Step, convs: Sequence[Conv2D], plan: Plan) -> float:
     if len({buffer.region for buffer in regions if buffer}) > 1:
         cycles *= 1.05
     if plan.choices.weights_in_flash:
-        panels = rows * -(-columns // 3) * block.expand.stream_words
+        panels = rows * -(-columns // 3) * block.expand.stream_words if block.expand else 0
         panels += out_rows * -(-out_columns // 3) * block.project.stream_words
         cycles += _FLASH_WORD * panels
     return cycles
 
 
+def _unpaired(step: Step, plan: Plan) -> float:
+    """What a product takes more where its weights and its window are in two memories."""
+    copy, window = (plan.buffers.get(f"{step.name}/{name}") for name in ("copy", "window"))
+    return _UNPAIRED if copy and window and copy.region != window.region else 1.0
+
+
+def _from_flash(product: MatMul, pixels: int, plan: Plan) -> float:
+    """What reading the weights where they are costs, once for all pixels at a time."""
+    if not plan.choices.weights_in_flash:
+        return 0.0
+    return _FLASH_WORD * -(-pixels // product.most_pixels) * product.stream_words
+
+
 def _product(product: MatMul, pixels: int) -> float:
     """12 cycles for 12 multiply-accumulates, and what begins and ends two channels."""
-    inner = 12 * product.depth / 2 * product.segments
+    inner = _STEP[product.most_pixels] * product.depth / 2 * product.segments
     ends = 38 + (18 if product.residual else 0)
-    return pixels / 3 * product.channels / 2 * (inner * 1.02 + ends)
+    return pixels / product.most_pixels * product.channels / 2 * (inner * 1.02 + ends)
 
 
 def _pool(pool: RnnPool, step: Step, plan: Plan) -> float:

@@ -7,7 +7,7 @@ from hil.compiler.program import Conv2D, RnnPool
 
 MOST_HEADS = 4  # convolutions in one product
 MOST_PIXELS = 3  # that a matrix product takes at a time
-_REACH = 4095  # bytes, of a load's immediate offset
+REACH = 4095  # bytes, of a load's immediate offset
 _UNROLLED_BYTES = 128  # what an unrolled loop adds to an offset, at most
 _MOST_SHIFT = 7  # that int16 weights take in
 _MOST_TURNED_BYTES = 49_152  # of weights in as many copies as a kernel has rows
@@ -46,16 +46,24 @@ class MatMul:
         return self.channels // 2 * (5 + self.segments * self.depth)
 
     @property
+    def most_pixels(self) -> int:
+        """Pixels at a time, so many that offsets fit the code's immediates; 0 if none do."""
+        for pixels in range(MOST_PIXELS, 0, -1):
+            x_reach = (pixels - 1) * self.pixel_bytes + _UNROLLED_BYTES
+            y_reach = (pixels - 1) * self.y_pixel_bytes + 2 * self.y_channel_bytes
+            if max(x_reach, y_reach) <= REACH:
+                return pixels
+        return 0
+
+    @property
+    def window_bytes(self) -> int:
+        """Of the pixels that are multiplied at a time."""
+        return self.most_pixels * self.pixel_bytes
+
+    @property
     def is_reachable(self) -> bool:
-        """Whether counts are even and offsets fit the code's immediates."""
-        x_reach = (MOST_PIXELS - 1) * self.pixel_bytes + _UNROLLED_BYTES
-        y_reach = (MOST_PIXELS - 1) * self.y_pixel_bytes + 2 * self.y_channel_bytes
-        return (
-            self.depth % 2 == 0
-            and self.channels % 2 == 0
-            and x_reach <= _REACH
-            and y_reach <= _REACH
-        )
+        """Whether counts are even and the code can be written."""
+        return self.depth % 2 == 0 and self.channels % 2 == 0 and self.most_pixels > 0
 
 
 @dataclass(frozen=True)
@@ -81,26 +89,31 @@ class DepthwiseRow:
     @property
     def is_reachable(self) -> bool:
         """Whether offsets fit the code's immediates."""
-        return 3 * self.slot_bytes + _UNROLLED_BYTES <= _REACH and 2 * self.y_pixel_bytes <= _REACH
+        return 3 * self.slot_bytes + _UNROLLED_BYTES <= REACH and self.y_pixel_bytes <= REACH
 
     @property
     def steps_by_group(self) -> bool:
         """Whether outputs lie too far apart for a round's offsets, so that each group steps on."""
-        return 8 * self.y_pixel_bytes > _REACH
+        return 8 * self.y_pixel_bytes > REACH
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fused inverted residual, `streamed_block_t` in firmware/kernels/streamed_block.h."""
+    """A fused inverted residual, `streamed_block_t` in firmware/kernels/streamed_block.h.
 
-    expand: MatMul
+    Attributes:
+        expand: None where the depthwise convolution reads the input itself.
+    """
+
+    expand: MatMul | None
     filter: DepthwiseRow
     project: MatMul
 
     @property
     def weight_words(self) -> int:
         """Of all three, as the kernels read them; 12 words a channel for the depthwise."""
-        return self.expand.stream_words + 12 * self.filter.channels + self.project.stream_words
+        expand = self.expand.stream_words if self.expand else 0
+        return expand + 12 * self.filter.channels + self.project.stream_words
 
 
 def pointwise_of(conv: Conv2D) -> MatMul | None:
@@ -138,6 +151,25 @@ def _of_depth(conv: Conv2D, depth: int) -> MatMul:
     )
 
 
+def is_scale(conv: Conv2D) -> bool:
+    """Whether a convolution is a factor and an offset for each channel, in words of four."""
+    padding = conv.padding
+    return (
+        conv.depthwise
+        and conv.weight.shape[1:3] == (1, 1)
+        and conv.stride == 1
+        and (padding.top, padding.left, padding.bottom, padding.right) == (0, 0, 0, 0)
+        and conv.residual is None
+        and conv.output.shape[2] % 4 == 0
+        and conv.shift <= _MOST_SHIFT
+    )
+
+
+def scale_words(conv: Conv2D) -> int:
+    """Words of its weights as the kernel reads them."""
+    return conv.output.shape[2] // 4 * 10
+
+
 def windowed_of(conv: Conv2D) -> MatMul | None:
     """The product over gathered windows that computes a dense convolution, None where it cannot."""
     _, kernel_rows, kernel_columns, inputs = conv.weight.shape
@@ -154,8 +186,8 @@ def residual_of(conv: Conv2D) -> tuple[int, int, int] | None:
     return residual.source.zero_point, residual.multiplier, residual.shift
 
 
-def block_of(expand: Conv2D, depthwise: Conv2D, project: Conv2D) -> Block | None:
-    """The packed block that computes three convolutions, None where they are not of its kind."""
+def block_of(expand: Conv2D | None, depthwise: Conv2D, project: Conv2D) -> Block | None:
+    """The packed block that computes them together, None where they are not of its kind."""
     zero = depthwise.output.zero_point
     padding = depthwise.padding
     fits = (
@@ -164,29 +196,18 @@ def block_of(expand: Conv2D, depthwise: Conv2D, project: Conv2D) -> Block | None
         and (padding.top, padding.left) == (1, 1)
         and depthwise.low == zero
         and depthwise.high <= zero + 255
-        and expand.inputs[0].shape[2] % 4 == 0
-        and all(conv.shift <= _MOST_SHIFT for conv in (expand, depthwise, project))
+        and (expand or depthwise).inputs[0].shape[2] % 4 == 0
+        and all(conv.shift <= _MOST_SHIFT for conv in (expand, depthwise, project) if conv)
     )
     if not fits:
         return None
-    inputs, wide = expand.inputs[0].shape[2], depthwise.output.shape[2]
+    wide = depthwise.output.shape[2]
     columns, outputs = depthwise.output.shape[1:]
     even = columns + columns % 2
     slot_bytes = 2 * (even + 2 if depthwise.stride == 1 else 2 * columns + 2)
     outputs = project.output.shape[2]
     block = Block(
-        MatMul(
-            depth=inputs,
-            segments=1,
-            segment_bytes=0,
-            pixel_bytes=2 * inputs,
-            channels=wide,
-            y_bytes=2,
-            y_channel_bytes=3 * slot_bytes,
-            y_pixel_bytes=2,
-            low=expand.low - expand.output.zero_point,
-            high=expand.high - expand.output.zero_point,
-        ),
+        _planar(expand, 3 * slot_bytes) if expand else None,
         DepthwiseRow(
             channels=wide,
             columns=columns,
@@ -210,7 +231,24 @@ def block_of(expand: Conv2D, depthwise: Conv2D, project: Conv2D) -> Block | None
         ),
     )
     parts = (block.expand, block.filter, block.project)
-    return block if all(part.is_reachable for part in parts) else None
+    return block if all(part.is_reachable for part in parts if part) else None
+
+
+def _planar(expand: Conv2D, plane_bytes: int) -> MatMul:
+    """An expansion into planes of int16 with their zero point taken off."""
+    inputs, zero = expand.inputs[0].shape[2], expand.output.zero_point
+    return MatMul(
+        depth=inputs,
+        segments=1,
+        segment_bytes=0,
+        pixel_bytes=2 * inputs,
+        channels=expand.output.shape[2],
+        y_bytes=2,
+        y_channel_bytes=plane_bytes,
+        y_pixel_bytes=2,
+        low=expand.low - zero,
+        high=expand.high - zero,
+    )
 
 
 def is_stem(conv: Conv2D) -> bool:
@@ -223,7 +261,7 @@ def is_stem(conv: Conv2D) -> bool:
         and (conv.padding.top, conv.padding.left) == (1, 1)
         and conv.output.shape[:2] == ((rows + 1) // 2, columns // 2)
         and columns % 4 == 0
-        and 2 * 4 * (columns // 2 + 1) + 8 <= _REACH
+        and 2 * 4 * (columns // 2 + 1) + 8 <= REACH
         and channels == 1
         and conv.residual is None
         and conv.shift <= _MOST_SHIFT

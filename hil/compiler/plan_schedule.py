@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from hil.compiler.plan_kernels import (
-    MOST_PIXELS,
     Block,
     MatMul,
     block_of,
     heads_of,
+    is_scale,
     is_stem,
     patch_grid,
     pointwise_of,
+    scale_words,
     windowed_of,
 )
 from hil.compiler.plan_steps import (
@@ -30,15 +29,14 @@ from hil.compiler.plan_steps import (
     window_slack,
 )
 from hil.compiler.program import (
+    Concat,
     Conv2D,
     L2Norm,
     MaxOut,
     Operator,
-    Padding,
     Pool2D,
     Program,
     RnnPool,
-    Tensor,
 )
 from hil.errors import BuildError
 
@@ -60,12 +58,13 @@ def schedule(program: Program, choices: Choices) -> tuple[Step, ...]:
         taken = (
             _inverted_residual(rest, readers, choices)
             or _unexpanded(rest, readers, choices)
+            or _scaled(rest, readers, choices)
             or _pool(rest, readers, choices)
             or _heads(rest, readers)
             or _single(rest[0], choices)
         )
         steps.append(taken)
-        rest = [operator for operator in rest if operator not in taken.computed]
+        rest = [operator for operator in rest if operator not in taken.operators]
     return tuple(steps)
 
 
@@ -77,13 +76,20 @@ def _single(operator: Operator, choices: Choices) -> Step:
             kind = Kind.POINTWISE
             slack: int | None = window_slack(operator)
             copy = Scratch("copy", 4 * product.stream_words)
-            window = Scratch("window", MOST_PIXELS * product.pixel_bytes, lasts=False)
+            window = Scratch("window", product.window_bytes, lasts=False)
             scratch = (window,) if choices.weights_in_flash else (copy, window)
         case Conv2D() if product := windowed_of(operator):
             kind, slack = Kind.WINDOWED, window_slack(operator)
             scratch = _windowed_scratch(product, choices)
+        case Conv2D() if is_scale(operator):
+            # Three pixels are read, channel by channel, before the next three are.
+            kind, slack = Kind.SCALE, -3 * operator.output.shape[2]
+            scratch = _scale_scratch(operator, choices)
         case Conv2D():
             kind, slack = Kind.CONV2D, window_slack(operator)
+        case Concat():
+            # Each pixel is written no further than the first map's are read.
+            kind, slack = Kind.CONCAT, operator.inputs[0].bytes - operator.output.bytes
         case L2Norm():
             kind, slack = Kind.L2NORM, 0
         case MaxOut():
@@ -112,6 +118,7 @@ def _inverted_residual(
     chained = (
         is_pointwise(expand)
         and depthwise.depthwise
+        and not is_scale(depthwise)
         and is_pointwise(project)
         and expand.residual is None
         and depthwise.residual is None
@@ -133,56 +140,73 @@ def _inverted_residual(
         tuple(inputs),
         (project.output,),
         _streamed_scratch(block, choices) if block else _plain_scratch(depthwise),
-        block_slack(expand, depthwise, project),
+        block_slack(depthwise, project, x=inputs[0]),
     )
 
 
-def _unexpanded(rest: Sequence[Operator], readers: dict[str, int], choices: Choices) -> Step | None:
-    """Match an inverted residual without expansion that adds its input.
+def _scaled(rest: Sequence[Operator], readers: dict[str, int], choices: Choices) -> Step | None:
+    """Match a batch norm or an activation by itself, and the 1x1 convolution that alone reads it.
 
-    Apart, its convolutions would store the filtered map beside the input. An expansion by the
-    identity makes it one like the others.
+    The convolution widens its pixels anyway, so that the normalised map is never stored.
+    """
+    if len(rest) < 2:
+        return None
+    scale, conv = rest[:2]
+    if not (isinstance(scale, Conv2D) and is_scale(scale) and isinstance(conv, Conv2D)):
+        return None
+    name = scale.output.name
+    if [t.name for t in conv.inputs[:1]] != [name] or readers[name] != 1 or not pointwise_of(conv):
+        return None
+    step = _single(conv, choices)
+    inputs = (scale.inputs[0], *(t for t in step.inputs if t.name != name))
+    inputs = tuple({tensor.name: tensor for tensor in inputs}.values())
+    scratch = (*step.scratch, *_scale_scratch(scale, choices))
+    return replace(step, operators=(scale, conv), inputs=inputs, scratch=scratch)
+
+
+def _scale_scratch(scale: Conv2D, choices: Choices) -> tuple[Scratch, ...]:
+    factors = Scratch("factors", 4 * scale_words(scale))
+    return () if choices.weights_in_flash else (factors,)
+
+
+def _unexpanded(rest: Sequence[Operator], readers: dict[str, int], choices: Choices) -> Step | None:
+    """Match a depthwise and a 1x1 convolution: a separable one, or a block without expansion.
+
+    Apart they would store the filtered map, beside the input where that is added in the end.
     """
     depthwise = rest[0]
     if not (isinstance(depthwise, Conv2D) and depthwise.depthwise and len(rest) > 1):
         return None
     x, project = depthwise.inputs[0], rest[1]
-    if not (isinstance(project, Conv2D) and project.residual is not None):
+    if not (isinstance(project, Conv2D) and is_pointwise(project)):
         return None
-    if project.residual.source.name != x.name:
+    filtered = depthwise.output.name
+    if depthwise.residual or project.inputs[0].name != filtered or readers[filtered] != 1:
         return None
-    copy = _identity(f"{block_name(depthwise.name)}.copy", x)
-    filtered = replace(depthwise, inputs=(copy.output,))
-    alone = readers | {copy.output.name: 1}
-    block = _inverted_residual((copy, filtered, project), alone, choices)
-    return replace(block, replaces=(depthwise, project)) if block else None
-
-
-def _identity(name: str, x: Tensor) -> Conv2D:
-    """A 1x1 convolution that changes no value: 64 * 2**26 is 2**32, so nothing is rounded."""
-    channels = x.shape[2]
-    weight = (64 * np.eye(channels)).astype(np.int8)
-    return Conv2D(
-        name,
-        (x,),
-        replace(x, name=name),
-        macs=0,
-        weight=weight[:, None, None, :],
-        bias=np.zeros(channels, np.int32),
-        multiplier=np.full(channels, 2**26, np.int32),
-        shift=0,
-        stride=1,
-        padding=Padding(),
-        depthwise=False,
+    block = block_of(None, depthwise, project)
+    if block is None:
+        return None
+    others = [t for t in sources(project) if t.name not in {filtered, x.name}]
+    return Step(
+        block_name(project.name),
+        Kind.STREAMED_BLOCK,
+        (depthwise, project),
+        (x, *others),
+        (project.output,),
+        _streamed_scratch(block, choices),
+        block_slack(depthwise, project),
     )
 
 
 def _streamed_scratch(block: Block, choices: Choices) -> tuple[Scratch, ...]:
     wide, columns = block.filter.channels, block.filter.columns
     copied = (Scratch("weights", 4 * block.weight_words),)
+    pixels: tuple[Scratch, ...] = ()
+    if block.expand:
+        pixels = (Scratch("pixels", block.expand.window_bytes, lasts=False),)
     return (
         *(() if choices.weights_in_flash else copied),
-        Scratch("pixels", MOST_PIXELS * block.expand.pixel_bytes, lasts=False),
+        *pixels,
         Scratch("ring", 3 * wide * block.filter.slot_bytes, "sram"),
         Scratch("filtered", 2 * wide * (columns + columns % 2), lasts=False),
     )
@@ -191,7 +215,7 @@ def _streamed_scratch(block: Block, choices: Choices) -> tuple[Scratch, ...]:
 def _windowed_scratch(product: MatMul, choices: Choices) -> tuple[Scratch, ...]:
     """Working memory of a convolution over gathered windows."""
     copy = Scratch("copy", 4 * product.stream_words)
-    window = Scratch("window", MOST_PIXELS * product.pixel_bytes, lasts=False)
+    window = Scratch("window", product.window_bytes, lasts=False)
     return (window,) if choices.weights_in_flash else (copy, window)
 
 

@@ -27,6 +27,8 @@ class Kind(StrEnum):
     L2NORM = "l2norm"
     MAXOUT = "maxout"
     POOL2D = "pool2d"
+    SCALE = "scale"
+    CONCAT = "concat"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,6 @@ class Step:
         slack: by how many bytes `outputs[0]` may start after `inputs[0]` and still lie over it;
             None where it must not.
         band: rows that go into a pooling layer together.
-        replaces: the program's operators, where `operators` are others of the same result.
     """
 
     name: str
@@ -87,12 +88,6 @@ class Step:
     scratch: tuple[Scratch, ...] = ()
     slack: int | None = None
     band: int = 1
-    replaces: tuple[Operator, ...] = ()
-
-    @property
-    def computed(self) -> tuple[Operator, ...]:
-        """The program's operators that are done after this step."""
-        return self.replaces or self.operators
 
     @property
     def macs(self) -> int:
@@ -174,22 +169,24 @@ def heads_slack(conv: Conv2D) -> int:
     return slack
 
 
-def block_slack(expand: Conv2D, depthwise: Conv2D, project: Conv2D) -> int:
+def block_slack(depthwise: Conv2D, project: Conv2D, *, x: Tensor | None = None) -> int:
     """How far after its input's start a fused inverted residual's output may start.
 
-    Before output row r is written, the input rows under its depthwise window have been expanded.
+    Before output row r is written, the rows under its depthwise window have been expanded from x,
+    or copied where the depthwise convolution reads the input itself.
     A residual that is the input itself is read element by element just before the same element
     is written.
     """
-    in_row, out_row = row_bytes(expand.inputs[0]), row_bytes(project.output)
-    in_rows, out_rows = expand.inputs[0].shape[0], project.output.shape[0]
+    x = x or depthwise.inputs[0]
+    in_row, out_row = row_bytes(x), row_bytes(project.output)
+    in_rows, out_rows = x.shape[0], project.output.shape[0]
     kernel_rows = depthwise.weight.shape[1]
     slack = in_rows * in_row
     for row in range(out_rows):
         unread = row * depthwise.stride - depthwise.padding.top + kernel_rows
         if unread < in_rows:
             slack = min(slack, unread * in_row - (row + 1) * out_row)
-    if project.residual is not None and project.residual.source.name == expand.inputs[0].name:
+    if project.residual is not None and project.residual.source.name == x.name:
         slack = min(slack, 0)
     return slack
 

@@ -21,6 +21,7 @@ _ROW_BY_ROW = {
     Kind.L2NORM,
     Kind.MAXOUT,
     Kind.POOL2D,
+    Kind.SCALE,
 }
 
 
@@ -56,7 +57,7 @@ def access_of(step: Step) -> Access:
         reach = (band - 1) * first.stride - top + kernel
         return Access(calls, band * first.stride, reach, -top)
     if step.kind is Kind.STREAMED_BLOCK:
-        depthwise, project = step.operators[1:]
+        depthwise, project = step.operators[-2:]
         if not (isinstance(depthwise, Conv2D) and isinstance(project, Conv2D)):
             raise TypeError(f"{step.name} is no inverted residual")
         stride = depthwise.stride

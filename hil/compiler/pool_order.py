@@ -35,7 +35,7 @@ def _permute_readers(traced: fx.GraphModule, node: fx.Node, order: torch.Tensor)
                     if values.dim() > 0:
                         values.copy_(values[order])
                 _permute_readers(traced, reader, order)
-            case nn.ReLU6():
+            case nn.ReLU() | nn.ReLU6():
                 _permute_readers(traced, reader, order)
             case _:
                 raise BuildError(

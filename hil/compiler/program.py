@@ -85,7 +85,7 @@ class Conv2D(Operator):
         bias: int32, (out,), in units of x.scale * weight scale of that output channel.
         multiplier: int32, (out,), non-negative; 2**shift * multiplier / 2**32 = x.scale * weight
             scale / y.scale.
-        low, high: the clamp, in output units; a ReLU6 is folded into it.
+        low, high: the clamp, in output units; a ReLU or ReLU6 is folded into it.
     """
 
     weight: Int8
@@ -197,6 +197,30 @@ class Pool2D(Operator):
     padding: Padding
     multiplier: int = 0
     shift: int = 0
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """From one map's scale and zero point to another's.
+
+    y = clamp(y.zero_point + smmulr((x - x.zero_point) << shift, multiplier), -128, 127), with
+    2**shift * multiplier / 2**32 = x.scale / y.scale.
+    """
+
+    multiplier: int
+    shift: int
+
+
+@dataclass(frozen=True, eq=False)
+class Concat(Operator):
+    """The channels of maps of one size, one after another.
+
+    Attributes:
+        rescales: for each input how it comes to the output's scale and zero point; None where it
+            has these, and y = x.
+    """
+
+    rescales: tuple[Rescale | None, ...]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ and what they buy.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,14 @@ from hil.compiler.graph import (
     Convolution,
     Float64,
     Graph,
+    Join,
     Node,
     Norm,
     Pool,
     Window,
 )
 from hil.compiler.program import (
+    Concat,
     Conv2D,
     Float32,
     Int8,
@@ -33,6 +35,7 @@ from hil.compiler.program import (
     Output,
     Pool2D,
     Program,
+    Rescale,
     Residual,
     RnnPool,
     Tensor,
@@ -88,10 +91,11 @@ def quantise_on(
         BuildError: an accumulator would not fit 32 bits.
     """
     input_tensor = _tensor(INPUT, graph.input_shape, affine(*input_range))
+    ranges = _Ranges(activations, _joined(graph), choices)
     tensors = {INPUT: input_tensor}
     operators: list[Operator] = []
     for node in graph.nodes:
-        operator = _operator(node, tensors, activations, choices)
+        operator = _operator(node, tensors, activations, ranges, choices)
         operators.append(operator)
         tensors[node.name] = operator.output
     return Program(
@@ -104,28 +108,71 @@ def quantise_on(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Ranges:
+    """Scales and zero points that are free to choose.
+
+    Attributes:
+        joined: for maps that end in a concatenation, the last one of its chain.
+    """
+
+    activations: Mapping[str, Float64]
+    joined: dict[str, str]
+    choices: Choices
+
+    def tensor(self, node: Node) -> Tensor:
+        """A node's output, its range chosen on its own values or on its chain's."""
+        chosen_on = self.joined.get(node.name, node.name)
+        how = chosen_affine(self.activations[chosen_on], self.choices)
+        return _tensor(node.name, node.shape, how)
+
+
+def _joined(graph: Graph) -> dict[str, str]:
+    """Find the maps that share a range, so that concatenation copies them as they are.
+
+    Dense blocks concatenate again and again what they have concatenated; the last map of the chain
+    holds all others. An RNNPool's and a maximum's range is given: such maps are rescaled once.
+    """
+    last: dict[str, str] = {}
+    nodes = {node.name: node for node in graph.nodes}
+    for node in reversed(graph.nodes):
+        if isinstance(node, Join):
+            chain = last.setdefault(node.name, node.name)
+            for source in map(nodes.get, node.inputs):
+                free = isinstance(source, Convolution | Join | Norm)
+                free = free or (isinstance(source, Window) and source.kind == "average")
+                if source is not None and free:
+                    last.setdefault(source.name, chain)
+    return last
+
+
 def _operator(
     node: Node,
     tensors: Mapping[str, Tensor],
     activations: Mapping[str, Float64],
+    ranges: _Ranges,
     choices: Choices,
 ) -> Operator:
     inputs = tuple(tensors[n] for n in node.inputs)
     match node:
         case Convolution():
-            output = _tensor(node.name, node.shape, chosen_affine(activations[node.name], choices))
+            output = ranges.tensor(node)
             return _convolution(node, inputs, output, activations[node.inputs[0]], choices)
         case Pool():
             return _pool(node, inputs[0], activations[node.inputs[0]], choices)
         case Norm():
-            output = _tensor(node.name, node.shape, chosen_affine(activations[node.name], choices))
+            output = ranges.tensor(node)
             multiplier = np.rint(4.0 * node.weight / output.scale).astype(np.int32)
             return L2Norm(node.name, inputs, output, node.macs, multiplier)
         case Best():
             output = _tensor(node.name, node.shape, Affine(inputs[0].scale, inputs[0].zero_point))
             return MaxOut(node.name, inputs, output, node.macs, node.groups)
         case Window():
-            return _window(node, inputs[0], activations[node.name], choices)
+            return _window(node, inputs[0], ranges)
+        case Join():
+            output = ranges.tensor(node)
+            rescales = tuple(_rescale(x, output) for x in inputs)
+            return Concat(node.name, inputs, output, node.macs, rescales)
         case _:
             raise BuildError(f"cannot quantise {type(node).__name__} ({node.name})")
 
@@ -231,11 +278,23 @@ def _pool(node: Pool, x: Tensor, activations: Float64, choices: Choices) -> RnnP
     )
 
 
-def _window(node: Window, x: Tensor, activations: Float64, choices: Choices) -> Pool2D:
+def _rescale(x: Tensor, output: Tensor) -> Rescale | None:
+    if (x.scale, x.zero_point) == (output.scale, output.zero_point):
+        return None
+    multipliers, shift = multiplier_and_shift(np.array([x.scale / output.scale]))
+    if 255 << shift > _INT32:
+        raise BuildError(
+            f"{output.name}: the scales of {x.name} and of the concatenation are 2**{shift} apart",
+            stage="quantise",
+        )
+    return Rescale(int(multipliers[0]), shift)
+
+
+def _window(node: Window, x: Tensor, ranges: _Ranges) -> Pool2D:
     output = _tensor(node.name, node.shape, Affine(x.scale, x.zero_point))
     multiplier = shift = 0
     if node.kind == "average":
-        output = _tensor(node.name, node.shape, chosen_affine(activations, choices))
+        output = ranges.tensor(node)
         pixels = node.window[0] * node.window[1]
         factors, shift = multiplier_and_shift(np.array([x.scale / (pixels * output.scale)]))
         multiplier = int(factors[0])

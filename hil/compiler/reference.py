@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from hil.compiler.program import (
     Cell,
+    Concat,
     Conv2D,
     Int8,
     L2Norm,
@@ -80,6 +81,8 @@ def compute(operator: Operator, maps: dict[str, Int8], kept: Kept | None = None)
             return _maxout(operator, maps[operator.inputs[0].name])
         case Pool2D():
             return _pool2d(operator, maps[operator.inputs[0].name])
+        case Concat():
+            return _concat(operator, maps)
         case _:
             raise UsageError(f"the reference has no {type(operator).__name__} ({operator.name})")
 
@@ -99,6 +102,18 @@ def _conv2d(op: Conv2D, maps: dict[str, Int8]) -> Int8:
         term = maps[op.residual.source.name].astype(np.int64) - op.residual.source.zero_point
         y += (term * op.residual.multiplier + (1 << op.residual.shift >> 1)) >> op.residual.shift
     return np.clip(y, op.low, op.high).astype(np.int8)
+
+
+def _concat(op: Concat, maps: dict[str, Int8]) -> Int8:
+    parts = []
+    for source, rescale in zip(op.inputs, op.rescales, strict=True):
+        x = maps[source.name]
+        if rescale is not None:
+            centred = x.astype(np.int64) - source.zero_point
+            scaled = smmulr(centred << rescale.shift, np.array(rescale.multiplier, np.int64))
+            x = np.clip(op.output.zero_point + scaled, -128, 127).astype(np.int8)
+        parts.append(x)
+    return np.concatenate(parts, axis=-1)
 
 
 def _window(op: Conv2D | Pool2D) -> tuple[int, int]:

@@ -117,6 +117,14 @@ class MaxOut(nn.Module):
         return torch.cat([best, x[:, self.groups :]], dim=1)
 
 
+class Concatenate(nn.Module):
+    """Maps of one size, their channels one after another."""
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Map any number of (n, channels, rows, columns) to (n, all channels, rows, columns)."""
+        return torch.cat(maps, dim=1)
+
+
 class FlattenMaps(nn.Module):
     """The network's result: maps in (row, column, channel) order, one after another."""
 

@@ -1,15 +1,16 @@
 """DenseNet121 and what the paper makes of it, with an early pooling and RNNPool at the end."""
 
-import torch
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
-from hil.models.blocks import FlattenMaps
+from hil.models.blocks import Concatenate, FlattenMaps
 from hil.models.pooling import Classifier, GlobalAverage, early_pooling
 from hil.models.rnnpool import Order, RNNPool
 from hil.models.variants import VARIANTS
 
 _GROWTH = 32
-_BOTTLENECK = 4 * _GROWTH
+_BOTTLENECK = 4  # of a dense layer's 1x1 convolution, over the growth
 _STEM = 64
 _LAYERS = (6, 12, 24, 16)  # of the dense blocks
 _TRANSITION = 256  # channels that the third dense block starts from
@@ -21,24 +22,16 @@ _CLASSES = 10
 class DenseLayer(nn.Module):
     """Norm, ReLU, 1x1 convolution, norm, ReLU, 3x3 convolution; the result joins the input."""
 
-    def __init__(self, inputs: int) -> None:
+    def __init__(self, inputs: int, growth: int) -> None:
         super().__init__()
-        self.squeeze = _NormReluConv(inputs, _BOTTLENECK, kernel=1)
-        self.grow = _NormReluConv(_BOTTLENECK, _GROWTH, kernel=3)
+        self.squeeze = _NormReluConv(inputs, _BOTTLENECK * growth, kernel=1)
+        self.grow = _NormReluConv(_BOTTLENECK * growth, growth, kernel=3)
         self.join = Concatenate()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (n, inputs, rows, columns) to (n, inputs + 32, rows, columns)."""
+        """Map (n, inputs, rows, columns) to (n, inputs + growth, rows, columns)."""
         y: Tensor = self.join(x, self.grow(self.squeeze(x)))
         return y
-
-
-class Concatenate(nn.Module):
-    """Maps of one size, their channels one after another."""
-
-    def forward(self, *maps: Tensor) -> Tensor:
-        """Map any number of (n, channels, rows, columns) to (n, all channels, rows, columns)."""
-        return torch.cat(maps, dim=1)
 
 
 class DenseNet121(nn.Module):
@@ -53,29 +46,45 @@ class DenseNet121(nn.Module):
     Args:
         row: a key of `VARIANTS`.
         order: of all RNNPools' outputs.
+        stem: channels of the first convolution.
+        hidden: units of both cells of an early RNNPool; any early pooling leaves four times as
+            many channels.
+        transition: channels that the third dense block starts from.
+        growth: channels that a dense layer adds.
+        layers: of the dense blocks.
 
     Source: DenseNet (Huang et al., 2017), table 1; RNNPool paper, figure 2, tables 2 and 9.
     """
 
-    def __init__(self, row: str, *, order: Order = "rows_first") -> None:
+    def __init__(
+        self,
+        row: str,
+        *,
+        order: Order = "rows_first",
+        stem: int = _STEM,
+        hidden: int = _HIDDEN,
+        transition: int = _TRANSITION,
+        growth: int = _GROWTH,
+        layers: Sequence[int] = _LAYERS,
+    ) -> None:
         super().__init__()
         pooling, last = VARIANTS[row]
-        self.stem = nn.Conv2d(3, _STEM, 7, 2, 3, bias=False)
-        self.stem_norm = nn.BatchNorm2d(_STEM)
+        self.stem = nn.Conv2d(3, stem, 7, 2, 3, bias=False)
+        self.stem_norm = nn.BatchNorm2d(stem)
         self.stem_activation = nn.ReLU()
-        self.pool = early_pooling(pooling, _STEM, 4 * _HIDDEN, patch=_PATCH, order=order)
-        layers: list[nn.Module] = []
-        channels = _STEM if self.pool is None else 4 * _HIDDEN
+        self.pool = early_pooling(pooling, stem, 4 * hidden, patch=_PATCH, order=order)
+        blocks: list[nn.Module] = []
+        channels = stem if self.pool is None else 4 * hidden
         if self.pool is None:
-            layers.append(nn.MaxPool2d(3, 2, 1))
-            channels = _dense_block(layers, channels, _LAYERS[0])
-            channels = _transition(layers, channels, channels // 2)
-            channels = _dense_block(layers, channels, _LAYERS[1])
-        channels = _transition(layers, channels, _TRANSITION)
-        channels = _dense_block(layers, channels, _LAYERS[2])
-        channels = _transition(layers, channels, channels // 2)
-        channels = _dense_block(layers, channels, _LAYERS[3])
-        self.blocks = nn.ModuleList(layers)
+            blocks.append(nn.MaxPool2d(3, 2, 1))
+            channels = _dense_block(blocks, channels, growth, layers[0])
+            channels = _transition(blocks, channels, channels // 2)
+            channels = _dense_block(blocks, channels, growth, layers[1])
+        channels = _transition(blocks, channels, transition)
+        channels = _dense_block(blocks, channels, growth, layers[2])
+        channels = _transition(blocks, channels, channels // 2)
+        channels = _dense_block(blocks, channels, growth, layers[3])
+        self.blocks = nn.ModuleList(blocks)
         self.norm = nn.BatchNorm2d(channels)
         self.activation = nn.ReLU()
         self.last: nn.Module = GlobalAverage()
@@ -111,11 +120,11 @@ class _NormReluConv(nn.Module):
         return y
 
 
-def _dense_block(layers: list[nn.Module], channels: int, count: int) -> int:
+def _dense_block(layers: list[nn.Module], channels: int, growth: int, count: int) -> int:
     """Append a dense block; returns the channels that it leaves."""
     for _ in range(count):
-        layers.append(DenseLayer(channels))
-        channels += _GROWTH
+        layers.append(DenseLayer(channels, growth))
+        channels += growth
     return channels
 
 
@@ -125,6 +134,23 @@ def _transition(layers: list[nn.Module], inputs: int, outputs: int) -> int:
     return outputs
 
 
-def densenet121(row: str, *, order: Order = "rows_first") -> DenseNet121:
-    """Make a network of the ImageNet-10 column of table 2."""
-    return DenseNet121(row, order=order)
+def densenet121(
+    row: str,
+    *,
+    order: Order = "rows_first",
+    stem: int = _STEM,
+    hidden: int = _HIDDEN,
+    transition: int = _TRANSITION,
+    growth: int = _GROWTH,
+    layers: Sequence[int] = _LAYERS,
+) -> DenseNet121:
+    """Make a network of the ImageNet-10 column of table 2, or a smaller one of its kind."""
+    return DenseNet121(
+        row,
+        order=order,
+        stem=stem,
+        hidden=hidden,
+        transition=transition,
+        growth=growth,
+        layers=layers,
+    )

@@ -27,20 +27,22 @@ class MobileNetV1(nn.Module):
     Args:
         row: a key of `VARIANTS`, of which table 3 has "base", "renet" and "rnnpool".
         order: of the RNNPool's outputs.
+        width: multiplier of all channels.
 
     Source: MobileNet (Howard et al., 2017), table 1; RNNPool paper, table 3.
     """
 
-    def __init__(self, row: str, *, order: Order = "rows_first") -> None:
+    def __init__(self, row: str, *, order: Order = "rows_first", width: float = 1.0) -> None:
         super().__init__()
         pooling, _ = VARIANTS[row]
-        self.stem = ConvBNReLU6(3, _STEM, stride=2)
-        self.pool = early_pooling(pooling, _STEM, 4 * _HIDDEN, patch=_PATCH, order=order)
+        stem, pooled = int(_STEM * width), 4 * int(_HIDDEN * width)
+        self.stem = ConvBNReLU6(3, stem, stride=2)
+        self.pool = early_pooling(pooling, stem, pooled, patch=_PATCH, order=order)
         layers: list[nn.Module] = []
-        channels = _STEM if self.pool is None else 4 * _HIDDEN
+        channels = stem if self.pool is None else pooled
         for outputs, stride in (*_EARLY, *_LATE) if self.pool is None else _LATE:
-            layers.append(Separable(channels, outputs, stride=stride))
-            channels = outputs
+            layers.append(Separable(channels, int(outputs * width), stride=stride))
+            channels = int(outputs * width)
         self.blocks = nn.ModuleList(layers)
         self.last = GlobalAverage()
         self.classifier = Classifier(channels, _CLASSES)
@@ -57,6 +59,6 @@ class MobileNetV1(nn.Module):
         return logits
 
 
-def mnv1(row: str, *, order: Order = "rows_first") -> MobileNetV1:
-    """Make a network of table 3."""
-    return MobileNetV1(row, order=order)
+def mnv1(row: str, *, order: Order = "rows_first", width: float = 1.0) -> MobileNetV1:
+    """Make a network of table 3, or a narrower one of its kind."""
+    return MobileNetV1(row, order=order, width=width)

@@ -29,6 +29,7 @@ def initialise(module: nn.Module, seed: int) -> None:
         seed: the same seed gives the same weights.
     """
     generator = np.random.default_rng(seed)
+    owned = {layer.norm for layer in module.modules() if isinstance(layer, ConvBN)}
     with torch.no_grad():
         for layer in module.modules():
             if isinstance(layer, FastGRNN):
@@ -36,7 +37,9 @@ def initialise(module: nn.Module, seed: int) -> None:
             elif isinstance(layer, nn.Conv2d | nn.Linear):
                 _fill_linear(layer, generator)
             elif isinstance(layer, ConvBN):
-                _fill_norm(layer, generator)
+                _fill_norm(layer.norm, generator, activated=isinstance(layer, ConvBNReLU6))
+            elif isinstance(layer, nn.BatchNorm2d) and layer not in owned:
+                _fill_norm(layer, generator, activated=True)
 
 
 def calibrate_batch_norm(module: nn.Module, images: Tensor) -> None:
@@ -81,8 +84,6 @@ def _fill_linear(layer: nn.Conv2d | nn.Linear, generator: np.random.Generator) -
         layer.bias.copy_(_normal(layer.bias, generator, 0.0, 0.5))
 
 
-def _fill_norm(layer: ConvBN, generator: np.random.Generator) -> None:
-    norm = layer.norm
-    activated = isinstance(layer, ConvBNReLU6)
+def _fill_norm(norm: nn.BatchNorm2d, generator: np.random.Generator, *, activated: bool) -> None:
     norm.weight.copy_(_normal(norm.weight, generator, 1.2, 0.3).abs())
     norm.bias.copy_(_normal(norm.bias, generator, 0.5 if activated else 0.0, 0.5))

@@ -1,0 +1,247 @@
+"""What DenseNet and MobileNetV1 need beside the others' kernels, against the integer reference."""
+
+import cortex_m4
+import numpy as np
+import pytest
+import random_programs
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from native import compile_program
+from random_programs import Builder
+
+from hil.compiler import reference
+from hil.compiler.plan import Plan
+from hil.compiler.plan_kernels import pointwise_of, windowed_of
+from hil.compiler.plan_steps import Kind
+from hil.compiler.program import Conv2D, Padding, Program
+
+# Each example is compiled twice, so a failing one is shown as it was drawn.
+few = settings(
+    phases=(Phase.generate,),
+    max_examples=6,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=True,
+)
+seeds = st.integers(0, 2**31)
+sides = st.integers(1, 9)
+quads = st.sampled_from([4, 8, 20, 32])
+
+
+def check(program: Program, toolchain: str = "zig") -> Plan:
+    """Run a program here and on the Cortex-M4, at the extremes too; returns its plan."""
+    shape = program.input.shape
+    mixed = np.random.default_rng(0).choice(np.array([-128, 127], np.int8), shape)
+    inputs = (random_programs.image(program, 1), np.full(shape, -128, np.int8), mixed)
+    native, plan = compile_program(program)
+    on_chip = cortex_m4.run_program(program, *inputs, toolchain=toolchain)
+    for x, y in zip(inputs, on_chip, strict=True):
+        expected = reference.run(program, x)
+        assert np.array_equal(native.run(x), expected)
+        assert np.array_equal(y, expected)
+    return plan
+
+
+def kinds(plan: Plan) -> list[Kind]:
+    return [step.kind for step in plan.steps]
+
+
+@given(
+    seed=seeds,
+    size=st.tuples(sides, sides),
+    channels=quads,
+    relu=st.booleans(),
+    shift=st.integers(0, 3),
+    full_range=st.booleans(),
+    extremes=st.booleans(),
+)
+@few
+def test_a_batch_norm_by_itself_equals_the_reference(  # noqa: PLR0917
+    seed: int,
+    size: tuple[int, int],
+    channels: int,
+    relu: bool,
+    shift: int,
+    full_range: bool,
+    extremes: bool,
+) -> None:
+    b = Builder(seed, (*size, channels), full_range=full_range, extremes=extremes)
+    x = b.scale("norm", b.input, relu=relu, shift=shift)
+    whole = b.pool2d("whole", x, "average", size)
+    plan = check(b.program(x, whole))
+    assert kinds(plan) == [Kind.SCALE, Kind.POOL2D]
+
+
+@given(
+    seed=seeds,
+    size=st.tuples(sides, sides),
+    channels=quads,
+    out=st.sampled_from([2, 6, 32]),
+    shift=st.integers(0, 3),
+    full_range=st.booleans(),
+    extremes=st.booleans(),
+)
+@few
+def test_a_batch_norm_before_a_1x1_convolution_equals_the_reference(  # noqa: PLR0917
+    seed: int,
+    size: tuple[int, int],
+    channels: int,
+    out: int,
+    shift: int,
+    full_range: bool,
+    extremes: bool,
+) -> None:
+    b = Builder(seed, (*size, channels), full_range=full_range, extremes=extremes)
+    normed = b.scale("norm", b.input, relu=True, shift=shift)
+    plan = check(b.program(b.conv("squeeze", normed, out, relu=True)))
+    assert kinds(plan) == [Kind.POINTWISE]
+
+
+def test_a_batch_norm_over_its_own_input_equals_the_reference() -> None:
+    b = Builder(0, (12, 12, 8))
+    x = b.pool2d("best", b.input, "max", (1, 1))
+    y = b.scale("norm", x, relu=True)
+    program = b.program(b.pool2d("whole", y, "average", (12, 12)))
+    plan = check(program)
+    assert plan.offsets["norm"] < plan.offsets["best"] < plan.offsets["norm"] + y.bytes
+
+
+def test_a_normalised_map_with_two_readers_is_stored() -> None:
+    b = Builder(0, (4, 4, 8))
+    normed = b.scale("norm", b.input, relu=True)
+    one, two = b.conv("one", normed, 4), b.conv("two", normed, 4)
+    assert kinds(check(b.program(one, two))) == [Kind.SCALE, Kind.POINTWISE, Kind.POINTWISE]
+
+
+@given(
+    seed=seeds,
+    size=st.tuples(sides, sides),
+    widths=st.lists(st.sampled_from([1, 2, 3, 4, 8, 32]), min_size=1, max_size=4),
+    extremes=st.booleans(),
+)
+@few
+def test_a_concatenation_equals_the_reference(
+    seed: int, size: tuple[int, int], widths: list[int], extremes: bool
+) -> None:
+    b = Builder(seed, (*size, 4), extremes=extremes)
+    maps = [b.conv(f"map{i}", b.input, width) for i, width in enumerate(widths)]
+    assert Kind.CONCAT in kinds(check(b.program(b.concat("join", *maps))))
+
+
+def test_a_concatenation_over_its_first_map_equals_the_reference() -> None:
+    b = Builder(1, (9, 11, 8))
+    x = b.conv("first", b.input, 8, relu=True)
+    for i in range(3):
+        x = b.concat(f"join{i}", x, b.conv(f"grow{i}", x, 4, 3, relu=True))
+    program = b.program(b.pool2d("whole", x, "average", (9, 11)))
+    plan = check(program)
+    assert plan.arena_bytes < 9 * 11 * (16 + 20)
+
+
+@given(
+    seed=seeds,
+    kernel=st.integers(1, 5),
+    stride=st.integers(1, 3),
+    channels=st.sampled_from([4, 8, 20]),
+    size=st.tuples(st.integers(5, 11), st.integers(5, 11)),
+    extremes=st.booleans(),
+)
+@few
+def test_a_convolution_over_windows_of_whole_words_equals_the_reference(  # noqa: PLR0917
+    seed: int, kernel: int, stride: int, channels: int, size: tuple[int, int], extremes: bool
+) -> None:
+    b = Builder(seed, (*size, channels), extremes=extremes)
+    padding = Padding(kernel // 2, 0, kernel - 1, kernel // 2)
+    x = b.conv("conv", b.input, 6, kernel, stride + 1, padding)
+    check(b.program(b.conv("last", x, 4, 3, 2, relu=True)))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "channels", "pixels"), [(1, 988, 3), (1, 992, 2), (3, 128, 2), (3, 240, 1)]
+)
+def test_deep_convolutions_take_fewer_pixels_at_a_time(
+    kernel: int, channels: int, pixels: int
+) -> None:
+    b = Builder(kernel, (3, 4, channels), full_range=True)
+    b.conv("conv", b.input, 4, kernel, 1 if kernel == 1 else 2, relu=True)
+    conv = b.operators[0]
+    assert isinstance(conv, Conv2D)
+    product = pointwise_of(conv) if kernel == 1 else windowed_of(conv)
+    assert product is not None
+    assert product.most_pixels == pixels
+    check(b.program(conv.output))
+
+
+def test_heads_whose_weights_are_too_many_to_turn_go_over_windows() -> None:
+    b = Builder(0, (4, 5, 128), full_range=True)
+    assert kinds(check(b.program(b.conv("grow", b.input, 32, 3)))) == [Kind.WINDOWED]
+
+
+def test_a_deep_batch_norm_before_a_1x1_convolution_equals_the_reference() -> None:
+    b = Builder(0, (2, 3, 1024), full_range=True)
+    normed = b.scale("norm", b.input, relu=True)
+    whole = b.scale("whole", b.conv("squeeze", normed, 1024, relu=True))
+    check(b.program(b.pool2d("pool", whole, "average", (2, 3))))
+
+
+@given(
+    seed=seeds,
+    size=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    channels=st.sampled_from([4, 12, 32]),
+    out=st.sampled_from([2, 8, 20]),
+    stride=st.integers(1, 2),
+    relu=st.booleans(),
+    extremes=st.booleans(),
+)
+@few
+def test_a_separable_convolution_equals_the_reference(  # noqa: PLR0917
+    seed: int,
+    size: tuple[int, int],
+    channels: int,
+    out: int,
+    stride: int,
+    relu: bool,
+    extremes: bool,
+) -> None:
+    b = Builder(seed, (*size, channels), extremes=extremes)
+    x = b.conv("depthwise", b.input, channels, 3, stride, depthwise=True, relu=True)
+    program = b.program(b.conv("pointwise", x, out, relu=relu))
+    assert kinds(check(program)) == [Kind.STREAMED_BLOCK]
+
+
+def test_separable_convolutions_over_their_own_inputs_equal_the_reference() -> None:
+    b = Builder(0, (12, 11, 8), full_range=True)
+    x = b.conv("stem", b.input, 8, 3, relu=True)
+    for i, (out, stride) in enumerate(((8, 1), (16, 2), (16, 1))):
+        x = b.conv(f"{i}.depthwise", x, x.shape[2], 3, stride, depthwise=True, relu=True)
+        x = b.conv(f"{i}.pointwise", x, out, relu=True)
+    plan = check(b.program(b.pool2d("whole", x, "average", x.shape[:2])))
+    assert kinds(plan)[1:4] == [Kind.STREAMED_BLOCK] * 3
+    assert plan.offsets["0.pointwise"] < plan.offsets["stem"] + 12 * 11 * 8
+
+
+def test_a_separable_convolution_of_1024_channels_equals_the_reference() -> None:
+    b = Builder(0, (2, 3, 1024), full_range=True)
+    x = b.conv("depthwise", b.input, 1024, 3, depthwise=True, relu=True)
+    program = b.program(b.conv("pointwise", x, 8, relu=True))
+    assert kinds(check(program)) == [Kind.STREAMED_BLOCK]
+
+
+def dense_block(seed: int) -> Program:
+    """Two dense layers and the transition after them."""
+    b = Builder(seed, (10, 12, 16), full_range=True)
+    x = b.input
+    for i in range(2):
+        squeezed = b.conv(f"squeeze{i}", b.scale(f"norm{i}", x, relu=True), 16, relu=True)
+        x = b.concat(f"join{i}", x, b.conv(f"grow{i}", squeezed, 8, 3))
+    halved = b.conv("halve", b.scale("norm", x, relu=True), 16)
+    return b.program(b.pool2d("pool", halved, "average", (2, 2), 2))
+
+
+@pytest.mark.parametrize("toolchain", ["zig", pytest.param("gcc", marks=pytest.mark.gcc)])
+def test_a_dense_block_equals_the_reference(toolchain: str) -> None:
+    if toolchain == "gcc" and not cortex_m4.has_gcc():
+        pytest.skip("arm-none-eabi-gcc is not on PATH")
+    plan = check(dense_block(0), toolchain)
+    layer = [Kind.POINTWISE, Kind.HEADS, Kind.CONCAT]
+    assert kinds(plan) == [*layer, *layer, Kind.POINTWISE, Kind.POOL2D]
