@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hil.compiler import emit_block, emit_conv, emit_pool
+from hil.compiler import emit_block, emit_conv, emit_pool, emit_renet
 from hil.compiler.emit_c import Constant, identifier, nested, structure
 from hil.compiler.emit_code import (
     Fields,
@@ -33,6 +33,7 @@ def step_code(step: Step, plan: Plan) -> StepCode:
         Kind.INVERTED_RESIDUAL: emit_conv.inverted_residual,
         Kind.STREAMED_BLOCK: emit_conv.streamed_block,
         Kind.RNNPOOL: emit_pool.rnnpool,
+        Kind.RENET: emit_renet.renet,
         Kind.HEADS: _heads,
         Kind.L2NORM: _l2norm,
         Kind.MAXOUT: _maxout,

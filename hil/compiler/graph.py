@@ -19,7 +19,8 @@ from hil.compiler.pool_order import put_rows_first
 from hil.compiler.program import Float32, Padding
 from hil.errors import BuildError
 from hil.models.blocks import FlattenMaps, L2Norm, MaxOut
-from hil.models.pooling import Classifier, GlobalAverage, ReNet
+from hil.models.pooling import Classifier, GlobalAverage
+from hil.models.renet import GRUSweep
 from hil.models.rnnpool import RNNPool
 from hil.models.threads import one_thread
 
@@ -27,7 +28,7 @@ Float64: TypeAlias = npt.NDArray[np.float64]
 Shape: TypeAlias = tuple[int, int, int]
 
 INPUT = "input"
-_LEAVES = (RNNPool, ReNet, L2Norm, MaxOut, GlobalAverage, Classifier, FlattenMaps)
+_LEAVES = (RNNPool, GRUSweep, L2Norm, MaxOut, GlobalAverage, Classifier, FlattenMaps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +74,13 @@ class Pool(Node):
     """An RNNPool layer."""
 
     layer: RNNPool
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep(Node):
+    """A GRU along a map's columns or rows, half a ReNet layer."""
+
+    layer: GRUSweep
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,10 +238,13 @@ class _Builder:
                 self._refine(node, inputs[0], lambda conv: _fold(conv, layer))
             case nn.ReLU6():
                 self._refine(node, inputs[0], lambda conv: replace(conv, low=0.0, high=6.0))
-            case RNNPool():
+            case RNNPool() | GRUSweep():
                 rows, columns, _ = self.shapes[node.all_input_nodes[0].name]
-                macs = layer.macs(rows, columns)
-                self._put(node, Pool(name, inputs, shape, node.name, macs, layer))
+                common = (name, inputs, shape, node.name, layer.macs(rows, columns))
+                self._put(
+                    node,
+                    Pool(*common, layer) if isinstance(layer, RNNPool) else Sweep(*common, layer),
+                )
             case L2Norm():
                 weight = layer.weight.detach().double().numpy()
                 self._put(node, Norm(name, inputs, shape, node.name, 0, weight))
