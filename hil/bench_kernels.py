@@ -123,6 +123,7 @@ def cases() -> Iterator[tuple[str, tuple[int, int, int], "nn.Module"]]:
     from torch import nn
 
     from hil.models.blocks import ConvBNReLU6, MBConv
+    from hil.models.renet import ReNet
 
     for rows, inputs, outputs in ((30, 32, 64), (30, 64, 32), (20, 64, 128), (20, 128, 32)):
         yield (
@@ -147,6 +148,7 @@ def cases() -> Iterator[tuple[str, tuple[int, int, int], "nn.Module"]]:
             (rows, columns, inputs),
             nn.Conv2d(inputs, 6, 3, padding=1),
         )
+    yield "ReNet 4x4 112x112 8->32", (112, 112, 8), ReNet(8, 16, patch=4)
     yield "3x3 s2 112x112 3->8", (112, 112, 3), ConvBNReLU6(3, 8, kernel=3, stride=2)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from hil.compiler import emit_block
+from hil.compiler import emit_block, emit_gru
 from hil.compiler.emit_c import Constant, identifier, nested, structure, wrap_int32
 from hil.compiler.emit_code import (
     Fields,
@@ -21,6 +21,7 @@ from hil.compiler.program import Gru, GruSweep, Int32
 
 Int64 = npt.NDArray[np.int64]
 _WIDENED = (0, 2, 1, 3)  # the order in which SXTB16 widens four bytes
+_STEP = "(const int16_t *, const int32_t *, const int16_t *, const int16_t *, int16_t *, int32_t)"
 _RECURRENT = "for each unit: bias_n, then for every two states words of r, z and n"
 
 
@@ -37,7 +38,7 @@ def renet(step: Step, plan: Plan) -> StepCode:
         product_fields["code"] = "{NULL}"
     fields: Fields = {
         "product": nested(product_fields, 2),
-        "gru": nested(_gru_fields(sweep), 2),
+        "gru": nested(_gru_fields(name, sweep), 2),
         "forward": f"{{{name}_forward_w, {name}_forward_u}}",
         "backward": f"{{{name}_backward_w, {name}_backward_u}}",
         "sigmoid": f"{name}_sigmoid",
@@ -72,6 +73,9 @@ def renet(step: Step, plan: Plan) -> StepCode:
     if product.is_reachable:
         prototypes += emit_block.product_prototypes(f"{name}_product")
         assembly += emit_block.product_assembly(f"{name}_product", product)
+    if emit_gru.suits(sweep):
+        prototypes += f"void {name}_step{_STEP};\n"
+        assembly += emit_gru.step(f"{name}_step", sweep).text
     table = Constant(f"{name}_sigmoid", sweep.table.astype(np.int16), "the sigmoid over -8 .. 8")
     return StepCode(
         ("renet.h",),
@@ -83,8 +87,9 @@ def renet(step: Step, plan: Plan) -> StepCode:
     )
 
 
-def _gru_fields(sweep: GruSweep) -> Fields:
-    return {
+def _gru_fields(name: str, sweep: GruSweep) -> Fields:
+    code: Fields = {"code": f"CORTEX_M4_CODE({name}_step)"} if emit_gru.suits(sweep) else {}
+    return code | {
         "units": sweep.forward.units,
         "product_shift": sweep.product_shift,
         "index_shift": sweep.index_shift,
