@@ -12,7 +12,8 @@ from random_programs import Builder
 
 from hil.compiler import reference
 from hil.compiler.plan import make_plan
-from hil.compiler.plan_steps import Kind
+from hil.compiler.plan_place import place
+from hil.compiler.plan_steps import Choices, Kind
 from hil.compiler.program import Int8, Padding, Program, RnnPool
 from hil.compiler.reference import Whole
 
@@ -253,6 +254,20 @@ def test_a_gru_sweep_equals_the_reference(  # noqa: PLR0917
     b = Builder(seed, (rows, columns, channels), extremes=extreme)
     program = b.program(b.sweep("sweep", b.input, units, patch, along, index_bits))
     check(program, random_programs.image(program), *extremes(program))
+
+
+@pytest.mark.parametrize(("tables", "weights"), [(False, True), (True, False), (True, True)])
+def test_a_gru_sweep_that_reads_flash_equals_the_reference(tables: bool, weights: bool) -> None:
+    b = Builder(3, (9, 13, 4))
+    vertical = b.sweep("vertical", b.input, 6, 2, "columns")
+    program = b.program(b.sweep("horizontal", vertical, 6, 1, "rows"))
+    plan = place(program, ROOMY, Choices(tables_in_flash=tables, weights_in_flash=weights))
+    assert ("vertical/table" in plan.buffers, "vertical/weights" in plan.buffers) == (
+        not tables,
+        not weights,
+    )
+    x = random_programs.image(program)
+    assert np.array_equal(run_program(program, x, plan), reference.run(program, x))
 
 
 @pytest.mark.parametrize("channels", [3, 8])

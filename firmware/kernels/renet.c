@@ -50,18 +50,28 @@ static void store(const renet_t *layer, const int16_t *h, int8_t *y, int32_t seq
     }
 }
 
-/* What waited beside what was stored. */
-static void join(const renet_t *layer, const int8_t *waiting, int8_t *y) {
+/* One step's states into the output, or where those of the backward direction wait for it. */
+static void keep(const renet_t *layer, const int16_t *h, bool backward, int32_t step, int8_t *y) {
     const int32_t units = layer->gru.units;
-    for (int32_t s = 0; s < layer->sequences; s++, y += layer->y_sequence_bytes) {
-        memcpy(y + units, waiting + s * units, (size_t)units);
+    int8_t *to = y + step * layer->y_step_bytes;
+    if (layer->waiting == NULL) {
+        store(layer, h, backward ? to + units : to, layer->y_sequence_bytes);
+        return;
+    }
+    int8_t *waiting = layer->waiting + step * layer->sequences * units;
+    if (backward) {
+        store(layer, h, waiting, units);
+        return;
+    }
+    store(layer, h, to, layer->y_sequence_bytes);
+    for (int32_t s = 0; s < layer->sequences; s++, to += layer->y_sequence_bytes) {
+        memcpy(to + units, waiting + s * units, (size_t)units);
     }
 }
 
 static void sweep(const renet_t *layer, const renet_direction_t *direction, bool backward,
                   const int8_t *x, int8_t *y) {
     const gru_t *gru = &layer->gru;
-    const int32_t units = gru->units;
     const int32_t even = layer->sequences + layer->sequences % 2;
     const int32_t set = even * gru_state_units(gru);
     const int32_t *weights = direction->weights;
@@ -79,24 +89,12 @@ static void sweep(const renet_t *layer, const renet_direction_t *direction, bool
     int16_t *next = layer->states + set;
     for (int32_t n = 0; n < layer->steps; n++) {
         const int32_t step = backward ? layer->steps - 1 - n : n;
-        int8_t *to = y + step * layer->y_step_bytes;
         multiply(layer, x + step * layer->x_step_bytes, weights);
         gru_step(gru, layer->products, recurrent, table, layer->sequences, h, next);
         int16_t *before = h;
         h = next;
         next = before;
-        int8_t *waiting = layer->waiting;
-        if (waiting != NULL) {
-            waiting += step * layer->sequences * units;
-        }
-        if (backward && waiting != NULL) {
-            store(layer, h, waiting, units);
-        } else {
-            store(layer, h, backward ? to + units : to, layer->y_sequence_bytes);
-        }
-        if (!backward && waiting != NULL) {
-            join(layer, waiting, to);
-        }
+        keep(layer, h, backward, step, y);
     }
 }
 
