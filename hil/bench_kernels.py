@@ -215,9 +215,10 @@ def _measure(
     progress(f"{title}, {toolchain}")
     x = np.random.default_rng(_SEED).integers(-128, 128, program.input.shape).astype(np.int8)
     with TemporaryDirectory(prefix="hil-") as scratch:
-        emit.write(program, plan.make_plan(program, plan.Budget.of(board)), Path(scratch))
+        planned = plan.make_plan(program, plan.Budget.of(board))
+        emit.write(program, planned, Path(scratch))
         image = firmware.build(Path(scratch), board, toolchain)
-    profile = of_image(title, image, board, x.tobytes())
+    profile = of_image(title, image, planned, board, x.tobytes())
     mismatch = compare(np.frombuffer(profile.outputs, np.int8), reference.run(program, x))
     if mismatch:
         raise MismatchError(f"{title}: {mismatch}", stage="bench")

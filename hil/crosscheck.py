@@ -7,15 +7,13 @@ which the architecture counts for both alike, to one in a thousand by layer.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hil import board as boards
-from hil import measurement, scenario
-from hil.errors import LinkError
+from hil import laps, measurement, scenario
 from hil.measurement import Prepared, Progress, Stopwatch, silent
 
 if TYPE_CHECKING:
@@ -114,15 +112,9 @@ def on_emulator(prepared: Prepared, progress: Progress = silent) -> Trace:
             yield
 
     trace = _trace(prepared, target, progress, counting)
-    # One read before the first layer and one after each; a run reads nothing else of the counter.
-    instructions = tuple(after - before for before, after in pairwise(counts))
-    if len(instructions) != len(trace.layers):
-        raise LinkError(
-            f"the firmware read the cycle counter {len(counts)} times for "
-            f"{len(trace.layers)} layers",
-            hint="this is the emulated board: please report it, with the image",
-        )
-    return replace(trace, instructions=instructions)
+    pairs = laps.by_layer(prepared.compiled.plan, counts)
+    instructions = [sum(after - before for before, after in layer) for layer in pairs]
+    return replace(trace, instructions=tuple(instructions))
 
 
 def _trace(

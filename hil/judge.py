@@ -81,10 +81,14 @@ def _timing(measurement: Measurement) -> list[Metric]:
         return [Metric("instructions", measurement.cycles, "")]
     paper, limits = measurement.prepared.scenario.paper, measurement.prepared.scenario.limits
     latency = Metric("latency", measurement.latency_s, "s", paper.latency_s, paper.source)
-    return [
+    timing = [
         Metric("cycles", measurement.cycles, "cycle"),
         _at_most(latency, limits.latency_s, Verdict.LATENCY),
     ]
+    if measurement.waiting_cycles:
+        waiting_s = measurement.waiting_cycles / measurement.prepared.board.clock_hz
+        timing.append(Metric("latency.waiting", waiting_s, "s"))
+    return timing
 
 
 def _layers(measurement: Measurement) -> list[Metric]:

@@ -108,6 +108,7 @@ class Measurement:
     Attributes:
         outputs: int8, (count,), of the last iteration.
         cycles: of one inference; `iterations` agreed on it where the target counts exactly.
+        waiting_cycles: beside them, for the host: a streaming model's image and results.
         stack_bytes: high-water mark.
         resends: frames sent again, both ways.
         seconds: host seconds by stage.
@@ -118,6 +119,7 @@ class Measurement:
     timing: str
     outputs: "Int8"
     cycles: int
+    waiting_cycles: int
     layers: tuple[LayerCycles, ...]
     stack_bytes: int
     resends: int
@@ -141,10 +143,12 @@ def compile_scenario(scenario: Scenario, board: Board) -> CompiledScenario:
     from hil.compiler import compile_model, plan
 
     loaded = models.load(scenario.model, scenario.checkpoint, scenario.seed, **scenario.variant)
-    names = photographs.calibration_set()
+    names = [*photographs.calibration_set(), *scenario.calibration]
     calibration = [photographs.preprocess(photographs.read(name), loaded.spec) for name in names]
     program = compile_model(loaded, calibration).program
-    schedule = plan.make_plan(program, plan.Budget.of(board), scenario.optimise)
+    schedule = plan.make_plan(
+        program, plan.Budget.of(board), scenario.optimise, streams=scenario.stream
+    )
     return CompiledScenario(scenario, board, loaded, program, schedule)
 
 
@@ -223,6 +227,7 @@ def measure(
         timing=target.timing,
         outputs=outputs,
         cycles=_agreed([run.cycles for run in runs], target.timing),
+        waiting_cycles=runs[-1].waiting_cycles,
         layers=tuple(
             LayerCycles(layer.name, layer.macs, layer.cycles) for layer in runs[-1].layers
         ),

@@ -22,6 +22,8 @@ Float32: TypeAlias = npt.NDArray[np.float32]
 MIN_SIDE_PIXELS = 8
 MAX_PIXELS = 100_000_000
 _SUFFIXES = (".png", ".jpg")
+_FACES, _FACES_FILE = "faces", "lfw_subset.npy"
+_FACES_SHEET = (3, 4)  # rows and columns of faces
 _LUMA_PER_MILLE = (299, 587, 114)  # ITU-R BT.601
 
 _CALIBRATION = (
@@ -104,8 +106,9 @@ class InputSpec:
 
 
 def names() -> list[str]:
-    """Photographs that scikit-image's wheel carries."""
-    return sorted(path.stem for path in _directory().iterdir() if path.suffix in _SUFFIXES)
+    """Photographs that scikit-image's wheel carries, and `faces`, a sheet of twelve that it has."""
+    carried = [path.stem for path in _directory().iterdir() if path.suffix in _SUFFIXES]
+    return sorted([*carried, _FACES])
 
 
 def calibration_set() -> list[str]:
@@ -133,6 +136,8 @@ def read(name_or_path: str | Path) -> Rgb8:
     """
     from PIL import Image, UnidentifiedImageError
 
+    if name_or_path == _FACES:
+        return _faces()
     path = _find(str(name_or_path))
     try:
         with Image.open(path) as image:
@@ -167,6 +172,20 @@ def preprocess(rgb: Rgb8, spec: InputSpec) -> Float32:
 def prepare(name_or_path: str | Path, spec: InputSpec) -> Float32:
     """Read and preprocess a photograph in one go."""
     return preprocess(read(name_or_path), spec)
+
+
+def _faces() -> Rgb8:
+    """Lay out the first faces of Labeled Faces in the Wild that scikit-image's wheel carries."""
+    path = _directory() / _FACES_FILE
+    try:
+        grey = np.load(path, allow_pickle=False)  # (200, 25, 25), 0 to 1, of which half are faces
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read the faces of {path}: {error}") from error
+    rows, columns = _FACES_SHEET
+    height, width = grey.shape[1:]
+    tiles = grey[: rows * columns].reshape(rows, columns, height, width)
+    sheet = np.rint(tiles.transpose(0, 2, 1, 3).reshape(rows * height, columns * width) * 255.0)
+    return np.repeat(sheet.astype(np.uint8)[..., np.newaxis], 3, axis=2)
 
 
 def _middle(rgb: Rgb8, spec: InputSpec, shorter: int) -> Rgb8:

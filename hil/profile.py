@@ -5,15 +5,16 @@ emulated board's timing model says what it has spent on what so far. The firmwar
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from itertools import pairwise
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil import board as boards
-from hil import measurement, scenario
+from hil import laps, measurement, scenario
 from hil.board import Board
 from hil.errors import UsageError
 from hil.flame import Chain, spent_between
@@ -22,6 +23,7 @@ from hil.measurement import Progress, Stopwatch, silent
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from hil.compiler.plan import Plan
     from hil.image import Image
     from hil.targets.emulator.board import EmulatedBoard
 
@@ -114,15 +116,18 @@ def run(
     chip, compiler = boards.load(board), firmware.find_toolchain(toolchain)
     prepared = measurement.prepare(chosen, chip, compiler, Stopwatch(), progress)
     progress("running")
-    return of_image(f"{chosen.name}, {compiler}", prepared.image, chip, prepared.input.tobytes())
+    title = f"{chosen.name}, {compiler}"
+    data = prepared.input.tobytes()
+    return of_image(title, prepared.image, prepared.compiled.plan, chip, data)
 
 
-def of_image(title: str, image: "Image", board: Board, data: bytes) -> Profile:
+def of_image(title: str, image: "Image", plan: "Plan", board: Board, data: bytes) -> Profile:
     """Run an image once on the emulated board.
 
     Args:
         title: what to call the profile.
         image: the firmware.
+        plan: that it was built by.
         board: what it was built for.
         data: the input, as many bytes as the model takes.
 
@@ -141,9 +146,12 @@ def of_image(title: str, image: "Image", board: Board, data: bytes) -> Profile:
         with _snapshots(target.emulated) as moments:
             result = device.run(per_layer=True)
         outputs = device.outputs()
-    # One read before the first layer and one after each; a run reads nothing else of the counter.
-    spent = [after.spent - before.spent for before, after in pairwise(moments)]
-    stacks = spent_between(moments[0].stacks, moments[-1].stacks)
+    pairs = laps.by_layer(plan, moments)
+    nothing = Spent(0, 0, 0, 0, 0, 0)
+    spent = [sum((b.spent - a.spent for a, b in layer), nothing) for layer in pairs]
+    stacks: Counter[Chain] = Counter()
+    for before, after in chain.from_iterable(pairs):
+        stacks.update(spent_between(before.stacks, after.stacks))
     layers = tuple(
         LayerProfile(layer.name, layer.macs, layer.cycles, cost)
         for layer, cost in zip(result.layers, spent, strict=True)

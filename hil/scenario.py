@@ -45,8 +45,12 @@ class Scenario:
         seed: of the weights where there is no checkpoint.
         input: a photograph's name or path.
         optimise: what the schedule is chosen for: "speed", "ram", or speed under a cap in bytes.
+        stream: whether the image comes in, row by row, while the model runs; without an entry it
+            does where it does not fit the memory.
         iterations: inferences per measurement; the cycle counts of all must agree.
         default: whether the suite runs it without being asked to by name.
+        calibration: photographs to choose ranges on beside the usual ones, such as "faces", which
+            are in none of them.
         variant: arguments of the network's constructor, such as `order`.
     """
 
@@ -56,8 +60,10 @@ class Scenario:
     seed: int = 0
     input: str = "astronaut"
     optimise: Aim = "speed"
+    stream: bool | None = None
     iterations: int = 1
     default: bool = True
+    calibration: list[str] = field(default_factory=list, hash=False)
     variant: dict[str, Any] = field(default_factory=dict, hash=False)
     limits: Limits = Limits()
     paper: Paper = Paper()
@@ -69,6 +75,7 @@ class Scenario:
         checkpoint: Path | None = None,
         iterations: int | None = None,
         optimise: Aim | None = None,
+        stream: bool | None = None,
     ) -> "Scenario":
         """Return the scenario with what the command line names in place of what the file says."""
         return replace(
@@ -77,6 +84,7 @@ class Scenario:
             checkpoint=checkpoint or self.checkpoint,
             iterations=iterations or self.iterations,
             optimise=optimise or self.optimise,
+            stream=self.stream if stream is None else stream,
         )
 
 

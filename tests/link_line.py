@@ -18,12 +18,13 @@ Answer = Callable[[bytes], bytes]
 Mangle = Callable[[bytes], bytes]
 
 HELLO = Hello(
-    protocol=1,
+    protocol=2,
     build_id=bytes(range(20)),
     clock_hz=168_000_000,
     input_bytes=3000,
     output_bytes=2500,
     input_survives=False,
+    streams=False,
     layer_count=2,
     board="stm32f439",
     model="tiny",

@@ -18,6 +18,25 @@ from hil.paths import FIRMWARE
 from hil.paths import cache as cache_directory
 
 ROOMY = Budget(sram_bytes=4 << 20, ccm_bytes=1 << 20)
+_HOST = """
+#include <string.h>
+
+#include "runtime/stream.c"
+
+const int8_t *host_input;
+int8_t *host_result;
+int32_t host_laps[128];
+
+bool model_take(uint32_t offset, int8_t *to, uint32_t bytes) {
+    memcpy(to, host_input + offset, bytes);
+    return true;
+}
+bool model_give(uint32_t offset, const int8_t *from, uint32_t bytes) {
+    memcpy(host_result + offset, from, bytes);
+    return true;
+}
+void model_lap(uint32_t layer) { host_laps[layer]++; }
+"""
 _FLAGS = [
     "-std=c11", "-O2", "-g0", "-fPIC", "-fno-math-errno", "-Wall", "-Wextra", "-Wconversion",
     "-Werror", "-fsanitize=undefined", "-fno-sanitize-recover=undefined",
@@ -31,19 +50,34 @@ class NativeModel:
     loaded: ctypes.CDLL
 
     def run(self, x: Int8) -> Int8:
-        """Put an input in the arena, run every layer, return the outputs."""
+        """Put an input where the model reads it, run every layer, return the outputs."""
+        if ctypes.c_bool.in_dll(self.loaded, "model_streams").value:
+            return self._stream(x)
         arena = (ctypes.c_uint8 * self._number("model_arena_bytes")).in_dll(
             self.loaded, "model_arena"
         )
         at = self._number("model_input_offset")
         data = x.astype(np.int8).tobytes()
         ctypes.memmove(ctypes.addressof(arena) + at, data, len(data))
-        self.loaded.model_init()
-        for index in range(self._number("model_layer_count")):
-            self._layers()[index].run()
+        self._run_layers()
         at = self._number("model_output_offset")
         out = bytes(arena[at : at + self._number("model_output_bytes")])
         return np.frombuffer(out, np.int8)
+
+    def _stream(self, x: Int8) -> Int8:
+        """Let the model take the input and give the result as it runs."""
+        data = ctypes.create_string_buffer(x.astype(np.int8).tobytes(), x.size)
+        result = ctypes.create_string_buffer(self._number("model_output_bytes"))
+        for name, buffer in (("host_input", data), ("host_result", result)):
+            ctypes.c_void_p.in_dll(self.loaded, name).value = ctypes.addressof(buffer)
+        self._run_layers()
+        return np.frombuffer(result.raw, np.int8)
+
+    def _run_layers(self) -> None:
+        self.loaded.model_init()
+        for index in range(self._number("model_layer_count")):
+            if self._layers()[index].run:
+                self._layers()[index].run()
 
     def layer_names(self) -> list[str]:
         """The layers' names in order."""
@@ -95,12 +129,19 @@ def _build(model: Path) -> Path:
 def _kernels() -> Path:
     """The kernels' objects in one archive, built again when any kernel changes."""
     sources = sorted((FIRMWARE / "kernels").glob("*.c"))
-    digest = hashlib.sha256(" ".join(_FLAGS).encode())
-    for path in sorted((FIRMWARE / "kernels").iterdir()):
+    digest = hashlib.sha256(" ".join((*_FLAGS, _HOST)).encode())
+    for path in (
+        *sorted((FIRMWARE / "kernels").iterdir()),
+        *(FIRMWARE / "runtime").glob("stream.*"),
+    ):
         digest.update(path.read_bytes())
     combined = _directory() / f"kernels-{digest.hexdigest()[:24]}.o"
     if not combined.is_file():
-        _compile(["-r", "-nostdlib", "-I", str(FIRMWARE), *map(str, sources)], combined)
+        with tempfile.TemporaryDirectory() as scratch:
+            host = Path(scratch) / "host.c"
+            host.write_text(_HOST, encoding="utf-8")
+            arguments = ["-r", "-nostdlib", "-I", str(FIRMWARE), *map(str, sources), str(host)]
+            _compile(arguments, combined)
     return combined
 
 

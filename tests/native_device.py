@@ -15,10 +15,16 @@ BUILD_ID = bytes(range(100, 120))
 
 _BOARD = '#define BOARD_NAME "host"\n#define BOARD_CLOCK_HZ 168000000u\n'
 _HOST = """
+#include <ucontext.h>
+
 #include "runtime/link.c"
 #include "runtime/serve.c"
 
-enum { MOST_SAID = 1 << 16 };
+enum { MOST_SAID = 1 << 16, STACK = 1 << 18 };
+static ucontext_t host, device; /* the device's loop runs until it lacks a byte */
+static uint8_t stack[STACK];
+static const uint8_t *to_hear;
+static uint32_t left;
 uint8_t said[MOST_SAID];
 uint32_t said_bytes;
 bool crashed;
@@ -35,6 +41,14 @@ void port_send(uint8_t byte) {
         said[said_bytes++] = byte;
     }
 }
+uint8_t port_receive(void) {
+    while (left == 0) {
+        swapcontext(&device, &host);
+    }
+    left--;
+    return *to_hear++;
+}
+void port_empty_caches(void) {}
 port_errors_t port_errors(void) { return (port_errors_t){.overruns = 1, .framing = 2}; }
 uint32_t cycles_now(void) { return ticks += 1000; }
 uint32_t stack_bytes(void) { return 8192; }
@@ -42,18 +56,28 @@ uint32_t stack_high_water(void) { return 300; }
 const link_fault_t *fault_recorded(void) { return crashed ? &fault : NULL; }
 void fault_forget(void) { crashed = false; }
 
+static void live(void) {
+    serve_start(true);
+    for (;;) {
+        serve_byte(port_receive());
+    }
+}
 void boot(bool after_crash) {
     self = (__typeof__(self)){0};
     crashed = after_crash;
-    said_bytes = 0;
-    serve_start(true);
+    said_bytes = left = 0;
+    getcontext(&device);
+    device.uc_stack.ss_sp = stack;
+    device.uc_stack.ss_size = STACK;
+    makecontext(&device, live, 0);
+    swapcontext(&host, &device);
 }
 uint32_t kept_bytes(void) { return self.receiver.count; }
 void hear(const uint8_t *bytes, uint32_t count) {
     said_bytes = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        serve_byte(bytes[i]);
-    }
+    to_hear = bytes;
+    left = count;
+    swapcontext(&host, &device);
 }
 """
 _FLAGS = (
@@ -65,8 +89,8 @@ _FLAGS = (
 class NativeDevice:
     """Answers bytes with bytes, as the board does."""
 
-    def __init__(self) -> None:
-        self._library = ctypes.CDLL(str(_build()))
+    def __init__(self, *, streams: bool = False) -> None:
+        self._library = ctypes.CDLL(str(_build(streams=streams)))
         self.boot()
 
     def __call__(self, data: bytes) -> bytes:
@@ -82,6 +106,11 @@ class NativeDevice:
         """Set the cycle counter; it advances by 1000 at every read."""
         ctypes.c_uint32.in_dll(self._library, "ticks").value = ticks
 
+    def advance(self, ticks: int) -> None:
+        """Let time pass on the cycle counter."""
+        counter = ctypes.c_uint32.in_dll(self._library, "ticks")
+        counter.value += ticks
+
     @property
     def kept_bytes(self) -> int:
         """Bytes in the receiver's buffer."""
@@ -92,9 +121,9 @@ class NativeDevice:
         return bytes((ctypes.c_uint8 * count).in_dll(self._library, "said"))
 
 
-def _build() -> Path:
+def _build(*, streams: bool) -> Path:
     """Compile once per content, whoever else does so at the same time."""
-    digest = hashlib.sha256(" ".join((*_FLAGS, _HOST, _BOARD)).encode())
+    digest = hashlib.sha256(" ".join((*_FLAGS, _HOST, _BOARD, str(streams))).encode())
     for path in (*sorted((FIRMWARE / "runtime").iterdir()), Path(tiny_model.__file__)):
         digest.update(path.read_bytes())
     library = cache() / "native" / f"link-{digest.hexdigest()[:24]}.so"
@@ -102,7 +131,7 @@ def _build() -> Path:
         return library
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=library.parent) as name:
-        scratch = tiny_model.write(Path(name))
+        scratch = tiny_model.write(Path(name), streams=streams)
         (scratch / "board.h").write_text(_BOARD, encoding="utf-8")
         (scratch / "host.c").write_text(_HOST, encoding="utf-8")
         includes = (f"-I{FIRMWARE}", f"-I{FIRMWARE / 'runtime'}", f"-I{scratch}")

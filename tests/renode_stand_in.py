@@ -66,7 +66,7 @@ class Uart:
             case messages.AskRun.kind:
                 if self._fault == "dies while running":
                     die("stand-in: the core was lost", 3)
-                return [messages.Started(), messages.Done(3000, 3000, 3000)]
+                return [messages.Started(), messages.Done(3000, 3000, 3000, 0)]
             case messages.AskLayer.kind:
                 index = messages.AskLayer.unpack(frame.body).index
                 name, macs = tiny_model.LAYERS[index], tiny_model.MACS[index]
@@ -89,6 +89,7 @@ class Uart:
             input_bytes=tiny_model.INPUT_BYTES,
             output_bytes=tiny_model.OUTPUT_BYTES,
             input_survives=False,
+            streams=False,
             layer_count=len(tiny_model.LAYERS),
             board="stm32f439",
             model="tiny",

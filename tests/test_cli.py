@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,17 @@ def test_help_teaches_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
-    for command in ("doctor", "plan", "profile", "models", "detect", "emulate", "bench"):
+    for command in (
+        "doctor",
+        "plan",
+        "quantise",
+        "profile",
+        "models",
+        "poolings",
+        "detect",
+        "emulate",
+        "bench",
+    ):
         assert f"\n    {command} " in text
     assert "pytest hil/ --board=stm32f439" in text
 
@@ -66,3 +77,63 @@ def test_an_aim_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         cli.main(["plan", "face_m4", "--optimise", "size"])
     assert "speed, ram, or a number of bytes" in capsys.readouterr().err
+
+
+LAYER = """
+model = "rnnpool_layer"
+
+[variant]
+rows = 24
+columns = 24
+channels = 4
+patch = 6
+stride = 4
+hidden_row = 4
+hidden_summary = 4
+"""
+
+
+def test_quantise_reports_what_each_choice_buys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario, figures, whole = (tmp_path / n for n in ("layer.toml", "f.csv", "f.json"))
+    scenario.write_text(LAYER)
+    command = ["quantise", str(scenario), "--report", "--photographs", "2"]
+    assert cli.main([*command, "--csv", str(figures), "--json", str(whole)]) == 0
+    text = capsys.readouterr().out
+    assert "states of the cells in 8 bits" in text
+    assert "astronaut" in text
+    assert "chelsea" not in text
+    assert figures.read_text().startswith("variant,metric,of,value\n")
+    assert whole.read_text().startswith("{")
+
+
+def test_quantise_without_report_is_short(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario = tmp_path / "layer.toml"
+    scenario.write_text(LAYER)
+    assert cli.main(["quantise", str(scenario), "--photographs", "1"]) == 0
+    text = capsys.readouterr().out
+    assert "cosine of all outputs" in text
+    assert "instead" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["face_m5"], "hil quantise: unknown scenario 'face_m5'\n  known: "),
+        (["face_m4", "--checkpoint", "none.pth"], "hil quantise: there is no checkpoint none.pth"),
+    ],
+)
+def test_quantise_says_what_is_not_there(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["quantise", *arguments]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_no_photographs_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["quantise", "face_m4", "--photographs", "0"])
+    assert "a number of photographs, 1 or more" in capsys.readouterr().err

@@ -64,7 +64,7 @@ def test_the_footprint_tells_weights_arena_and_static_data_apart(image: Image) -
     assert footprint.arena_bytes == tiny_model.INPUT_BYTES
     assert footprint.ccm_static_bytes == footprint.static_bytes, "SRAM is left to the arena"
     assert footprint.static_bytes < 3000, "the whole runtime with its frames"
-    assert footprint.stack_reserved_bytes == 8192
+    assert footprint.stack_reserved_bytes == 5120
     programmed = sum(len(segment.data) for segment in image.segments)
     assert footprint.flash_total_bytes == programmed
 

@@ -31,7 +31,9 @@ FOOTPRINT = Footprint(
 )
 
 
-def measurement(*, timing: str = "modelled", cycles: int = 168_000_000) -> Measurement:
+def measurement(
+    *, timing: str = "modelled", cycles: int = 168_000_000, waiting_cycles: int = 0
+) -> Measurement:
     """A measurement in which everything is as it should be."""
     program = Program("face_m4", MAP, (), Output((MAP,)), parameters=7)
     compiled = CompiledScenario(
@@ -55,6 +57,7 @@ def measurement(*, timing: str = "modelled", cycles: int = 168_000_000) -> Measu
         timing=timing,
         outputs=EXPECTED,
         cycles=cycles,
+        waiting_cycles=waiting_cycles,
         layers=(LayerCycles("stem", 691_200, cycles),),
         stack_bytes=2_000,
         resends=0,
@@ -65,6 +68,13 @@ def measurement(*, timing: str = "modelled", cycles: int = 168_000_000) -> Measu
 
 def judged(result: Measurement) -> dict[str, Metric]:
     return {metric.name: metric for metric in judge.judge(result)}
+
+
+def test_the_hosts_part_of_a_run_stands_beside_the_latency() -> None:
+    metrics = judged(measurement(waiting_cycles=84_000_000))
+    assert metrics["latency"].value == 1.0
+    assert metrics["latency.waiting"].value == 0.5
+    assert "latency.waiting" not in judged(measurement())
 
 
 def test_a_good_measurement_passes_in_every_metric() -> None:

@@ -159,6 +159,33 @@ def test_heads_in_one_product_equal_their_convolutions(  # noqa: PLR0917
     check(program, random_programs.image(program), *extremes(program))
 
 
+@given(
+    seed=seeds,
+    size=st.tuples(st.integers(5, 14), st.integers(5, 14)),
+    channels=st.sampled_from([2, 3, 4, 6, 8]),
+    kernel=st.tuples(st.integers(2, 5), st.integers(1, 3)),
+    edges=st.lists(st.integers(0, 4), min_size=4, max_size=4),
+    widths=st.lists(st.sampled_from([2, 4]), min_size=1, max_size=3),
+)
+@few
+def test_convolutions_over_a_ring_of_rows_equal_the_reference(  # noqa: PLR0917
+    seed: int,
+    size: tuple[int, int],
+    channels: int,
+    kernel: tuple[int, int],
+    edges: list[int],
+    widths: list[int],
+) -> None:
+    rows = kernel[0]
+    stride = min(kernel) if channels % 2 == 0 else 2  # windows begin at words
+    b = Builder(seed, (*size, channels))
+    padding = Padding(*(min(edge, rows - 1) for edge in edges))
+    maps = [b.conv(f"conv{i}", b.input, n, rows, stride, padding) for i, n in enumerate(widths)]
+    program = b.program(*maps)
+    assert [step.kind for step in make_plan(program, ROOMY).steps] == [Kind.HEADS]
+    check(program, random_programs.image(program), *extremes(program))
+
+
 @pytest.mark.parametrize("size", [(40, 56), (43, 47), (64, 32), (17, 20)])
 @pytest.mark.parametrize("channels", [4, 3])
 def test_a_convolution_streamed_into_rnnpool_equals_the_two_apart(

@@ -149,6 +149,18 @@ def test_heads_equal_the_reference(  # noqa: PLR0917
     check(b.program(*maps))
 
 
+@pytest.mark.parametrize(
+    ("channels", "kernel", "stride"), [(3, 3, 2), (2, 2, 1), (4, 3, 2), (4, 5, 1), (8, 5, 3)]
+)
+def test_convolutions_over_a_ring_of_rows_equal_the_reference(
+    channels: int, kernel: int, stride: int
+) -> None:
+    for extremes in (False, True):
+        b = Builder(kernel, (17, 22, channels), extremes=extremes)
+        maps = [b.conv(f"conv{n}", b.input, n, kernel, stride, relu=True) for n in (2, 4)]
+        check(b.program(*maps))
+
+
 @given(
     seed=seeds,
     patch=st.integers(2, 8),

@@ -44,7 +44,7 @@ def healthy(request: Message) -> list[Message]:
         case Load():
             return [Loaded(request.offset + len(request.data))]
         case AskRun():
-            return [Started(), Done(30, 20, 40)]
+            return [Started(), Done(30, 20, 40, 0)]
         case AskLayer():
             return [Layer(7, 15, f"layer{request.index}")]
         case AskOutputs():
@@ -207,8 +207,8 @@ def test_an_unknown_refusal_is_told_by_its_number() -> None:
 
 
 def test_another_version_of_the_protocol_is_not_talked_to() -> None:
-    device = LinePort(ScriptedDevice(instead(AskHello, replace(HELLO, protocol=2)))).device()
-    with pytest.raises(LinkError, match="protocol 2, this harness 1"):
+    device = LinePort(ScriptedDevice(instead(AskHello, replace(HELLO, protocol=1)))).device()
+    with pytest.raises(LinkError, match="protocol 1, this harness 2"):
         device.hello()
 
 
@@ -231,7 +231,7 @@ def test_outputs_from_another_place_are_an_error() -> None:
 
 
 def test_a_run_without_cycles_is_an_error_and_not_a_zero() -> None:
-    answer = instead(AskRun, Started(), Log("the cycle counter does not count"), Done(0, 0, 0))
+    answer = instead(AskRun, Started(), Log("the cycle counter does not count"), Done(0, 0, 0, 0))
     device = LinePort(ScriptedDevice(answer)).device()
     with pytest.raises(LinkError, match="no cycles; it says: the cycle counter does not count"):
         device.run()

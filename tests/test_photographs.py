@@ -26,6 +26,15 @@ def test_a_carried_photograph_is_read_by_name() -> None:
     assert photographs.read("astronaut").shape == (512, 512, 3)
 
 
+def test_faces_are_a_sheet_of_twelve_in_grey() -> None:
+    faces = photographs.read("faces")
+    assert faces.shape == (75, 100, 3)
+    assert np.array_equal(faces[..., 0], faces[..., 2])
+    tiles = faces[..., 0].reshape(3, 25, 4, 25).transpose(0, 2, 1, 3).reshape(12, 625)
+    assert len({tile.tobytes() for tile in tiles}) == 12
+    assert "faces" in photographs.names()
+
+
 def test_a_grey_photograph_has_three_equal_channels() -> None:
     grey = photographs.read("camera")
     assert grey.shape == (512, 512, 3)

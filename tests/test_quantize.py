@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hil import models, photographs
 from hil.compiler import Compiled, compile_model, quality
+from hil.compiler.choices import Choices
 from hil.compiler.program import Cell, Conv2D, RnnPool
 from hil.compiler.quantize import quantise
 from hil.compiler.quantize_cell import Seen, quantise_cell
@@ -294,7 +295,11 @@ def test_more_table_entries_make_less_noise(
     noise = {}
     for bits in (5, 8):
         program = quantise(
-            graph, [image], name="m", input_range=face_m4.spec.range, index_bits=bits
+            graph,
+            [image],
+            name="m",
+            input_range=face_m4.spec.range,
+            choices=Choices(index_bits=bits),
         )
         exact = graph.activations([image])["pool"][0]
         got = trace(program, program.quantise_input(image))["pool"]

@@ -73,6 +73,15 @@ def test_a_scenario_names_the_variant_of_its_network() -> None:
     assert scenario.load("face_quant").variant == {"order": "columns_first"}
 
 
+def test_a_scenario_names_photographs_to_calibrate_on(tmp_path: Path) -> None:
+    assert scenario.load("face_m4").calibration == []
+    assert scenario.load("face_quant").calibration == ["faces"]
+    path = tmp_path / "mine.toml"
+    path.write_text('model = "face_m4"\ncalibration = "faces"\n')
+    with pytest.raises(UsageError, match="calibration = 'faces' is not of type"):
+        scenario.load(str(path))
+
+
 def test_an_unknown_variant_of_a_network_is_told_with_those_there_are() -> None:
     with pytest.raises(UsageError, match=r"unknown variant of face_quant 'ordre'\n  known: hidden"):
         models.structure("face_quant", ordre="columns_first")

@@ -8,8 +8,9 @@ LAYERS = ("first", "second")
 MACS = (600, 1200)
 
 _MODEL = """
-#include "runtime/model.h"
+#include <stddef.h>
 
+#include "runtime/model.h"
 #include "weights.h"
 
 enum { COUNT = 600 };
@@ -22,10 +23,11 @@ const uint32_t model_scratch_bytes = 16;
 const uint32_t model_input_offset = 0, model_input_bytes = COUNT;
 const uint32_t model_output_offset = 0, model_output_bytes = COUNT;
 const bool model_input_survives = false;
+const bool model_streams = %(streams)s;
 
 static void add(const uint8_t *addend) {
     for (uint32_t i = 0; i < COUNT; i++) {
-        model_arena[i] = (uint8_t)(model_arena[i] + addend[i % 4u]);
+        model_arena[i] = (uint8_t)(model_arena[i] + addend[i %% 4u]);
     }
 }
 
@@ -33,9 +35,33 @@ static void first(void) { add(tiny_addend); }
 
 static void second(void) { add(tiny_addend + 4); }
 
+/* Both layers a row at a time, at the same place in memory. */
+enum { ROW = 200 };
+static void rows(void) {
+    int8_t *const row = (int8_t *)model_arena;
+    for (uint32_t at = 0; at < COUNT; at += ROW) {
+        if (!model_take(at, row, ROW)) {
+            return;
+        }
+        for (uint32_t i = 0; i < ROW; i++) {
+            row[i] = (int8_t)(row[i] + tiny_addend[i %% 4u]);
+        }
+        model_lap(0);
+        for (uint32_t i = 0; i < ROW; i++) {
+            row[i] = (int8_t)(row[i] + tiny_addend[4u + i %% 4u]);
+        }
+        if (!model_give(at, row, ROW)) {
+            return;
+        }
+    }
+}
+
 void model_init(void) { model_scratch[0] = 1; }
 
-const model_layer_t model_layers[] = {{"first", 600, first}, {"second", 1200, second}};
+const model_layer_t model_layers[] = {
+    {"first", 600, model_streams ? NULL : first},
+    {"second", 1200, model_streams ? rows : second},
+};
 const uint32_t model_layer_count = 2;
 """
 _WEIGHTS_HEADER = """
@@ -51,11 +77,11 @@ const uint8_t tiny_addend[8] = {17, 29, 43, 71, 241, 229, 215, 187};
 WEIGHTS = bytes((17, 29, 43, 71, 241, 229, 215, 187))
 
 
-def write(directory: Path) -> Path:
+def write(directory: Path, *, streams: bool = False) -> Path:
     """Write the model's sources; returns the directory, which `hil.firmware.build` takes."""
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in (
-        ("model.c", _MODEL),
+        ("model.c", _MODEL % {"streams": "true" if streams else "false"}),
         ("weights.h", _WEIGHTS_HEADER),
         ("weights.c", _WEIGHTS),
     ):

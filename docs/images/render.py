@@ -1,8 +1,13 @@
-"""Draw what a command prints as the SVG pictures of the README: python docs/images/render.py."""
+"""Draw what commands print as the pictures of the README, and measure its table of poolings.
+
+python docs/images/render.py             all of them
+python docs/images/render.py poolings    only this: some minutes; README.md gets the new table
+"""
 
 import io
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -10,32 +15,53 @@ from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
 PICTURES = {
     "summary": ["pytest", "-q", "hil/", "--board=stm32f439"],
     "profile": ["hil", "profile", "face_m4"],
     "plan": ["hil", "plan", "face_m4"],
 }
-_DEADLINE_S = 600
+POOLINGS = ["hil", "poolings", "--markdown", "--svg", str(HERE / "poolings.svg")]
+_TABLE = re.compile(r"(<!-- hil poolings --markdown -->\n).*?\n?(<!-- end -->)", re.DOTALL)
+_DEADLINE_S = 1200
 _REMOTE_FONTS = re.compile(r"@font-face \{.*?\}", re.DOTALL)
 
 
-def draw(name: str, command: list[str]) -> None:
-    """Run a command from the project's root and keep its output as docs/images/<name>.svg."""
-    answer = subprocess.run(
-        command,
-        cwd=HERE.parents[1],
-        capture_output=True,
-        text=True,
-        timeout=_DEADLINE_S,
-        check=True,
+def answer(command: list[str]) -> str:
+    """Run a command from the project's root; return what it prints."""
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=_DEADLINE_S, check=True
     )
+    return done.stdout.rstrip()
+
+
+def draw(name: str, command: list[str]) -> None:
+    """Keep a command's output as docs/images/<name>.svg."""
     console = Console(record=True, width=100, file=io.StringIO())
     console.print(Text(f"$ {' '.join(command)}", style="bold"))
-    console.print(Text.from_ansi(answer.stdout.rstrip()))
+    console.print(Text.from_ansi(answer(command)))
     svg = console.export_svg(title="rnnpool-hil", theme=MONOKAI)
     (HERE / f"{name}.svg").write_text(_REMOTE_FONTS.sub("", svg), encoding="utf-8")
 
 
+def measure_poolings() -> None:
+    """Draw the chart of poolings, and put their table between its marks in the README."""
+    readme = ROOT / "README.md"
+    table = answer(POOLINGS)
+    text, count = _TABLE.subn(
+        lambda found: f"{found[1]}\n{table}\n\n{found[2]}", readme.read_text(encoding="utf-8")
+    )
+    if count != 1:
+        raise SystemExit(f"{readme} has no place, or several, for the table of poolings")
+    readme.write_text(text, encoding="utf-8")
+
+
 if __name__ == "__main__":
-    for name, command in PICTURES.items():
-        draw(name, command)
+    asked = sys.argv[1:] or [*PICTURES, "poolings"]
+    for name in asked:
+        if name == "poolings":
+            measure_poolings()
+        elif name in PICTURES:
+            draw(name, PICTURES[name])
+        else:
+            raise SystemExit(f"no picture {name!r}; there are {', '.join(PICTURES)}, poolings")

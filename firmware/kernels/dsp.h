@@ -65,6 +65,11 @@ HIL_INLINE int32_t pkhbt(int32_t a, int32_t b) {
     return (int32_t)(((uint32_t)a & 0xFFFFU) | ((uint32_t)b & 0xFFFF0000U));
 }
 
+/* The top half of a, the bottom half of b. */
+HIL_INLINE int32_t pkhtb(int32_t a, int32_t b) {
+    return (int32_t)(((uint32_t)a & 0xFFFF0000U) | ((uint32_t)b & 0xFFFFU));
+}
+
 /* Both halves added, each saturated. */
 HIL_INLINE int32_t qadd16(int32_t a, int32_t b) {
 #if HIL_CORTEX_M4

@@ -3,41 +3,34 @@
 #include "dsp.h"
 #include "widen.h"
 
-enum { SLOTS = 3, TRAILER_WORDS = 3 };
+enum { TRAILER_WORDS = 3 };
 
-/* A copy of the weights for a ring whose slot s holds the row under kernel row (s + turn) modulo 3.
- */
+/* A copy of the weights for a ring whose slot s holds the row under kernel row s + turn, modulo the
+ * slots. */
 static void turn_weights(const heads_t *layer, int32_t turn, const int32_t *from, int32_t *to) {
+    const int32_t slots = layer->product.segments;
     const size_t row_bytes = (size_t)layer->product.depth * sizeof(int32_t);
     for (int32_t c = 0; c < layer->product.channels; c += 2) {
         *to++ = *from++;
         *to++ = *from++;
-        for (int32_t s = 0; s < SLOTS; s++, to += layer->product.depth) {
-            memcpy(to, from + (s + turn) % SLOTS * layer->product.depth, row_bytes);
+        for (int32_t s = 0; s < slots; s++, to += layer->product.depth) {
+            memcpy(to, from + (s + turn) % slots * layer->product.depth, row_bytes);
         }
-        from += SLOTS * layer->product.depth;
+        from += slots * layer->product.depth;
         for (int32_t i = 0; i < TRAILER_WORDS; i++) {
             *to++ = *from++;
         }
     }
 }
 
-static int16_t *slot_of(const heads_t *layer, int32_t row) {
-    return layer->ring + row % SLOTS * (layer->columns + 2) * layer->channels;
-}
-
-static void fill(int16_t *y, int32_t value, int32_t count) {
-    for (int32_t i = 0; i < count; i++) {
-        y[i] = (int16_t)value;
-    }
-}
-
 /* Row `row` of the map, normalised and widened, into its slot; rows outside the map are zeros. */
 static void enter(const heads_t *layer, const int8_t *x, int32_t row) {
+    const int32_t slots = layer->product.segments;
     const int32_t count = layer->columns * layer->channels;
-    int16_t *y = slot_of(layer, row) + layer->channels;
-    if (row >= layer->rows) {
-        fill(y, layer->x_zero, count);
+    int16_t *y = layer->ring + (row + slots) % slots * layer->product.segment_bytes / 2 +
+                 layer->left * layer->channels;
+    if (row < 0 || row >= layer->rows) {
+        fill_halves(layer->x_zero, count, y);
         return;
     }
     x += row * count;
@@ -45,13 +38,18 @@ static void enter(const heads_t *layer, const int8_t *x, int32_t row) {
         l2norm(layer->norm, layer->columns, x, layer->line);
         x = layer->line;
     }
-    widen(x, count, y);
+    if (layer->channels % 4 == 0) {
+        widen(x, count, y);
+    } else {
+        widen_in_order(x, count, y);
+    }
 }
 
 /* From the product's line, [column][channel], to one convolution's output row. */
 static int8_t *leave(const heads_t *layer, const heads_part_t *part, int8_t *y) {
     const int8_t *from = layer->line + part->first;
-    for (int32_t column = 0; column < layer->columns; column++, from += layer->product.channels) {
+    for (int32_t column = 0; column < layer->out_columns;
+         column++, from += layer->product.channels) {
         int8_t most = from[0];
         for (int32_t c = 1; c < part->groups; c++) {
             most = from[c] > most ? from[c] : most;
@@ -64,29 +62,55 @@ static int8_t *leave(const heads_t *layer, const heads_part_t *part, int8_t *y) 
     return y;
 }
 
-void heads(const heads_t *layer, const int8_t *x, int8_t *const *y) {
-    const int32_t words = matmul_stream_words(&layer->product);
-    const int32_t slot_count = (layer->columns + 2) * layer->channels;
-    int8_t *out[HEADS_MOST_PARTS];
-    matmul_unpack(&layer->product, layer->weights, layer->turned);
-    for (int32_t turn = 1; turn < SLOTS; turn++) {
+/* One row of the product, [column][channel]. */
+static void multiply(const heads_t *layer, const int32_t *weights, int8_t *y) {
+    const matmul_t *product = &layer->product;
+    for (int32_t column = 0; column < layer->out_columns; column += MATMUL_MOST_PIXELS) {
+        const int32_t left = layer->out_columns - column;
+        matmul(product, left < MATMUL_MOST_PIXELS ? left : MATMUL_MOST_PIXELS,
+               layer->ring + column * product->pixel_bytes / 2, weights,
+               y + column * product->channels, NULL);
+    }
+}
+
+/* Before the first row: the weights in all turns, and zeros around the map. */
+static void begin(const heads_t *layer) {
+    const matmul_t *product = &layer->product;
+    const int32_t words = matmul_stream_words(product);
+    matmul_unpack(product, layer->weights, layer->turned);
+    for (int32_t turn = 1; turn < product->segments; turn++) {
         turn_weights(layer, turn, layer->turned, layer->turned + turn * words);
     }
+    fill_halves(layer->x_zero, product->segments * product->segment_bytes / 2, layer->ring);
+}
+
+void heads_rows(const heads_t *layer, const int8_t *x, int32_t first, int32_t count,
+                int8_t *const *y) {
+    const int32_t slots = layer->product.segments;
+    const int32_t words = matmul_stream_words(&layer->product);
+    const bool is_alone = layer->parts == 1 && layer->part[0].groups == 1;
+    int8_t *out[HEADS_MOST_PARTS];
     for (int32_t i = 0; i < layer->parts; i++) {
         out[i] = y[i];
     }
-    fill(layer->ring, layer->x_zero, SLOTS * slot_count);
-    enter(layer, x, 0);
-    for (int32_t row = 0; row < layer->rows; row++) {
-        enter(layer, x, row + 1);
-        /* Row n stands in slot n modulo 3, so slot 0 meets kernel row (1 - row) modulo 3. */
-        const int32_t *weights = layer->turned + (3 * layer->rows + 1 - row) % SLOTS * words;
-        for (int32_t column = 0; column < layer->columns; column += MATMUL_MOST_PIXELS) {
-            int32_t left = layer->columns - column;
-            matmul(&layer->product, left < MATMUL_MOST_PIXELS ? left : MATMUL_MOST_PIXELS,
-                   layer->ring + column * layer->channels, weights,
-                   layer->line + column * layer->product.channels, NULL);
+    if (first == 0) {
+        begin(layer);
+    }
+    for (int32_t row = first; row < first + count; row++) {
+        const int32_t under = row * layer->stride - layer->top; /* the kernel's first row */
+        const int32_t entered = row == 0 ? -layer->top : under - layer->stride + slots;
+        for (int32_t n = entered; n < under + slots; n++) {
+            enter(layer, x, n);
         }
+        /* Row n stands in slot n modulo the slots, so slot 0 meets kernel row -under. */
+        const int32_t turn = (slots - (under + slots) % slots) % slots;
+        const int32_t *weights = layer->turned + turn * words;
+        if (is_alone) {
+            multiply(layer, weights, out[0]);
+            out[0] += layer->out_columns * layer->product.channels;
+            continue;
+        }
+        multiply(layer, weights, layer->line);
         for (int32_t i = 0; i < layer->parts; i++) {
             out[i] = leave(layer, &layer->part[i], out[i]);
         }

@@ -1,7 +1,7 @@
 #include "maxout.h"
 
-void maxout(const maxout_t *layer, const int8_t *x, int8_t *y) {
-    for (int32_t pixel = 0; pixel < layer->pixels; pixel++) {
+void maxout(const maxout_t *layer, int32_t pixels, const int8_t *x, int8_t *y) {
+    for (int32_t pixel = 0; pixel < pixels; pixel++) {
         int8_t most = x[0];
         for (int32_t c = 1; c < layer->groups; c++) {
             most = x[c] > most ? x[c] : most;

@@ -5,10 +5,10 @@
 #include <stdint.h>
 
 typedef struct {
-    int32_t pixels, channels, groups;
+    int32_t channels, groups;
 } maxout_t;
 
-/* y = [max(x[0 .. groups)), x[groups ..]] in every pixel; `y` may be `x`. */
-void maxout(const maxout_t *layer, const int8_t *x, int8_t *y);
+/* y = [max(x[0 .. groups)), x[groups ..]] in every one of `pixels`; `y` may be `x`. */
+void maxout(const maxout_t *layer, int32_t pixels, const int8_t *x, int8_t *y);
 
 #endif

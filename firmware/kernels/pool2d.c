@@ -86,10 +86,11 @@ static bool is_by_words(const pool2d_t *layer, const int8_t *x, const int8_t *y)
     return layer->channels % 4 == 0 && (((uintptr_t)x | (uintptr_t)y) & 3U) == 0;
 }
 
-void pool2d_average(const pool2d_t *layer, const int8_t *x, int8_t *y) {
+void pool2d_average(const pool2d_t *layer, const int8_t *x, int32_t first, int32_t count,
+                    int8_t *y) {
     const int32_t pixels = layer->window_rows * layer->window_columns;
     const bool by_fours = pixels <= MOST_PIXELS && is_by_words(layer, x, y);
-    for (int32_t r = 0; r < layer->y_rows; r++) {
+    for (int32_t r = first; r < first + count; r++) {
         for (int32_t s = 0; s < layer->y_columns; s++, y += layer->channels) {
             const window_t window = window_at(layer, x, r, s);
             const int32_t zeros = window.rows * window.columns * layer->x_zero;
@@ -103,9 +104,9 @@ void pool2d_average(const pool2d_t *layer, const int8_t *x, int8_t *y) {
     }
 }
 
-void pool2d_max(const pool2d_t *layer, const int8_t *x, int8_t *y) {
+void pool2d_max(const pool2d_t *layer, const int8_t *x, int32_t first, int32_t count, int8_t *y) {
     const bool by_fours = is_by_words(layer, x, y);
-    for (int32_t r = 0; r < layer->y_rows; r++) {
+    for (int32_t r = first; r < first + count; r++) {
         for (int32_t s = 0; s < layer->y_columns; s++, y += layer->channels) {
             const window_t window = window_at(layer, x, r, s);
             for (int32_t c = 0; by_fours && c < layer->channels; c += 4) {

@@ -161,6 +161,14 @@ static void replicate(const rnnpool_t *pool, int32_t patch_row, int8_t *y) {
     }
 }
 
+int32_t rnnpool_made(const rnnpool_t *pool, int32_t rows) {
+    if (rows < pool->patch) {
+        return 0;
+    }
+    const int32_t made = quotient(rows - pool->patch, pool->stride) + 1;
+    return made < pool->patch_rows ? made : pool->out_rows;
+}
+
 void rnnpool_rows(const rnnpool_t *pool, const int8_t *x, int32_t row, int8_t *y) {
     if (row >= (pool->patch_rows - 1) * pool->stride + pool->patch) {
         return; /* below the last patch */

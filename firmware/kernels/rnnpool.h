@@ -36,8 +36,11 @@ typedef struct {
 /* Copy the tables; before the first rows. */
 void rnnpool_begin(const rnnpool_t *pool);
 
-/* Take the rows from `row` to `row + band`, contiguous at `x`; write to `y`, the whole map, the row
- * that they complete. */
+/* Rows of y that are complete once the rows of x before `rows` have been taken. */
+int32_t rnnpool_made(const rnnpool_t *pool, int32_t rows);
+
+/* Take the rows from `row` to `row + band`, contiguous at `x`; write to `y`, the whole map, what
+ * they complete. */
 void rnnpool_rows(const rnnpool_t *pool, const int8_t *x, int32_t row, int8_t *y);
 
 #endif

@@ -7,12 +7,33 @@ static int32_t least(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
 
-/* Copy words to free memory, which begins behind them afterwards. */
-static const int32_t *copy(int32_t **free, const int32_t *from, int32_t words) {
-    int32_t *to = *free;
-    memcpy(to, from, (size_t)words * sizeof *to);
-    *free = to + words;
-    return to;
+/* Where the kernels read the weights: in flash, or one after the other in memory. */
+typedef struct {
+    const int32_t *expand, *project, *filter, *biases;
+} weights_t;
+
+static weights_t weights_of(const streamed_block_t *block) {
+    if (block->weights == NULL) {
+        return (weights_t){block->expand_weights, block->project_weights, block->filter_weights,
+                           block->filter_biases};
+    }
+    const int32_t *project = block->weights + matmul_stream_words(&block->expand);
+    const int32_t *filter = project + matmul_stream_words(&block->project);
+    const int32_t *biases = filter + DEPTHWISE_WEIGHT_WORDS * block->filter.channels;
+    return (weights_t){block->weights, project, filter, biases};
+}
+
+/* Before the first row: weights into memory, and a ring of zeros. */
+static void begin(const streamed_block_t *block) {
+    const int32_t channels = block->filter.channels;
+    if (block->weights != NULL) {
+        int32_t *to = matmul_unpack(&block->expand, block->expand_weights, block->weights);
+        to = matmul_unpack(&block->project, block->project_weights, to);
+        const int32_t words = DEPTHWISE_WEIGHT_WORDS * channels;
+        memcpy(to, block->filter_weights, (size_t)words * sizeof *to);
+        memcpy(to + words, block->filter_biases, 2U * (size_t)channels * sizeof *to);
+    }
+    memset(block->ring, 0, (size_t)(channels * DEPTHWISE_SLOTS * block->filter.slot_bytes));
 }
 
 /* Row `row` of x into its slot of the ring, a column of zeros before it. */
@@ -47,31 +68,19 @@ static void project_row(const streamed_block_t *block, const int32_t *weights,
     }
 }
 
-void streamed_block(const streamed_block_t *block, const int8_t *x, const int8_t *residual,
-                    int8_t *y) {
-    const int32_t *expand_weights = block->expand_weights;
-    const int32_t *filter_weights = block->filter_weights;
-    const int32_t *biases = block->filter_biases;
-    const int32_t *project_weights = block->project_weights;
-    if (block->weights != NULL) {
-        int32_t *free = matmul_unpack(&block->expand, expand_weights, block->weights);
-        expand_weights = block->weights;
-        project_weights = free;
-        free = matmul_unpack(&block->project, block->project_weights, free);
-        filter_weights =
-            copy(&free, filter_weights, DEPTHWISE_WEIGHT_WORDS * block->filter.channels);
-        biases = copy(&free, biases, 2 * block->filter.channels);
+void streamed_block_rows(const streamed_block_t *block, const int8_t *x, const int8_t *residual,
+                         int32_t first, int32_t count, int8_t *y) {
+    if (first == 0) {
+        begin(block);
     }
-    memset(block->ring, 0,
-           (size_t)(block->filter.channels * DEPTHWISE_SLOTS * block->filter.slot_bytes));
-
+    const weights_t weights = weights_of(block);
     const int32_t row_bytes = block->out_columns * block->out_channels;
-    int32_t expanded = 0; /* rows of x so far */
-    for (int32_t row = 0; row < block->out_rows; row++) {
+    for (int32_t row = first; row < first + count; row++, y += row_bytes) {
         const int32_t top =
             row * block->filter.stride - 1; /* row of x under the kernel's first row */
-        for (; expanded <= least(top + 2, block->rows - 1); expanded++) {
-            expand_row(block, expand_weights, x, expanded);
+        const int32_t last = least(top + 2, block->rows - 1);
+        for (int32_t n = row == 0 ? 0 : top + 3 - block->filter.stride; n <= last; n++) {
+            expand_row(block, weights.expand, x, n);
         }
         if (top + 2 >= block->rows) {
             clear_slot(block, top + 2);
@@ -79,8 +88,9 @@ void streamed_block(const streamed_block_t *block, const int8_t *x, const int8_t
         /* Row top + i stands in slot (top + i) modulo 3, so slot 0 meets the kernel's row -top
          * modulo 3. */
         const int32_t turn = (3 * block->rows - top) % DEPTHWISE_SLOTS;
-        depthwise(&block->filter, block->ring, turn, filter_weights, biases, block->filtered);
-        project_row(block, project_weights, residual == NULL ? NULL : residual + row * row_bytes,
-                    y + row * row_bytes);
+        depthwise(&block->filter, block->ring, turn, weights.filter, weights.biases,
+                  block->filtered);
+        project_row(block, weights.project, residual == NULL ? NULL : residual + row * row_bytes,
+                    y);
     }
 }

@@ -8,7 +8,7 @@
 /*
  * y = project(depthwise(expand(x))) (+ residual). The expanded rows are planar,
  * [channel][slot][column], the filtered row [column][channel]; both int16 with their zero points
- * taken off. `y` may lie over `x` where no row of x is overwritten that is still to be expanded.
+ * taken off.
  */
 typedef struct {
     matmul_t expand;
@@ -25,7 +25,10 @@ typedef struct {
     int16_t *filtered; /* [out columns, rounded up to even][expanded channels] */
 } streamed_block_t;
 
-void streamed_block(const streamed_block_t *block, const int8_t *x, const int8_t *residual,
-                    int8_t *y);
+/* `count` output rows from `first` on, to `y`; `x` and `residual` are whole maps. Calls go on from
+ * row to row. `y` may lie over `x` where no row of x is overwritten that is still to be expanded.
+ */
+void streamed_block_rows(const streamed_block_t *block, const int8_t *x, const int8_t *residual,
+                         int32_t first, int32_t count, int8_t *y);
 
 #endif

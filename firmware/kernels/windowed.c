@@ -1,20 +1,7 @@
 #include "windowed.h"
 
 #include "dsp.h"
-
-static int16_t *fill(int16_t *to, int32_t value, int32_t count) {
-    for (int16_t *end = to + count; to != end;) {
-        *to++ = (int16_t)value;
-    }
-    return to;
-}
-
-static int16_t *widen_in_order(int16_t *to, const int8_t *from, int32_t count) {
-    for (int16_t *end = to + count; to != end;) {
-        *to++ = *from++;
-    }
-    return to;
-}
+#include "widen.h"
 
 /* The window of the output pixel (row, column), row by row: what lies left of the map, in it, and
  * right of it. */
@@ -25,15 +12,16 @@ static void gather(const windowed_t *layer, const int8_t *x, int32_t row, int32_
     const int32_t from = column * layer->stride - layer->left;
     const int32_t outside = clamp(-from, 0, layer->kernel_columns) * channels;
     const int32_t inside = clamp((layer->columns - from) * channels, outside, width) - outside;
-    for (int32_t i = 0; i < layer->kernel_rows; i++) {
+    for (int32_t i = 0; i < layer->kernel_rows; i++, to += width) {
         int32_t at = row * layer->stride + i - layer->top;
         if (at < 0 || at >= layer->rows) {
-            to = fill(to, layer->x_zero, width);
-            continue;
+            fill_halves(layer->x_zero, width, to);
+        } else {
+            const int8_t *row_of_x = x + (at * layer->columns + from) * channels;
+            fill_halves(layer->x_zero, outside, to);
+            widen_in_order(row_of_x + outside, inside, to + outside);
+            fill_halves(layer->x_zero, width - outside - inside, to + outside + inside);
         }
-        to = fill(to, layer->x_zero, outside);
-        to = widen_in_order(to, x + (at * layer->columns + from) * channels + outside, inside);
-        to = fill(to, layer->x_zero, width - outside - inside);
     }
 }
 
@@ -47,7 +35,7 @@ void windowed_rows(const windowed_t *layer, const int8_t *x, const int8_t *resid
         weights = layer->copy;
     }
     const int32_t row_bytes = layer->out_columns * layer->out_channels;
-    fill(layer->window, 0, MATMUL_MOST_PIXELS * layer->product.depth);
+    fill_halves(0, MATMUL_MOST_PIXELS * layer->product.depth, layer->window);
     for (int32_t row = first; row < first + count; row++, y += row_bytes) {
         for (int32_t column = 0; column < layer->out_columns; column += MATMUL_MOST_PIXELS) {
             int32_t left = layer->out_columns - column;

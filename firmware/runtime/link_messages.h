@@ -10,7 +10,7 @@
 #include "link_bytes.h"
 
 enum {
-    LINK_PROTOCOL_VERSION = 1,
+    LINK_PROTOCOL_VERSION = 2,
     LINK_DATA_BYTES = 1024,
     LINK_LARGEST_BODY_BYTES = 1028,
 };
@@ -22,6 +22,9 @@ enum {
     LINK_REFUSED_NO_INPUT = 4,
     LINK_REFUSED_NO_RUN = 5,
     LINK_REFUSED_TOO_MANY_LAYERS = 6,
+    LINK_REFUSED_STREAMS = 7,
+    LINK_REFUSED_NOT_WAITING = 8,
+    LINK_REFUSED_BUSY = 9,
 };
 
 /* Who is there? Begins a conversation: forgets what was sent before and any recorded fault. */
@@ -44,7 +47,9 @@ static inline bool link_load_unpack(const uint8_t *body, uint32_t bytes, link_lo
     return true;
 }
 
-/* Run inference. Answered twice: by Started at once, by Done when it is over. */
+/* Run inference. Answered twice: by Started at once, by Done when it is over. A streaming model's
+ * run pauses in between: it answers Wants or Outputs instead of Done, and goes on when Feed or
+ * Proceed has come, which are answered likewise. */
 enum { LINK_ASK_RUN = 0x03 };
 typedef struct {
     uint32_t iterations;
@@ -93,6 +98,26 @@ enum { LINK_ASK_MEMORY = 0x06 };
 /* What has gone wrong on the line? */
 enum { LINK_ASK_STATISTICS = 0x07 };
 
+/* The piece of the input that the run wants. */
+enum { LINK_FEED = 0x08 };
+typedef struct {
+    uint32_t offset;
+    const uint8_t *data;
+    uint32_t data_bytes;
+} link_feed_t;
+static inline bool link_feed_unpack(const uint8_t *body, uint32_t bytes, link_feed_t *m) {
+    if (bytes < 4u) {
+        return false;
+    }
+    m->offset = link_read_u32(body + 0);
+    m->data = body + 4;
+    m->data_bytes = bytes - 4;
+    return true;
+}
+
+/* The piece of the outputs has arrived; the run goes on. */
+enum { LINK_PROCEED = 0x09 };
+
 /* Which firmware this is, and what its model takes and gives. */
 enum { LINK_HELLO = 0x81 };
 typedef struct {
@@ -102,22 +127,24 @@ typedef struct {
     uint32_t input_bytes;
     uint32_t output_bytes;
     bool input_survives;
+    bool streams;
     uint32_t layer_count;
     const char *board;
     const char *model;
 } link_hello_t;
-_Static_assert(103 <= LINK_HEAD_BYTES, "a larger head");
+_Static_assert(104 <= LINK_HEAD_BYTES, "a larger head");
 static inline void link_hello_pack(link_report_t *report, const link_hello_t *m) {
-    *report = (link_report_t){.kind = 0x81, .head_bytes = 103};
+    *report = (link_report_t){.kind = 0x81, .head_bytes = 104};
     link_write(report->head + 0, m->protocol, 2);
     link_write_bytes(report->head + 2, m->build_id, 20);
     link_write(report->head + 22, m->clock_hz, 4);
     link_write(report->head + 26, m->input_bytes, 4);
     link_write(report->head + 30, m->output_bytes, 4);
     link_write(report->head + 34, m->input_survives, 1);
-    link_write(report->head + 35, m->layer_count, 4);
-    link_write_name(report->head + 39, m->board, 32);
-    link_write_name(report->head + 71, m->model, 32);
+    link_write(report->head + 35, m->streams, 1);
+    link_write(report->head + 36, m->layer_count, 4);
+    link_write_name(report->head + 40, m->board, 32);
+    link_write_name(report->head + 72, m->model, 32);
 }
 
 /* The input's first `count` bytes are in memory. */
@@ -131,25 +158,28 @@ static inline void link_loaded_pack(link_report_t *report, const link_loaded_t *
     link_write(report->head + 0, m->count, 4);
 }
 
-/* The run was understood and begins; the device hears nothing until it is done. */
+/* The run begins or goes on; the device hears nothing until it pauses or is done. */
 enum { LINK_STARTED = 0x83 };
 static inline void link_started_pack(link_report_t *report) {
     *report = (link_report_t){.kind = 0x83, .head_bytes = 0};
 }
 
-/* The run is over. Cycles of the last, the fastest and the slowest iteration. */
+/* The run is over. Cycles of the last, the fastest and the slowest iteration. Cycles that the last
+ * iteration spent waiting for the host are counted apart. */
 enum { LINK_DONE = 0x84 };
 typedef struct {
     uint64_t cycles;
     uint64_t least_cycles;
     uint64_t most_cycles;
+    uint64_t waiting_cycles;
 } link_done_t;
-_Static_assert(24 <= LINK_HEAD_BYTES, "a larger head");
+_Static_assert(32 <= LINK_HEAD_BYTES, "a larger head");
 static inline void link_done_pack(link_report_t *report, const link_done_t *m) {
-    *report = (link_report_t){.kind = 0x84, .head_bytes = 24};
+    *report = (link_report_t){.kind = 0x84, .head_bytes = 32};
     link_write(report->head + 0, m->cycles, 8);
     link_write(report->head + 8, m->least_cycles, 8);
     link_write(report->head + 16, m->most_cycles, 8);
+    link_write(report->head + 24, m->waiting_cycles, 8);
 }
 
 /* A layer's name, the MACs that the model states for it, its cycles in the last iteration. */
@@ -168,7 +198,7 @@ static inline void link_layer_pack(link_report_t *report, const link_layer_t *m)
     report->tail_bytes = link_text_bytes(m->name);
 }
 
-/* A piece of the outputs. */
+/* A piece of the outputs; from a streaming model's run as soon as it is computed. */
 enum { LINK_OUTPUTS = 0x86 };
 typedef struct {
     uint32_t offset;
@@ -226,6 +256,19 @@ _Static_assert(1 <= LINK_HEAD_BYTES, "a larger head");
 static inline void link_refused_pack(link_report_t *report, const link_refused_t *m) {
     *report = (link_report_t){.kind = 0x89, .head_bytes = 1};
     link_write(report->head + 0, m->reason, 1);
+}
+
+/* The run goes on when it gets this piece of the input. */
+enum { LINK_WANTS = 0x8A };
+typedef struct {
+    uint32_t offset;
+    uint32_t count;
+} link_wants_t;
+_Static_assert(8 <= LINK_HEAD_BYTES, "a larger head");
+static inline void link_wants_pack(link_report_t *report, const link_wants_t *m) {
+    *report = (link_report_t){.kind = 0x8A, .head_bytes = 8};
+    link_write(report->head + 0, m->offset, 4);
+    link_write(report->head + 4, m->count, 4);
 }
 
 /* Unasked: the device has just started, and waits to be greeted. */

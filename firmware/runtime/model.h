@@ -16,9 +16,9 @@
 #endif
 
 typedef struct {
-    const char *name; /* the operator's, or the fused block's */
-    uint32_t macs;    /* as the model states them: dense, unshared */
-    void (*run)(void);
+    const char *name;  /* the operator's, or the fused block's */
+    uint32_t macs;     /* as the model states them: dense, unshared */
+    void (*run)(void); /* NULL: a later layer's runs it row by row with its own, and says when */
 } model_layer_t;
 
 extern const char model_name[];
@@ -36,6 +36,15 @@ extern const uint32_t model_input_offset, model_input_bytes;
 extern const uint32_t model_output_offset, model_output_bytes;
 extern const bool model_input_survives; /* false when a run overwrites the input */
 
+extern const bool model_streams; /* rows of the input are taken while it runs, outputs given */
+
 void model_init(void); /* once after reset, before the first run */
+
+/* What a streaming model asks of the runtime. Taking and giving wait for the host, which is counted
+ * apart; they return false when the run is abandoned, and the layer must return at once. A lap
+ * charges what has been counted since the one before to a layer. */
+bool model_take(uint32_t offset, int8_t *to, uint32_t bytes);
+bool model_give(uint32_t offset, const int8_t *from, uint32_t bytes);
+void model_lap(uint32_t layer);
 
 #endif

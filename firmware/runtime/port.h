@@ -18,4 +18,8 @@ void port_send(uint8_t byte);
 void port_drain(void); /* returns when the last byte has left the wire */
 port_errors_t port_errors(void);
 
+/* Empty the caches. What they hold after a wait depends on how long it was; cycle counts must not.
+ */
+void port_empty_caches(void);
+
 #endif

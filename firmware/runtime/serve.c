@@ -13,14 +13,23 @@
 #include "stack.h"
 
 void *memcpy(void *restrict to, const void *restrict from, size_t count);
+void *memset(void *to, int value, size_t count);
 
 enum { MOST_LAYERS = 128, BUILD_ID_AT = 16 };
+
+/* What a run is about. */
+typedef enum { IDLE, WORKING, WAITS_FOR_INPUT, WAITS_TO_GO_ON } run_state_t;
 
 static struct {
     link_receiver_t receiver;
     link_report_t report; /* the last answer */
     bool greeted;
     uint32_t loaded_bytes; /* of the input, from its start */
+    run_state_t run;
+    link_wants_t wanted; /* of the input, where a run waits for it */
+    int8_t *wanted_at;
+    uint32_t lap_began;
+    uint64_t cycles, waiting_cycles; /* of this iteration */
     uint32_t layer_cycles[MOST_LAYERS];
     bool layers_counted;
     uint8_t sequence; /* of the last request, 0 before any */
@@ -47,6 +56,7 @@ static void hello(void) {
     self.greeted = true;
     self.loaded_bytes = 0;
     self.layers_counted = false;
+    self.run = IDLE; /* a run that waits is abandoned */
     fault_forget();
     const link_hello_t message = {
         .protocol = LINK_PROTOCOL_VERSION,
@@ -55,6 +65,7 @@ static void hello(void) {
         .input_bytes = model_input_bytes,
         .output_bytes = model_output_bytes,
         .input_survives = model_input_survives,
+        .streams = model_streams,
         .layer_count = model_layer_count,
         .board = BOARD_NAME,
         .model = model_name,
@@ -63,6 +74,10 @@ static void hello(void) {
 }
 
 static void load(const link_load_t *request) {
+    if (model_streams) {
+        refuse(LINK_REFUSED_STREAMS);
+        return;
+    }
     const bool first = request->offset == 0;
     if ((!first && request->offset != self.loaded_bytes) ||
         request->data_bytes > model_input_bytes - request->offset) {
@@ -74,31 +89,109 @@ static void load(const link_load_t *request) {
     link_loaded_pack(&self.report, &(link_loaded_t){.count = self.loaded_bytes});
 }
 
-/* One inference; the layers' counts share their reads, so that they sum to the whole. */
-static uint64_t run_once(bool per_layer) {
-    uint64_t total = 0;
-    uint32_t before = cycles_now();
-    for (uint32_t i = 0; i < model_layer_count; i++) {
-        model_layers[i].run();
-        const uint32_t now = cycles_now();
-        if (per_layer) {
-            self.layer_cycles[i] = now - before;
-        }
-        total += now - before;
-        before = now;
-    }
-    return total;
+void model_lap(uint32_t layer) {
+    const uint32_t now = cycles_now();
+    self.layer_cycles[layer < MOST_LAYERS ? layer : 0] += now - self.lap_began;
+    self.cycles += now - self.lap_began;
+    self.lap_began = now;
 }
 
-static void run(const link_ask_run_t *request) {
-    const bool again = request->iterations > 1 && !model_input_survives;
-    if (self.loaded_bytes != model_input_bytes || request->iterations == 0 || again) {
-        refuse(LINK_REFUSED_NO_INPUT);
+/* Say what the run waits for, and serve until it has come; false: a greeting ended the run. */
+static bool wait_for(run_state_t what) {
+    const uint32_t before = cycles_now();
+    self.run = what;
+    answer();
+    while (self.run == what) {
+        serve_byte(port_receive());
+    }
+    port_empty_caches();
+    const uint32_t waited = cycles_now() - before;
+    self.waiting_cycles += waited;
+    self.lap_began += waited;
+    return self.run == WORKING;
+}
+
+static uint32_t piece_of(uint32_t bytes) {
+    return bytes < LINK_DATA_BYTES ? bytes : LINK_DATA_BYTES;
+}
+
+bool model_take(uint32_t offset, int8_t *to, uint32_t bytes) {
+    for (uint32_t done = 0; done < bytes; done += self.wanted.count) {
+        self.wanted = (link_wants_t){.offset = offset + done, .count = piece_of(bytes - done)};
+        self.wanted_at = to + done;
+        link_wants_pack(&self.report, &self.wanted);
+        if (!wait_for(WAITS_FOR_INPUT)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool model_give(uint32_t offset, const int8_t *from, uint32_t bytes) {
+    for (uint32_t done = 0; done < bytes;) {
+        const link_outputs_t piece = {
+            .offset = offset + done,
+            .data = (const uint8_t *)from + done,
+            .data_bytes = piece_of(bytes - done),
+        };
+        link_outputs_pack(&self.report, &piece);
+        if (!wait_for(WAITS_TO_GO_ON)) {
+            return false;
+        }
+        done += piece.data_bytes;
+    }
+    return true;
+}
+
+static void feed(const link_feed_t *request) {
+    if (self.run != WAITS_FOR_INPUT) {
+        refuse(LINK_REFUSED_NOT_WAITING);
+    } else if (request->offset != self.wanted.offset || request->data_bytes != self.wanted.count) {
+        refuse(LINK_REFUSED_OUT_OF_RANGE);
+    } else {
+        memcpy(self.wanted_at, request->data, request->data_bytes);
+        self.run = WORKING;
+        link_started_pack(&self.report);
+    }
+}
+
+static void proceed(void) {
+    if (self.run != WAITS_TO_GO_ON) {
+        refuse(LINK_REFUSED_NOT_WAITING);
         return;
     }
-    if (request->per_layer && model_layer_count > MOST_LAYERS) {
+    self.run = WORKING;
+    link_started_pack(&self.report);
+}
+
+/* One inference; the layers' counts share their reads, so that they sum to the whole. */
+static void run_once(void) {
+    memset(self.layer_cycles, 0, sizeof self.layer_cycles);
+    self.cycles = self.waiting_cycles = 0;
+    self.lap_began = cycles_now();
+    for (uint32_t i = 0; i < model_layer_count && self.run == WORKING; i++) {
+        if (model_layers[i].run != NULL) {
+            model_layers[i].run();
+            model_lap(i);
+        }
+    }
+}
+
+/* Returns whether there is anything to say: not when a greeting, answered already, ended it. */
+static bool run(const link_ask_run_t *request) {
+    const bool again = request->iterations > 1 && !model_input_survives && !model_streams;
+    const bool loaded = model_streams || self.loaded_bytes == model_input_bytes;
+    if (self.run != IDLE) {
+        refuse(LINK_REFUSED_BUSY);
+        return true;
+    }
+    if (!loaded || request->iterations == 0 || again) {
+        refuse(LINK_REFUSED_NO_INPUT);
+        return true;
+    }
+    if (model_layer_count > MOST_LAYERS) {
         refuse(LINK_REFUSED_TOO_MANY_LAYERS);
-        return;
+        return true;
     }
     link_started_pack(&self.report);
     answer();
@@ -106,17 +199,25 @@ static void run(const link_ask_run_t *request) {
         say("the cycle counter does not count");
     }
 
+    self.run = WORKING;
     link_done_t done = {.least_cycles = UINT64_MAX};
     for (uint32_t i = 0; i < request->iterations; i++) {
-        done.cycles = run_once(request->per_layer);
+        run_once();
+        if (self.run != WORKING) {
+            return false;
+        }
+        done.cycles = self.cycles;
+        done.waiting_cycles = self.waiting_cycles;
         done.least_cycles = done.cycles < done.least_cycles ? done.cycles : done.least_cycles;
         done.most_cycles = done.cycles > done.most_cycles ? done.cycles : done.most_cycles;
     }
+    self.run = IDLE;
     self.layers_counted = request->per_layer;
     if (!model_input_survives) {
         self.loaded_bytes = 0;
     }
     link_done_pack(&self.report, &done);
+    return true;
 }
 
 static void layer(const link_ask_layer_t *request) {
@@ -138,6 +239,10 @@ static void layer(const link_ask_layer_t *request) {
 }
 
 static void outputs(const link_ask_outputs_t *request) {
+    if (model_streams) {
+        refuse(LINK_REFUSED_STREAMS);
+        return;
+    }
     if (request->count > LINK_DATA_BYTES || request->offset > model_output_bytes ||
         request->count > model_output_bytes - request->offset) {
         refuse(LINK_REFUSED_OUT_OF_RANGE);
@@ -173,23 +278,28 @@ static void statistics(void) {
     link_statistics_pack(&self.report, &message);
 }
 
-/* Prepares the answer to a request whose frame is whole. */
-static void dispatch(uint8_t kind, const uint8_t *body, uint32_t bytes) {
+/* Prepares the answer to a request whose frame is whole; false: there is none to send. */
+static bool dispatch(uint8_t kind, const uint8_t *body, uint32_t bytes) {
     union {
         link_load_t load;
         link_ask_run_t run;
         link_ask_layer_t layer;
         link_ask_outputs_t outputs;
+        link_feed_t feed;
     } request;
 
     if (kind == LINK_LOAD && link_load_unpack(body, bytes, &request.load)) {
         load(&request.load);
     } else if (kind == LINK_ASK_RUN && link_ask_run_unpack(body, bytes, &request.run)) {
-        run(&request.run);
+        return run(&request.run);
     } else if (kind == LINK_ASK_LAYER && link_ask_layer_unpack(body, bytes, &request.layer)) {
         layer(&request.layer);
     } else if (kind == LINK_ASK_OUTPUTS && link_ask_outputs_unpack(body, bytes, &request.outputs)) {
         outputs(&request.outputs);
+    } else if (kind == LINK_FEED && link_feed_unpack(body, bytes, &request.feed)) {
+        feed(&request.feed);
+    } else if (kind == LINK_PROCEED && bytes == 0) {
+        proceed();
     } else if (kind == LINK_ASK_MEMORY && bytes == 0) {
         memory();
     } else if (kind == LINK_ASK_STATISTICS && bytes == 0) {
@@ -197,6 +307,7 @@ static void dispatch(uint8_t kind, const uint8_t *body, uint32_t bytes) {
     } else {
         refuse(LINK_REFUSED_UNKNOWN_REQUEST);
     }
+    return true;
 }
 
 /* Before a greeting nothing is known about who asks: they may not know that the chip has reset. */
@@ -223,8 +334,9 @@ static void serve_frame(uint8_t kind, uint8_t sequence, const uint8_t *body, uin
         link_send(&self.report);
     } else {
         self.sequence = sequence;
-        dispatch(kind, body, bytes);
-        answer();
+        if (dispatch(kind, body, bytes)) {
+            answer();
+        }
     }
 }
 

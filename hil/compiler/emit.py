@@ -1,7 +1,9 @@
 """C sources of a planned program, implementing firmware/runtime/model.h."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from hil.compiler import emit_stream
 from hil.compiler.emit_c import identifier
 from hil.compiler.emit_code import StepCode
 from hil.compiler.emit_steps import step_code
@@ -71,6 +73,7 @@ def _model(program: Program, plan: Plan, codes: list[StepCode]) -> str:
         "",
         *(f'#include "kernels/{header}"' for header in ["dsp.h", *headers]),
         '#include "runtime/model.h"',
+        *(['#include "runtime/stream.h"'] if plan.streams else []),
         '#include "weights.h"',
         "",
         f'const char model_name[] = "{program.name}";',
@@ -85,12 +88,16 @@ def _model(program: Program, plan: Plan, codes: list[StepCode]) -> str:
         f"const uint32_t model_output_offset = {plan.output_offset};",
         f"const uint32_t model_output_bytes = {plan.output_bytes};",
         f"const bool model_input_survives = {'true' if plan.input_survives else 'false'};",
+        f"const bool model_streams = {'true' if plan.streams else 'false'};",
         "",
         "void model_init(void) {}",
         "",
-        *(_step(step, code) for step, code in zip(plan.steps, codes, strict=True)),
+        *_steps(program, plan, codes),
         "const model_layer_t model_layers[] = {",
-        *(f'    {{"{s.name}", {s.macs}, run_{identifier(s.name)}}},' for s in plan.steps),
+        *(
+            f'    {{"{step.name}", {step.macs}, {_runner(index, step, plan)}}},'
+            for index, step in enumerate(plan.steps)
+        ),
         "};",
         f"const uint32_t model_layer_count = {len(plan.steps)};",
         "",
@@ -111,8 +118,26 @@ def _kernels(program: Program, codes: list[StepCode]) -> str:
     )
 
 
-def _step(step: Step, code: StepCode) -> str:
-    calls = "\n".join(f"    {call}" for call in code.calls)
+def _steps(program: Program, plan: Plan, codes: list[StepCode]) -> Iterator[str]:
+    streamed = plan.choices.streamed
+    if streamed:
+        yield emit_stream.strips(program, plan)
+    for step, code in zip(plan.steps[:streamed], codes, strict=False):
+        yield emit_stream.stage(step, code)
+    if streamed:
+        yield emit_stream.layer(program, plan)
+    for step, code in zip(plan.steps[streamed:], codes[streamed:], strict=True):
+        gives = emit_stream.gives(plan, step) if streamed else ()
+        yield _step(step, code, gives)
+
+
+def _runner(index: int, step: Step, plan: Plan) -> str:
+    """The function of a layer; the last streamed one's runs those before it too."""
+    return "NULL" if index + 1 < plan.choices.streamed else f"run_{identifier(step.name)}"
+
+
+def _step(step: Step, code: StepCode, after: tuple[str, ...]) -> str:
+    calls = "\n".join(f"    {call}" for call in (*code.calls, *after))
     return (
         f"/* {code.comment} */\n{code.descriptors}\n"
         f"static void run_{identifier(step.name)}(void) {{\n{calls}\n}}\n"

@@ -42,9 +42,11 @@ def identifier(name: str) -> str:
     return f"_{safe}" if safe[:1].isdigit() else safe
 
 
-def structure(ctype: str, name: str, fields: dict[str, str | int | bool]) -> str:
-    """A constant structure with named members."""
-    return f"static const {ctype} {name} = {nested(fields, 1)};\n"
+def structure(
+    ctype: str, name: str, fields: dict[str, str | int | bool], *, constant: bool = True
+) -> str:
+    """A structure with named members."""
+    return f"static {'const ' if constant else ''}{ctype} {name} = {nested(fields, 1)};\n"
 
 
 def nested(fields: dict[str, str | int | bool], depth: int) -> str:

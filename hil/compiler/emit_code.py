@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
-from hil.compiler.emit_c import Constant
+from hil.compiler.emit_c import Constant, identifier
 from hil.compiler.plan import Plan
 from hil.compiler.plan_steps import Step
 from hil.compiler.program import Operator, Tensor
@@ -34,9 +34,33 @@ class StepCode:
     assembly: str = ""
 
 
-def map_pointer(plan: Plan, tensor: Tensor) -> str:
-    """C expression for where a map stands."""
+def arena_pointer(plan: Plan, tensor: Tensor) -> str:
+    """C expression for where a map's memory begins."""
     return f"(int8_t *)model_arena + {plan.offsets[tensor.name]}"
+
+
+def map_pointer(plan: Plan, step: Step, tensor: Tensor) -> str:
+    """C expression for where a map stands, or would, of which a streamed step has a few rows."""
+    if plan.is_streamed(step):
+        return f"strip_base(&{strip_name(tensor)})"
+    return arena_pointer(plan, tensor)
+
+
+def row_pointer(plan: Plan, step: Step, tensor: Tensor) -> str:
+    """C expression for the first of the rows that a call of a step is about."""
+    if plan.is_streamed(step):
+        return f"strip_row(&{strip_name(tensor)}, row)"
+    return arena_pointer(plan, tensor)
+
+
+def row_span(plan: Plan, step: Step, rows: int) -> tuple[str, str]:
+    """C expressions for the first and the number of rows that a call computes: all, or `row`."""
+    return ("row", "1") if plan.is_streamed(step) else ("0", str(rows))
+
+
+def strip_name(tensor: Tensor) -> str:
+    """The C name of the strip of a streamed step's map."""
+    return f"strip_{identifier(tensor.name)}"
 
 
 def scratch_pointer(plan: Plan, step: Step, name: str) -> str:

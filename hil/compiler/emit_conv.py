@@ -7,10 +7,13 @@ from hil.compiler.emit_c import Constant, identifier, nested, structure
 from hil.compiler.emit_code import (
     Fields,
     StepCode,
+    arena_pointer,
     call,
     expect,
     map_pointer,
     planned_pointer,
+    row_pointer,
+    row_span,
     scratch_pointer,
 )
 from hil.compiler.emit_pack import Inputs, is_narrow, product_stream
@@ -25,7 +28,7 @@ def conv2d(step: Step, plan: Plan) -> StepCode:
     """A convolution by the plain kernel."""
     conv = expect(step.operators[0], Conv2D)
     name = identifier(conv.name)
-    residual = map_pointer(plan, conv.residual.source) if conv.residual else "NULL"
+    residual = map_pointer(plan, step, conv.residual.source) if conv.residual else "NULL"
     return StepCode(
         ("conv2d.h",),
         conv_comment(conv),
@@ -35,11 +38,10 @@ def conv2d(step: Step, plan: Plan) -> StepCode:
             call(
                 "conv2d_rows",
                 f"&{name}",
-                map_pointer(plan, conv.inputs[0]),
+                map_pointer(plan, step, conv.inputs[0]),
                 residual,
-                "0",
-                str(conv.output.shape[0]),
-                map_pointer(plan, conv.output),
+                *row_span(plan, step, conv.output.shape[0]),
+                row_pointer(plan, step, conv.output),
             ),
         ),
     )
@@ -60,13 +62,13 @@ def pointwise(step: Step, plan: Plan) -> StepCode:
             emit_block.product_fields(f"{name}_product", product, [conv], copied=copied), 2
         ),
         "weights": f"{name}_weights",
-        "pixels": rows * columns,
+        "columns": columns,
         "channels": channels,
     }
     for memory in ("copy", "window"):
         fields[memory] = planned_pointer(plan, step, memory)
-    residual = map_pointer(plan, conv.residual.source) if conv.residual else "NULL"
-    x, y = map_pointer(plan, step.inputs[0]), map_pointer(plan, step.outputs[0])
+    residual = map_pointer(plan, step, conv.residual.source) if conv.residual else "NULL"
+    x, y = map_pointer(plan, step, step.inputs[0]), row_pointer(plan, step, step.outputs[0])
     narrow = is_narrow([conv], copied=copied)
     stream = product_stream([conv], inputs=Inputs.WIDENED, narrow=narrow)
     return StepCode(
@@ -74,7 +76,7 @@ def pointwise(step: Step, plan: Plan) -> StepCode:
         conv_comment(conv),
         (Constant(f"{name}_weights", stream, emit_block.STREAM),),
         emit_block.product_prototypes(f"{name}_product") + structure("pointwise_t", name, fields),
-        (call("pointwise", f"&{name}", x, residual, y),),
+        (call("pointwise_rows", f"&{name}", x, residual, *row_span(plan, step, rows), y),),
         emit_block.product_assembly(f"{name}_product", product),
     )
 
@@ -87,15 +89,15 @@ def windowed(step: Step, plan: Plan) -> StepCode:
         raise BuildError(f"{step.name} is planned as a product but is none")
     check_residual(conv)
     name = identifier(conv.name)
-    residual = map_pointer(plan, conv.residual.source) if conv.residual else "NULL"
-    x, y = map_pointer(plan, conv.inputs[0]), map_pointer(plan, conv.output)
-    rows = str(conv.output.shape[0])
+    residual = map_pointer(plan, step, conv.residual.source) if conv.residual else "NULL"
+    x, y = map_pointer(plan, step, conv.inputs[0]), row_pointer(plan, step, conv.output)
+    span = row_span(plan, step, conv.output.shape[0])
     return StepCode(
         ("windowed.h",),
         conv_comment(conv),
         (windowed_constant(conv, plan),),
         windowed_descriptor(step, plan, conv, product),
-        (call("windowed_rows", f"&{name}", x, residual, "0", rows, y),),
+        (call("windowed_rows", f"&{name}", x, residual, *span, y),),
         emit_block.product_assembly(f"{name}_product", product),
     )
 
@@ -135,7 +137,7 @@ def inverted_residual(step: Step, plan: Plan) -> StepCode:
         "depthwise": nested(conv_fields(depthwise), 2),
         "project": nested(conv_fields(project), 2),
     }
-    residual = map_pointer(plan, project.residual.source) if project.residual else "NULL"
+    residual = map_pointer(plan, step, project.residual.source) if project.residual else "NULL"
     return StepCode(
         ("inverted_residual.h",),
         "\n * ".join(conv_comment(conv) for conv in (expand, depthwise, project)),
@@ -145,11 +147,11 @@ def inverted_residual(step: Step, plan: Plan) -> StepCode:
             call(
                 "inverted_residual",
                 f"&{name}",
-                map_pointer(plan, step.inputs[0]),
+                arena_pointer(plan, step.inputs[0]),
                 residual,
                 scratch_pointer(plan, step, "ring"),
                 scratch_pointer(plan, step, "line"),
-                map_pointer(plan, step.outputs[0]),
+                arena_pointer(plan, step.outputs[0]),
             ),
         ),
     )
@@ -168,14 +170,23 @@ def streamed_block(step: Step, plan: Plan) -> StepCode:
     fields = emit_block.block_fields(name, block, convs, copied=copied)
     for memory in ("weights", "pixels", "ring", "filtered"):
         fields[memory] = planned_pointer(plan, step, memory)
-    residual = map_pointer(plan, project.residual.source) if project.residual else "NULL"
-    x, y = map_pointer(plan, step.inputs[0]), map_pointer(plan, step.outputs[0])
+    residual = map_pointer(plan, step, project.residual.source) if project.residual else "NULL"
+    x, y = map_pointer(plan, step, step.inputs[0]), row_pointer(plan, step, step.outputs[0])
     return StepCode(
         ("streamed_block.h",),
         "\n * ".join(conv_comment(conv) for conv in convs),
         emit_block.block_constants(name, convs, copied=copied),
         emit_block.block_prototypes(name) + structure("streamed_block_t", name, fields),
-        (call("streamed_block", f"&{name}", x, residual, y),),
+        (
+            call(
+                "streamed_block_rows",
+                f"&{name}",
+                x,
+                residual,
+                *row_span(plan, step, project.output.shape[0]),
+                y,
+            ),
+        ),
         emit_block.block_assembly(name, block),
     )
 

@@ -22,7 +22,12 @@ class Inputs(Enum):
 
 
 def product_stream(
-    convs: Sequence[Conv2D], *, inputs: Inputs, narrow: bool, planar: bool = False
+    convs: Sequence[Conv2D],
+    *,
+    inputs: Inputs,
+    narrow: bool,
+    segments: int = 1,
+    planar: bool = False,
 ) -> Int32:
     """The stream of a matrix product, two channels at a time.
 
@@ -31,6 +36,7 @@ def product_stream(
     Args:
         convs: whose output channels stand side by side.
         inputs: what stands where the product reads them.
+        segments: of a pixel's window; the weights of each are rounded up to an even number.
         narrow: the weights are int8, four in a word, for `matmul_unpack` to widen.
         planar: the outputs are int16 with their zero point taken off.
     """
@@ -42,8 +48,9 @@ def product_stream(
     zero = np.concatenate(
         [np.full(len(conv.weight), 0 if planar else conv.output.zero_point) for conv in convs]
     )
-    if weight.shape[1] % 2:
-        weight = np.pad(weight, ((0, 0), (0, 1)))
+    of_segments = weight.reshape(len(weight), segments, -1)
+    missing = of_segments.shape[2] % 2
+    weight = np.pad(of_segments, ((0, 0), (0, 0), (0, missing))).reshape(len(weight), -1)
     if inputs is Inputs.WIDENED:
         weight = weight.reshape(len(weight), -1, 4)[:, :, _WIDENED].reshape(len(weight), -1)
     words = _pack(weight[:, 0::2], weight[:, 1::2])

@@ -20,8 +20,9 @@ from hil.compiler.emit_conv import (
     windowed_constant,
     windowed_descriptor,
 )
+from hil.compiler.emit_heads import heads_constant, heads_descriptor
 from hil.compiler.plan import Plan
-from hil.compiler.plan_kernels import is_stem, patch_grid, windowed_of
+from hil.compiler.plan_kernels import heads_of, is_stem, patch_grid, windowed_of
 from hil.compiler.plan_steps import Step
 from hil.compiler.program import Conv2D, RnnPool
 
@@ -60,17 +61,7 @@ def rnnpool(step: Step, plan: Plan) -> StepCode:
         "column_states",
     ):
         fields[memory] = planned_pointer(plan, step, memory)
-    last = (patch_rows - 1) * pool.stride + pool.patch
-    row_bytes = pool.inputs[0].shape[1] * pool.inputs[0].shape[2]
-    source = map_pointer(plan, step.inputs[0])
     before = _before_pool(step, plan, conv)
-    if conv is None:
-        feed = [f"    const int8_t *rows = {source} + row * {row_bytes};"]
-    else:
-        feed = [
-            f"    int8_t *rows = {scratch_pointer(plan, step, 'lines')};",
-            f"    {before.call.format(source=source, row='row', count=name + '.band')}",
-        ]
     convs = (conv,) if conv else ()
     return StepCode(
         ("rnnpool.h", *before.headers),
@@ -82,14 +73,39 @@ def rnnpool(step: Step, plan: Plan) -> StepCode:
         "".join(cell.prototypes() for cell in cells)
         + before.descriptor
         + structure("rnnpool_t", name, fields),
-        (
-            f"rnnpool_begin(&{name});",
-            f"for (int32_t row = 0; row < {last}; row += {name}.band) {{",
-            *feed,
-            f"    rnnpool_rows(&{name}, rows, row, {map_pointer(plan, pool.output)});",
-            "}",
-        ),
+        _calls(step, plan, name, before),
         before.assembly + "".join(cell.assembly() for cell in cells),
+    )
+
+
+def _calls(step: Step, plan: Plan, name: str, before: "_Feed") -> tuple[str, ...]:
+    """Band by band, or the one band of a streamed call."""
+    pool = expect(step.operators[-1], RnnPool)
+    source = map_pointer(plan, step, step.inputs[0])
+    target = map_pointer(plan, step, pool.output)
+    if before.call:
+        feed = [
+            f"int8_t *rows = {scratch_pointer(plan, step, 'lines')};",
+            before.call.format(source=source, row="first", count=f"{name}.band"),
+        ]
+    else:
+        row_bytes = pool.inputs[0].shape[1] * pool.inputs[0].shape[2]
+        feed = [f"const int8_t *rows = {source} + first * {row_bytes};"]
+    band = [*feed, f"rnnpool_rows(&{name}, rows, first, {target});"]
+    if plan.is_streamed(step):
+        return (
+            f"const int32_t first = row * {name}.band;",
+            "if (first == 0) {",
+            f"    rnnpool_begin(&{name});",
+            "}",
+            *band,
+        )
+    last = (patch_grid(pool)[0] - 1) * pool.stride + pool.patch
+    return (
+        f"rnnpool_begin(&{name});",
+        f"for (int32_t first = 0; first < {last}; first += {name}.band) {{",
+        *(f"    {line}" for line in band),
+        "}",
     )
 
 
@@ -109,6 +125,14 @@ def _before_pool(step: Step, plan: Plan, conv: Conv2D | None) -> _Feed:
         return _Feed()
     name = identifier(conv.name)
     product = windowed_of(conv)
+    if not is_stem(conv) and (ringed := heads_of([conv])) is not None:
+        return _Feed(
+            ("heads.h",),
+            (heads_constant(name, ringed, [conv]),),
+            heads_descriptor(name, step, plan, (ringed, [conv])),
+            f"heads_rows(&{name}, {{source}}, {{row}}, {{count}}, (int8_t *const[]){{{{rows}}}});",
+            emit_block.product_assembly(f"{name}_product", ringed),
+        )
     if not is_stem(conv) and product is not None:
         return _Feed(
             ("windowed.h",),

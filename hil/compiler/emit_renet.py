@@ -76,13 +76,14 @@ def renet(step: Step, plan: Plan) -> StepCode:
     if emit_gru.suits(sweep):
         prototypes += f"void {name}_step{_STEP};\n"
         assembly += emit_gru.step(f"{name}_step", sweep).text
+    x, y = map_pointer(plan, step, source), map_pointer(plan, step, sweep.output)
     table = Constant(f"{name}_sigmoid", sweep.table.astype(np.int16), "the sigmoid over -8 .. 8")
     return StepCode(
         ("renet.h",),
         sweep_comment(sweep),
         (*constants, table),
         prototypes + structure("renet_t", name, fields),
-        (call("renet", f"&{name}", map_pointer(plan, source), map_pointer(plan, sweep.output)),),
+        (call("renet", f"&{name}", x, y),),
         assembly,
     )
 

@@ -1,16 +1,21 @@
 """The plan of a program: its steps, where its buffers stand, and which of its schedules to take."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import product, takewhile
 from math import gcd
 from typing import Literal, TypeAlias
 
 from hil.compiler.plan_cost import estimate
 from hil.compiler.plan_place import Budget, Buffer, Plan, place
+from hil.compiler.plan_schedule import schedule
 from hil.compiler.plan_steps import Choices
+from hil.compiler.plan_stream import can_stream
 from hil.compiler.program import Program, RnnPool
 from hil.errors import MemoryLimitError
+
+_UNBOUNDED = 1 << 30  # bytes
+_MOST_DEPTHS = 2  # of streaming, that are looked at closely
 
 __all__ = ["Aim", "Budget", "Buffer", "Plan", "Point", "make_plan", "pareto", "table"]
 
@@ -31,19 +36,23 @@ class Point:
         return self.plan.ram_bytes
 
 
-def make_plan(program: Program, budget: Budget, aim: Aim = "speed") -> Plan:
+def make_plan(
+    program: Program, budget: Budget, aim: Aim = "speed", *, streams: bool | None = None
+) -> Plan:
     """Schedule a program and place its buffers.
 
     Args:
         program: the quantised network.
         budget: memory of each region.
         aim: which of the schedules that fit to take.
+        streams: whether the image comes in row by row while the first steps run; None where it is
+            to be in memory if it fits there.
 
     Raises:
         MemoryLimitError: none fits; says which region lacks how many bytes.
         BuildError: an operator that no kernel computes.
     """
-    points = _points(program, budget)
+    points = _points(program, budget, streams)
     if aim == "ram":
         return min(points, key=lambda p: (p.ram_bytes, p.cycles)).plan
     cap = aim if isinstance(aim, int) else max(p.ram_bytes for p in points)
@@ -58,10 +67,10 @@ def make_plan(program: Program, budget: Budget, aim: Aim = "speed") -> Plan:
     return min(within, key=lambda p: (p.cycles, p.ram_bytes)).plan
 
 
-def pareto(program: Program, budget: Budget) -> list[Point]:
+def pareto(program: Program, budget: Budget, *, streams: bool | None = None) -> list[Point]:
     """The schedules of which no other takes both fewer cycles and less memory, fastest first."""
     frontier: list[Point] = []
-    for point in sorted(_points(program, budget), key=lambda p: (p.cycles, p.ram_bytes)):
+    for point in sorted(_points(program, budget, streams), key=lambda p: (p.cycles, p.ram_bytes)):
         if not frontier or point.ram_bytes < frontier[-1].ram_bytes:
             frontier.append(point)
     return frontier
@@ -89,29 +98,53 @@ def table(plan: Plan) -> tuple[list[str], list[list[str]]]:
     return heads, rows
 
 
-def _points(program: Program, budget: Budget) -> list[Point]:
+def _points(program: Program, budget: Budget, streams: bool | None) -> list[Point]:
     """Every schedule that fits."""
     points: list[Point] = []
-    failure: MemoryLimitError | None = None
-    for choices in _choices(program, budget):
-        try:
-            plan = place(program, budget, choices)
-        except MemoryLimitError as error:
-            failure = error
-        else:
-            points.append(Point(plan, estimate(plan)))
-    if not points and failure is not None:
-        raise failure
+    failures: list[MemoryLimitError] = []
+    if not streams:
+        points = _placed(program, budget, _choices(program, budget, 0), failures)
+    if not points and streams is not False:
+        for depth in _depths(program, budget):
+            points += _placed(program, budget, _choices(program, budget, depth), failures)
+    if not points:
+        raise failures[-1]
     return points
 
 
-def _choices(program: Program, budget: Budget) -> Iterator[Choices]:
+def _placed(
+    program: Program, budget: Budget, tried: Iterable[Choices], failures: list[MemoryLimitError]
+) -> list[Point]:
+    points = []
+    for choices in tried:
+        try:
+            plan = place(program, budget, choices)
+        except MemoryLimitError as error:
+            failures.append(error)
+        else:
+            points.append(Point(plan, estimate(plan)))
+    return points
+
+
+def _depths(program: Program, budget: Budget) -> list[int]:
+    """How many steps to stream: the depths that take the least memory at first guess."""
+    unbounded = replace(budget, sram_bytes=_UNBOUNDED)
+    steps = takewhile(can_stream, schedule(program, Choices()))
+    guesses = [
+        place(program, unbounded, Choices(streamed=depth), patience=0)
+        for depth, _ in enumerate(steps, start=1)
+    ]
+    guesses.sort(key=lambda plan: plan.ram_bytes)
+    return [plan.choices.streamed for plan in guesses[:_MOST_DEPTHS]]
+
+
+def _choices(program: Program, budget: Budget, streamed: int) -> Iterator[Choices]:
     """What to try: every band with the fastest use of CCM, and one row at a time with less CCM."""
     flash = list(product((False, True), (False, True)))
     for band, (tables, weights) in product(_bands(program), flash):
-        yield Choices(band, tables, weights)
+        yield Choices(band, tables, weights, streamed)
     for eighths, (tables, weights) in product(range(3, 9), flash):
-        yield Choices(1, tables, weights, budget.ccm_bytes * eighths // 8)
+        yield Choices(1, tables, weights, streamed, budget.ccm_bytes * eighths // 8)
 
 
 def _bands(program: Program) -> list[int]:

@@ -102,12 +102,15 @@ def _heads(convs: Sequence[Conv2D], *, normalised: bool) -> float:
     if product is None:
         return _PLAIN * sum(conv.macs for conv in convs)
     each = _WIDEN + (_NORMALISE if normalised else 0.0)
-    return each * rows * columns * channels + _product(product, rows * columns)
+    out_rows, out_columns, _ = convs[0].output.shape
+    return each * rows * columns * channels + _product(product, out_rows * out_columns)
 
 
 def _conv(conv: Conv2D) -> float:
     rows, columns, _ = conv.output.shape
-    return _STEM * rows * columns if is_stem(conv) else _windowed(conv)
+    if is_stem(conv):
+        return _STEM * rows * columns
+    return _heads([conv], normalised=False) if heads_of([conv]) else _windowed(conv)
 
 
 def _windowed(conv: Conv2D) -> float:

@@ -10,6 +10,7 @@ MOST_PIXELS = 3  # that a matrix product takes at a time
 _REACH = 4095  # bytes, of a load's immediate offset
 _UNROLLED_BYTES = 128  # what an unrolled loop adds to an offset, at most
 _MOST_SHIFT = 7  # that int16 weights take in
+_MOST_TURNED_BYTES = 49_152  # of weights in as many copies as a kernel has rows
 
 
 @dataclass(frozen=True)
@@ -140,9 +141,7 @@ def _of_depth(conv: Conv2D, depth: int) -> MatMul:
 def windowed_of(conv: Conv2D) -> MatMul | None:
     """The product over gathered windows that computes a dense convolution, None where it cannot."""
     _, kernel_rows, kernel_columns, inputs = conv.weight.shape
-    depth = kernel_rows * kernel_columns * inputs
-    depth += depth % 2
-    product = _of_depth(conv, depth)
+    product = _of_depth(conv, even(kernel_rows * kernel_columns * inputs))
     fits = not conv.depthwise and conv.shift <= _MOST_SHIFT and product.is_reachable
     return product if fits else None
 
@@ -233,29 +232,27 @@ def is_stem(conv: Conv2D) -> bool:
 
 
 def heads_of(convs: Sequence[Conv2D]) -> MatMul | None:
-    """The product that computes several 3x3 convolutions of one map, None where it cannot."""
+    """The product that computes several alike convolutions of one map, None where it cannot.
+
+    A pixel's window has a segment for each kernel row, in a ring of widened rows.
+    """
     first = convs[0]
-    rows, columns, channels = first.inputs[0].shape
+    columns, channels = first.inputs[0].shape[1:]
+    _, kernel_rows, kernel_columns, _ = first.weight.shape
     outputs = sum(conv.output.shape[2] for conv in convs)
-    alike = all(
-        not conv.depthwise
-        and conv.weight.shape[1:3] == (3, 3)
-        and conv.stride == 1
-        and (conv.padding.top, conv.padding.left) == (1, 1)
-        and conv.output.shape[:2] == (rows, columns)
-        and conv.output.shape[2] % 2 == 0
-        and conv.residual is None
-        and (conv.low, conv.high) == (first.low, first.high)
-        and conv.shift <= _MOST_SHIFT
-        for conv in convs
-    )
-    if not alike or channels % 4 or not 1 <= len(convs) <= MOST_HEADS:
+    pixel_bytes = 2 * first.stride * channels
+    if not all(_is_alike(conv, first) for conv in convs) or not 1 <= len(convs) <= MOST_HEADS:
         return None
+    depth = kernel_columns * channels
+    width = max(
+        first.padding.left + columns,
+        (first.output.shape[1] - 1) * first.stride + kernel_columns,
+    )
     product = MatMul(
-        depth=3 * channels,
-        segments=3,
-        segment_bytes=2 * channels * (columns + 2),
-        pixel_bytes=2 * channels,
+        depth=depth + depth % 2,
+        segments=kernel_rows,
+        segment_bytes=2 * even(width * channels + depth % 2),
+        pixel_bytes=pixel_bytes,
         channels=outputs,
         y_bytes=1,
         y_channel_bytes=1,
@@ -263,7 +260,29 @@ def heads_of(convs: Sequence[Conv2D]) -> MatMul | None:
         low=first.low,
         high=first.high,
     )
-    return product if product.is_reachable else None
+    turned_bytes = 4 * kernel_rows * product.stream_words
+    fits = product.is_reachable and pixel_bytes % 4 == 0 and turned_bytes <= _MOST_TURNED_BYTES
+    return product if fits and kernel_rows > 1 else None
+
+
+def _is_alike(conv: Conv2D, first: Conv2D) -> bool:
+    """Whether a convolution can share a product with the first, and is one of the kind."""
+    return (
+        not conv.depthwise
+        and conv.weight.shape[1:] == first.weight.shape[1:]
+        and conv.stride == first.stride <= conv.weight.shape[1]
+        and (conv.padding.top, conv.padding.left) == (first.padding.top, first.padding.left)
+        and conv.output.shape[:2] == first.output.shape[:2]
+        and conv.output.shape[2] % 2 == 0
+        and conv.residual is None
+        and (conv.low, conv.high) == (first.low, first.high)
+        and conv.shift <= _MOST_SHIFT
+    )
+
+
+def even(count: int) -> int:
+    """A count rounded up to an even one."""
+    return count + count % 2
 
 
 def patch_grid(pool: RnnPool) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 ALIGNMENT = 16
-_PATIENCE = 120  # trials without a smaller region, until the search gives up
+PATIENCE = 120  # trials without a smaller region, until the search gives up
 
 
 @dataclass(frozen=True)
@@ -43,28 +43,33 @@ def clash(items: Sequence[Item], offsets: Sequence[int], a: int, b: int) -> bool
     return not (a in two.slack and offsets[b] <= offsets[a] + two.slack[a])
 
 
-def pack(items: Sequence[Item]) -> tuple[list[int], int]:
+def pack(items: Sequence[Item], patience: int = PATIENCE) -> tuple[list[int], int]:
     """Place every buffer.
 
     Greedy by size, then improved by reordering the greedy's queue; the same items always give
     the same offsets.
 
+    Args:
+        items: the buffers.
+        patience: trials without a smaller region, until the search gives up.
+
     Returns:
         The offsets in bytes, in the order of `items`, and the size of the region.
     """
     order = sorted(range(len(items)), key=lambda i: (-items[i].bytes, items[i].first, i))
-    best, size = _place(items, order)
+    rivals = [_rivals(items, index) for index in range(len(items))]
+    best, size = _place(items, order, rivals)
     floor = max((i.bytes for i in items), default=0)
     if not any(item.slack for item in items):
         floor = max(floor, live_bytes(items))
     shuffle = random.Random(0)  # noqa: S311
     fruitless = 0
-    while len(items) > 1 and fruitless < _PATIENCE and size > _aligned(floor):
+    while len(items) > 1 and fruitless < patience and size > _aligned(floor):
         fruitless += 1
         trial = order.copy()
         moved = trial.pop(shuffle.randrange(len(trial)))
         trial.insert(shuffle.randrange(len(order)), moved)
-        offsets, trial_size = _place(items, trial)
+        offsets, trial_size = _place(items, trial, rivals)
         if trial_size < size:
             fruitless = 0
         if trial_size <= size:
@@ -76,14 +81,27 @@ def _aligned(offset: int) -> int:
     return -(-offset // ALIGNMENT) * ALIGNMENT
 
 
-def _place(items: Sequence[Item], order: Sequence[int]) -> tuple[list[int], int]:
+def _rivals(items: Sequence[Item], index: int) -> set[int]:
+    """The buffers that are alive together with one."""
+    item = items[index]
+    return {
+        i
+        for i, other in enumerate(items)
+        if i != index and other.first <= item.last and item.first <= other.last
+    }
+
+
+def _place(
+    items: Sequence[Item], order: Sequence[int], rivals: Sequence[set[int]]
+) -> tuple[list[int], int]:
     """Give each buffer in turn the lowest offset at which it clashes with none placed before it."""
     offsets = [0] * len(items)
     placed: list[int] = []
     for index in order:
-        for candidate in _candidates(items, offsets, placed, index):
+        near = [other for other in placed if other in rivals[index]]
+        for candidate in _candidates(items, offsets, near, index):
             offsets[index] = candidate
-            if not any(clash(items, offsets, index, other) for other in placed):
+            if not any(clash(items, offsets, index, other) for other in near):
                 break
         placed.append(index)
     size = max((offsets[i] + items[i].bytes for i in placed), default=0)
@@ -91,11 +109,11 @@ def _place(items: Sequence[Item], order: Sequence[int]) -> tuple[list[int], int]
 
 
 def _candidates(
-    items: Sequence[Item], offsets: Sequence[int], placed: Sequence[int], index: int
+    items: Sequence[Item], offsets: Sequence[int], near: Sequence[int], index: int
 ) -> list[int]:
     """Offsets worth trying, lowest first: 0, others' ends, and where slack lets two overlap."""
     starts = {0}
-    for other in placed:
+    for other in near:
         starts.add(_aligned(offsets[other] + items[other].bytes))
         if index in items[other].slack:  # the other one may start this much after us
             starts.add(_aligned(offsets[other] - items[other].slack[index]))

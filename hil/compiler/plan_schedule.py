@@ -23,6 +23,7 @@ from hil.compiler.plan_steps import (
     Step,
     block_slack,
     count_readers,
+    heads_slack,
     is_pointwise,
     pool_slack,
     sources,
@@ -78,10 +79,8 @@ def _single(operator: Operator, choices: Choices) -> Step:
             kind = Kind.POINTWISE
             slack: int | None = window_slack(operator)
             copy = Scratch("copy", 4 * product.stream_words)
-            scratch = (
-                *(() if choices.weights_in_flash else (copy,)),
-                Scratch("window", MOST_PIXELS * product.pixel_bytes),
-            )
+            window = Scratch("window", MOST_PIXELS * product.pixel_bytes, lasts=False)
+            scratch = (window,) if choices.weights_in_flash else (copy, window)
         case Conv2D() if product := windowed_of(operator):
             kind, slack = Kind.WINDOWED, window_slack(operator)
             scratch = _windowed_scratch(product, choices)
@@ -188,16 +187,16 @@ def _streamed_scratch(block: Block, choices: Choices) -> tuple[Scratch, ...]:
     copied = (Scratch("weights", 4 * block.weight_words),)
     return (
         *(() if choices.weights_in_flash else copied),
-        Scratch("pixels", MOST_PIXELS * block.expand.pixel_bytes),
+        Scratch("pixels", MOST_PIXELS * block.expand.pixel_bytes, lasts=False),
         Scratch("ring", 3 * wide * block.filter.slot_bytes, "sram"),
-        Scratch("filtered", 2 * wide * (columns + columns % 2)),
+        Scratch("filtered", 2 * wide * (columns + columns % 2), lasts=False),
     )
 
 
 def _windowed_scratch(product: MatMul, choices: Choices) -> tuple[Scratch, ...]:
     """Working memory of a convolution over gathered windows."""
     copy = Scratch("copy", 4 * product.stream_words)
-    window = Scratch("window", MOST_PIXELS * product.pixel_bytes)
+    window = Scratch("window", MOST_PIXELS * product.pixel_bytes, lasts=False)
     return (window,) if choices.weights_in_flash else (copy, window)
 
 
@@ -223,9 +222,11 @@ def _pool(rest: Sequence[Operator], readers: dict[str, int], choices: Choices) -
     _, columns, channels = pool.inputs[0].shape
     lines: tuple[Scratch, ...] = ()
     if conv is not None:
-        lines = (Scratch("lines", choices.band * columns * channels, "sram"),)
+        lines = (Scratch("lines", choices.band * columns * channels, "sram", lasts=False),)
         if is_stem(conv):
             lines += (Scratch("slots", 3 * 4 * (conv.inputs[0].shape[1] // 2 + 1)),)
+        elif product := heads_of([conv]):
+            lines += _heads_scratch(conv, product)
         elif product := windowed_of(conv):
             lines += _windowed_scratch(product, choices)
     return Step(
@@ -251,22 +252,21 @@ def _pool_scratch(pool: RnnPool, choices: Choices) -> tuple[Scratch, ...]:
     )
     return (
         *(() if choices.tables_in_flash else tables),
-        Scratch("row_states", 2 * across * max(row, summary)),
+        Scratch("row_states", 2 * across * max(row, summary), lasts=False),
         Scratch("row_products", 4 * pool.patch * across * summary),
-        Scratch("pixel_products", 4 * columns * max(choices.band * row, summary)),
+        Scratch("pixel_products", 4 * columns * max(choices.band * row, summary), lasts=False),
         Scratch("column_states", 2 * started * columns * row, "sram"),
     )
 
 
 def _heads(rest: Sequence[Operator], readers: dict[str, int]) -> Step | None:
-    """Match the convolutions that alone read a map, its normalisation, and their max-outs."""
+    """Match convolutions of one map that can share a product, its norm and their max-outs."""
     norm = rest[0] if isinstance(rest[0], L2Norm) else None
     tensor = norm.output if norm else rest[0].inputs[0]
-    convs = [
-        op
-        for op in rest
-        if isinstance(op, Conv2D) and [t.name for t in sources(op)] == [tensor.name]
-    ]
+    convs: list[Conv2D] = []
+    for operator in rest:
+        if isinstance(operator, Conv2D) and [t.name for t in sources(operator)] == [tensor.name]:
+            convs += [operator] if heads_of([*convs, operator]) else []
     if not convs or (norm is None and rest[0] is not convs[0]):
         return None
     product = heads_of(convs)
@@ -278,18 +278,27 @@ def _heads(rest: Sequence[Operator], readers: dict[str, int]) -> Step | None:
         most = _maxout_of(conv, rest, readers)
         operators += [conv, most] if most else [conv]
         outputs.append((most or conv).output)
-    _, columns, channels = tensor.shape
+    is_alone = len(operators) == 1
     return Step(
-        f"heads.{tensor.name}",
+        convs[0].name if is_alone else f"heads.{tensor.name}",
         Kind.HEADS,
         tuple(operators),
         rest[0].inputs[:1],
         tuple(outputs),
-        (
-            Scratch("turned", 3 * 4 * product.stream_words),
-            Scratch("ring", 3 * product.segment_bytes),
-            Scratch("line", columns * max(channels if norm else 0, product.channels)),
-        ),
+        _heads_scratch(convs[0], product, normalised=norm is not None),
+        heads_slack(convs[0]) if is_alone else None,
+    )
+
+
+def _heads_scratch(
+    conv: Conv2D, product: MatMul, *, normalised: bool = False
+) -> tuple[Scratch, ...]:
+    _, columns, channels = conv.inputs[0].shape
+    line = max(columns * channels if normalised else 0, conv.output.shape[1] * product.channels)
+    return (
+        Scratch("turned", 4 * product.segments * product.stream_words),
+        Scratch("ring", product.segments * product.segment_bytes),
+        Scratch("line", line, lasts=False),
     )
 
 

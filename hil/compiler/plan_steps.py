@@ -38,6 +38,8 @@ class Choices:
         band: rows that go into a pooling layer together; divides its patch and its stride.
         tables_in_flash: FastGRNN tables are read where they are, not copied to memory.
         weights_in_flash: blocks read their weights where they are, not copied to CCM.
+        streamed: how many of the first steps run row by row while the image comes in; 0 where the
+            image is in memory before the first.
         ccm_bytes: fill so much CCM with whatever fits, so that both regions together stay small;
             None to put in CCM what is fastest there.
     """
@@ -45,16 +47,23 @@ class Choices:
     band: int = 1
     tables_in_flash: bool = False
     weights_in_flash: bool = False
+    streamed: int = 0
     ccm_bytes: int | None = None
 
 
 @dataclass(frozen=True)
 class Scratch:
-    """Working memory of one step, in "sram" or in "ccm"."""
+    """Working memory of one step.
+
+    Attributes:
+        region: "sram" or "ccm".
+        lasts: from one row of a step to its next; what does not is free for others in between.
+    """
 
     name: str
     bytes: int
     region: str = "ccm"
+    lasts: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +158,21 @@ def window_slack(operator: Conv2D | Pool2D) -> int:
         max(0, row * operator.stride - operator.padding.top) * in_row - (row + 1) * out_row
         for row in range(operator.output.shape[0])
     )
+
+
+def heads_slack(conv: Conv2D) -> int:
+    """How far after its input's start the output of a convolution over a ring of rows may start.
+
+    When output row r is being written, the rows under its window have been entered in the ring.
+    """
+    in_row, out_row = row_bytes(conv.inputs[0]), row_bytes(conv.output)
+    in_rows, kernel_rows = conv.inputs[0].shape[0], conv.weight.shape[1]
+    slack = in_rows * in_row
+    for row in range(conv.output.shape[0]):
+        unread = row * conv.stride - conv.padding.top + kernel_rows
+        if unread < in_rows:
+            slack = min(slack, unread * in_row - (row + 1) * out_row)
+    return slack
 
 
 def block_slack(expand: Conv2D, depthwise: Conv2D, project: Conv2D) -> int:

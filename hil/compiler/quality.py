@@ -1,14 +1,15 @@
 """How close the quantised program is to the float network: cosine, and noise layer by layer."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from hil.compiler import Compiled
-from hil.compiler.program import Float32, Int8, Tensor
-from hil.compiler.reference import trace
+from hil.compiler.graph import Float64, Graph
+from hil.compiler.program import Float32, Int8, Program, Tensor
+from hil.compiler.reference import Kept, trace
 
 
 @dataclass(frozen=True)
@@ -17,17 +18,35 @@ class Quality:
 
     Attributes:
         cosine: of all outputs, by photograph.
+        map_cosine: the least of any photograph, by output map.
         sqnr_db: signal-to-quantisation-noise ratio, 10 log10(power of the float map / power of the
             difference), over all photographs, by operator in the program's order.
+        rounding_db: the same of the float map when it alone is rounded to the operator's int8
+            output: what wider outputs could mend at most.
     """
 
     cosine: dict[str, float]
+    map_cosine: dict[str, float]
     sqnr_db: dict[str, float]
+    rounding_db: dict[str, float]
 
     @property
     def least_cosine(self) -> float:
         """The worst photograph's."""
         return min(self.cosine.values())
+
+    @property
+    def mean_cosine(self) -> float:
+        """Of all photographs."""
+        return sum(self.cosine.values()) / len(self.cosine)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A program to measure, and what is kept of its cells' states: see `reference.trace`."""
+
+    program: Program
+    kept: Kept | None = None
 
 
 def measure(compiled: Compiled, images: Mapping[str, Float32]) -> Quality:
@@ -37,24 +56,81 @@ def measure(compiled: Compiled, images: Mapping[str, Float32]) -> Quality:
         compiled: the network.
         images: preprocessed, (rows, columns, channels), by name.
     """
-    program = compiled.program
-    signal = dict.fromkeys((op.name for op in program.operators), 0.0)
-    noise = dict(signal)
-    cosines = {}
+    return measure_all(compiled.graph, [Candidate(compiled.program)], images, _untold)[0]
+
+
+def measure_all(
+    graph: Graph,
+    candidates: Sequence[Candidate],
+    images: Mapping[str, Float32],
+    begin: Callable[[str], None],
+) -> list[Quality]:
+    """Run several programs of one network beside it.
+
+    Args:
+        graph: the float network.
+        candidates: its programs.
+        images: preprocessed, (rows, columns, channels), by name.
+        begin: told each image's name before it is run.
+    """
+    tallies = [_Tally(candidate) for candidate in candidates]
     for name, image in images.items():
-        maps = trace(program, program.quantise_input(image))
-        real = compiled.graph.activations([image])
+        begin(name)
+        real = graph.activations([image])
+        for tally in tallies:
+            tally.add(name, image, real)
+    return [tally.quality() for tally in tallies]
+
+
+def _untold(name: str) -> None:
+    del name
+
+
+@dataclass
+class _Powers:
+    """Sums of squares, over photographs, of an operator's output and of two differences."""
+
+    signal: float = 0.0
+    noise: float = 0.0
+    rounding: float = 0.0
+
+
+@dataclass
+class _Tally:
+    candidate: Candidate
+    cosine: dict[str, float] = field(default_factory=dict)
+    map_cosine: dict[str, float] = field(default_factory=dict)
+    powers: dict[str, _Powers] = field(default_factory=dict)
+
+    def add(self, name: str, image: Float32, real: Mapping[str, Float64]) -> None:
+        """Run the program on an image whose float activations are these."""
+        program = self.candidate.program
+        maps = trace(program, program.quantise_input(image), self.candidate.kept)
         for operator in program.operators:
-            exact = real[operator.output.name][0]
-            signal[operator.name] += float(np.square(exact).sum())
-            off = _dequantise(operator.output, maps[operator.output.name]) - exact
-            noise[operator.name] += float(np.square(off).sum())
-        outputs = program.output.tensors
-        cosines[name] = cosine(
-            np.concatenate([_dequantise(t, maps[t.name]).reshape(-1) for t in outputs]),
-            np.concatenate([real[t.name].reshape(-1) for t in outputs]),
+            tensor = operator.output
+            exact = real[tensor.name][0]
+            powers = self.powers.setdefault(operator.name, _Powers())
+            powers.signal += float(np.square(exact).sum())
+            powers.noise += _power_of_difference(tensor, maps[tensor.name], exact)
+            powers.rounding += _power_of_difference(tensor, _quantise(tensor, exact), exact)
+        pairs = [
+            (t.name, _dequantise(t, maps[t.name]).reshape(-1), real[t.name].reshape(-1))
+            for t in program.output.tensors
+        ]
+        for output, got, exact in pairs:
+            self.map_cosine[output] = min(self.map_cosine.get(output, 1.0), cosine(got, exact))
+        self.cosine[name] = cosine(
+            np.concatenate([got for _, got, _ in pairs]),
+            np.concatenate([exact for _, _, exact in pairs]),
         )
-    return Quality(cosines, {name: _decibels(signal[name], noise[name]) for name in signal})
+
+    def quality(self) -> Quality:
+        return Quality(
+            cosine=self.cosine,
+            map_cosine=self.map_cosine,
+            sqnr_db={n: _decibels(p.signal, p.noise) for n, p in self.powers.items()},
+            rounding_db={n: _decibels(p.signal, p.rounding) for n, p in self.powers.items()},
+        )
 
 
 def cosine(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
@@ -69,5 +145,15 @@ def _decibels(signal: float, noise: float) -> float:
     return 10.0 * float(np.log10(signal / noise)) if signal else -np.inf
 
 
-def _dequantise(tensor: Tensor, values: Int8) -> npt.NDArray[np.float64]:
+def _power_of_difference(tensor: Tensor, values: Int8, exact: Float64) -> float:
+    return float(np.square(_dequantise(tensor, values) - exact).sum())
+
+
+def _quantise(tensor: Tensor, exact: Float64) -> Int8:
+    levels = np.rint(exact / tensor.scale) + tensor.zero_point
+    rounded: Int8 = np.clip(levels, -128, 127).astype(np.int8)
+    return rounded
+
+
+def _dequantise(tensor: Tensor, values: Int8) -> Float64:
     return (values.astype(np.float64) - tensor.zero_point) * tensor.scale

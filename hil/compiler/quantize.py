@@ -4,12 +4,14 @@
 and what they buy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from hil.compiler.choices import DEFAULT, Choices
 from hil.compiler.graph import (
     INPUT,
     Best,
@@ -37,10 +39,10 @@ from hil.compiler.program import (
     RnnPool,
     Tensor,
 )
-from hil.compiler.quantize_cell import INDEX_BITS, Seen, quantise_cell
+from hil.compiler.quantize_cell import Seen, quantise_cell
 from hil.compiler.quantize_gru import STATE_SCALE, TABLE_BITS, quantise_gru
-from hil.compiler.ranges import Affine, affine, best_affine, multiplier_and_shift
-from hil.compiler.rounding import round_weights
+from hil.compiler.ranges import Affine, affine, chosen_affine, multiplier_and_shift
+from hil.compiler.rounding import round_to_nearest, round_weights
 from hil.errors import BuildError
 from hil.models.rnnpool import RNNPool
 
@@ -55,16 +57,16 @@ def quantise(
     *,
     name: str,
     input_range: tuple[float, float],
-    index_bits: int = INDEX_BITS,
+    choices: Choices = DEFAULT,
 ) -> Program:
-    """Quantise a network.
+    """Quantise a network on images.
 
     Args:
         graph: the float network.
         calibration: preprocessed images, (rows, columns, channels) each.
         name: of the program.
         input_range: least and greatest value of any preprocessed image.
-        index_bits: of the FastGRNN cells' tables.
+        choices: how.
 
     Raises:
         BuildError: an accumulator would not fit 32 bits, or there are no images.
@@ -72,11 +74,27 @@ def quantise(
     if not calibration:
         raise BuildError("there are no calibration images", stage="quantise")
     activations = graph.activations(calibration)
+    return quantise_on(graph, activations, name=name, input_range=input_range, choices=choices)
+
+
+def quantise_on(
+    graph: Graph,
+    activations: Mapping[str, Float64],
+    *,
+    name: str,
+    input_range: tuple[float, float],
+    choices: Choices = DEFAULT,
+) -> Program:
+    """Quantise a network on its activations, as `graph.activations` gives them.
+
+    Raises:
+        BuildError: an accumulator would not fit 32 bits.
+    """
     input_tensor = _tensor(INPUT, graph.input_shape, affine(*input_range))
     tensors = {INPUT: input_tensor}
     operators: list[Operator] = []
     for node in graph.nodes:
-        operator = _operator(node, tensors, activations, index_bits)
+        operator = _operator(node, tensors, activations, choices)
         operators.append(operator)
         tensors[node.name] = operator.output
     return Program(
@@ -84,31 +102,35 @@ def quantise(
         input=input_tensor,
         operators=tuple(operators),
         output=Output(tuple(tensors[n] for n in graph.outputs)),
-        notes={"calibration": f"{len(calibration)} images", "index_bits": str(index_bits)},
+        notes={"calibration": f"{len(activations[INPUT])} images"}
+        | {name: str(choice) for name, choice in asdict(choices).items()},
     )
 
 
 def _operator(
-    node: Node, tensors: dict[str, Tensor], activations: dict[str, Float64], index_bits: int
+    node: Node,
+    tensors: Mapping[str, Tensor],
+    activations: Mapping[str, Float64],
+    choices: Choices,
 ) -> Operator:
     inputs = tuple(tensors[n] for n in node.inputs)
     match node:
         case Convolution():
-            output = _tensor(node.name, node.shape, best_affine(activations[node.name]))
-            return _convolution(node, inputs, output, activations[node.inputs[0]])
+            output = _tensor(node.name, node.shape, chosen_affine(activations[node.name], choices))
+            return _convolution(node, inputs, output, activations[node.inputs[0]], choices)
         case Pool():
-            return _pool(node, inputs[0], activations[node.inputs[0]], index_bits)
+            return _pool(node, inputs[0], activations[node.inputs[0]], choices)
         case Sweep():
             return _sweep(node, inputs[0], activations[node.inputs[0]])
         case Norm():
-            output = _tensor(node.name, node.shape, best_affine(activations[node.name]))
+            output = _tensor(node.name, node.shape, chosen_affine(activations[node.name], choices))
             multiplier = np.rint(4.0 * node.weight / output.scale).astype(np.int32)
             return L2Norm(node.name, inputs, output, node.macs, multiplier)
         case Best():
             output = _tensor(node.name, node.shape, Affine(inputs[0].scale, inputs[0].zero_point))
             return MaxOut(node.name, inputs, output, node.macs, node.groups)
         case Window():
-            return _window(node, inputs[0], activations[node.name])
+            return _window(node, inputs[0], activations[node.name], choices)
         case _:
             raise BuildError(f"cannot quantise {type(node).__name__} ({node.name})")
 
@@ -118,11 +140,20 @@ def _tensor(name: str, shape: tuple[int, int, int], how: Affine) -> Tensor:
 
 
 def _convolution(
-    node: Convolution, inputs: tuple[Tensor, ...], output: Tensor, activations: Float64
+    node: Convolution,
+    inputs: tuple[Tensor, ...],
+    output: Tensor,
+    activations: Float64,
+    choices: Choices,
 ) -> Conv2D:
     x = inputs[0]
     weight_scale = _weight_scales(node, x.scale)
-    rounded, real_bias = round_weights(node, activations, weight_scale)
+    if choices.weight_scales == "tensor":
+        weight_scale = np.full_like(weight_scale, weight_scale.max())
+    if choices.rounding == "nearest":
+        rounded, real_bias = round_to_nearest(node, weight_scale), node.bias
+    else:
+        rounded, real_bias = round_weights(node, activations, weight_scale)
     weight = rounded.astype(np.int8)
     bias = np.rint(real_bias / (x.scale * weight_scale)).astype(np.int64)
     multiplier, shift = multiplier_and_shift(x.scale * weight_scale / output.scale)
@@ -176,17 +207,21 @@ def _residual(source: Tensor, output: Tensor) -> Residual:
     return Residual(source, int(np.rint(factor * 2.0**shift)), shift)
 
 
-def _pool(node: Pool, x: Tensor, activations: Float64, index_bits: int) -> RnnPool:
+def _pool(node: Pool, x: Tensor, activations: Float64, choices: Choices) -> RnnPool:
     of_row, of_summary = _observe(node.layer, activations)
     row = quantise_cell(
         node.layer.row,
         of_row,
         x_scale=x.scale,
         x_most=max(127 - x.zero_point, x.zero_point + 128),
-        index_bits=index_bits,
+        index_bits=choices.index_bits,
     )
     summary = quantise_cell(
-        node.layer.summary, of_summary, x_scale=row.state_scale, x_most=2**15, index_bits=index_bits
+        node.layer.summary,
+        of_summary,
+        x_scale=row.state_scale,
+        x_most=2**15,
+        index_bits=choices.index_bits,
     )
     output = _tensor(node.name, node.shape, Affine(256.0 * summary.state_scale, 0))
     return RnnPool(
@@ -220,11 +255,11 @@ def _sweep(node: Sweep, x: Tensor, activations: Float64) -> GruSweep:
     )
 
 
-def _window(node: Window, x: Tensor, activations: Float64) -> Pool2D:
+def _window(node: Window, x: Tensor, activations: Float64, choices: Choices) -> Pool2D:
     output = _tensor(node.name, node.shape, Affine(x.scale, x.zero_point))
     multiplier = shift = 0
     if node.kind == "average":
-        output = _tensor(node.name, node.shape, best_affine(activations))
+        output = _tensor(node.name, node.shape, chosen_affine(activations, choices))
         pixels = node.window[0] * node.window[1]
         factors, shift = multiplier_and_shift(np.array([x.scale / (pixels * output.scale)]))
         multiplier = int(factors[0])

@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from hil.compiler.choices import DEFAULT
 from hil.compiler.program import Cell
 from hil.compiler.ranges import Reals
 from hil.errors import BuildError
 from hil.models.fastgrnn import FastGRNN
 
-INDEX_BITS = 8  # docs/quantisation.md: what 9 and 10 would buy, and cost
+INDEX_BITS = DEFAULT.index_bits
 
 _INT32 = 2**31 - 1
 _INT16 = 2**15 - 1

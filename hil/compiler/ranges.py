@@ -6,6 +6,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from hil.compiler.choices import Choices
+
 Reals: TypeAlias = npt.NDArray[np.floating]
 
 _SAMPLES = 100_000  # of a map; more change no figure in docs/quantisation.md
@@ -31,6 +33,19 @@ def affine(low: float, high: float) -> Affine:
     low, high = min(low, 0.0), max(high, 0.0)
     scale = (high - low) / _LEVELS or 1.0 / _LEVELS
     return Affine(float(scale), int(np.clip(np.rint(-128 - low / scale), -128, 127)))
+
+
+def chosen_affine(values: Reals, choices: Choices) -> Affine:
+    """Choose a map's range, from its values in calibration, in the way that is asked for."""
+    match choices.ranges:
+        case "least error":
+            return best_affine(values)
+        case "whole":
+            return affine(float(values.min()), float(values.max()))
+        case "percentile":
+            tails = [100.0 - choices.percentile, choices.percentile]
+            low, high = np.percentile(_sample(values), tails)
+            return affine(float(low), float(high))
 
 
 def best_affine(values: Reals) -> Affine:

@@ -4,6 +4,7 @@ Sums of products are taken in float64, which holds every integer up to 2**53 and
 accumulator exactly.
 """
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -26,6 +27,7 @@ from hil.errors import UsageError
 
 Int64: TypeAlias = npt.NDArray[np.int64]
 Whole: TypeAlias = npt.NDArray[np.float64]  # integers, held in float64
+Kept: TypeAlias = Callable[[Whole], Whole]
 
 
 def run(program: Program, x: Int8) -> Int8:
@@ -45,8 +47,14 @@ def run(program: Program, x: Int8) -> Int8:
     return np.concatenate([maps[t.name].reshape(-1) for t in program.output.tensors])
 
 
-def trace(program: Program, x: Int8) -> dict[str, Int8]:
+def trace(program: Program, x: Int8, kept: Kept | None = None) -> dict[str, Int8]:
     """Compute every tensor of a program, by name.
+
+    Args:
+        program: the quantised network.
+        x: int8, of the program's input shape.
+        kept: what is kept of every state of a cell, to see what a coarser one would do; None
+            for all of it, as the program says.
 
     Raises:
         UsageError: the input's shape or type is another.
@@ -57,17 +65,17 @@ def trace(program: Program, x: Int8) -> dict[str, Int8]:
         )
     maps = {program.input.name: x}
     for operator in program.operators:
-        maps[operator.output.name] = compute(operator, maps)
+        maps[operator.output.name] = compute(operator, maps, kept)
     return maps
 
 
-def compute(operator: Operator, maps: dict[str, Int8]) -> Int8:
-    """Compute one operator from the maps it reads, by name."""
+def compute(operator: Operator, maps: dict[str, Int8], kept: Kept | None = None) -> Int8:
+    """Compute one operator from the maps it reads, by name; `kept` as for `trace`."""
     match operator:
         case Conv2D():
             return _conv2d(operator, maps)
         case RnnPool():
-            return _rnnpool(operator, maps[operator.inputs[0].name])
+            return _rnnpool(operator, maps[operator.inputs[0].name], kept)
         case GruSweep():
             return reference_gru.sweep(operator, maps[operator.inputs[0].name])
         case L2Norm():
@@ -138,7 +146,7 @@ def _windows(op: Conv2D | Pool2D, padded: Whole) -> list[tuple[int, int, Whole]]
     ]
 
 
-def _rnnpool(op: RnnPool, x: Int8) -> Int8:
+def _rnnpool(op: RnnPool, x: Int8, kept: Kept | None) -> Int8:
     """Sweep rows and columns once for all patches that share them.
 
     A sweep depends on nothing but the pixels under it, so sharing changes no bit.
@@ -146,10 +154,11 @@ def _rnnpool(op: RnnPool, x: Int8) -> Int8:
     pixels = x.astype(np.float64) - op.inputs[0].zero_point
     across = _unfold(pixels, 1, op.patch, op.stride)  # rows, px, channels, steps
     down = _unfold(pixels, 0, op.patch, op.stride)  # py, columns, channels, steps
-    of_rows = _unfold(sweep(op.row, across), 0, op.patch, op.stride)  # py, px, units, steps
-    of_columns = _unfold(sweep(op.row, down), 1, op.patch, op.stride)
+    # py, px, units, steps
+    of_rows = _unfold(sweep(op.row, across, kept), 0, op.patch, op.stride)
+    of_columns = _unfold(sweep(op.row, down, kept), 1, op.patch, op.stride)
     states = [
-        sweep(op.summary, sequence[..., ::direction])
+        sweep(op.summary, sequence[..., ::direction], kept)
         for sequence in (of_rows, of_columns)
         for direction in (1, -1)
     ]
@@ -165,12 +174,13 @@ def _unfold(x: Whole, axis: int, length: int, stride: int) -> Whole:
     return picked
 
 
-def sweep(cell: Cell, sequence: Whole) -> Whole:
+def sweep(cell: Cell, sequence: Whole, kept: Kept | None = None) -> Whole:
     """Run a cell over sequences from a zero state.
 
     Args:
         cell: the cell.
         sequence: integers, (..., inputs, steps), the zero point taken off.
+        kept: as for `trace`.
 
     Returns:
         The last states, (..., units), integers.
@@ -179,6 +189,8 @@ def sweep(cell: Cell, sequence: Whole) -> Whole:
     h = np.zeros((*steps.shape[1:-1], cell.units))
     for x in steps:
         h = step(cell, x, h)
+        if kept is not None:
+            h = kept(h)
     return h
 
 

@@ -49,6 +49,13 @@ def round_weights(
     return rounded.reshape(node.weight.shape), node.bias + (left * mean).sum(axis=1)
 
 
+def round_to_nearest(node: Convolution, scale: Float64, most: int = 127) -> Float64:
+    """Round each of a convolution's weights by itself, as `round_weights` does not."""
+    by_channel = scale.reshape(-1, 1, 1, 1)
+    rounded: Float64 = np.clip(np.rint(node.weight / by_channel), -most, most)
+    return rounded
+
+
 def _compensated(weight: Float64, covariance: Float64, most: int) -> Float64:
     """Round (out, taps) column by column; the covariance is that of all rows or of each."""
     taps = weight.shape[1]

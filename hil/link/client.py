@@ -19,14 +19,20 @@ from hil.link.messages import (
     AskRun,
     AskStatistics,
     Done,
+    Feed,
     Hello,
     Layer,
     Load,
     Loaded,
     Memory,
     Outputs,
+    Proceed,
     Statistics,
+    Wants,
 )
+
+_PAUSES: tuple[type[Done] | type[Wants] | type[Outputs], ...] = (Done, Wants, Outputs)
+"""What a run may answer: it is done, wants input, or has outputs."""
 
 
 class BuiltImage(Protocol):
@@ -43,12 +49,15 @@ class Run:
 
     Attributes:
         cycles: of the last iteration; least_cycles, most_cycles: over all of them.
+        waiting_cycles: of the last iteration, beside the others: the host's part of a streaming
+            model's run.
         layers: of the last iteration, in order; empty where they were not counted.
     """
 
     cycles: int
     least_cycles: int
     most_cycles: int
+    waiting_cycles: int
     layers: tuple[Layer, ...]
 
 
@@ -66,6 +75,8 @@ class Device:
     ) -> None:
         self._line = Conversation(port, timeout_s, clock)
         self._hello: Hello | None = None
+        self._input = b""  # of a streaming model, until its run asks for it
+        self._given: dict[int, bytes] = {}  # outputs that its run has sent, by offset
 
     @property
     def resends(self) -> int:
@@ -122,7 +133,7 @@ class Device:
         return hello
 
     def load_input(self, data: bytes) -> None:
-        """Put a whole input into the firmware's memory.
+        """Put a whole input into the firmware's memory, or keep it until a streaming run asks.
 
         Args:
             data: int8 in the program's order, as many bytes as the model takes.
@@ -133,6 +144,9 @@ class Device:
         wanted = self._greeting().input_bytes
         if len(data) != wanted:
             raise UsageError(f"the model takes {wanted:,} B of input, not {len(data):,} B")
+        if self._greeting().streams:
+            self._input = data
+            return
         for offset in range(0, wanted, DATA_BYTES):
             piece = data[offset : offset + DATA_BYTES]
             loaded = self._line.ask(Load(offset, piece), Loaded)
@@ -153,7 +167,12 @@ class Device:
             LinkError: no input is loaded, or the firmware counts no cycles.
             SilenceError, FirmwareFault.
         """
-        done = self._line.ask(AskRun(iterations, per_layer), Done)
+        self._given = {}
+        answer = self._line.ask(AskRun(iterations, per_layer), *_PAUSES)
+        while not isinstance(answer, Done):
+            resume = self._feed(answer) if isinstance(answer, Wants) else self._keep(answer)
+            answer = self._line.ask(resume, *_PAUSES)
+        done = answer
         self._line.reached = "run done"
         count = self._greeting().layer_count if per_layer else 0
         layers = tuple(self._line.ask(AskLayer(index), Layer) for index in range(count))
@@ -161,7 +180,21 @@ class Device:
             raise self._line.wrong(
                 f"counted no cycles; it says: {'; '.join(self.log) or 'nothing'}"
             )
-        return Run(done.cycles, done.least_cycles, done.most_cycles, layers)
+        return Run(done.cycles, done.least_cycles, done.most_cycles, done.waiting_cycles, layers)
+
+    def _feed(self, wants: Wants) -> Feed:
+        """Return the piece of the input that a run wants."""
+        end = wants.offset + wants.count
+        if not 0 < wants.count <= DATA_BYTES or end > len(self._input):
+            raise self._line.wrong(
+                f"asks for input bytes {wants.offset} to {end} of {len(self._input)}"
+            )
+        return Feed(wants.offset, self._input[wants.offset : end])
+
+    def _keep(self, piece: Outputs) -> Proceed:
+        """Keep a piece of a run's outputs; a later iteration's takes the place of an earlier's."""
+        self._given[piece.offset] = piece.data
+        return Proceed()
 
     def outputs(self) -> bytes:
         """Return all outputs of the last run.
@@ -169,6 +202,8 @@ class Device:
         Raises:
             LinkError, SilenceError, FirmwareFault.
         """
+        if self._greeting().streams:
+            return self._assembled()
         total = self._greeting().output_bytes
         outputs = bytearray()
         while len(outputs) < total:
@@ -179,6 +214,19 @@ class Device:
             outputs += piece.data
         self._line.reached = "outputs read"
         return bytes(outputs)
+
+    def _assembled(self) -> bytes:
+        """Put the pieces that a run sent together; each output has to be there once."""
+        outputs = b""
+        for offset, data in sorted(self._given.items()):
+            if offset != len(outputs):
+                break
+            outputs += data
+        total = self._greeting().output_bytes
+        if len(outputs) != total or sum(map(len, self._given.values())) != total:
+            raise self._line.wrong(f"sent {len(outputs):,} B of outputs in a row, not {total:,} B")
+        self._line.reached = "outputs read"
+        return outputs
 
     def memory(self) -> Memory:
         """Return the memory set aside, and the stack's high-water mark since the reset."""

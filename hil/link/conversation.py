@@ -14,10 +14,12 @@ from hil.link.messages import (
     AskRun,
     Booted,
     Fault,
+    Feed,
     Log,
     MalformedError,
     Message,
     Misheard,
+    Proceed,
     Refusal,
     Refused,
     Started,
@@ -27,6 +29,7 @@ from hil.link.messages import (
 _RESEND_AFTER_S = 1.0  # doubled at every resend
 _MOST_DAMAGES = 8  # in one exchange
 _LAST_SEQUENCE = 255
+_RESUMING = (AskRun, Feed, Proceed)  # after these the device works, and is deaf until it answers
 _Answer = TypeVar("_Answer", bound=Message)
 
 _REMEDIES = {
@@ -35,6 +38,9 @@ _REMEDIES = {
     Refusal.OUT_OF_RANGE: "firmware and harness disagree about the model: flash it again",
     Refusal.NO_INPUT: "load an input first; a run may have overwritten the last one",
     Refusal.NO_RUN: "run with per_layer first",
+    Refusal.STREAMS: "its input goes in, and its outputs come out, while it runs",
+    Refusal.NOT_WAITING: "no run waits for this: has another program talked to the board?",
+    Refusal.BUSY: "greet it again: a run that another program began still waits for its input",
     Refusal.TOO_MANY_LAYERS: "run without per_layer, or raise MOST_LAYERS in runtime/serve.c",
 }
 
@@ -73,8 +79,8 @@ class Conversation:
         with self._port_errors():
             self._port.reset_input_buffer()
 
-    def ask(self, request: Message, wanted: type[_Answer]) -> _Answer:
-        """Send a request until its answer comes.
+    def ask(self, request: Message, *wanted: type[_Answer]) -> _Answer:
+        """Send a request until one of the wanted answers comes.
 
         Raises:
             LinkError: the port fails, the line damages too much, or the board refuses the request
@@ -136,10 +142,10 @@ class Conversation:
             return None  # the second answer to a request that was sent twice
         if isinstance(message, Refused):
             raise self._refusal(message, question)
-        if isinstance(message, Started) and isinstance(question.request, AskRun):
+        if isinstance(message, Started) and isinstance(question.request, _RESUMING):
             self.reached = "run started"
             question.understood(self._clock())
-            return None  # Done follows
+            return None  # the answer proper follows
         return message
 
     def _is_unasked(self, message: Message, question: "_Question") -> bool:

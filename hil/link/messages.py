@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Annotated, ClassVar, Self, get_args, get_type_hints
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 
 class MalformedError(ValueError):
@@ -111,7 +111,11 @@ class Load(Message):
 
 @dataclass(frozen=True)
 class AskRun(Message):
-    """Run inference. Answered twice: by Started at once, by Done when it is over."""
+    """Run inference. Answered twice: by Started at once, by Done when it is over.
+
+    A streaming model's run pauses in between: it answers Wants or Outputs instead of Done, and goes
+    on when Feed or Proceed has come, which are answered likewise.
+    """
 
     kind: ClassVar[int] = 0x03
     iterations: U32
@@ -150,6 +154,22 @@ class AskStatistics(Message):
 
 
 @dataclass(frozen=True)
+class Feed(Message):
+    """The piece of the input that the run wants."""
+
+    kind: ClassVar[int] = 0x08
+    offset: U32
+    data: Data
+
+
+@dataclass(frozen=True)
+class Proceed(Message):
+    """The piece of the outputs has arrived; the run goes on."""
+
+    kind: ClassVar[int] = 0x09
+
+
+@dataclass(frozen=True)
 class Hello(Message):
     """Which firmware this is, and what its model takes and gives."""
 
@@ -160,6 +180,7 @@ class Hello(Message):
     input_bytes: U32
     output_bytes: U32
     input_survives: Flag
+    streams: Flag
     layer_count: U32
     board: Name
     model: Name
@@ -175,19 +196,23 @@ class Loaded(Message):
 
 @dataclass(frozen=True)
 class Started(Message):
-    """The run was understood and begins; the device hears nothing until it is done."""
+    """The run begins or goes on; the device hears nothing until it pauses or is done."""
 
     kind: ClassVar[int] = 0x83
 
 
 @dataclass(frozen=True)
 class Done(Message):
-    """The run is over. Cycles of the last, the fastest and the slowest iteration."""
+    """The run is over. Cycles of the last, the fastest and the slowest iteration.
+
+    Cycles that the last iteration spent waiting for the host are counted apart.
+    """
 
     kind: ClassVar[int] = 0x84
     cycles: U64
     least_cycles: U64
     most_cycles: U64
+    waiting_cycles: U64
 
 
 @dataclass(frozen=True)
@@ -202,7 +227,7 @@ class Layer(Message):
 
 @dataclass(frozen=True)
 class Outputs(Message):
-    """A piece of the outputs."""
+    """A piece of the outputs; from a streaming model's run as soon as it is computed."""
 
     kind: ClassVar[int] = 0x86
     offset: U32
@@ -237,6 +262,15 @@ class Refused(Message):
 
     kind: ClassVar[int] = 0x89
     reason: U8
+
+
+@dataclass(frozen=True)
+class Wants(Message):
+    """The run goes on when it gets this piece of the input."""
+
+    kind: ClassVar[int] = 0x8A
+    offset: U32
+    count: U32
 
 
 @dataclass(frozen=True)
@@ -296,11 +330,11 @@ class Fault(Message):
 
 
 REQUESTS: tuple[type[Message], ...] = (
-    AskHello, Load, AskRun, AskLayer, AskOutputs, AskMemory, AskStatistics,
+    AskHello, Load, AskRun, AskLayer, AskOutputs, AskMemory, AskStatistics, Feed, Proceed,
 )  # fmt: skip
 REPORTS: tuple[type[Message], ...] = (
-    Hello, Loaded, Started, Done, Layer, Outputs, Memory, Statistics, Refused, Booted, Misheard,
-    Log, Fault,
+    Hello, Loaded, Started, Done, Layer, Outputs, Memory, Statistics, Refused, Wants, Booted,
+    Misheard, Log, Fault,
 )  # fmt: skip
 
 
@@ -313,6 +347,9 @@ class Refusal(IntEnum):
     NO_INPUT = 4
     NO_RUN = 5
     TOO_MANY_LAYERS = 6
+    STREAMS = 7
+    NOT_WAITING = 8
+    BUSY = 9
 
 
 def parse(kind: int, body: bytes) -> Message:

@@ -8,6 +8,7 @@ from hil.results.rows import Metric, Row
 
 _SHOWN = {
     "latency": "latency",
+    "latency.waiting": "and the host's part",
     "cycles": "cycles",
     "instructions": "instructions",
     "ram.paper": "RAM, paper's count",

@@ -2,6 +2,7 @@
 #include "clock.h"
 
 #include "registers.h"
+#include "runtime/port.h"
 
 /* HSI 16 MHz / 8 = 2 MHz into the PLL, times N, over P: RM0090 section 7.3.2. */
 #define PLL_INPUT_HZ 2000000u
@@ -13,13 +14,18 @@ _Static_assert(BOARD_CLOCK_HZ % PLL_INPUT_HZ == 0, "the clock must be a multiple
 _Static_assert(BOARD_CLOCK_HZ <= 168000000u, "more than 168 MHz needs over-drive");
 _Static_assert(PLL_N *PLL_INPUT_HZ >= 100000000u, "the PLL runs from 100 to 432 MHz");
 
+/* The caches are reset while they are off: RM0090 section 3.9.1. */
+void port_empty_caches(void) {
+    FLASH_ACR = FLASH_ACR_ICRST | FLASH_ACR_DCRST | BOARD_FLASH_WAIT_STATES;
+    FLASH_ACR = FLASH_ACR_PRFTEN | FLASH_ACR_ICEN | FLASH_ACR_DCEN | BOARD_FLASH_WAIT_STATES;
+}
+
 void clock_start(void) {
     RCC_APB1ENR |= RCC_APB1ENR_PWR;
     (void)RCC_APB1ENR; /* the enable takes two cycles: RM0090 section 7.2.13 */
     PWR_CR |= PWR_CR_VOS;
 
-    FLASH_ACR = FLASH_ACR_ICRST | FLASH_ACR_DCRST; /* lines of the image before this one */
-    FLASH_ACR = FLASH_ACR_PRFTEN | FLASH_ACR_ICEN | FLASH_ACR_DCEN | BOARD_FLASH_WAIT_STATES;
+    port_empty_caches(); /* of lines of the image before this one */
 
     RCC_PLLCFGR = (RCC_PLLCFGR & RCC_PLLCFGR_RESERVED) | PLL_M | PLL_N << 6 |
                   (PLL_P / 2u - 1u) << 16 | 7u << 24; /* the source, bit 22, stays HSI */

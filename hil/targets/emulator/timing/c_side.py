@@ -119,6 +119,7 @@ class Head(ctypes.Structure):
         ("state", ctypes.c_uint32),
         ("fresh", ctypes.c_uint32),
         ("forget", ctypes.c_uint32),
+        ("costed_with_cache", ctypes.c_uint32),
         ("masks_may_differ", ctypes.c_uint32),
         ("stalls", ctypes.c_uint32),
         ("stall", Stall * _BLOCK_STALLS),

@@ -115,7 +115,8 @@ struct timing {
     uint32_t state;
     uint32_t fresh; /* state after anything but the code before */
     uint32_t forget;
-    uint32_t masks_may_differ; /* from what they were when they were last looked at */
+    uint32_t costed_with_cache; /* the instruction cache was on when the nodes were costed */
+    uint32_t masks_may_differ;  /* from what they were when they were last looked at */
     uint32_t stalls;
     stall_t stall[BLOCK_STALLS]; /* of the current block's lines */
 
@@ -323,6 +324,7 @@ static void forget_nodes(timing_t *t) {
     t->node_count = 0;
     t->fetch_count = 0;
     t->forget = 0;
+    t->costed_with_cache = t->instruction_cache;
 }
 
 /* The node of a block entered in the present state, built if need be; NULL if that failed. */
@@ -456,7 +458,8 @@ void timing_on_block(void *engine, uint64_t address, uint32_t size, void *contex
         return;
     }
     t->masks_may_differ = 0;
-    if (t->forget || t->node_count == NODES - 1 || t->fetch_count > FETCHES - 256) {
+    if (t->forget || t->costed_with_cache != t->instruction_cache || t->node_count == NODES - 1 ||
+        t->fetch_count > FETCHES - 256) {
         forget_nodes(t);
         edge = NULL;
     }

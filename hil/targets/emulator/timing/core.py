@@ -291,8 +291,6 @@ class TimingCore:
         t = self._t
         t.wait_states = value & 0xF
         t.prefetch = value >> 8 & 1
-        # Blocks were costed for the cache as it was.
-        t.forget |= t.instruction_cache ^ (value >> 9 & 1)
         t.instruction_cache = value >> 9 & 1
         t.data_cache = value >> 10 & 1
         if value >> 11 & 1 and not t.instruction_cache:

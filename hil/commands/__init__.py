@@ -1,0 +1,1 @@
+"""The subcommands of `hil`, one module each: what it is asked, and what it prints."""

@@ -1,0 +1,46 @@
+"""`hil bench`: how fast the emulated board is, and the kernels on it."""
+
+import argparse
+import sys
+
+from hil.commands.options import Commands, command, csv_option, show
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = command(commands, "bench", _run, "measure the emulated board, or the kernels on it")
+    parser.add_argument(
+        "what",
+        choices=("emulator", "kernels", "face_m4"),
+        help="emulator: emulated instructions per second of host time; kernels: cycles of every "
+        "operator; face_m4: cycles by layer, with sparse and with dense RNN weights",
+    )
+    parser.add_argument("--board", default="stm32f439", help="whose (default: %(default)s)")
+    parser.add_argument(
+        "--toolchain",
+        choices=("zig", "gcc", "both"),
+        default="both",
+        help="cross compiler of kernels and face_m4 (default: both, where gcc is found)",
+    )
+    csv_option(parser)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.what == "emulator":
+        from hil import bench
+
+        return bench.emulator(board=options.board)
+
+    from hil import bench_kernels, board, toolchain
+
+    compilers = toolchain.find_all() if options.toolchain == "both" else []
+    measure = bench_kernels.kernels if options.what == "kernels" else bench_kernels.face_m4
+    rows = measure(
+        board.load(options.board),
+        compilers or [toolchain.find_toolchain(options.toolchain)],
+        lambda stage: print(stage, file=sys.stderr),
+    )
+    show(bench_kernels.table(rows))
+    if options.csv:
+        bench_kernels.write_csv(rows, options.csv)
+    return 0

@@ -1,0 +1,81 @@
+"""`hil detect`: faces in photographs, as the board and the float model find them."""
+
+import argparse
+from pathlib import Path
+
+from hil.commands.options import (
+    Commands,
+    board_option,
+    checkpoint_option,
+    command,
+    show,
+    toolchain_option,
+)
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = command(
+        commands,
+        "detect",
+        _run,
+        "find faces in photographs, on a board and in float; draw both",
+    )
+    parser.add_argument(
+        "image", nargs="+", metavar="IMAGE", help="files (PNG, JPEG, PPM, PGM), folders or globs"
+    )
+    parser.add_argument(
+        "--scenario", default="face_m4", help="a file of scenarios/ (default: %(default)s)"
+    )
+    checkpoint_option(parser)
+    board_option(parser)
+    parser.add_argument(
+        "--target",
+        default="emulator",
+        choices=("emulator", "probe"),
+        help="what stands for the board (default: %(default)s)",
+    )
+    parser.add_argument("--probe", metavar="ID", help="unique id of the debug probe")
+    parser.add_argument("--port", help="serial port of a real board's link")
+    toolchain_option(parser)
+    parser.add_argument(
+        "--float-only", action="store_true", help="run the float model alone; needs no board"
+    )
+    parser.add_argument(
+        "--score",
+        type=float,
+        default=0.3,
+        metavar="S",
+        help="that a face must exceed, 0 to 1 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("build/hil/detect"),
+        metavar="DIR",
+        help="for the pictures and boxes.json (default: %(default)s)",
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    from hil import detect, detect_report, progress, scenario
+
+    chosen = scenario.load(options.scenario).override(checkpoint=options.checkpoint)
+    names = detect.images(options.image)
+    on_board = None
+    if not options.float_only:
+        on_board = detect.BoardOptions(
+            options.board, options.target, options.toolchain, options.probe, options.port
+        )
+    with (
+        progress.over(len(names)) as bar,
+        detect.finder(chosen, on_board, least_score=options.score, progress=bar.tell) as find,
+    ):
+        entries = detect_report.run(
+            names, find, options.out, detect.about(chosen, on_board), bar.begin
+        )
+    show(detect_report.table(entries))
+    if chosen.checkpoint is None:
+        print("without a checkpoint the boxes mean nothing: only that both find the same does")
+    print(f"pictures and boxes.json: {options.out}")
+    return 1 if any(entry.error for entry in entries) else 0

@@ -1,0 +1,68 @@
+"""`hil emulate`: any bare-metal STM32F4 program on the emulated board."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from hil.commands.options import Commands, command, flame_options, show_stacks
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = command(
+        commands,
+        "emulate",
+        _run,
+        "run a bare-metal STM32F4 program; its UART and semihosting go to stdout",
+    )
+    parser.add_argument("elf", type=Path, metavar="FILE.elf")
+    parser.add_argument(
+        "--board", default="stm32f439", help="whose memory map (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--cycles", action="store_true", help="print cycles and instructions at the end, on stderr"
+    )
+    parser.add_argument(
+        "--clock-hz",
+        type=int,
+        metavar="HZ",
+        help="clock for the seconds printed (default: the board's)",
+    )
+    parser.add_argument(
+        "--wait-states", type=int, metavar="N", help="flash wait states, whatever the program sets"
+    )
+    parser.add_argument(
+        "--art",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="flash caches and prefetch, likewise",
+    )
+    parser.add_argument(
+        "--max-seconds",
+        type=float,
+        metavar="S",
+        help="host seconds after which the program is stopped",
+    )
+    flame_options(parser)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from hil import board, emulate
+
+    result = emulate.run(
+        options.elf,
+        board.load(options.board),
+        wait_states=options.wait_states,
+        art=options.art,
+        max_seconds=options.max_seconds,
+    )
+    if options.cycles:
+        clock_hz = options.clock_hz or board.load(options.board).clock_hz
+        seconds = result.cycles / clock_hz
+        print(
+            f"{result.cycles:,} cycles, {result.instructions:,} instructions, "
+            f"{seconds:.6f} s at {clock_hz:,} Hz",
+            file=sys.stderr,
+        )
+    show_stacks(result.stacks, options.elf, options.elf.name, options)
+    return result.exit_status

@@ -1,0 +1,45 @@
+"""`hil models`: every network's counts beside the paper's."""
+
+import argparse
+import textwrap
+
+from hil.commands.options import Commands, command, csv_option, show
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = command(
+        commands,
+        "models",
+        _run,
+        "list the networks: parameters, MACs, memory, each beside the paper's figure",
+    )
+    parser.add_argument("model", nargs="*", help="networks to list (default: all)")
+    parser.add_argument(
+        "--board", default="stm32f439", help="whose memory to plan for (default: %(default)s)"
+    )
+    parser.add_argument("--no-plan", action="store_true", help="plan no memory: quicker")
+    csv_option(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from hil import board, counts, counts_table, models, progress
+
+    chip = None if options.no_plan else board.load(options.board)
+    names = options.model or models.names()
+    found = []
+    with progress.over(len(names)) as bar:
+        for name in names:
+            bar.begin(name)
+            found.append(counts.of_model(name, chip))
+    if options.csv:
+        counts_table.write_csv(found, options.csv)
+    if options.json:
+        print(counts_table.as_json(found))
+        return 0
+    for table in counts_table.tables(found):
+        show(table)
+    for note in (*counts_table.disagreements(found), *counts_table.obstacles(found)):
+        print(textwrap.fill(note, width=100, subsequent_indent="  "))
+    return 0

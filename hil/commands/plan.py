@@ -1,0 +1,88 @@
+"""`hil plan`: where every buffer lies, and which schedules there are."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from hil.commands.options import Commands, command, scenario_options, show
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hil.compiler.plan import Point
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = command(
+        commands, "plan", _run, "show the buffers of a model's schedule over its steps"
+    )
+    scenario_options(parser)
+    parser.add_argument(
+        "--optimise",
+        type=_aim,
+        metavar="AIM",
+        help="speed, ram, or the fastest schedule within so many bytes (default: the scenario's)",
+    )
+    parser.add_argument(
+        "--stream",
+        action=argparse.BooleanOptionalAction,
+        help="let the image come in row by row, or not (default: where it does not fit otherwise)",
+    )
+    parser.add_argument(
+        "--pareto", action="store_true", help="list the schedules that no other beats in both"
+    )
+
+
+def _aim(text: str) -> str | int:
+    if text in {"speed", "ram"}:
+        return text
+    digits = text.replace("_", "").replace(",", "")
+    if not digits.isdecimal():
+        raise argparse.ArgumentTypeError("speed, ram, or a number of bytes")
+    return int(digits)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from rich.table import Table
+
+    from hil import board, scenario
+    from hil.compiler import plan
+    from hil.measurement import compile_scenario
+
+    chosen = scenario.load(options.scenario).override(
+        checkpoint=options.checkpoint, optimise=options.optimise, stream=options.stream
+    )
+    chip = board.load(options.board)
+    compiled = compile_scenario(chosen, chip)
+    planned = compiled.plan
+    if options.pareto:
+        points = plan.pareto(compiled.program, plan.Budget.of(chip), streams=chosen.stream)
+        return _pareto(points, chip.clock_hz)
+    heads, rows = plan.table(planned)
+    fixed = len(heads) - len(planned.steps)
+    lifetimes = "".join(str(number % 10) for number in range(len(planned.steps)))
+    buffers = Table(*heads[:fixed], f"step {lifetimes}", box=None, title=f"{chosen.model}: buffers")
+    for heading in buffers.columns[2:fixed]:
+        heading.justify = "right"
+    for row in rows:
+        alive = "".join("█" if cell else "·" for cell in row[fixed:])
+        buffers.add_row(*row[:fixed], f"     {alive}")
+    for number, name in enumerate(heads[fixed:]):
+        print(f"step {number:2}  {name}")
+    show(buffers)
+    if planned.streams:
+        rows_kept = planned.strips[compiled.program.input.name]
+        print(
+            f"steps 0 to {planned.choices.streamed - 1} run row by row as the image comes in, of "
+            f"which {rows_kept} rows are kept; results go out as they are computed"
+        )
+    print(f"arena {planned.arena_bytes:,} B in SRAM, working memory {planned.ccm_bytes:,} B in CCM")
+    return 0
+
+
+def _pareto(points: "Sequence[Point]", clock_hz: int) -> int:
+    print("   memory     cycles, as the cost model has them")
+    for point in points:
+        seconds = point.cycles / clock_hz
+        print(f"{point.ram_bytes:9,} B  {point.cycles:11,}  {seconds:.3f} s")
+    return 0

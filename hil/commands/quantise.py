@@ -1,0 +1,70 @@
+"""`hil quantise`: what was chosen for every layer, and what each choice buys."""
+
+import argparse
+from pathlib import Path
+
+from hil.commands.options import Commands, checkpoint_option, command, csv_option, show
+
+_EPILOG = """\
+examples:
+  hil quantise face_m4                 every layer's range, scale and noise: seconds
+  hil quantise face_m4 --report        each choice undone, one by one: some 20 seconds
+  hil quantise face_quant --report --checkpoint rpool_face_quant.pth
+                                       trained weights, 640x480: a minute
+needs no board and no compiler: the integer reference is what the firmware answers, to the bit
+"""
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = command(
+        commands,
+        "quantise",
+        _run,
+        "quantise a network and show layer by layer what was chosen and what it buys",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("scenario", help="a file of scenarios/, or the path of one")
+    checkpoint_option(parser)
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="undo each of the quantiser's choices and measure again",
+    )
+    parser.add_argument(
+        "--photographs",
+        type=_count,
+        metavar="N",
+        help="measure on so many of the evaluation photographs (default: all)",
+    )
+    csv_option(parser)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all of it there as JSON")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("a number of photographs, 1 or more")
+    return int(text)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from hil import models, photographs, progress, quantisation, quantisation_table, scenario
+
+    chosen = scenario.load(options.scenario).override(checkpoint=options.checkpoint)
+    loaded = models.load(chosen.model, chosen.checkpoint, chosen.seed, **chosen.variant)
+    variants = quantisation.undone(loaded) if options.report else ()
+    names = photographs.evaluation_set()[: options.photographs]
+    with progress.over(quantisation.stages(variants, names)) as bar:
+        report = quantisation.run(
+            loaded, variants, names, bar.begin, more_calibration=chosen.calibration
+        )
+    show(quantisation_table.layers(report))
+    show(quantisation_table.photographs(report))
+    if variants:
+        show(quantisation_table.operators(report))
+        show(quantisation_table.choices(report))
+    if options.csv:
+        quantisation_table.write_csv(report, options.csv)
+    if options.json:
+        quantisation_table.write_json(report, options.json)
+    return 0

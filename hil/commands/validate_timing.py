@@ -1,0 +1,33 @@
+"""`hil validate-timing`: the timing model against cycles of real chips."""
+
+import argparse
+from pathlib import Path
+
+from hil.commands.options import Commands, command
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = command(
+        commands,
+        "validate-timing",
+        _run,
+        "hold the timing model against cycles published for real chips, on checkouts of yours",
+    )
+    parser.add_argument("--embench", type=Path, metavar="DIR", help="embench-iot, embench-2.0rc1")
+    parser.add_argument("--pqm4", type=Path, metavar="DIR", help="pqm4 Round3, with submodules")
+    parser.add_argument("--coremark", type=Path, metavar="DIR", help="coremark, any version")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument("--board", default="stm32f439", help="whose memory (default: %(default)s)")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from hil import validate_timing
+
+    return validate_timing.run(
+        embench=options.embench,
+        pqm4=options.pqm4,
+        coremark=options.coremark,
+        csv=options.csv,
+        board=options.board,
+    )
