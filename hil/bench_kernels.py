@@ -124,6 +124,7 @@ def cases() -> Iterator[tuple[str, tuple[int, int, int], "nn.Module"]]:
 
     from hil.models.blocks import ConvBNReLU6, MBConv, Separable
     from hil.models.densenet import DenseLayer
+    from hil.models.renet import ReNet
 
     for rows, inputs, outputs in ((30, 32, 64), (30, 64, 32), (20, 64, 128), (20, 128, 32)):
         yield (
@@ -150,6 +151,7 @@ def cases() -> Iterator[tuple[str, tuple[int, int, int], "nn.Module"]]:
         )
     yield "separable 28x28 64->64", (28, 28, 64), Separable(64, 64)
     yield "dense layer 14x14 128+32", (14, 14, 128), DenseLayer(128, 32)
+    yield "ReNet 4x4 112x112 8->32", (112, 112, 8), ReNet(8, 16, patch=4)
     yield "3x3 s2 112x112 3->8", (112, 112, 3), ConvBNReLU6(3, 8, kernel=3, stride=2)
 
 

@@ -16,12 +16,13 @@ from hil.compiler.graph import trace
 from hil.compiler.outline import outline
 from hil.compiler.plan import Budget, make_plan
 from hil.compiler.quantize_cell import INDEX_BITS
+from hil.compiler.quantize_gru import TABLE_BITS
 from hil.errors import BuildError, MemoryLimitError
 from hil.models.blocks import L2Norm, MBConv, Separable
 from hil.models.densenet import DenseLayer
 from hil.models.fastgrnn import FastGRNN
 from hil.models.paper import Convention, Figures, figures
-from hil.models.pooling import ReNet
+from hil.models.renet import GRUSweep, ReNet
 from hil.models.rnnpool import RNNPool
 
 # Layers whose inner maps are never stored whole.
@@ -223,7 +224,7 @@ def _layer_macs(layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> Macs:
             return Macs.alike(y.numel() * layer.weight[0].numel())
         case nn.Linear():
             return Macs.alike(layer.weight.numel())
-        case ReNet():
+        case GRUSweep():
             return Macs.alike(layer.macs(x.shape[2], x.shape[3]))
         case RNNPool():
             return pool_macs(layer, x.shape[2], x.shape[3])
@@ -251,7 +252,8 @@ def _weight_bytes(layer: nn.Module) -> int:
             tables = 2 * 2 * layer.units << INDEX_BITS
             return 2 * (layer.W.numel() + layer.U.numel()) + 4 * layer.units + tables
         case nn.GRU():
-            return sum(p.numel() if p.dim() > 1 else 4 * p.numel() for p in layer.parameters())
+            arrays = sum((2 if p.dim() > 1 else 4) * p.numel() for p in layer.parameters())
+            return arrays + 2 * 4 * layer.hidden_size + (2 << TABLE_BITS)
         case L2Norm():
             return 4 * layer.weight.numel()
         case _:

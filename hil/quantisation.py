@@ -13,7 +13,7 @@ from hil import photographs
 from hil.compiler import quality
 from hil.compiler.choices import DEFAULT, Choices
 from hil.compiler.graph import INPUT, Float64, trace
-from hil.compiler.program import Conv2D, MaxOut, Operator, Pool2D, Program, RnnPool
+from hil.compiler.program import Conv2D, GruSweep, MaxOut, Operator, Pool2D, Program, RnnPool
 from hil.compiler.quantize import quantise_on
 from hil.compiler.ranges import affine
 from hil.measurement import Progress, silent
@@ -204,7 +204,7 @@ def _layer(operator: Operator, seen: Mapping[str, Float64]) -> Layer:
     share: float | None = None
     if isinstance(operator, MaxOut) or (isinstance(operator, Pool2D) and operator.kind == "max"):
         how = "its input's"
-    elif isinstance(operator, RnnPool):
+    elif isinstance(operator, RnnPool | GruSweep):
         how = "the state's, which its tables bound"
     else:
         values = seen[output.name]
@@ -229,5 +229,7 @@ def _weights(operator: Operator) -> str:
             return f"8 bits x {len(operator.multiplier)}"
         case RnnPool():
             return f"16, h 16, 2^{operator.row.index_bits}"
+        case GruSweep():
+            return f"16, h 16, 2^{operator.index_bits}"
         case _:
             return ""

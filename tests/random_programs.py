@@ -9,6 +9,8 @@ from hil.compiler.program import (
     Cell,
     Concat,
     Conv2D,
+    Gru,
+    GruSweep,
     Int8,
     L2Norm,
     MaxOut,
@@ -22,6 +24,7 @@ from hil.compiler.program import (
     RnnPool,
     Tensor,
 )
+from hil.compiler.quantize_gru import sigmoids
 
 Shape = tuple[int, int, int]
 
@@ -162,6 +165,54 @@ class Builder:
                 stride=stride,
                 row=self.cell(channels, first, 200, density[0], density[1]),
                 summary=self.cell(first, second, 16000, density[2], density[3]),
+            )
+        )
+        return output
+
+    def gru(self, inputs: int, units: int) -> Gru:
+        """Weights as large as no sum may overflow with; `extremes`: products that saturate."""
+        w = self.random.integers(-6000, 6000, (3, units, inputs))
+        gain = (200_000 if self.extremes else 9000) / (3500 * 75 * inputs**0.5)
+        u = self.random.normal(size=(3, units, units))
+        if self.extremes:
+            u = np.sign(u)
+        rows = np.abs(u).sum(axis=2, keepdims=True)
+        u *= np.array([1.0, 1.0, 1.9])[:, None, None] * 2**15 / rows
+        return Gru(
+            w=w.astype(np.int16),
+            bias=self.random.integers(-20000, 20000, (3, units)).astype(np.int32),
+            multiplier=np.full((3, units), min(gain * 2**32, 2**31 - 1)).astype(np.int32),
+            u=np.clip(np.trunc(u * (1 - 1e-6)), -32767, 32767).astype(np.int16),
+            bias_n=self.random.integers(-(2**26), 2**26, units).astype(np.int32),
+        )
+
+    def sweep(  # noqa: PLR0917
+        self,
+        name: str,
+        x: Tensor,
+        units: int,
+        patch: int,
+        along: Literal["columns", "rows"],
+        index_bits: int = 8,
+    ) -> Tensor:
+        rows, columns, channels = x.shape
+        shape = (rows // patch, columns // patch, 2 * units)
+        output = self.tensor(name, shape, zero_point=0)
+        inputs = channels * patch**2
+        self.operators.append(
+            GruSweep(
+                name,
+                (x,),
+                output,
+                shape[0] * shape[1] * 2 * 3 * units * (inputs + units),
+                patch=patch,
+                along=along,
+                forward=self.gru(inputs, units),
+                backward=self.gru(inputs, units),
+                product_shift=15,
+                index_shift=31 - index_bits,
+                index_bits=index_bits,
+                table=sigmoids(index_bits),
             )
         )
         return output

@@ -135,10 +135,19 @@ def test_weights_are_the_constants_of_the_quantised_program(
     assert all_counts["face_m4"].weight_bytes == stored
 
 
+def test_weights_of_a_renet_are_those_of_its_quantised_program(
+    all_counts: dict[str, Counts],
+) -> None:
+    layer = models.load("renet_layer", rows=16, columns=16)
+    program = compile_model(layer, [photographs.prepare("coffee", layer.spec)]).program
+    stored = sum(constant_bytes(operator) for operator in program.operators)
+    assert all_counts["renet_layer"].weight_bytes == stored
+
+
 def constant_bytes(part: Operator | object) -> int:
     """Every array of an operator, those of its cells included."""
     arrays = sum(v.nbytes for v in vars(part).values() if isinstance(v, np.ndarray))
-    cells = (getattr(part, name, None) for name in ("row", "summary"))
+    cells = (getattr(part, name, None) for name in ("row", "summary", "forward", "backward"))
     return arrays + sum(constant_bytes(cell) for cell in cells if cell is not None)
 
 

@@ -1,5 +1,7 @@
 """The kernels, compiled for this machine, against the integer reference on random programs."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import random_programs
@@ -10,7 +12,8 @@ from random_programs import Builder
 
 from hil.compiler import reference
 from hil.compiler.plan import make_plan
-from hil.compiler.plan_steps import Kind
+from hil.compiler.plan_place import place
+from hil.compiler.plan_steps import Choices, Kind
 from hil.compiler.program import Int8, Padding, Program, RnnPool
 from hil.compiler.reference import Whole
 
@@ -249,6 +252,62 @@ def pool_patch(pool: RnnPool, patch: Whole) -> Int8:
     h = np.concatenate([reference.sweep(pool.summary, np.stack(p, axis=-1)) for p in parts])
     y: Int8 = np.clip((h.astype(np.int64) + 128) >> 8, -128, 127).astype(np.int8)
     return y
+
+
+@given(
+    seed=seeds,
+    channels=st.sampled_from([1, 2, 3, 4, 8]),
+    patch=st.integers(1, 4),
+    grid=st.tuples(st.integers(1, 8), st.integers(1, 8)),
+    extra=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    units=st.sampled_from([1, 2, 3, 4, 6, 16, 20]),
+    along=st.sampled_from(["columns", "rows"]),
+    index_bits=st.integers(5, 12),
+    extreme=st.booleans(),
+)
+@few
+def test_a_gru_sweep_equals_the_reference(  # noqa: PLR0917
+    seed: int,
+    channels: int,
+    patch: int,
+    grid: tuple[int, int],
+    extra: tuple[int, int],
+    units: int,
+    along: Literal["columns", "rows"],
+    index_bits: int,
+    extreme: bool,
+) -> None:
+    rows, columns = (n * patch + min(more, patch - 1) for n, more in zip(grid, extra, strict=True))
+    b = Builder(seed, (rows, columns, channels), extremes=extreme)
+    program = b.program(b.sweep("sweep", b.input, units, patch, along, index_bits))
+    check(program, random_programs.image(program), *extremes(program))
+
+
+@pytest.mark.parametrize(("tables", "weights"), [(False, True), (True, False), (True, True)])
+def test_a_gru_sweep_that_reads_flash_equals_the_reference(tables: bool, weights: bool) -> None:
+    b = Builder(3, (9, 13, 4))
+    vertical = b.sweep("vertical", b.input, 6, 2, "columns")
+    program = b.program(b.sweep("horizontal", vertical, 6, 1, "rows"))
+    plan = place(program, ROOMY, Choices(tables_in_flash=tables, weights_in_flash=weights))
+    assert ("vertical/table" in plan.buffers, "vertical/weights" in plan.buffers) == (
+        not tables,
+        not weights,
+    )
+    x = random_programs.image(program)
+    assert np.array_equal(run_program(program, x, plan), reference.run(program, x))
+
+
+@pytest.mark.parametrize("channels", [3, 8])
+def test_a_renet_over_its_own_input_equals_the_reference(channels: int) -> None:
+    b = Builder(0, (25, 33, 3))
+    x = b.conv("stem", b.input, channels, 3, 1, relu=True)
+    vertical = b.sweep("vertical", x, 6, 4, "columns")
+    program = b.program(b.conv("last", b.sweep("horizontal", vertical, 6, 1, "rows"), 4))
+    plan = make_plan(program, ROOMY)
+    assert [s.kind for s in plan.steps[1:3]] == [Kind.RENET, Kind.RENET]
+    stem, swept = (plan.buffers[name] for name in ("stem", "vertical"))
+    assert stem.offset <= swept.offset < stem.end
+    check(program, random_programs.image(program), *extremes(program))
 
 
 @given(seed=seeds, rows=sides, columns=sides, channels=st.sampled_from([1, 3, 8, 32, 64]))

@@ -1,5 +1,7 @@
 """The Cortex-M4 code of every kernel against the integer reference, on random shapes and values."""
 
+from typing import Literal
+
 import cortex_m4
 import numpy as np
 import pytest
@@ -9,10 +11,11 @@ from hypothesis import strategies as st
 from native import ROOMY
 from random_programs import Builder
 
-from hil.compiler import reference
+from hil import models, photographs
+from hil.compiler import compile_model, emit_gru, reference
 from hil.compiler.plan import make_plan
 from hil.compiler.plan_steps import Kind
-from hil.compiler.program import Padding, Program
+from hil.compiler.program import GruSweep, Padding, Program
 
 # Each example is compiled, so a failing one is shown as it was drawn.
 few = settings(
@@ -181,6 +184,54 @@ def test_rnnpool_equals_the_reference(  # noqa: PLR0917
     check(b.program(b.pool("pool", b.input, patch, stride, units, dense=dense)))
 
 
+@given(
+    seed=seeds,
+    channels=st.sampled_from([1, 3, 4, 8]),
+    patch=st.integers(1, 4),
+    grid=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    units=st.sampled_from([2, 3, 4, 6, 16, 32, 44]),
+    along=st.sampled_from(["columns", "rows"]),
+    index_bits=st.integers(5, 12),
+    extremes=st.booleans(),
+)
+@few
+def test_a_gru_sweep_equals_the_reference(  # noqa: PLR0917
+    seed: int,
+    channels: int,
+    patch: int,
+    grid: tuple[int, int],
+    units: int,
+    along: Literal["columns", "rows"],
+    index_bits: int,
+    extremes: bool,
+) -> None:
+    rows, columns = (n * patch + patch // 2 for n in grid)
+    b = Builder(seed, (rows, columns, channels), extremes=extremes)
+    check(b.program(b.sweep("sweep", b.input, units, patch, along, index_bits)))
+
+
+@pytest.mark.parametrize("units", [2, 16, 32, 44])
+@pytest.mark.parametrize("columns", [1, 6, 7])
+def test_a_step_of_any_number_of_sequences_equals_the_reference(units: int, columns: int) -> None:
+    b = Builder(units, (5, columns, 4), extremes=units == 16)
+    program = b.program(b.sweep("sweep", b.input, units, 1, "columns", 10))
+    sweep = program.operators[0]
+    assert isinstance(sweep, GruSweep)
+    assert emit_gru.suits(sweep)
+    check(program)
+
+
+def test_a_quantised_renet_equals_the_reference() -> None:
+    layer = models.load("renet_layer", rows=32, columns=40)
+    calibration = [photographs.prepare(name, layer.spec) for name in ("coffee", "moon")]
+    check(compile_model(layer, calibration).program)
+
+
+def test_a_gru_whose_patches_are_out_of_reach_equals_the_reference() -> None:
+    b = Builder(0, (17, 16, 64))
+    check(b.program(b.sweep("sweep", b.input, 4, 4, "columns")))
+
+
 @given(seed=seeds, rows=st.integers(17, 40), quarter=st.integers(5, 12), full_range=st.booleans())
 @few
 def test_a_stem_into_rnnpool_equals_the_reference(
@@ -221,6 +272,15 @@ def poolings(
 @pytest.mark.parametrize("channels", [3, 8])
 def test_gcc_builds_the_same_poolings(channels: int) -> None:
     check(poolings(5, (9, 11), channels, 3, 2, extremes=True), toolchain="gcc")
+
+
+@pytest.mark.gcc
+@pytest.mark.skipif(not cortex_m4.has_gcc(), reason="arm-none-eabi-gcc is not on PATH")
+@pytest.mark.parametrize("units", [3, 16])
+def test_gcc_builds_the_same_sweeps(units: int) -> None:
+    b = Builder(units, (13, 15, 8))
+    vertical = b.sweep("vertical", b.input, units, 4, "columns", 10)
+    check(b.program(b.sweep("horizontal", vertical, units, 1, "rows", 10)), toolchain="gcc")
 
 
 @pytest.mark.gcc

@@ -88,6 +88,16 @@ def test_heads_take_at_most_1_35_cycles_a_multiply_accumulate(
     assert measured(program).cycles / program.macs <= 1.35
 
 
+def test_a_renet_takes_at_most_1_4_cycles_a_multiply_accumulate() -> None:
+    b = Builder(0, (112, 112, 8))
+    vertical = b.sweep("vertical", b.input, 16, 4, "columns", 10)
+    program = b.program(b.sweep("horizontal", vertical, 16, 1, "rows", 10))
+    assert make_plan(program, BOARD_BUDGET).arena_bytes <= 112 * 112 * 8 + 28 * 28 * 32
+    result = measured(program)
+    assert result.cycles / program.macs <= 1.4
+    assert of(result, "_step") / program.macs <= 0.3
+
+
 @pytest.mark.gcc
 @pytest.mark.skipif(not cortex_m4.has_gcc(), reason="arm-none-eabi-gcc is not on PATH")
 def test_gcc_takes_hardly_more() -> None:

@@ -10,7 +10,7 @@ from torch import nn
 
 from hil import models, photographs
 from hil.models.mobilenet import MobileNetV2, mnv2, vww
-from hil.models.pooling import ReNet
+from hil.models.renet import GRUSweep, ReNet
 from hil.models.rnnpool import RNNPool
 from hil.models.variants import VARIANTS
 
@@ -26,7 +26,7 @@ def macs(module: nn.Module) -> int:
                 total += output[0].numel() * layer.weight[0].numel()
             case nn.Linear():
                 total += layer.weight.numel()
-            case RNNPool() | ReNet():
+            case RNNPool() | GRUSweep():
                 total += layer.macs(inputs[0].shape[2], inputs[0].shape[3])
 
     for layer in module.modules():
@@ -114,8 +114,8 @@ def test_renet_sweeps_patches_down_the_columns_and_then_along_the_rows() -> None
             for i in range(3)
         ]
     )
-    vertical = np.stack([both_ways(layer.vertical, patches[:, j]) for j in range(4)], axis=1)
-    expected = np.stack([both_ways(layer.horizontal, row) for row in vertical])
+    vertical = np.stack([both_ways(layer.vertical.gru, patches[:, j]) for j in range(4)], axis=1)
+    expected = np.stack([both_ways(layer.horizontal.gru, row) for row in vertical])
     np.testing.assert_allclose(y, expected, atol=1e-5)
 
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hil import models, photographs
-from hil.compiler import compile_model, reference
-from hil.compiler.graph import INPUT, Convolution, Graph, trace
+from hil.compiler import reference
+from hil.compiler.graph import INPUT, Convolution, Graph, Sweep, trace
 from hil.compiler.outline import outline
 from hil.compiler.plan import make_plan
 from hil.compiler.plan_steps import Kind
@@ -212,10 +212,13 @@ def check_noise(graph: Graph) -> Program:
     return program
 
 
-def test_a_networks_pooling_without_a_kernel_is_named() -> None:
+def test_a_renet_is_two_sweeps() -> None:
     loaded = models.load("vww_renet")
-    with pytest.raises(BuildError, match="no operator for ReNet"):
-        compile_model(loaded, [np.zeros(loaded.spec.shape, np.float32)])
+    nodes = trace(loaded.module, loaded.spec.shape).nodes[1:3]
+    assert [type(node) for node in nodes] == [Sweep, Sweep]
+    assert [node.name for node in nodes] == ["pool.vertical", "pool.horizontal"]
+    assert [node.shape for node in nodes] == [(28, 28, 32)] * 2
+    assert sum(node.macs for node in nodes) == 14_450_688
 
 
 def test_a_linear_layer_is_a_convolution_of_one_pixel() -> None:

@@ -152,6 +152,18 @@ HIL_INLINE int32_t mla(int32_t a, int32_t b, int32_t c) {
 #endif
 }
 
+/* sum + ((a * b) >> 16) with b the bottom half of a word, modulo 2**32 */
+HIL_INLINE int32_t smlawb(int32_t a, int32_t b, int32_t sum) {
+#if HIL_CORTEX_M4
+    int32_t result;
+    __asm__("smlawb %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+#else
+    int64_t product = (int64_t)a * (int16_t)(uint16_t)((uint32_t)b & 0xFFFFU);
+    return (int32_t)((uint32_t)sum + (uint32_t)(product >> 16));
+#endif
+}
+
 /* The low bytes of four values, the first lowest. */
 HIL_INLINE int32_t pack_bytes(int32_t a, int32_t b, int32_t c, int32_t d) {
     return (int32_t)(((uint32_t)a & 0xFFU) | ((uint32_t)b & 0xFFU) << 8 |

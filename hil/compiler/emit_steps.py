@@ -1,6 +1,6 @@
 """The C of each kind of step: its constants, its descriptor and its call."""
 
-from hil.compiler import emit_concat, emit_conv, emit_heads, emit_pool
+from hil.compiler import emit_concat, emit_conv, emit_heads, emit_pool, emit_renet
 from hil.compiler.emit_c import identifier, structure
 from hil.compiler.emit_code import (
     Fields,
@@ -29,6 +29,7 @@ def step_code(step: Step, plan: Plan) -> StepCode:
         Kind.INVERTED_RESIDUAL: emit_conv.inverted_residual,
         Kind.STREAMED_BLOCK: emit_conv.streamed_block,
         Kind.RNNPOOL: emit_pool.rnnpool,
+        Kind.RENET: emit_renet.renet,
         Kind.HEADS: emit_heads.heads,
         Kind.L2NORM: _l2norm,
         Kind.MAXOUT: _maxout,

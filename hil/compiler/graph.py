@@ -19,7 +19,8 @@ from hil.compiler.pool_order import put_rows_first
 from hil.compiler.program import Float32, Padding
 from hil.errors import BuildError
 from hil.models.blocks import Concatenate, FlattenMaps, L2Norm, MaxOut
-from hil.models.pooling import Classifier, GlobalAverage, ReNet
+from hil.models.pooling import Classifier, GlobalAverage
+from hil.models.renet import GRUSweep
 from hil.models.rnnpool import RNNPool
 from hil.models.threads import one_thread
 
@@ -28,7 +29,7 @@ Shape: TypeAlias = tuple[int, int, int]
 
 INPUT = "input"
 _LEAVES = (
-    RNNPool, ReNet, L2Norm, MaxOut, Concatenate, GlobalAverage, Classifier, FlattenMaps
+    RNNPool, GRUSweep, L2Norm, MaxOut, Concatenate, GlobalAverage, Classifier, FlattenMaps
 )  # fmt: skip
 
 
@@ -82,6 +83,13 @@ class Pool(Node):
     """An RNNPool layer."""
 
     layer: RNNPool
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep(Node):
+    """A GRU along a map's columns or rows, half a ReNet layer."""
+
+    layer: GRUSweep
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,10 +250,13 @@ class _Builder:
                 self._put(node, _linear(name, inputs, node.name, layer.linear))
             case nn.BatchNorm2d() | nn.ReLU() | nn.ReLU6():
                 self._add_elementwise(node, name, layer)
-            case RNNPool():
+            case RNNPool() | GRUSweep():
                 rows, columns, _ = self.shapes[node.all_input_nodes[0].name]
-                macs = layer.macs(rows, columns)
-                self._put(node, Pool(name, inputs, shape, node.name, macs, layer))
+                common = (name, inputs, shape, node.name, layer.macs(rows, columns))
+                self._put(
+                    node,
+                    Pool(*common, layer) if isinstance(layer, RNNPool) else Sweep(*common, layer),
+                )
             case L2Norm():
                 weight = layer.weight.detach().double().numpy()
                 self._put(node, Norm(name, inputs, shape, node.name, 0, weight))

@@ -2,11 +2,24 @@
 
 import numpy as np
 
-from hil.compiler.graph import INPUT, Best, Convolution, Graph, Join, Node, Norm, Pool, Window
+from hil.compiler.graph import (
+    INPUT,
+    Best,
+    Convolution,
+    Graph,
+    Join,
+    Node,
+    Norm,
+    Pool,
+    Sweep,
+    Window,
+)
 from hil.compiler.program import (
     Cell,
     Concat,
     Conv2D,
+    Gru,
+    GruSweep,
     Int16,
     L2Norm,
     MaxOut,
@@ -19,8 +32,10 @@ from hil.compiler.program import (
     Tensor,
 )
 from hil.compiler.quantize_cell import INDEX_BITS
+from hil.compiler.quantize_gru import TABLE_BITS
 from hil.errors import BuildError
 from hil.models.fastgrnn import FastGRNN
+from hil.models.renet import GRUSweep
 
 
 def outline(graph: Graph, name: str) -> Program:
@@ -70,6 +85,18 @@ def _operator(node: Node, tensors: dict[str, Tensor]) -> Operator:
                 row=_cell(layer.row),
                 summary=_cell(layer.summary),
             )
+        case Sweep(layer=swept):
+            return GruSweep(
+                *common,
+                patch=swept.patch,
+                along=swept.along,
+                forward=_gru(swept),
+                backward=_gru(swept),
+                product_shift=0,
+                index_shift=0,
+                index_bits=TABLE_BITS,
+                table=np.zeros(2**TABLE_BITS, np.int16),
+            )
         case Norm():
             return L2Norm(*common, multiplier=np.ones(len(node.weight), np.int32))
         case Best():
@@ -101,6 +128,17 @@ def _cell(cell: FastGRNN) -> Cell:
         gate=table,
         update=table,
         state_scale=1.0,
+    )
+
+
+def _gru(sweep: GRUSweep) -> Gru:
+    units, inputs = sweep.gru.hidden_size, sweep.gru.input_size
+    return Gru(
+        w=np.ones((3, units, inputs), np.int16),
+        bias=np.zeros((3, units), np.int32),
+        multiplier=np.ones((3, units), np.int32),
+        u=np.ones((3, units, units), np.int16),
+        bias_n=np.zeros(units, np.int32),
     )
 
 

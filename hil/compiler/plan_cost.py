@@ -20,7 +20,17 @@ from hil.compiler.plan_kernels import (
 )
 from hil.compiler.plan_place import Plan
 from hil.compiler.plan_steps import Kind, Step
-from hil.compiler.program import Cell, Concat, Conv2D, L2Norm, Operator, Pool2D, RnnPool
+from hil.compiler.plan_sweep import lines_of, product_of, recurrent_words
+from hil.compiler.program import (
+    Cell,
+    Concat,
+    Conv2D,
+    GruSweep,
+    L2Norm,
+    Operator,
+    Pool2D,
+    RnnPool,
+)
 
 _PLAIN = 13.0  # cycles per multiply-accumulate of the plain kernels
 _WIDEN = 2.6  # per value
@@ -39,6 +49,7 @@ _UNPAIRED = 1.3  # times a product's cycles, where its loads go to two memories
 _STEM = 64.0  # per pixel of four channels
 _SPARSE, _DENSE = 16.1, 27.3  # per update of a unit in straight-line and in blocked code
 _START = 6.5  # per first update, from a zero state
+_GRU_UPDATE = 41.0  # per update of a GRU's unit, its multiply-accumulates apart
 _CALL_SPARSE, _CALL_DENSE = 34.0, 57.0  # per sequence and call: states in and out
 
 
@@ -68,6 +79,8 @@ def _alone(operator: Operator, step: Step, plan: Plan) -> float:
     match operator:
         case Pool2D():
             return _pool2d(operator)
+        case GruSweep():
+            return _sweep(operator, plan)
         case Concat():
             return _JOINED * operator.output.bytes
         case Conv2D() if is_scale(operator):
@@ -85,6 +98,19 @@ def _scale(conv: Conv2D, plan: Plan) -> float:
 
 def _pool2d(pool: Pool2D) -> float:
     return _POOLED * pool.output.bytes * pool.window[0] * pool.window[1]
+
+
+def _sweep(sweep: GruSweep, plan: Plan) -> float:
+    lines, product, units = lines_of(sweep), product_of(sweep), sweep.forward.units
+    patches = 2 * lines.sequences * lines.steps
+    cycles = _WIDEN * patches * product.depth + _product(product, patches)
+    cycles += patches * units * (_GRU_UPDATE + 3.0 * units)
+    if plan.choices.tables_in_flash:
+        cycles += 3 * _FLASH_ENTRY * patches * units
+    if plan.choices.weights_in_flash:
+        words = product.stream_words / 3 + recurrent_words(sweep) / 2
+        cycles += _FLASH_WORD * patches * words
+    return cycles
 
 
 def _pointwise(conv: Conv2D, step: Step, plan: Plan) -> float:

@@ -28,9 +28,11 @@ from hil.compiler.plan_steps import (
     sources,
     window_slack,
 )
+from hil.compiler.plan_sweep import sweep_scratch, sweep_slack
 from hil.compiler.program import (
     Concat,
     Conv2D,
+    GruSweep,
     L2Norm,
     MaxOut,
     Operator,
@@ -94,6 +96,9 @@ def _single(operator: Operator, choices: Choices) -> Step:
             kind, slack = Kind.L2NORM, 0
         case MaxOut():
             kind, slack = Kind.MAXOUT, 0
+        case GruSweep():
+            kind, slack = Kind.RENET, sweep_slack(operator)
+            scratch = sweep_scratch(operator, choices)
         case Pool2D():
             kind, slack = Kind.POOL2D, window_slack(operator)
         case _:

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     INVERTED_RESIDUAL = "inverted_residual"
     STREAMED_BLOCK = "streamed_block"
     RNNPOOL = "rnnpool"
+    RENET = "renet"
     HEADS = "heads"
     L2NORM = "l2norm"
     MAXOUT = "maxout"

@@ -157,6 +157,69 @@ class RnnPool(Operator):
     summary: Cell
 
 
+@dataclass(frozen=True)
+class Gru:
+    """A GRU cell's weights in integers; `GruSweep` states what is computed from them.
+
+    Attributes:
+        w: int16, (3, units, inputs): of the reset gate r, the update gate z and the candidate n.
+            bias, multiplier: int32, (3, units).
+        u: int16, (3, units, units). bias_n: int32, (units,).
+    """
+
+    w: Int16
+    bias: Int32
+    multiplier: Int32
+    u: Int16
+    bias_n: Int32
+
+    @property
+    def units(self) -> int:
+        """Hidden units."""
+        return int(self.u.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class GruSweep(Operator):
+    """A GRU along every column (or row) of a map of patches, forwards and backwards.
+
+    A patch of `patch` x `patch` pixels, which do not overlap, is one input vector x in the order
+    row, column, channel, its zero point taken off. Along a column the GRU `forward` reads the
+    patches from the top, `backward` from the bottom; along a row from the left and from the right.
+    The state h is int16, real = 2**-15 * h, and starts at 0. For unit i at every step, g being r, z
+    and n, all in int32 without overflow for any input whatever (the quantiser proves it from row
+    sums):
+
+        p[g]  = clamp(smmulr(bias[g, i] + sum_k w[g, i, k] * x[k], multiplier[g, i]), -2**15,
+                2**15 - 1)
+        a[g]  = (p[g] << product_shift) + sum_k u[g, i, k] * h[k]          for r and z
+        m     = bias_n[i] + sum_k u[n, i, k] * h[k]
+        a[n]  = (p[n] << product_shift) + ((m * s(a[r])) >> 16)
+        n     = 2 * s(a[n]) - 2**15
+        h'[i] = n + ((s(a[z]) * (h[i] - n) + 2**14) >> 15)
+
+    where s(a) = table[2**(index_bits-1) + clamp(a >> index_shift, -2**(index_bits-1),
+    2**(index_bits-1) - 1)] is the sigmoid in units of 2**-15. The candidate's rows are twice those
+    of the float cell, since tanh(v) = 2 sigmoid(2 v) - 1, and `u` and `bias_n` of it twice that.
+    h' lies between h and n, so the state stays in int16.
+    Output channels: the states of `forward`, then those of `backward` after the pixel's step, y =
+    clamp((h' + 128) >> 8, -128, 127), so that y.scale = 2**-7 and y.zero_point = 0.
+
+    Attributes:
+        along: "columns" or "rows".
+        table: int16, (2**index_bits,), 0 .. 2**15 - 1.
+    """
+
+    patch: int
+    along: Literal["columns", "rows"]
+    forward: Gru
+    backward: Gru
+    product_shift: int
+    index_shift: int
+    index_bits: int
+    table: Int16
+
+
 @dataclass(frozen=True, eq=False)
 class L2Norm(Operator):
     """Each pixel's channels scaled to unit length, then by a learned weight per channel (S3FD).

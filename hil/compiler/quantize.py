@@ -22,12 +22,14 @@ from hil.compiler.graph import (
     Node,
     Norm,
     Pool,
+    Sweep,
     Window,
 )
 from hil.compiler.program import (
     Concat,
     Conv2D,
     Float32,
+    GruSweep,
     Int8,
     L2Norm,
     MaxOut,
@@ -41,6 +43,7 @@ from hil.compiler.program import (
     Tensor,
 )
 from hil.compiler.quantize_cell import Seen, quantise_cell
+from hil.compiler.quantize_gru import STATE_SCALE, TABLE_BITS, quantise_gru
 from hil.compiler.ranges import Affine, affine, chosen_affine, multiplier_and_shift
 from hil.compiler.rounding import round_to_nearest, round_weights
 from hil.errors import BuildError
@@ -160,6 +163,8 @@ def _operator(
             return _convolution(node, inputs, output, activations[node.inputs[0]], choices)
         case Pool():
             return _pool(node, inputs[0], activations[node.inputs[0]], choices)
+        case Sweep():
+            return _sweep(node, inputs[0], activations[node.inputs[0]])
         case Norm():
             output = ranges.tensor(node)
             multiplier = np.rint(4.0 * node.weight / output.scale).astype(np.int32)
@@ -275,6 +280,25 @@ def _pool(node: Pool, x: Tensor, activations: Float64, choices: Choices) -> RnnP
         stride=node.layer.stride,
         row=row,
         summary=summary,
+    )
+
+
+def _sweep(node: Sweep, x: Tensor, activations: Float64) -> GruSweep:
+    most = max(127 - x.zero_point, x.zero_point + 128)
+    made = quantise_gru(node.layer, activations, x_scale=x.scale, x_most=most)
+    return GruSweep(
+        node.name,
+        (x,),
+        _tensor(node.name, node.shape, Affine(256.0 * STATE_SCALE, 0)),
+        node.macs,
+        patch=node.layer.patch,
+        along=node.layer.along,
+        forward=made.forward,
+        backward=made.backward,
+        product_shift=made.product_shift,
+        index_shift=made.index_shift,
+        index_bits=TABLE_BITS,
+        table=made.table,
     )
 
 

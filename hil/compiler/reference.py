@@ -10,10 +10,12 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from hil.compiler import reference_gru
 from hil.compiler.program import (
     Cell,
     Concat,
     Conv2D,
+    GruSweep,
     Int8,
     L2Norm,
     MaxOut,
@@ -75,6 +77,8 @@ def compute(operator: Operator, maps: dict[str, Int8], kept: Kept | None = None)
             return _conv2d(operator, maps)
         case RnnPool():
             return _rnnpool(operator, maps[operator.inputs[0].name], kept)
+        case GruSweep():
+            return reference_gru.sweep(operator, maps[operator.inputs[0].name])
         case L2Norm():
             return _l2norm(operator, maps[operator.inputs[0].name])
         case MaxOut():

@@ -6,54 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from hil.models.blocks import ConvBNReLU6
+from hil.models.renet import ReNet
 from hil.models.rnnpool import Order, RNNPool
 from hil.models.variants import Pooling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-class ReNet(nn.Module):
-    """ReNet: patches as vectors, swept by a GRU along the columns, then by one along the rows.
-
-    Both GRUs run in both directions. Unlike RNNPool's, their sweeps cross the whole map, so that
-    the whole map must be stored.
-
-    Args:
-        channels: of the input map.
-        hidden: units in each direction; the output has twice as many channels.
-        patch: size of the patches, which do not overlap.
-
-    Source: ReNet (Visin et al., 2015), section 2; patches of 4x4 give the RNNPool paper's counts
-        (table 2: 14.5 M multiply-accumulates in the Visual Wake Words network, 96 M in
-        MobileNetV2).
-    """
-
-    def __init__(self, channels: int, hidden: int, *, patch: int) -> None:
-        super().__init__()
-        self.patch = patch
-        self.channels = 2 * hidden
-        self.vertical = nn.GRU(channels * patch**2, hidden, batch_first=True, bidirectional=True)
-        self.horizontal = nn.GRU(2 * hidden, hidden, batch_first=True, bidirectional=True)
-
-    def macs(self, rows: int, columns: int) -> int:
-        """Multiply-accumulates on a map of this size."""
-        grus = (self.vertical, self.horizontal)
-        per_patch = sum(2 * 3 * g.hidden_size * (g.input_size + g.hidden_size) for g in grus)
-        return (rows // self.patch) * (columns // self.patch) * per_patch
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (n, channels, rows, columns) to (n, 2 * hidden, rows / patch, columns / patch)."""
-        n, channels, rows, columns = x.shape
-        down, across = rows // self.patch, columns // self.patch
-        x = x[:, :, : down * self.patch, : across * self.patch]
-        cells = x.reshape(n, channels, down, self.patch, across, self.patch)
-        columns_of_patches = cells.permute(0, 4, 2, 1, 3, 5).reshape(n * across, down, -1)
-        of_columns, _ = self.vertical(columns_of_patches)
-        rows_of_cells = of_columns.reshape(n, across, down, -1).transpose(1, 2)
-        of_rows, _ = self.horizontal(rows_of_cells.reshape(n * down, across, -1))
-        y: Tensor = of_rows.reshape(n, down, across, -1).permute(0, 3, 1, 2)
-        return y
 
 
 class GlobalAverage(nn.Module):

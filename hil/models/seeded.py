@@ -34,6 +34,8 @@ def initialise(module: nn.Module, seed: int) -> None:
         for layer in module.modules():
             if isinstance(layer, FastGRNN):
                 _fill_cell(layer, generator)
+            elif isinstance(layer, nn.GRU):
+                _fill_gru(layer, generator)
             elif isinstance(layer, nn.Conv2d | nn.Linear):
                 _fill_linear(layer, generator)
             elif isinstance(layer, ConvBN):
@@ -75,6 +77,21 @@ def _fill_cell(cell: FastGRNN, generator: np.random.Generator) -> None:
     cell.sparsify()
     radius = float(torch.linalg.eigvals(cell.U.double()).abs().max())
     cell.U.mul_(_SPECTRAL_RADIUS / radius)
+
+
+def _fill_gru(gru: nn.GRU, generator: np.random.Generator) -> None:
+    """Weights as a cell's; every gate's recurrence has the spectral radius of the others."""
+    deviation = min(0.5, (2.0 / gru.input_size) ** 0.5)
+    for name, parameter in gru.named_parameters():
+        if name.startswith("weight_ih"):
+            parameter.copy_(_normal(parameter, generator, 0.0, deviation))
+        elif name.startswith("weight_hh"):
+            parameter.copy_(_normal(parameter, generator, 0.0, 1.0))
+            for gate in parameter.chunk(3):
+                radius = float(torch.linalg.eigvals(gate.double()).abs().max())
+                gate.mul_(_SPECTRAL_RADIUS / radius)
+        else:
+            parameter.copy_(_normal(parameter, generator, 0.0, 0.4))
 
 
 def _fill_linear(layer: nn.Conv2d | nn.Linear, generator: np.random.Generator) -> None:

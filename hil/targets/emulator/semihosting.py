@@ -50,7 +50,7 @@ class Semihosting:
         self.chip.engine.write("r0", result & 0xFFFF_FFFF)
         return True
 
-    def _perform(self, operation: int, argument: int) -> int:  # noqa: C901, PLR0911, PLR0912
+    def _perform(self, operation: int, argument: int) -> int:  # noqa: C901, PLR0912
         match operation:
             case 0x01:  # SYS_OPEN
                 return self._open_file(*self._words(argument, 3))
