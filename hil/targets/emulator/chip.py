@@ -12,7 +12,13 @@ from hil.targets.emulator.core_thread import CoreThread
 from hil.targets.emulator.debug_core import DebugCore, FlashPatch
 from hil.targets.emulator.engine import Block, Engine, Stop
 from hil.targets.emulator.errors import BusError
-from hil.targets.emulator.exceptions import CCR_DIV_0_TRP, FIRST_IRQ, SYSTICK, Exceptions
+from hil.targets.emulator.exceptions import (
+    CCR_DIV_0_TRP,
+    CCR_UNALIGN_TRP,
+    FIRST_IRQ,
+    SYSTICK,
+    Exceptions,
+)
 from hil.targets.emulator.memory_map import BOOT_ALIAS, MemoryMap
 from hil.targets.emulator.mpu import MemoryProtectionUnit
 from hil.targets.emulator.peripherals import flash as flash_controller
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
 
 HSE_HZ = 8_000_000
 _PAGE = 0x1000
+_SECOND_BLOCK = 2
 _LOCKUP_PC = 0xFFFF_FFFE
 _USARTS = (("USART1", 0x4001_1000, 37), ("USART2", 0x4000_4400, 38), ("USART3", 0x4000_4800, 39))
 _APB2 = range(0x4001_0000, 0x4001_8000)
@@ -372,7 +379,9 @@ class Chip:
         self.traps.configure(
             fpu_off=not self.system_control.fpu_enabled,
             divides_trap=bool(configuration & CCR_DIV_0_TRP),
+            unaligned_trap=bool(configuration & CCR_UNALIGN_TRP),
         )
+        self.clock.trap_unaligned(all_words=bool(configuration & CCR_UNALIGN_TRP))
         self._request_stop()
 
     def _update_breakpoints(self) -> None:
@@ -450,8 +459,9 @@ class Chip:
         if traps.before_run(self, start):
             self._end_step()
             return
-        exits = breakpoints | self.traps.addresses
-        if self._step:
+        looked_at = self.traps.addresses | self.clock.suspects
+        exits = breakpoints | looked_at
+        if self._step or start in looked_at:
             exits.add(start + traps.instruction_bytes(engine, start))
         engine.set_exits(exits - {start})
         run.block_limit = int(self._step)
@@ -463,9 +473,14 @@ class Chip:
         if not run.left:
             self.clock.resync(engine.read("pc"))
         self.flash_controller.settle()
+        suspect = self.clock.take_suspect()
+        if suspect is not None:
+            self.clock.suspect(suspect)
+        if self._step and run.left and run.blocks < _SECOND_BLOCK:
+            return  # left before the instruction
         if self.watchpoints.hit:
             self._halt_behind_access(stop)
-        else:
+        elif suspect is None:
             traps.after_run(self, stop)
         self._end_step()
         if self.locked_up:

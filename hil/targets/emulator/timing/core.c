@@ -12,6 +12,7 @@
  */
 #include "../run_control.h"
 #include "calls.h"
+#include "checks.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -50,13 +51,16 @@ typedef struct {
 struct node {
     uint32_t address;
     uint32_t size;
-    uint32_t state;        /* of the pipeline on entry */
-    uint32_t outcome;      /* of the IT that the block begins with: whether its condition holds */
-    uint32_t end;          /* where the block ends, or an IT before that whose outcome matters */
-    uint32_t condition;    /* of the IT at the end */
-    uint32_t transfer;     /* CALLS or RETURNS, when it ends by its last instruction */
-    uint32_t writes_masks; /* PRIMASK and the like, possibly */
+    uint32_t state;     /* of the pipeline on entry */
+    uint32_t outcome;   /* of the IT that the block begins with: whether its condition holds */
+    uint32_t end;       /* where the block ends, or an IT before that whose outcome matters */
+    uint32_t condition; /* of the IT at the end */
+    uint32_t transfer;  /* CALLS or RETURNS, when it ends by its last instruction */
+    uint32_t may_write; /* MASKS, STACK_POINTER */
     uint32_t instructions;
+    uint32_t first_float; /* address of its first FPU instruction, or 0 */
+    uint32_t first_check;
+    uint32_t checks;
     edge_t fall_through;
     edge_t taken;
     uint32_t first_fetch;
@@ -71,7 +75,8 @@ typedef struct {
 } stall_t;
 
 typedef struct timing timing_t;
-/* Fills a node's costs; returns 0, or 1 when it failed and the run must end. */
+/* What filling a node's costs comes to: done; failed; or the block has to be translated anew. */
+enum { BUILT, FAILED, AGAIN };
 typedef int (*build_fn)(uint32_t node, uint32_t address, uint32_t size);
 /* Hooks the ITs of a page of code. */
 typedef void (*prepare_fn)(uint32_t page);
@@ -95,6 +100,7 @@ struct timing {
     int32_t pc_id;
     int32_t flags_id;
     int32_t execution_state_id; /* EPSR */
+    int32_t stack_pointer_id;
 
     uint32_t flash_base;
     uint64_t flash_alias; /* where data reads of flash are sent; no address of the core's */
@@ -115,7 +121,9 @@ struct timing {
     uint32_t state;
     uint32_t fresh; /* state after anything but the code before */
     uint32_t forget;
-    uint32_t masks_may_differ; /* from what they were when they were last looked at */
+    uint32_t may_differ;  /* MASKS, STACK_POINTER: from when they were last looked at */
+    uint32_t floats_trap; /* leave before a block with an FPU instruction */
+    uint32_t suspect;     /* the instruction for which a run was left: it may trap */
     uint32_t stalls;
     stall_t stall[BLOCK_STALLS]; /* of the current block's lines */
 
@@ -140,6 +148,7 @@ struct timing {
     uint8_t slot_of[FLASH_LINES]; /* 1 + slot in the instruction cache, or 0 */
 
     calls_t calls;
+    checks_t checks;
 
     uint32_t node_count;
     uint32_t fetch_count;
@@ -156,6 +165,11 @@ size_t timing_size(void) {
 }
 node_t *timing_node(timing_t *t, uint32_t index) {
     return &t->nodes[index];
+}
+
+checks_t *timing_checks(timing_t *t) {
+    t->checks.owner = t;
+    return &t->checks;
 }
 
 uint32_t timing_current(const timing_t *t) {
@@ -299,6 +313,9 @@ static void read_data_line(timing_t *t, uint32_t line) {
 /* nodes */
 
 enum { NO_IT, CONDITION_HOLDS, CONDITION_FAILS };
+/* What a block may write that is looked at behind it: PRIMASK and the like; SP, other than by
+ * moving it by words. */
+enum { MASKS = 1, STACK_POINTER = 2 };
 
 static bool is_node(const node_t *node, uint32_t address, uint32_t size, uint32_t outcome) {
     return node->address == address && node->size == size && node->outcome == outcome;
@@ -322,6 +339,7 @@ static void forget_nodes(timing_t *t) {
     memset(t->nodes, 0, t->node_count * sizeof(node_t));
     t->node_count = 0;
     t->fetch_count = 0;
+    checks_forget(&t->checks);
     t->forget = 0;
 }
 
@@ -340,7 +358,9 @@ static node_t *find(timing_t *t, uint32_t address, uint32_t size, uint32_t outco
                      .outcome = outcome,
                      .end = address + size,
                      .first_fetch = t->fetch_count};
-    if (t->build(t->node_count, address, size)) {
+    int outcome_of_build = t->build(t->node_count, address, size);
+    if (outcome_of_build != BUILT) {
+        t->run.left |= outcome_of_build == AGAIN;
         return NULL;
     }
     t->node_count++;
@@ -392,7 +412,7 @@ static inline edge_t *settle(timing_t *t, uint32_t address) {
     t->run.instructions += node->instructions;
     edge->count++;
     t->state = edge->state;
-    t->masks_may_differ |= node->writes_masks;
+    t->may_differ |= node->may_write;
     if (node->transfer == CALLS) {
         calls_enter(&t->calls, address, node->end, t->run.cycles);
     } else if (node->transfer == RETURNS && edge == &node->taken) {
@@ -410,8 +430,28 @@ void timing_settle(timing_t *t, uint32_t address) {
     }
 }
 
-/* Go on with a block; an edge that led to it is followed without a search. */
-static inline bool enter(timing_t *t, edge_t *edge, uint32_t address, uint32_t size,
+/* Whether something in a block may trap: then `suspect` says which instruction. */
+static bool is_suspect(timing_t *t, void *engine, const node_t *node) {
+    t->suspect = checks_find(&t->checks, node->first_check, node->checks, t->read_register, engine);
+    if (t->floats_trap && node->first_float) {
+        t->suspect = node->first_float;
+    }
+    return t->suspect;
+}
+
+/* SP's low bits read as zero on silicon; Unicorn keeps what is written to them. */
+static void align_stack_pointer(timing_t *t, void *engine) {
+    uint32_t value = 0;
+    t->read_register(engine, t->stack_pointer_id, &value);
+    if (value & 3) {
+        value &= ~3u;
+        t->write_register(engine, t->stack_pointer_id, &value);
+    }
+}
+
+/* Go on with a block; an edge that led to it is followed without a search. False if the run must
+ * end before it. */
+static inline bool enter(timing_t *t, void *engine, edge_t *edge, uint32_t address, uint32_t size,
                          uint32_t outcome) {
     node_t *node = edge ? edge->next : NULL;
     if (!node || !is_node(node, address, size, outcome)) {
@@ -422,6 +462,12 @@ static inline bool enter(timing_t *t, edge_t *edge, uint32_t address, uint32_t s
     }
     t->current = node;
     if (!node) {
+        t->expected = address;
+        return false;
+    }
+    if ((node->checks || t->floats_trap) && is_suspect(t, engine, node)) {
+        t->run.left = 1;
+        t->current = NULL;
         t->expected = address;
         return false;
     }
@@ -438,7 +484,7 @@ void timing_on_block(void *engine, uint64_t address, uint32_t size, void *contex
     if (t->current) {
         edge = settle(t, start);
     } else {
-        t->masks_may_differ = 1;
+        t->may_differ = MASKS | STACK_POINTER;
         if (start != t->expected) {
             t->state = t->fresh;
             if (!calls_return(&t->calls, start, t->run.cycles)) {
@@ -450,17 +496,21 @@ void timing_on_block(void *engine, uint64_t address, uint32_t size, void *contex
         t->device_pages = 0;
         t->control(engine, t->flush_translations);
     }
-    if (run_control_leaves(&t->run, engine, t->masks_may_differ)) {
+    if (t->may_differ & STACK_POINTER) {
+        align_stack_pointer(t, engine);
+    }
+    if (run_control_leaves(&t->run, engine, t->may_differ & MASKS)) {
         t->current = NULL;
         t->expected = start;
         return;
     }
-    t->masks_may_differ = 0;
-    if (t->forget || t->node_count == NODES - 1 || t->fetch_count > FETCHES - 256) {
+    t->may_differ = 0;
+    if (t->forget || t->node_count == NODES - 1 || t->fetch_count > FETCHES - 256 ||
+        t->checks.count > CHECKS - 4096) {
         forget_nodes(t);
         edge = NULL;
     }
-    if (!enter(t, edge, start, size, NO_IT)) {
+    if (!enter(t, engine, edge, start, size, NO_IT)) {
         t->run.emu_stop(engine);
     }
 }
@@ -510,7 +560,21 @@ void timing_on_it(void *engine, uint64_t address, uint32_t size, void *context) 
     t->read_register(engine, t->flags_id, &flags);
     uint32_t outcome = holds(node->condition, flags) ? CONDITION_HOLDS : CONDITION_FAILS;
     uint32_t rest = node->address + node->size - start;
-    if (!enter(t, settle(t, start), start, rest, outcome)) {
+    if (!enter(t, engine, settle(t, start), start, rest, outcome)) {
+        t->run.emu_stop(engine);
+    }
+}
+
+/* Called before an instruction from which an address can be told that could not before. */
+void timing_on_point(void *engine, uint64_t address, uint32_t size, void *context) {
+    const point_t *point = context;
+    timing_t *t = point->owner;
+    (void)address;
+    (void)size;
+    uint32_t suspect =
+        checks_find(&t->checks, point->first_check, point->checks, t->read_register, engine);
+    if (suspect) {
+        t->suspect = suspect;
         t->run.emu_stop(engine);
     }
 }
