@@ -138,6 +138,8 @@ class Chip:
             self.memory.bus.add(peripheral)
         self.exceptions.on_change = self._attend_exceptions
         self.exceptions.on_fault = self._catch_vector
+        self.exceptions.on_return = self._pend_interrupts
+        self.exceptions.floats.on_change = self._request_stop
         self.system_control.on_cpacr = self._update_traps
         self.system_control.on_configuration = self._update_traps
 
@@ -459,11 +461,8 @@ class Chip:
         if traps.before_run(self, start):
             self._end_step()
             return
-        looked_at = self.traps.addresses | self.clock.suspects
-        exits = breakpoints | looked_at
-        if self._step or start in looked_at:
-            exits.add(start + traps.instruction_bytes(engine, start))
-        engine.set_exits(exits - {start})
+        floats_wait = self.exceptions.floats.waits
+        self._set_exits(start, breakpoints, floats_wait=floats_wait)
         run.block_limit = int(self._step)
         run.blocks = run.left = 0
         self._watch_masks()
@@ -475,7 +474,7 @@ class Chip:
         self.flash_controller.settle()
         suspect = self.clock.take_suspect()
         if suspect is not None:
-            self.clock.suspect(suspect)
+            self._look_at(suspect, floats_wait=floats_wait)
         if self._step and run.left and run.blocks < _SECOND_BLOCK:
             return  # left before the instruction
         if self.watchpoints.hit:
@@ -487,6 +486,25 @@ class Chip:
             self.lockup_pc = engine.read("pc")
             engine.write("pc", _LOCKUP_PC)
             self.on_lockup()
+
+    def _set_exits(self, start: int, breakpoints: set[int], *, floats_wait: bool) -> None:
+        """Have the run end where something is to be done before an instruction."""
+        if not floats_wait:
+            self.traps.floats.clear()
+        self.clock.trap_floats(on=floats_wait and start not in self.traps.floats)
+        looked_at = self.traps.addresses | self.clock.suspects
+        exits = breakpoints | looked_at
+        if self._step or start in looked_at:
+            # Only as far as the next, so that a loop comes back to an exit that is in force.
+            exits.add(start + traps.instruction_bytes(self.engine, start))
+        self.engine.set_exits(exits - {start})
+
+    def _look_at(self, suspect: int, *, floats_wait: bool) -> None:
+        """Have runs end before an instruction that may trap."""
+        if floats_wait and self.traps.is_fpu(suspect):
+            self.traps.floats.add(suspect)
+        else:
+            self.clock.suspect(suspect)
 
     def _halt_behind_access(self, stop: Stop) -> None:
         """Halt for a watchpoint, behind the instruction that made the access."""
@@ -541,6 +559,6 @@ class Chip:
 
     def return_from_exception(self, exc_return: int) -> None:
         """Execute a branch to an EXC_RETURN value."""
-        self.exceptions.leave(exc_return)
+        self.exceptions.leave(exc_return, may_chain=not self.debug.masks_interrupts)
         if self.system_control.sleeps_on_exit and not self.exceptions.state.active:
             self._asleep = True

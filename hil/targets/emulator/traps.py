@@ -44,11 +44,12 @@ class Traps:
         self._unaligned_trap = False
         self.fpu: set[int] = set()
         self.divisions: set[int] = set()
+        self.floats: set[int] = set()  # before which the FPU's registers have to be saved
 
     @property
     def addresses(self) -> set[int]:
         """Where runs have to end."""
-        return self.fpu | self.divisions
+        return self.fpu | self.divisions | self.floats
 
     def configure(self, *, fpu_off: bool, divides_trap: bool, unaligned_trap: bool) -> None:
         """Set what traps."""
@@ -61,6 +62,11 @@ class Traps:
             self.fpu.clear()
         if not divides_trap:
             self.divisions.clear()
+
+    def is_fpu(self, address: int) -> bool:
+        """Whether the instruction at an address is one for the FPU."""
+        code = _halfwords(self._engine, address, 4)
+        return len(code) > 1 and _is_wide(code[0]) and _is_fpu(code[0], code[1])
 
     def is_unaligned(self, address: int) -> bool:
         """Whether the load or store at an address traps, with the registers as they are now."""
@@ -114,6 +120,8 @@ def before_run(chip: "Chip", address: int) -> bool:
         if chip.engine.read(f"r{second & 0xF}") == 0:
             chip.exceptions.fault(ex.USAGE_FAULT, ex.DIVBYZERO)
             return True
+    if address in chip.traps.floats and chip.exceptions.prepare_floats():
+        return True
     if address in chip.clock.suspects and chip.traps.is_unaligned(address):
         chip.exceptions.fault(ex.USAGE_FAULT, ex.UNALIGNED)
         return True

@@ -65,7 +65,7 @@ class Guard:
                 node.first_check, node.checks = self._add(checks)
             elif address in self._points:
                 self._extend(address, checks)
-        node.first_float = next((i.address for i in instructions if i.name.startswith("v")), 0)
+        node.first_float = next((i.address for i in instructions if i.text.startswith("v")), 0)
         return True
 
     def _forbidden(self, instruction: Instruction) -> int:
