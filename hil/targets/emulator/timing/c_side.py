@@ -1,4 +1,4 @@
-"""The C side of the timing core: its structures, as core.c has them, and its functions."""
+"""The C side of the timing core: its structures, as state.h has them, and its functions."""
 
 import ctypes
 from functools import cache
@@ -112,6 +112,7 @@ class Stall(ctypes.Structure):
     cycles: int
 
 
+_HEADERS = ("run_control.h", "timing/calls.h", "timing/checks.h", "timing/state.h")
 _BLOCK_STALLS = 72
 Build = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_uint32] * 3)
 Prepare = ctypes.CFUNCTYPE(None, ctypes.c_uint32)
@@ -119,7 +120,7 @@ Harvest = ctypes.CFUNCTYPE(None)
 
 
 class Head(ctypes.Structure):
-    """The first fields of `timing_t` in core.c."""
+    """The first fields of `timing_t` in state.h."""
 
     _fields_: ClassVar = [
         ("run", RunControl),
@@ -167,7 +168,7 @@ class Head(ctypes.Structure):
 @cache
 def load_library() -> ctypes.CDLL:
     """Compile core.c, if need be, and declare its functions."""
-    library = native.load("timing/core.c", ("run_control.h", "timing/calls.h", "timing/checks.h"))
+    library = native.load("timing/core.c", _HEADERS)
     pointer, u32 = ctypes.c_void_p, ctypes.c_uint32
     library.timing_size.restype = ctypes.c_size_t
     library.timing_node.restype = ctypes.POINTER(Node)
