@@ -281,6 +281,8 @@ class Chip:
         with self.paused():
             if name == "pc":
                 value &= ~1
+            elif name in {"sp", "msp", "psp"}:
+                value &= ~3
             self.engine.write(name, value)
 
     # memory as the debugger's bus sees it
