@@ -202,6 +202,20 @@ def test_a_step_onto_an_unaligned_access_ends_in_the_handler() -> None:
         assert memory_words(chip, CFSR, 1) == [UNALIGNED]
 
 
+def test_new_code_is_not_under_the_suspicion_that_the_old_was() -> None:
+    load_multiple, two_nops = bytes.fromhex("30ca00bf"), bytes.fromhex("00bf00bf")
+    with finished("function start\n bkpt 0\nfunction hard\n b .") as chip:
+        chip.write_memory(DATA, load_multiple)
+        chip.write_register("r2", DATA + 2)
+        chip.write_register("pc", DATA)
+        chip.resume(step=True)
+        wait_until_halted(chip)
+        assert registers(chip, "ipsr") == (3,)
+        assert DATA in chip.clock.suspects
+        chip.write_memory(DATA, two_nops)
+        assert DATA not in chip.clock.suspects
+
+
 def test_the_stack_pointer_has_no_low_bits() -> None:
     source = """
     function start

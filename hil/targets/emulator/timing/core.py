@@ -383,6 +383,7 @@ class TimingCore:
         if self._library.timing_invalidate(self._buffer, address, length):
             self._code.clear()
             self._accesses.clear()
+            self._guard.suspects -= {a for a in self.suspects if 0 <= a - address < length}
 
     def reset(self) -> None:
         """Empty caches and pipeline, as a reset of the chip does; the counts go on."""
