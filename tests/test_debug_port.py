@@ -159,6 +159,31 @@ def test_other_access_ports_are_not_there(port: DebugPort) -> None:
     assert port.read_ap(0xC) == 0
 
 
+@pytest.mark.parametrize(
+    ("unit", "part"),
+    [(0xE000_E000, 0x00C), (0xE000_1000, 0x002), (0xE000_2000, 0x003), (0xE000_0000, 0x001)],
+    ids=["SCS", "DWT", "FPB", "ITM"],
+)
+def test_the_rom_table_lists_units_that_say_what_they_are(
+    port: DebugPort, unit: int, part: int
+) -> None:
+    rom = 0xE00F_F000
+    set_up_access(port, rom)
+    entries = port.read_ap_many(0xC, 6)
+    assert unit in [rom + (entry & 0xFFFF_F000) & 0xFFFF_FFFF for entry in entries if entry & 1]
+    set_up_access(port, unit + 0xFE0)
+    ids = port.read_ap_many(0xC, 8)
+    assert ids[0] | (ids[1] & 0xF) << 8 == part
+    assert ids[4:] == [0x0D, 0xE0, 0x05, 0xB1]
+
+
+def test_the_breakpoint_unit_has_six_comparators_for_code_and_two_for_literals(
+    port: DebugPort,
+) -> None:
+    set_up_access(port, 0xE000_2000)
+    assert port.read_ap(0xC) == 0x260
+
+
 # through pyOCD
 
 
@@ -202,6 +227,19 @@ def test_core_and_float_registers_are_written_and_read(target: Any) -> None:
     assert target.read_core_register("s7") == 1.5
     assert target.read_core_register("s2") == 1.0
     assert target.read_core_register("s3") == 2.0
+
+
+def test_every_float_register_has_its_selector(target: Any) -> None:
+    names = [f"s{i}" for i in range(32)]
+    for number, name in enumerate(names):
+        target.write_core_register(name, float(number))
+    assert [target.read_core_register(name) for name in names] == [float(i) for i in range(32)]
+
+
+@pytest.mark.parametrize("name", ["msp", "psp"])
+def test_a_stack_pointer_has_no_low_bits(target: Any, name: str) -> None:
+    target.write_core_register(name, SRAM + 0x403)
+    assert target.read_core_register(name) == SRAM + 0x400
 
 
 def test_reset_and_halt_stops_at_the_reset_vector(target: Any) -> None:

@@ -12,7 +12,13 @@ from hil.targets.emulator.core_thread import CoreThread
 from hil.targets.emulator.debug_core import DebugCore, FlashPatch
 from hil.targets.emulator.engine import Block, Engine, Stop
 from hil.targets.emulator.errors import BusError
-from hil.targets.emulator.exceptions import CCR_DIV_0_TRP, FIRST_IRQ, SYSTICK, Exceptions
+from hil.targets.emulator.exceptions import (
+    CCR_DIV_0_TRP,
+    CCR_UNALIGN_TRP,
+    FIRST_IRQ,
+    SYSTICK,
+    Exceptions,
+)
 from hil.targets.emulator.memory_map import BOOT_ALIAS, MemoryMap
 from hil.targets.emulator.mpu import MemoryProtectionUnit
 from hil.targets.emulator.peripherals import flash as flash_controller
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
 
 HSE_HZ = 8_000_000
 _PAGE = 0x1000
+_SECOND_BLOCK = 2
 _LOCKUP_PC = 0xFFFF_FFFE
 _USARTS = (("USART1", 0x4001_1000, 37), ("USART2", 0x4000_4400, 38), ("USART3", 0x4000_4800, 39))
 _APB2 = range(0x4001_0000, 0x4001_8000)
@@ -131,6 +138,8 @@ class Chip:
             self.memory.bus.add(peripheral)
         self.exceptions.on_change = self._attend_exceptions
         self.exceptions.on_fault = self._catch_vector
+        self.exceptions.on_return = self._pend_interrupts
+        self.exceptions.floats.on_change = self._request_stop
         self.system_control.on_cpacr = self._update_traps
         self.system_control.on_configuration = self._update_traps
 
@@ -272,6 +281,8 @@ class Chip:
         with self.paused():
             if name == "pc":
                 value &= ~1
+            elif name in {"sp", "msp", "psp"}:
+                value &= ~3
             self.engine.write(name, value)
 
     # memory as the debugger's bus sees it
@@ -372,7 +383,9 @@ class Chip:
         self.traps.configure(
             fpu_off=not self.system_control.fpu_enabled,
             divides_trap=bool(configuration & CCR_DIV_0_TRP),
+            unaligned_trap=bool(configuration & CCR_UNALIGN_TRP),
         )
+        self.clock.trap_unaligned(all_words=bool(configuration & CCR_UNALIGN_TRP))
         self._request_stop()
 
     def _update_breakpoints(self) -> None:
@@ -450,10 +463,8 @@ class Chip:
         if traps.before_run(self, start):
             self._end_step()
             return
-        exits = breakpoints | self.traps.addresses
-        if self._step:
-            exits.add(start + traps.instruction_bytes(engine, start))
-        engine.set_exits(exits - {start})
+        floats_wait = self.exceptions.floats.waits
+        self._set_exits(start, breakpoints, floats_wait=floats_wait)
         run.block_limit = int(self._step)
         run.blocks = run.left = 0
         self._watch_masks()
@@ -463,15 +474,39 @@ class Chip:
         if not run.left:
             self.clock.resync(engine.read("pc"))
         self.flash_controller.settle()
+        suspect = self.clock.take_suspect()
+        if suspect is not None:
+            self._look_at(suspect, floats_wait=floats_wait)
+        if self._step and run.left and run.blocks < _SECOND_BLOCK:
+            return  # left before the instruction
         if self.watchpoints.hit:
             self._halt_behind_access(stop)
-        else:
+        elif suspect is None:
             traps.after_run(self, stop)
         self._end_step()
         if self.locked_up:
             self.lockup_pc = engine.read("pc")
             engine.write("pc", _LOCKUP_PC)
             self.on_lockup()
+
+    def _set_exits(self, start: int, breakpoints: set[int], *, floats_wait: bool) -> None:
+        """Have the run end where something is to be done before an instruction."""
+        if not floats_wait:
+            self.traps.floats.clear()
+        self.clock.trap_floats(on=floats_wait and start not in self.traps.floats)
+        looked_at = self.traps.addresses | self.clock.suspects
+        exits = breakpoints | looked_at
+        if self._step or start in looked_at:
+            # Only as far as the next, so that a loop comes back to an exit that is in force.
+            exits.add(start + traps.instruction_bytes(self.engine, start))
+        self.engine.set_exits(exits - {start})
+
+    def _look_at(self, suspect: int, *, floats_wait: bool) -> None:
+        """Have runs end before an instruction that may trap."""
+        if floats_wait and self.traps.is_fpu(suspect):
+            self.traps.floats.add(suspect)
+        else:
+            self.clock.suspect(suspect)
 
     def _halt_behind_access(self, stop: Stop) -> None:
         """Halt for a watchpoint, behind the instruction that made the access."""
@@ -526,6 +561,6 @@ class Chip:
 
     def return_from_exception(self, exc_return: int) -> None:
         """Execute a branch to an EXC_RETURN value."""
-        self.exceptions.leave(exc_return)
+        self.exceptions.leave(exc_return, may_chain=not self.debug.masks_interrupts)
         if self.system_control.sleeps_on_exit and not self.exceptions.state.active:
             self._asleep = True

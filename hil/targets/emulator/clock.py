@@ -69,6 +69,10 @@ class Clock(Protocol):
     timing: str
     run: RunControl
 
+    @property
+    def suspects(self) -> set[int]:
+        """Instructions that may trap; runs have to end before them."""
+
     def now(self) -> int:
         """Return the cycle count, exact to the instruction when called from a bus access."""
 
@@ -84,12 +88,24 @@ class Clock(Protocol):
     def resync(self, address: int) -> None:
         """Settle a run that the block hook did not end: `address` is what comes next."""
 
+    def take_suspect(self) -> int | None:
+        """Return the instruction for which the last run was left since it may trap, if it was."""
+
+    def suspect(self, address: int) -> None:
+        """Have runs end before an instruction."""
+
+    def trap_unaligned(self, *, all_words: bool) -> None:
+        """Look at single loads and stores too, or only at those that are always to be aligned."""
+
+    def trap_floats(self, *, on: bool) -> None:
+        """Leave runs before a block with an FPU instruction, or not."""
+
     def reset(self) -> None:
         """Empty caches and pipeline, as a reset of the chip does; the counts go on."""
 
 
 class InstructionClock:
-    """One cycle per instruction."""
+    """One cycle per instruction, and no look at what may trap."""
 
     timing = "instructions"
 
@@ -105,6 +121,7 @@ class InstructionClock:
         self.run.attach()
         mem_read = ctypes.c_void_p.from_buffer(self._state, ctypes.sizeof(RunControl))
         mem_read.value = address_of(uclib.uc_mem_read)
+        self.suspects: set[int] = set()
         engine.add_block_hook(self._library.instruction_clock_on_block, self._state)
 
     def now(self) -> int:
@@ -125,6 +142,20 @@ class InstructionClock:
 
     def resync(self, address: int) -> None:
         """Leave the count as it is: a block's remainder is charged whole."""
+
+    def take_suspect(self) -> int | None:
+        """Return None."""
+        return None
+
+    def suspect(self, address: int) -> None:
+        """Have runs end before an instruction."""
+        self.suspects.add(address)
+
+    def trap_unaligned(self, *, all_words: bool) -> None:
+        """Trap nothing."""
+
+    def trap_floats(self, *, on: bool) -> None:
+        """Trap nothing."""
 
     def reset(self) -> None:
         """Keep the counts: there is nothing else."""

@@ -28,6 +28,7 @@ class Access(Protocol):
 _XPSR_THUMB = 1 << 24
 _LONGEST_ACCESS = 8
 _PRIVILEGED = frozenset({"msp", "psp", "primask", "basepri", "faultmask"})
+_CONTROL_SFPA = 8
 _VALID_BITS = {"control": 7}
 
 
@@ -116,7 +117,12 @@ class Engine:
             with self._privileged():
                 self.write(register, value)
             return
-        self.uc.reg_write(self._writable[register], value | 1 if register == "pc" else value)
+        if register == "pc":
+            value |= 1
+        elif register == "control":
+            # To Unicorn the core is always secure: FPCA alone is not a floating-point context.
+            value |= value << 1 & _CONTROL_SFPA
+        self.uc.reg_write(self._writable[register], value)
 
     def branch(self, address: int) -> None:
         """Go to an address whose bit 0 is the Thumb bit."""

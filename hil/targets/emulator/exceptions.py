@@ -6,8 +6,10 @@ Source: ARM DDI 0403E (ARMv7-M Architecture Reference Manual), B1.5.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from hil.targets.emulator import float_context
 from hil.targets.emulator.engine import Engine
 from hil.targets.emulator.errors import BusError
+from hil.targets.emulator.float_context import FloatContext
 
 NMI = 2
 HARD_FAULT = 3
@@ -29,12 +31,17 @@ _THREAD_PRIORITY = 256
 _FIXED_PRIORITIES = {1: -3, NMI: -2, HARD_FAULT: -1}
 _CONFIGURABLE_FAULTS = {MEM_MANAGE: 16, BUS_FAULT: 17, USAGE_FAULT: 18}  # their SHCSR enable bits
 _PRIORITY_BITS = 0xF0
+_READY_BITS = {
+    HARD_FAULT: float_context.HFRDY,
+    MEM_MANAGE: float_context.MMRDY,
+    BUS_FAULT: float_context.BFRDY,
+}
 
 _XPSR_THUMB = 1 << 24
 _XPSR_ALIGNED = 1 << 9
 _XPSR_IT = 0x0600_FC00
 _CONTROL_SPSEL = 2
-_CONTROL_FPCA = 4
+_CONTROL_NPRIV = 1
 
 # Bits of CFSR.
 IACCVIOL = 1 << 0
@@ -45,6 +52,7 @@ PRECISERR = 1 << 9
 IMPRECISERR = 1 << 10
 UNSTKERR = 1 << 11
 STKERR = 1 << 12
+LSPERR = 1 << 13
 BFARVALID = 1 << 15
 UNDEFINSTR = 1 << 16
 INVSTATE = 1 << 17
@@ -64,7 +72,6 @@ CCR_DIV_0_TRP = 1 << 4
 CCR_STKALIGN = 1 << 9
 
 _FRAME = ("r0", "r1", "r2", "r3", "r12", "lr")
-_FPU_FRAME_BYTES = 72
 
 
 @dataclass
@@ -106,18 +113,23 @@ class Exceptions:
     Attributes:
         on_change: called when an exception may have become takeable.
         on_fault: called with its number and CFSR bits when a fault has been taken.
+        on_return: called when a handler has ended, before it is seen what comes next.
+        floats: the FPU's registers across exceptions.
     """
 
     def __init__(self, engine: Engine, add_cycles: Callable[[int], None]) -> None:
         self.state = ExceptionState()
         self.on_change: Callable[[], None] = lambda: None
         self.on_fault: Callable[[int, int], None] = lambda _number, _status: None
+        self.on_return: Callable[[], None] = lambda: None
+        self.floats = FloatContext(engine, add_cycles)
         self._engine = engine
         self._add_cycles = add_cycles
 
     def reset(self) -> None:
         """Return to the state after reset."""
         self.state = ExceptionState()
+        self.floats.reset()
 
     # which exception runs
 
@@ -199,7 +211,7 @@ class Exceptions:
         control = engine.read("control")
         handler = bool(engine.read("ipsr"))
         on_process_stack = not handler and bool(control & _CONTROL_SPSEL)
-        has_fpu_frame = bool(control & _CONTROL_FPCA)
+        has_fpu_frame = self.floats.in_use
         try:
             self._stack(has_fpu_frame=has_fpu_frame)
         except BusError:
@@ -210,7 +222,8 @@ class Exceptions:
         xpsr = engine.read("xpsr")
         # First of all to handler mode: what follows is for privileged code.
         engine.write("xpsr", (xpsr & ~_XPSR_IT & ~0x1FF) | number | _XPSR_THUMB)
-        engine.write("control", control & ~(_CONTROL_SPSEL | _CONTROL_FPCA))
+        engine.write("control", control & ~_CONTROL_SPSEL)
+        self.floats.mark(used=False)
         link = 0xFFFF_FFF1 if handler else 0xFFFF_FFFD if on_process_stack else 0xFFFF_FFF9
         engine.write("lr", link & ~0x10 if has_fpu_frame else link)
         state.active.add(number)
@@ -230,7 +243,7 @@ class Exceptions:
 
     def _stack(self, *, has_fpu_frame: bool) -> None:
         engine = self._engine
-        size = 32 + (_FPU_FRAME_BYTES if has_fpu_frame else 0)
+        size = 32 + (float_context.FRAME_BYTES if has_fpu_frame else 0)
         sp = engine.read("sp")
         aligns = has_fpu_frame or bool(self.state.configuration & CCR_STKALIGN)
         padding = sp & 4 if aligns else 0
@@ -238,14 +251,29 @@ class Exceptions:
         engine.write("sp", frame)
         xpsr = engine.read("xpsr") & ~_XPSR_ALIGNED | (_XPSR_ALIGNED if padding else 0)
         words = [engine.read(name) for name in _FRAME] + [engine.read("pc"), xpsr]
-        if has_fpu_frame:
-            words += [engine.read(f"s{i}") for i in range(16)] + [engine.read("fpscr"), 0]
         engine.store_words(frame, words)
+        if has_fpu_frame:
+            self.floats.stack(frame + 32, self._readiness())
+
+    def _readiness(self) -> int:
+        """Return what FPCCR keeps of the moment when room for the FPU's registers was reserved."""
+        thread = not self._engine.read("ipsr")
+        unprivileged = thread and self._engine.read("control") & _CONTROL_NPRIV
+        readiness = float_context.THREAD if thread else 0
+        readiness |= float_context.USER if unprivileged else 0
+        for number, bit in _READY_BITS.items():
+            readiness |= bit if self._is_enabled(number) and self._preempts(number) else 0
+        return readiness
 
     # going back
 
-    def leave(self, exc_return: int) -> None:
-        """Return from a handler, as branching to an EXC_RETURN value does."""
+    def leave(self, exc_return: int, *, may_chain: bool = True) -> None:
+        """Return from a handler, as branching to an EXC_RETURN value does.
+
+        Args:
+            exc_return: the value.
+            may_chain: whether another exception may be taken before anything is unstacked.
+        """
         engine, state = self._engine, self.state
         number = engine.read("ipsr")
         if number not in state.active or exc_return & 0xF not in {0x1, 0x9, 0xD}:
@@ -258,6 +286,11 @@ class Exceptions:
         if to_handler != bool(state.active):
             self._bad_return(number)
             return
+        self.on_return()
+        following = self.next() if may_chain else None
+        if following is not None:
+            self._chain(following, exc_return)
+            return
         from_process_stack = exc_return & 0xF == 0xD
         try:
             self._unstack(
@@ -266,24 +299,34 @@ class Exceptions:
         except BusError:
             self.fault(BUS_FAULT, UNSTKERR)
             return
-        self._add_cycles(RETURN_CYCLES if self.next() is None else 0)
+        self._add_cycles(RETURN_CYCLES)
+
+    def _chain(self, number: int, exc_return: int) -> None:
+        """Go from one handler to the next: the frame stays where it is, for the last to unstack."""
+        engine, state = self._engine, self.state
+        state.pending.discard(number)
+        xpsr = engine.read("xpsr")
+        engine.write("xpsr", (xpsr & ~_XPSR_IT & ~0x1FF) | number | _XPSR_THUMB)
+        self.floats.mark(used=False)
+        engine.write("lr", exc_return)
+        state.active.add(number)
+        self._go_to_vector(number)
+        self._add_cycles(TAIL_CHAIN_CYCLES)
 
     def _unstack(self, stack: str, *, has_fpu_frame: bool) -> None:
         engine = self._engine
         frame = engine.read(stack)
-        size = 32 + (_FPU_FRAME_BYTES if has_fpu_frame else 0)
-        words = engine.load_words(frame, size // 4)
+        size = 32 + (float_context.FRAME_BYTES if has_fpu_frame else 0)
+        words = engine.load_words(frame, 8)
         for name, value in zip(_FRAME, words, strict=False):
             engine.write(name, value)
         if has_fpu_frame:
-            for i, value in enumerate(words[8:24]):
-                engine.write(f"s{i}", value)
-            engine.write("fpscr", words[24])
+            self.floats.unstack(frame + 32)
         pc, xpsr = words[6], words[7]
         engine.write(stack, frame + size + (4 if xpsr & _XPSR_ALIGNED else 0))
-        control = engine.read("control") & ~(_CONTROL_FPCA | _CONTROL_SPSEL)
-        control |= _CONTROL_SPSEL if stack == "psp" else 0
-        engine.write("control", control | (_CONTROL_FPCA if has_fpu_frame else 0))
+        control = engine.read("control") & ~_CONTROL_SPSEL
+        engine.write("control", control | (_CONTROL_SPSEL if stack == "psp" else 0))
+        self.floats.mark(used=has_fpu_frame)
         engine.write("pc", pc & ~1)
         # Last, since thread mode may be unprivileged. It also swaps the stack pointers.
         engine.write("xpsr", xpsr & ~_XPSR_ALIGNED)
@@ -293,6 +336,20 @@ class Exceptions:
         self.fault(USAGE_FAULT, INVPC)
 
     # faults
+
+    def prepare_floats(self) -> bool:
+        """Let an FPU instruction go ahead; returns whether it faults instead."""
+        ready = self.floats.control
+        try:
+            self.floats.prepare()
+        except BusError:
+            self.state.fault.cfsr |= LSPERR
+            if ready & float_context.BFRDY:
+                self.fault(BUS_FAULT)
+            else:
+                self.hard_fault(FORCED)
+            return True
+        return False
 
     def fault(self, number: int, status: int = 0, address: int | None = None) -> None:
         """Take a synchronous fault or SVC, or what it escalates to.

@@ -45,7 +45,6 @@ class SystemControl(Peripheral):
         self.on_cpacr: Callable[[], None] = lambda: None
         self.on_configuration: Callable[[], None] = lambda: None
         self.cpacr = Storage(writable=0x00F0_0000)
-        self.fpccr = Storage(0xC000_0000)
         self.debug_faults = 0
         self._scr = 0
         super().__init__("SCS", ADDRESS, self._registers())
@@ -63,7 +62,6 @@ class SystemControl(Peripheral):
     def reset(self) -> None:
         """Return to the state after reset."""
         self.cpacr.reset()
-        self.fpccr.reset()
         self.debug_faults = 0
         self._scr = 0
 
@@ -72,6 +70,7 @@ class SystemControl(Peripheral):
         return self._exceptions.state
 
     def _registers(self) -> dict[int, Register]:
+        floats = self._exceptions.floats
         registers = {offset: constant(value) for offset, value in _IDENTITY.items()}
         registers |= {
             0x004: constant(_WORDS - 1),
@@ -89,9 +88,9 @@ class SystemControl(Peripheral):
             0xD3C: constant(0),
             0xD88: Register(self.cpacr.read, self._write_cpacr),
             0xF00: write_only(lambda value: self._exceptions.pend(ex.FIRST_IRQ + (value & 0x1FF))),
-            0xF34: self.fpccr.register(),
-            0xF38: Storage(writable=0xFFFF_FFF8).register(),
-            0xF3C: Storage(writable=0x07C0_0000).register(),
+            0xF34: Register(lambda: floats.control, floats.write_control),
+            0xF38: Register(lambda: floats.address, floats.write_address),
+            0xF3C: Register(lambda: floats.defaults, floats.write_defaults),
         }
         for word in range(_WORDS):
             registers |= self._nvic_words(word)

@@ -6,12 +6,15 @@ would trap.
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hil.targets.emulator import debug_core
 from hil.targets.emulator import exceptions as ex
 from hil.targets.emulator.engine import Block, Engine, Stop, Trap
 from hil.targets.emulator.errors import BusError
+from hil.targets.emulator.timing import alignment
+from hil.targets.emulator.timing.decode import Decoder
 
 if TYPE_CHECKING:
     from hil.targets.emulator.chip import Chip
@@ -22,6 +25,8 @@ _XPSR_THUMB = 1 << 24
 _PERIPHERAL_REGION = range(0x4000_0000, 0x6000_0000)
 _NEVER_EXECUTABLE_FROM = 0xA000_0000
 _FIRST_SCAN_BYTES = 256
+_ALWAYS = 14
+_REGISTERS = (*(f"r{i}" for i in range(13)), "sp", "lr", "pc")
 
 
 class Traps:
@@ -36,16 +41,19 @@ class Traps:
         self._request_stop = request_stop
         self._fpu_off = False
         self._divides_trap = False
+        self._unaligned_trap = False
         self.fpu: set[int] = set()
         self.divisions: set[int] = set()
+        self.floats: set[int] = set()  # before which the FPU's registers have to be saved
 
     @property
     def addresses(self) -> set[int]:
         """Where runs have to end."""
-        return self.fpu | self.divisions
+        return self.fpu | self.divisions | self.floats
 
-    def configure(self, *, fpu_off: bool, divides_trap: bool) -> None:
+    def configure(self, *, fpu_off: bool, divides_trap: bool, unaligned_trap: bool) -> None:
         """Set what traps."""
+        self._unaligned_trap = unaligned_trap
         if (fpu_off and not self._fpu_off) or (divides_trap and not self._divides_trap):
             # Code seen while nothing trapped has not been looked through.
             self._engine.forget_all_code()
@@ -54,6 +62,24 @@ class Traps:
             self.fpu.clear()
         if not divides_trap:
             self.divisions.clear()
+
+    def is_fpu(self, address: int) -> bool:
+        """Whether the instruction at an address is one for the FPU."""
+        code = _halfwords(self._engine, address, 4)
+        return len(code) > 1 and _is_wide(code[0]) and _is_fpu(code[0], code[1])
+
+    def is_unaligned(self, address: int) -> bool:
+        """Whether the load or store at an address traps, with the registers as they are now."""
+        code = b"".join(half.to_bytes(2, "little") for half in _halfwords(self._engine, address, 4))
+        found = self._decoder.decode(code, address)
+        registers = [self._engine.read(name) for name in _REGISTERS]
+        return bool(found) and alignment.is_unaligned(
+            found[0], registers, all_trap=self._unaligned_trap
+        )
+
+    @cached_property
+    def _decoder(self) -> Decoder:
+        return Decoder()
 
     def scan_from(self, address: int) -> None:
         """Look through the code at which a run starts: Unicorn does not report its first block."""
@@ -87,12 +113,32 @@ def before_run(chip: "Chip", address: int) -> bool:
     if address in chip.traps.fpu:
         chip.exceptions.fault(ex.USAGE_FAULT, ex.NOCP)
         return True
+    if not _is_executed(chip.engine.read("xpsr")):
+        return False
     if address in chip.traps.divisions:
         second = _halfwords(chip.engine, address, 4)[1]
         if chip.engine.read(f"r{second & 0xF}") == 0:
             chip.exceptions.fault(ex.USAGE_FAULT, ex.DIVBYZERO)
             return True
+    if address in chip.traps.floats and chip.exceptions.prepare_floats():
+        return True
+    if address in chip.clock.suspects and chip.traps.is_unaligned(address):
+        chip.exceptions.fault(ex.USAGE_FAULT, ex.UNALIGNED)
+        return True
     return False
+
+
+def _is_executed(xpsr: int) -> bool:
+    """Whether the condition that an IT gives the next instruction holds, or there is none."""
+    it = xpsr >> 8 & 0xFC | xpsr >> 25 & 3
+    return not it & 0xF or condition_holds(it >> 4, xpsr)
+
+
+def condition_holds(condition: int, flags: int) -> bool:
+    """Whether a condition holds for the flags of an APSR. Source: ARM DDI 0403E A7.3."""
+    n, z, c, v = (bool(flags >> bit & 1) for bit in (31, 30, 29, 28))
+    holds = (z, c, n, v, c and not z, n == v, n == v and not z, True)[condition >> 1]
+    return holds != bool(condition & 1) or condition >= _ALWAYS
 
 
 def after_run(chip: "Chip", stop: Stop) -> None:

@@ -1,4 +1,4 @@
-"""The C side of the timing core: its structures, as core.c has them, and its functions."""
+"""The C side of the timing core: its structures, as state.h has them, and its functions."""
 
 import ctypes
 from functools import cache
@@ -33,8 +33,11 @@ class Node(ctypes.Structure):
         ("end", ctypes.c_uint32),
         ("condition", ctypes.c_uint32),
         ("transfer", ctypes.c_uint32),
-        ("writes_masks", ctypes.c_uint32),
+        ("may_write", ctypes.c_uint32),
         ("instructions", ctypes.c_uint32),
+        ("first_float", ctypes.c_uint32),
+        ("first_check", ctypes.c_uint32),
+        ("checks", ctypes.c_uint32),
         ("fall_through", Edge),
         ("taken", Edge),
         ("first_fetch", ctypes.c_uint32),
@@ -49,8 +52,11 @@ class Node(ctypes.Structure):
     outcome: int
     condition: int
     transfer: int
-    writes_masks: int
+    may_write: int
     instructions: int
+    first_float: int
+    first_check: int
+    checks: int
     fall_through: Edge
     taken: Edge
     fetch_stall: int
@@ -74,6 +80,30 @@ class Context(ctypes.Structure):
     cycles: int
 
 
+class Point(ctypes.Structure):
+    """`point_t`: checks in the middle of a block."""
+
+    _fields_: ClassVar = [
+        ("owner", ctypes.c_void_p),
+        ("first_check", ctypes.c_uint32),
+        ("checks", ctypes.c_uint32),
+    ]
+    first_check: int
+    checks: int
+
+
+class Checks(ctypes.Structure):
+    """The first fields of `checks_t`."""
+
+    _fields_: ClassVar = [
+        ("owner", ctypes.c_void_p),
+        ("register_ids", ctypes.c_int32 * 16),
+        ("count", ctypes.c_uint32),
+    ]
+    register_ids: ctypes.Array[ctypes.c_int32]
+    count: int
+
+
 class Stall(ctypes.Structure):
     """`stall_t`: a wait for a line of code."""
 
@@ -82,6 +112,7 @@ class Stall(ctypes.Structure):
     cycles: int
 
 
+_HEADERS = ("run_control.h", "timing/calls.h", "timing/checks.h", "timing/state.h")
 _BLOCK_STALLS = 72
 Build = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_uint32] * 3)
 Prepare = ctypes.CFUNCTYPE(None, ctypes.c_uint32)
@@ -89,7 +120,7 @@ Harvest = ctypes.CFUNCTYPE(None)
 
 
 class Head(ctypes.Structure):
-    """The first fields of `timing_t` in core.c."""
+    """The first fields of `timing_t` in state.h."""
 
     _fields_: ClassVar = [
         ("run", RunControl),
@@ -104,6 +135,7 @@ class Head(ctypes.Structure):
         ("pc_id", ctypes.c_int32),
         ("flags_id", ctypes.c_int32),
         ("execution_state_id", ctypes.c_int32),
+        ("stack_pointer_id", ctypes.c_int32),
         ("flash_base", ctypes.c_uint32),
         ("flash_alias", ctypes.c_uint64),
         ("boot_alias", ctypes.c_uint32),
@@ -120,7 +152,9 @@ class Head(ctypes.Structure):
         ("fresh", ctypes.c_uint32),
         ("forget", ctypes.c_uint32),
         ("costed_with_cache", ctypes.c_uint32),
-        ("masks_may_differ", ctypes.c_uint32),
+        ("may_differ", ctypes.c_uint32),
+        ("floats_trap", ctypes.c_uint32),
+        ("suspect", ctypes.c_uint32),
         ("stalls", ctypes.c_uint32),
         ("stall", Stall * _BLOCK_STALLS),
         ("access_pc", ctypes.c_uint32),
@@ -135,7 +169,7 @@ class Head(ctypes.Structure):
 @cache
 def load_library() -> ctypes.CDLL:
     """Compile core.c, if need be, and declare its functions."""
-    library = native.load("timing/core.c", ("run_control.h", "timing/calls.h"))
+    library = native.load("timing/core.c", _HEADERS)
     pointer, u32 = ctypes.c_void_p, ctypes.c_uint32
     library.timing_size.restype = ctypes.c_size_t
     library.timing_node.restype = ctypes.POINTER(Node)
@@ -151,4 +185,11 @@ def load_library() -> ctypes.CDLL:
     library.timing_context.argtypes = [pointer, u32, ctypes.POINTER(Context)]
     library.timing_context.restype = ctypes.c_bool
     library.timing_settle.argtypes = [pointer, u32]
+    library.timing_checks.restype = ctypes.POINTER(Checks)
+    library.checks_add_point.argtypes = [ctypes.POINTER(Checks)]
+    library.checks_add_point.restype = ctypes.POINTER(Point)
+    library.checks_add.argtypes = [
+        ctypes.POINTER(Checks), u32, u32, ctypes.c_uint16, ctypes.c_uint16
+    ]  # fmt: skip
+    library.checks_add.restype = u32
     return library

@@ -10,153 +10,21 @@
  * Flash stalls depend on what ran before and are worked out here, line by line (RM0090
  * section 3.5).
  */
-#include "../run_control.h"
-#include "calls.h"
+#include "state.h"
 
 #include <stddef.h>
 #include <string.h>
-
-enum {
-    NODES = 1 << 16,
-    FETCHES = 1 << 18,
-    BUCKETS = 1 << 17,
-    LINE_BYTES = 16,
-    FLASH_BYTES = 2 << 20,
-    FLASH_LINES = FLASH_BYTES / LINE_BYTES,
-    PAGE_BYTES = 1024,
-    CACHE_LINES = 64,
-    DATA_LINES = 8,
-    CODE_PAGES = 1 << 16,
-    BLOCK_STALLS = 72,
-};
-
-static const uint32_t NO_LINE = UINT32_MAX;
-
-typedef struct node node_t;
-
-typedef struct {
-    uint64_t count; /* how often the block ended this way */
-    node_t *next;   /* where it led last */
-    uint32_t cost;
-    uint32_t state; /* of the pipeline then */
-} edge_t;
-
-typedef struct {
-    uint32_t line;
-    uint16_t needed; /* cycle of the block */
-    uint16_t ahead;  /* how much earlier it is asked for */
-} fetch_t;
-
-struct node {
-    uint32_t address;
-    uint32_t size;
-    uint32_t state;        /* of the pipeline on entry */
-    uint32_t outcome;      /* of the IT that the block begins with: whether its condition holds */
-    uint32_t end;          /* where the block ends, or an IT before that whose outcome matters */
-    uint32_t condition;    /* of the IT at the end */
-    uint32_t transfer;     /* CALLS or RETURNS, when it ends by its last instruction */
-    uint32_t writes_masks; /* PRIMASK and the like, possibly */
-    uint32_t instructions;
-    edge_t fall_through;
-    edge_t taken;
-    uint32_t first_fetch;
-    uint32_t fetches;
-    uint64_t fetch_stall;
-    uint64_t data_stall;
-};
-
-typedef struct {
-    uint32_t needed;
-    uint32_t cycles;
-} stall_t;
-
-typedef struct timing timing_t;
-/* Fills a node's costs; returns 0, or 1 when it failed and the run must end. */
-typedef int (*build_fn)(uint32_t node, uint32_t address, uint32_t size);
-/* Hooks the ITs of a page of code. */
-typedef void (*prepare_fn)(uint32_t page);
-/* Takes the nodes' counts over before they are forgotten. */
-typedef void (*harvest_fn)(void);
-typedef int (*read_memory_fn)(void *engine, uint64_t address, void *bytes, uint64_t size);
-typedef int (*read_register_fn)(void *engine, int register_id, void *value);
-typedef int (*write_register_fn)(void *engine, int register_id, const void *value);
-typedef int (*control_fn)(void *engine, uint32_t control, ...);
-
-struct timing {
-    run_control_t run;
-    build_fn build;
-    prepare_fn prepare;
-    harvest_fn harvest;
-    read_memory_fn read_memory;
-    read_register_fn read_register;
-    write_register_fn write_register;
-    control_fn control;
-    uint32_t flush_translations; /* Unicorn's control word that empties its address translations */
-    int32_t pc_id;
-    int32_t flags_id;
-    int32_t execution_state_id; /* EPSR */
-
-    uint32_t flash_base;
-    uint64_t flash_alias; /* where data reads of flash are sent; no address of the core's */
-    uint32_t boot_alias;  /* second address of the flash, when boot_alias_bytes is not 0 */
-    uint32_t boot_alias_bytes;
-    uint32_t sees_data; /* send them there */
-
-    /* flash access control register */
-    uint32_t wait_states;
-    uint32_t prefetch;
-    uint32_t instruction_cache;
-    uint32_t data_cache;
-    uint32_t prefetch_fills_cache;
-
-    /* where execution is */
-    node_t *current;
-    uint32_t expected; /* address at which a stopped run goes on */
-    uint32_t state;
-    uint32_t fresh; /* state after anything but the code before */
-    uint32_t forget;
-    uint32_t costed_with_cache; /* the instruction cache was on when the nodes were costed */
-    uint32_t masks_may_differ;  /* from what they were when they were last looked at */
-    uint32_t stalls;
-    stall_t stall[BLOCK_STALLS]; /* of the current block's lines */
-
-    uint32_t access_pc;    /* instruction of the last access to a device, if no other came since */
-    uint32_t device_pages; /* devices are in Unicorn's address translations */
-
-    uint64_t fetch_stalls;
-    uint64_t data_stalls;
-    uint64_t data_reads;
-    uint64_t data_misses;
-
-    /* accelerator */
-    uint32_t line; /* in the line buffer */
-    uint32_t prefetched;
-    uint64_t prefetch_ready;
-    uint64_t flash_free;
-    uint64_t used; /* count of cache look-ups */
-    uint32_t tags[CACHE_LINES];
-    uint64_t last_use[CACHE_LINES];
-    uint32_t data_tags[DATA_LINES];
-    uint64_t data_last_use[DATA_LINES];
-    uint8_t slot_of[FLASH_LINES]; /* 1 + slot in the instruction cache, or 0 */
-
-    calls_t calls;
-
-    uint32_t node_count;
-    uint32_t fetch_count;
-    uint8_t code_pages[CODE_PAGES]; /* by page number's low bits: some node is there */
-    uint8_t shadow_valid[FLASH_BYTES / PAGE_BYTES];
-    uint8_t shadow[FLASH_BYTES];
-    node_t *buckets[BUCKETS];
-    node_t nodes[NODES];
-    fetch_t fetches[FETCHES];
-};
 
 size_t timing_size(void) {
     return sizeof(timing_t);
 }
 node_t *timing_node(timing_t *t, uint32_t index) {
     return &t->nodes[index];
+}
+
+checks_t *timing_checks(timing_t *t) {
+    t->checks.owner = t;
+    return &t->checks;
 }
 
 uint32_t timing_current(const timing_t *t) {
@@ -300,6 +168,9 @@ static void read_data_line(timing_t *t, uint32_t line) {
 /* nodes */
 
 enum { NO_IT, CONDITION_HOLDS, CONDITION_FAILS };
+/* What a block may write that is looked at behind it: PRIMASK and the like; SP, other than by
+ * moving it by words. */
+enum { MASKS = 1, STACK_POINTER = 2 };
 
 static bool is_node(const node_t *node, uint32_t address, uint32_t size, uint32_t outcome) {
     return node->address == address && node->size == size && node->outcome == outcome;
@@ -323,6 +194,7 @@ static void forget_nodes(timing_t *t) {
     memset(t->nodes, 0, t->node_count * sizeof(node_t));
     t->node_count = 0;
     t->fetch_count = 0;
+    checks_forget(&t->checks);
     t->forget = 0;
     t->costed_with_cache = t->instruction_cache;
 }
@@ -342,7 +214,9 @@ static node_t *find(timing_t *t, uint32_t address, uint32_t size, uint32_t outco
                      .outcome = outcome,
                      .end = address + size,
                      .first_fetch = t->fetch_count};
-    if (t->build(t->node_count, address, size)) {
+    int outcome_of_build = t->build(t->node_count, address, size);
+    if (outcome_of_build != BUILT) {
+        t->run.left |= outcome_of_build == AGAIN;
         return NULL;
     }
     t->node_count++;
@@ -394,7 +268,7 @@ static inline edge_t *settle(timing_t *t, uint32_t address) {
     t->run.instructions += node->instructions;
     edge->count++;
     t->state = edge->state;
-    t->masks_may_differ |= node->writes_masks;
+    t->may_differ |= node->may_write;
     if (node->transfer == CALLS) {
         calls_enter(&t->calls, address, node->end, t->run.cycles);
     } else if (node->transfer == RETURNS && edge == &node->taken) {
@@ -412,8 +286,28 @@ void timing_settle(timing_t *t, uint32_t address) {
     }
 }
 
-/* Go on with a block; an edge that led to it is followed without a search. */
-static inline bool enter(timing_t *t, edge_t *edge, uint32_t address, uint32_t size,
+/* Whether something in a block may trap: then `suspect` says which instruction. */
+static bool is_suspect(timing_t *t, void *engine, const node_t *node) {
+    t->suspect = checks_find(&t->checks, node->first_check, node->checks, t->read_register, engine);
+    if (t->floats_trap && node->first_float) {
+        t->suspect = node->first_float;
+    }
+    return t->suspect;
+}
+
+/* SP's low bits read as zero on silicon; Unicorn keeps what is written to them. */
+static void align_stack_pointer(timing_t *t, void *engine) {
+    uint32_t value = 0;
+    t->read_register(engine, t->stack_pointer_id, &value);
+    if (value & 3) {
+        value &= ~3u;
+        t->write_register(engine, t->stack_pointer_id, &value);
+    }
+}
+
+/* Go on with a block; an edge that led to it is followed without a search. False if the run must
+ * end before it. */
+static inline bool enter(timing_t *t, void *engine, edge_t *edge, uint32_t address, uint32_t size,
                          uint32_t outcome) {
     node_t *node = edge ? edge->next : NULL;
     if (!node || !is_node(node, address, size, outcome)) {
@@ -424,6 +318,12 @@ static inline bool enter(timing_t *t, edge_t *edge, uint32_t address, uint32_t s
     }
     t->current = node;
     if (!node) {
+        t->expected = address;
+        return false;
+    }
+    if ((node->checks || t->floats_trap) && is_suspect(t, engine, node)) {
+        t->run.left = 1;
+        t->current = NULL;
         t->expected = address;
         return false;
     }
@@ -440,7 +340,7 @@ void timing_on_block(void *engine, uint64_t address, uint32_t size, void *contex
     if (t->current) {
         edge = settle(t, start);
     } else {
-        t->masks_may_differ = 1;
+        t->may_differ = MASKS | STACK_POINTER;
         if (start != t->expected) {
             t->state = t->fresh;
             if (!calls_return(&t->calls, start, t->run.cycles)) {
@@ -452,18 +352,21 @@ void timing_on_block(void *engine, uint64_t address, uint32_t size, void *contex
         t->device_pages = 0;
         t->control(engine, t->flush_translations);
     }
-    if (run_control_leaves(&t->run, engine, t->masks_may_differ)) {
+    if (t->may_differ & STACK_POINTER) {
+        align_stack_pointer(t, engine);
+    }
+    if (run_control_leaves(&t->run, engine, t->may_differ & MASKS)) {
         t->current = NULL;
         t->expected = start;
         return;
     }
-    t->masks_may_differ = 0;
+    t->may_differ = 0;
     if (t->forget || t->costed_with_cache != t->instruction_cache || t->node_count == NODES - 1 ||
-        t->fetch_count > FETCHES - 256) {
+        t->fetch_count > FETCHES - 256 || t->checks.count > CHECKS - 4096) {
         forget_nodes(t);
         edge = NULL;
     }
-    if (!enter(t, edge, start, size, NO_IT)) {
+    if (!enter(t, engine, edge, start, size, NO_IT)) {
         t->run.emu_stop(engine);
     }
 }
@@ -513,7 +416,21 @@ void timing_on_it(void *engine, uint64_t address, uint32_t size, void *context) 
     t->read_register(engine, t->flags_id, &flags);
     uint32_t outcome = holds(node->condition, flags) ? CONDITION_HOLDS : CONDITION_FAILS;
     uint32_t rest = node->address + node->size - start;
-    if (!enter(t, settle(t, start), start, rest, outcome)) {
+    if (!enter(t, engine, settle(t, start), start, rest, outcome)) {
+        t->run.emu_stop(engine);
+    }
+}
+
+/* Called before an instruction from which an address can be told that could not before. */
+void timing_on_point(void *engine, uint64_t address, uint32_t size, void *context) {
+    const point_t *point = context;
+    timing_t *t = point->owner;
+    (void)address;
+    (void)size;
+    uint32_t suspect =
+        checks_find(&t->checks, point->first_check, point->checks, t->read_register, engine);
+    if (suspect) {
+        t->suspect = suspect;
         t->run.emu_stop(engine);
     }
 }

@@ -20,7 +20,8 @@ from hil.targets.emulator.timing.c_side import (
     Prepare,
     load_library,
 )
-from hil.targets.emulator.timing.decode import PC, Decoder, Instruction, Kind
+from hil.targets.emulator.timing.decode import PC, SP, Decoder, Instruction, Kind
+from hil.targets.emulator.timing.guard import Guard
 from hil.targets.emulator.timing.pipeline import (
     Access,
     BlockTiming,
@@ -37,6 +38,9 @@ _FLASH_ALIAS = 0x1_0000_0000 + FLASH_ADDRESS
 _NONE = 0xFFFF_FFFF
 _PAGE_BYTES = 1024
 _CONDITION_HOLDS = 1
+# What a build comes to: BUILT, FAILED, AGAIN of core.c; what a block may write: MASKS, ...
+_BUILT, _FAILED, _AGAIN = range(3)
+_MASKS, _STACK_POINTER = 1, 2
 _MASK_WRITERS = frozenset({"cps", "msr"})
 # Where nothing is known of what went before, the pipeline is empty and code is asked for anew.
 _FRESH = State(branched=True)
@@ -149,11 +153,15 @@ class TimingCore:
         t.boot_alias, t.boot_alias_bytes = 0, FLASH_BYTES
         t.sees_data = flash_data_path
         t.prefetch_fills_cache = self._rules.prefetch_fills_cache
+        t.stack_pointer_id = arm_const.UC_ARM_REG_SP
         t.fresh = self._intern(_FRESH)
         self._register_ids = [
             getattr(arm_const, f"UC_ARM_REG_{name}")
             for name in (*(f"R{i}" for i in range(13)), "SP", "LR", "PC")
         ]
+        checks = self._library.timing_checks(self._buffer)
+        checks.contents.register_ids[:] = self._register_ids
+        self._guard = Guard(self._library, checks, self._hook_point, self._constant)
         self._uc.ctl_set_tlb_mode(unicorn_const.UC_TLB_VIRTUAL)
         self._check(
             uclib.uc_mmio_map(
@@ -169,7 +177,9 @@ class TimingCore:
         self._hook(unicorn_const.UC_HOOK_TLB_FILL, self._library.timing_translate)
         self._hook(unicorn_const.UC_HOOK_BLOCK, self._library.timing_on_block)
 
-    def _hook(self, kind: int, function: Any, first: int = 1, last: int = 0) -> None:
+    def _hook(
+        self, kind: int, function: Any, first: int = 1, last: int = 0, context: Any = None
+    ) -> None:
         from unicorn.unicorn_py3.unicorn import uclib
 
         self._check(
@@ -178,7 +188,7 @@ class TimingCore:
                 ctypes.byref(ctypes.c_size_t()),
                 kind,
                 _function(function),
-                ctypes.cast(self._buffer, ctypes.c_void_p),
+                context or ctypes.cast(self._buffer, ctypes.c_void_p),
                 ctypes.c_uint64(first),
                 ctypes.c_uint64(last),
             )
@@ -298,6 +308,31 @@ class TimingCore:
         if value >> 12 & 1 and not t.data_cache:
             self._library.timing_clear_data_cache(self._buffer)
 
+    @property
+    def suspects(self) -> set[int]:
+        """Instructions that may trap and are to be looked at one by one: runs have to end there."""
+        return self._guard.suspects
+
+    def take_suspect(self) -> int | None:
+        """Return the instruction for which the run was left because it may trap, if it was."""
+        suspect, self._t.suspect = self._t.suspect, 0
+        return suspect or None
+
+    def suspect(self, address: int) -> None:
+        """Have runs end before an instruction, and blocks not be checked for it any more."""
+        self._guard.suspects.add(address)
+        self._t.forget = 1
+
+    def trap_unaligned(self, *, all_words: bool) -> None:
+        """Check single loads and stores too, or only those that are always to be aligned."""
+        if self._guard.all_trap != all_words:
+            self._guard.all_trap = all_words
+            self._t.forget = 1
+
+    def trap_floats(self, *, on: bool) -> None:
+        """Have runs end before a block with an FPU instruction, or not."""
+        self._t.floats_trap = on
+
     def watch_flash_data(self, *, on: bool) -> None:
         """Have loads from flash go through the data cache and its wait states, or cost nothing."""
         self._t.sees_data = on
@@ -346,6 +381,7 @@ class TimingCore:
         if self._library.timing_invalidate(self._buffer, address, length):
             self._code.clear()
             self._accesses.clear()
+            self._guard.suspects -= {a for a in self.suspects if 0 <= a - address < length}
 
     def reset(self) -> None:
         """Empty caches and pipeline, as a reset of the chip does; the counts go on."""
@@ -363,13 +399,13 @@ class TimingCore:
     def _build(self, index: int, address: int, size: int) -> int:
         """Cost a block for the C side; it cannot carry exceptions, so they wait for `resync`."""
         try:
-            self._fill(index, address, size, self._entry_state(self._node(index)))
+            built = self._fill(index, address, size, self._entry_state(self._node(index)))
         except Exception as error:
             self._failure = error
-            return 1
-        return 0
+            return _FAILED
+        return _BUILT if built else _AGAIN
 
-    def _fill(self, index: int, address: int, size: int, state: State) -> None:
+    def _fill(self, index: int, address: int, size: int, state: State) -> bool:
         node = self._node(index)
         instructions = self._decode(address, size, state)
         cut = self._first_hooked(instructions)
@@ -377,11 +413,14 @@ class TimingCore:
             node.end = instructions[cut].address
             node.condition = instructions[cut].it_conditions[0]
             instructions = instructions[:cut]
+        if not self._guard.cover(node, instructions):
+            self._uc.ctl_remove_cache(address, address + size)
+            return False
         timing = self._cost(instructions, state)
         self._timings[index] = (instructions, timing)
         node.instructions = len(instructions)
         node.transfer = _transfer(instructions[-1])
-        node.writes_masks = any(i.name in _MASK_WRITERS for i in instructions)
+        node.may_write = _may_write(instructions)
         for edge, end in (
             (node.fall_through, timing.fall_through),
             (node.taken, timing.taken),
@@ -391,6 +430,7 @@ class TimingCore:
             self._library.timing_add_fetch(
                 self._buffer, ctypes.byref(node), fetch.line, fetch.needed, fetch.ahead
             )
+        return True
 
     def _entry_state(self, node: Node) -> State:
         state = self._states[node.state]
@@ -437,6 +477,12 @@ class TimingCore:
         self._hook(unicorn_const.UC_HOOK_CODE, self._library.timing_on_it, address, address)
         self._hooked.add(address)
 
+    def _hook_point(self, address: int, point: Any) -> None:
+        from unicorn import unicorn_const
+
+        function = self._library.timing_on_point
+        self._hook(unicorn_const.UC_HOOK_CODE, function, address, address, point)
+
     def _decode(self, address: int, size: int, state: State) -> tuple[Instruction, ...]:
         known = self._code.get((address, size))
         if known is None:
@@ -458,6 +504,11 @@ class TimingCore:
         except self._error:
             return None
 
+    def _constant(self, address: int) -> int | None:
+        """Return a word of flash."""
+        in_flash = address - FLASH_ADDRESS in range(FLASH_BYTES) or address in range(FLASH_BYTES)
+        return self._load_word(address) if in_flash else None
+
     def _intern(self, state: State) -> int:
         number = self._state_ids.setdefault(state, len(self._states))
         if number == len(self._states):
@@ -472,6 +523,7 @@ class TimingCore:
         """Keep what blocks have cost that the C side is about to forget."""
         self._spent_before = self._spent()
         self._timings.clear()
+        self._guard.forget()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -481,6 +533,24 @@ class TimingCore:
 
 def _index_at(instructions: Sequence[Instruction], address: int) -> int:
     return next(i for i, instruction in enumerate(instructions) if instruction.end > address)
+
+
+def _may_write(instructions: Sequence[Instruction]) -> int:
+    """Return MASKS and STACK_POINTER of core.c for what a block may write."""
+    found = 0
+    for instruction in instructions:
+        if instruction.name in _MASK_WRITERS:
+            found |= _MASKS | _STACK_POINTER
+        if SP in instruction.writes and not _moves_by_words(instruction):
+            found |= _STACK_POINTER
+    return found
+
+
+def _moves_by_words(instruction: Instruction) -> bool:
+    return instruction.name in {"add", "sub"} and all(
+        source.register == SP or (source.register < 0 and source.constant % 4 == 0)
+        for source in instruction.sources
+    )
 
 
 def _transfer(end: Instruction) -> int:

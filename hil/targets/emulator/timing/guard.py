@@ -1,0 +1,101 @@
+"""What is looked at before a block runs: unaligned addresses that trap, and FPU instructions.
+
+The checks are made by checks.h; this side works them out when a block is first met.
+"""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hil.targets.emulator.timing import alignment
+from hil.targets.emulator.timing.alignment import Check
+from hil.targets.emulator.timing.c_side import Node, Point
+from hil.targets.emulator.timing.decode import Instruction
+
+HookPoint = Callable[[int, Any], None]
+
+
+class Guard:
+    """Gives blocks their checks.
+
+    Args:
+        library, checks: the C side.
+        hook: has a point's checks made before the instruction at an address, in code that is
+            translated from then on.
+        literal: the word of constant data at an address, None where it may change.
+
+    Attributes:
+        all_trap: CCR.UNALIGN_TRP.
+        suspects: instructions that no check tells enough about: runs have to end before them.
+    """
+
+    def __init__(
+        self, library: Any, checks: Any, hook: HookPoint, literal: Callable[[int], int | None]
+    ) -> None:
+        self._library = library
+        self._checks = checks
+        self._hook = hook
+        self._literal = literal
+        self._points: dict[int, Point] = {}
+        self._checked: dict[int, tuple[Check, ...]] = {}
+        self.all_trap = False
+        self.suspects: set[int] = set()
+
+    def forget(self) -> None:
+        """Take note that the C side has forgotten every check."""
+        self._checked.clear()
+
+    def cover(self, node: Node, instructions: Sequence[Instruction]) -> bool:
+        """Give a node its checks.
+
+        Returns:
+            whether it may run: otherwise its code has to be translated anew first.
+        """
+        plan = alignment.plan(instructions, self._forbidden, self._literal)
+        hooked_before = len(self._points)
+        first = instructions[0].address
+        for address in plan.checks:
+            if address != first and not self._has_point(address):
+                self.suspects.update(check.address for check in plan.checks[address])
+        self.suspects |= plan.untold
+        if plan.untold or len(self._points) > hooked_before:
+            return False
+        for address, checks in plan.checks.items():
+            if address == first:
+                node.first_check, node.checks = self._add(checks)
+            elif address in self._points:
+                self._extend(address, checks)
+        node.first_float = next((i.address for i in instructions if i.text.startswith("v")), 0)
+        return True
+
+    def _forbidden(self, instruction: Instruction) -> int:
+        if instruction.address in self.suspects:
+            return 0  # looked at on its own
+        return alignment.forbidden_bits(instruction, all_trap=self.all_trap)
+
+    def _has_point(self, address: int) -> bool:
+        if address not in self._points:
+            point = self._library.checks_add_point(self._checks)
+            if not point:
+                return False
+            self._points[address] = point.contents
+            self._hook(address, ctypes.cast(point, ctypes.c_void_p))
+        return True
+
+    def _extend(self, address: int, checks: tuple[Check, ...]) -> None:
+        """Let a point check what any block that passes it needs."""
+        known = self._checked.get(address, ())
+        wanted = known + tuple(check for check in checks if check not in known)
+        if wanted != known:
+            self._checked[address] = wanted
+            point = self._points[address]
+            point.first_check, point.checks = self._add(wanted)
+
+    def _add(self, checks: Sequence[Check]) -> tuple[int, int]:
+        numbers = [
+            self._library.checks_add(
+                self._checks, c.address, c.packed_weights, c.low.offset, c.mask
+            )
+            for c in checks
+        ]
+        return numbers[0], len(numbers)
