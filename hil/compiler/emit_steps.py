@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hil.compiler import emit_block, emit_conv, emit_pool
+from hil.compiler import emit_block, emit_conv, emit_panels, emit_pool
 from hil.compiler.emit_c import Constant, identifier, nested, structure
 from hil.compiler.emit_code import (
     Fields,
@@ -29,6 +29,8 @@ def step_code(step: Step, plan: Plan) -> StepCode:
     writers = {
         Kind.CONV2D: emit_conv.conv2d,
         Kind.POINTWISE: emit_conv.pointwise,
+        Kind.POINTWISE_PANELS: emit_panels.pointwise_panels,
+        Kind.EXPAND_FILTER: emit_panels.expand_filter,
         Kind.WINDOWED: emit_conv.windowed,
         Kind.INVERTED_RESIDUAL: emit_conv.inverted_residual,
         Kind.STREAMED_BLOCK: emit_conv.streamed_block,

@@ -10,12 +10,14 @@ from hil.compiler import emit_fastgrnn
 from hil.compiler.plan_kernels import (
     MatMul,
     block_of,
+    front_of,
     heads_of,
     is_stem,
     patch_grid,
     pointwise_of,
     windowed_of,
 )
+from hil.compiler.plan_panels import is_held
 from hil.compiler.plan_place import Plan
 from hil.compiler.plan_steps import Kind, Step
 from hil.compiler.program import Cell, Conv2D, L2Norm, Pool2D, RnnPool
@@ -44,10 +46,10 @@ def _step(step: Step, plan: Plan) -> float:
     convs = [op for op in step.operators if isinstance(op, Conv2D)]
     last = step.operators[-1]
     match step.kind:
-        case Kind.STREAMED_BLOCK:
-            return _block(step, convs, plan)
-        case Kind.POINTWISE:
-            return _pointwise(convs[0], plan)
+        case Kind.STREAMED_BLOCK | Kind.EXPAND_FILTER:
+            return _block(step, convs, plan) if len(convs) == 3 else _expand_filter(step, *convs)
+        case Kind.POINTWISE | Kind.POINTWISE_PANELS:
+            return _pointwise(step, convs[0], plan)
         case Kind.WINDOWED:
             return _windowed(convs[0])
         case Kind.HEADS:
@@ -61,15 +63,31 @@ def _pool2d(pool: Pool2D) -> float:
     return _POOLED * pool.output.bytes * pool.window[0] * pool.window[1]
 
 
-def _pointwise(conv: Conv2D, plan: Plan) -> float:
-    rows, columns, channels = conv.inputs[0].shape
+def _pointwise(step: Step, conv: Conv2D, plan: Plan) -> float:
+    rows, columns, _ = conv.inputs[0].shape
     product = pointwise_of(conv)
     if product is None:
         return _PLAIN * conv.macs
-    cycles = _WIDEN * rows * columns * channels
+    cycles = _widen(step, conv, product)
     if plan.choices.weights_in_flash:
         cycles += _FLASH_WORD * -(-rows * columns // 3) * product.stream_words
     return cycles + _product(product, rows * columns)
+
+
+def _expand_filter(step: Step, expand: Conv2D, depthwise: Conv2D) -> float:
+    front = front_of(expand, depthwise)
+    if front is None:
+        return _PLAIN * (expand.macs + depthwise.macs)
+    rows, columns, _ = expand.output.shape
+    cycles = _OUTPUT * depthwise.output.bytes + _product(front[0], rows * columns)
+    return _widen(step, expand, front[0]) + cycles
+
+
+def _widen(step: Step, conv: Conv2D, product: MatMul) -> float:
+    """All pixels once, or for each panel anew."""
+    once = step.panel == 0 or is_held(step, product)
+    times = 1 if once else -(-product.channels // step.panel)
+    return _WIDEN * conv.inputs[0].bytes * times
 
 
 def _heads(convs: Sequence[Conv2D], *, normalised: bool) -> float:

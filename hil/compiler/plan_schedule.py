@@ -16,6 +16,7 @@ from hil.compiler.plan_kernels import (
     pointwise_of,
     windowed_of,
 )
+from hil.compiler.plan_panels import expand_filter, pointwise_panels
 from hil.compiler.plan_steps import (
     Choices,
     Kind,
@@ -71,6 +72,8 @@ def schedule(program: Program, choices: Choices) -> tuple[Step, ...]:
 def _single(operator: Operator, choices: Choices) -> Step:
     inputs, outputs = sources(operator), (operator.output,)
     scratch: tuple[Scratch, ...] = ()
+    if isinstance(operator, Conv2D) and (panelled := pointwise_panels(operator, choices)):
+        return panelled
     match operator:
         case Conv2D() if product := pointwise_of(operator):
             kind = Kind.POINTWISE
@@ -126,6 +129,8 @@ def _inverted_residual(
     inputs = [expand.inputs[0]]
     if project.residual is not None and project.residual.source.name != inputs[0].name:
         inputs.append(project.residual.source)
+    if panelled := expand_filter(expand, depthwise, project, choices):
+        return panelled
     block = block_of(expand, depthwise, project)
     return Step(
         block_name(project.name),
@@ -155,7 +160,8 @@ def _unexpanded(rest: Sequence[Operator], readers: dict[str, int], choices: Choi
     copy = _identity(f"{block_name(depthwise.name)}.copy", x)
     filtered = replace(depthwise, inputs=(copy.output,))
     alone = readers | {copy.output.name: 1}
-    block = _inverted_residual((copy, filtered, project), alone, choices)
+    whole = replace(choices, panel_bytes=None)
+    block = _inverted_residual((copy, filtered, project), alone, whole)
     return replace(block, replaces=(depthwise, project)) if block else None
 
 
