@@ -1,13 +1,14 @@
 """The plan of a program: its steps, where its buffers stand, and which of its schedules to take."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import gcd
 from typing import Literal, TypeAlias
 
 from hil.compiler.plan_cost import estimate
-from hil.compiler.plan_place import Budget, Buffer, Plan, place
+from hil.compiler.plan_place import Budget, Buffer, Plan, check, flash_need, place
+from hil.compiler.plan_schedule import schedule
 from hil.compiler.plan_steps import Choices
 from hil.compiler.program import Program, RnnPool
 from hil.errors import MemoryLimitError
@@ -40,7 +41,8 @@ def make_plan(program: Program, budget: Budget, aim: Aim = "speed") -> Plan:
         aim: which of the schedules that fit to take.
 
     Raises:
-        MemoryLimitError: none fits; says which region lacks how many bytes.
+        MemoryLimitError: none fits; says which region lacks how many bytes for the one that comes
+            nearest.
         BuildError: an operator that no kernel computes.
     """
     points = _points(program, budget)
@@ -54,6 +56,7 @@ def make_plan(program: Program, budget: Budget, aim: Aim = "speed") -> Plan:
             f"{program.name} needs {least:,} B of memory at least, {least - cap:,} B more than the "
             f"{cap:,} B asked for",
             stage="plan",
+            lacking=least - cap,
         )
     return min(within, key=lambda p: (p.cycles, p.ram_bytes)).plan
 
@@ -92,26 +95,39 @@ def table(plan: Plan) -> tuple[list[str], list[list[str]]]:
 def _points(program: Program, budget: Budget) -> list[Point]:
     """Every schedule that fits."""
     points: list[Point] = []
-    failure: MemoryLimitError | None = None
-    for choices in _choices(program, budget):
+    misses: list[MemoryLimitError] = []
+    tried = list(_choices(program, budget))
+    images = [flash_need(schedule(program, choices), choices, budget) for choices in tried]
+    if all(image.lacking for image in images):
+        check(program, min(images, key=lambda image: image.lacking))
+    for choices in tried:
         try:
             plan = place(program, budget, choices)
         except MemoryLimitError as error:
-            failure = error
+            misses.append(error)
         else:
             points.append(Point(plan, estimate(plan)))
-    if not points and failure is not None:
-        raise failure
+    if not points:
+        raise min(misses, key=lambda miss: miss.lacking)
     return points
 
 
 def _choices(program: Program, budget: Budget) -> Iterator[Choices]:
     """What to try: every band with the fastest use of CCM, and one row at a time with less CCM."""
-    flash = list(product((False, True), (False, True)))
-    for band, (tables, weights) in product(_bands(program), flash):
-        yield Choices(band, tables, weights)
-    for eighths, (tables, weights) in product(range(3, 9), flash):
-        yield Choices(1, tables, weights, budget.ccm_bytes * eighths // 8)
+    for band, tables in product(_bands(program), (False, True)):
+        yield from _ways_of_weights(program, Choices(band, tables), budget.ccm_bytes)
+    for eighths, tables in product(range(3, 9), (False, True)):
+        ccm_bytes = budget.ccm_bytes * eighths // 8
+        yield from _ways_of_weights(program, Choices(1, tables, ccm_bytes=ccm_bytes), ccm_bytes)
+
+
+def _ways_of_weights(program: Program, choices: Choices, panel_bytes: int) -> Iterator[Choices]:
+    """Copied whole, read in flash, and, where some would not fit so much memory, by panels."""
+    yield choices
+    yield replace(choices, weights_in_flash=True)
+    by_panels = replace(choices, panel_bytes=panel_bytes)
+    if any(step.panel for step in schedule(program, by_panels)):
+        yield by_panels
 
 
 def _bands(program: Program) -> list[int]:
