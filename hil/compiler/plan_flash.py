@@ -27,7 +27,7 @@ from hil.compiler.plan_steps import Choices, Kind, Step
 from hil.compiler.program import Cell, Conv2D, L2Norm, RnnPool
 
 _RUNTIME_BYTES = 18 * 1024  # the runtime and the kernels' C
-_STEP_BYTES = 250  # a step's descriptors and its call
+_STEP_BYTES = 350  # a step's descriptors and its call
 _INSTRUCTION_BYTES = 3.6  # of the kernels' code: most take 4, few take 2
 _STEM_BYTES = 2 * 4 * 7 * 4
 _ALL = tuple(range(1, MOST_PIXELS + 1))
