@@ -38,11 +38,11 @@ def inputs(program: Program) -> tuple[Int8, ...]:
     return random_programs.image(program, 1), np.full(shape, -128, np.int8), ends
 
 
-def check(program: Program, plan: Plan) -> None:
+def check(program: Program, plan: Plan, toolchain: str = "zig") -> None:
     drawn = inputs(program)
     model, _ = native.compile_program(program, plan)
     on_host = [model.run(x) for x in drawn]
-    on_board = cortex_m4.run_program(program, *drawn, plan=plan)
+    on_board = cortex_m4.run_program(program, *drawn, toolchain=toolchain, plan=plan)
     for x, host, device in zip(drawn, on_host, on_board, strict=True):
         expected = reference.run(program, x)
         assert np.array_equal(host, expected)
@@ -110,5 +110,25 @@ def test_an_inverted_residual_by_panels_equals_the_reference(  # noqa: PLR0917
 def test_panels_share_the_channels_evenly_or_leave_a_rest(panel_bytes: int, panel: int) -> None:
     b = Builder(1, (5, 7, 8))
     program = b.program(b.conv("conv", b.conv("wide", b.input, 52), 44))
-    step = by_panels(program, panel_bytes).steps[-1]
-    assert (step.kind, step.panel) == (Kind.POINTWISE_PANELS, panel)
+    plan = by_panels(program, panel_bytes)
+    assert (plan.steps[-1].kind, plan.steps[-1].panel) == (Kind.POINTWISE_PANELS, panel)
+    check(program, plan)
+
+
+def test_a_block_leaves_a_rest_too() -> None:
+    b = Builder(2, (7, 7, 4))
+    program = b.program(b.inverted_residual("block", b.input, 8, expansion=11))
+    plan = by_panels(program, 960)
+    assert plan.steps[0].panel == 8  # of 44 channels
+    check(program, plan)
+
+
+@pytest.mark.gcc
+@pytest.mark.skipif(not cortex_m4.has_gcc(), reason="arm-none-eabi-gcc is not on PATH")
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gcc_builds_the_same_panels(stride: int) -> None:
+    b = Builder(stride, (15, 15, 12))
+    program = b.program(b.inverted_residual("block", b.input, 20, stride, expansion=6))
+    plan = by_panels(program, 1500)
+    assert [step.panel > 0 for step in plan.steps] == [True, True]
+    check(program, plan, "gcc")
