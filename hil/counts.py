@@ -17,7 +17,7 @@ from hil.compiler.outline import outline
 from hil.compiler.plan import Budget, make_plan
 from hil.compiler.quantize_cell import INDEX_BITS
 from hil.compiler.quantize_gru import TABLE_BITS
-from hil.errors import BuildError, MemoryLimitError
+from hil.errors import BuildError, MeasurementError, MemoryLimitError
 from hil.models.blocks import L2Norm, MBConv, Separable
 from hil.models.densenet import DenseLayer
 from hil.models.fastgrnn import FastGRNN
@@ -69,11 +69,13 @@ class Memory:
     Attributes:
         sram_bytes: the activation memory, input included; None where there is no plan.
         ccm_bytes: working memory of the kernels.
+        flash_bytes: of the image, weights as the kernels read them, code as estimated.
         obstacle: why there is no plan.
     """
 
     sram_bytes: int | None = None
     ccm_bytes: int | None = None
+    flash_bytes: int | None = None
     obstacle: str = ""
 
 
@@ -86,8 +88,7 @@ class Counts:
         map_bytes: peak activation memory in the paper's convention, see `paper.convention`.
         memory: as the planner needs it; None where it was not asked.
         weight_bytes: constants of the quantised program: int8 weights, int16 cells and tables,
-            int32 biases and multipliers. The image holds them as the kernels read them, which is
-            up to twice as much.
+            int32 biases and multipliers. The image holds them as the kernels read them.
     """
 
     model: str
@@ -161,12 +162,6 @@ def _kept(cell: FastGRNN) -> int:
 
 def _plan(made: models.LoadedModel, weight_bytes: int, board: Board) -> Memory:
     """Plan a network's memory for a board, as far as compiler and planner go."""
-    excess = weight_bytes - board.flash.bytes
-    if excess > 0:
-        return Memory(
-            obstacle=f"memory: weights are {excess:,} B more than the {board.flash.bytes:,} B of "
-            "flash"
-        )
     module = made.module.to_empty(device="cpu")
     for value in (*module.parameters(), *module.buffers()):
         value.detach().zero_()
@@ -174,8 +169,17 @@ def _plan(made: models.LoadedModel, weight_bytes: int, board: Board) -> Memory:
         program = outline(trace(module, made.spec.shape), made.model_id)
         plan = make_plan(program, Budget.of(board))
     except (BuildError, MemoryLimitError) as error:
-        return Memory(obstacle=f"{error.verdict}: {error.what}")
-    return Memory(plan.arena_bytes, plan.ccm_bytes)
+        return Memory(obstacle=_obstacle(error, weight_bytes - board.flash.bytes, board))
+    return Memory(plan.arena_bytes, plan.ccm_bytes, plan.flash_bytes)
+
+
+def _obstacle(error: MeasurementError, excess: int, board: Board) -> str:
+    """Why there is no plan; weights that fit no flash weigh more than a kernel that is lacking."""
+    if isinstance(error, BuildError) and excess > 0:
+        return (
+            f"memory: weights alone are {excess:,} B more than the {board.flash.bytes:,} B of flash"
+        )
+    return f"{error.verdict}: {error.what}"
 
 
 @dataclass(frozen=True)

@@ -91,9 +91,9 @@ def tables(all_counts: Sequence[Counts]) -> "list[Table]":
         f"of sparse cells. x: ours over the paper's, {_MARK} where over {TOLERANCE:.0%} apart",
     )
     memory = _table(
-        ("maps, B", "x", "SRAM, B", "CCM, B", "weights, B", "x"),
-        "maps: peak in the paper's convention; SRAM, CCM: as planned for the board; weights: "
-        "constants of the quantised program",
+        ("maps, B", "x", "SRAM, B", "flash, B", "weights, B", "x"),
+        "maps: peak in the paper's convention; SRAM, flash: as planned for the board; "
+        "weights: constants of the quantised program",
     )
     for counts in all_counts:
         pairs = compare(counts)
@@ -113,7 +113,7 @@ def tables(all_counts: Sequence[Counts]) -> "list[Table]":
             f"{counts.map_bytes:,}",
             _ratio(pairs.get("map_bytes")),
             _bytes(planned.sram_bytes) if planned else "",
-            _bytes(planned.ccm_bytes) if planned else "",
+            _bytes(planned.flash_bytes) if planned else "",
             f"{counts.weight_bytes:,}",
             _ratio(pairs.get("weight_bytes")),
         )
@@ -163,6 +163,7 @@ def _record(counts: Counts) -> dict[str, Any]:
         "map_bytes": counts.map_bytes,
         "planned_sram_bytes": memory.sram_bytes if memory else None,
         "planned_ccm_bytes": memory.ccm_bytes if memory else None,
+        "planned_flash_bytes": memory.flash_bytes if memory else None,
         "not_planned_because": memory.obstacle if memory else "",
         "weight_bytes": counts.weight_bytes,
         "paper_source": counts.paper.source,

@@ -140,6 +140,14 @@ class MismatchError(MeasurementError):
 
 
 class MemoryLimitError(MeasurementError):
-    """The model does not fit the board, by this many bytes in this region."""
+    """The model does not fit the board, by this many bytes in this region.
+
+    Attributes:
+        lacking: bytes, where the planner says so.
+    """
 
     verdict = Verdict.MEMORY
+
+    def __init__(self, what: str, *, hint: str = "", stage: str = "", lacking: int = 0) -> None:
+        super().__init__(what, hint=hint, stage=stage)
+        self.lacking = lacking

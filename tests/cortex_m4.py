@@ -64,11 +64,13 @@ def has_gcc() -> bool:
     return shutil.which(_GCC[0]) is not None
 
 
-def run_program(program: Program, *inputs: Int8, toolchain: str = "zig") -> list[Int8]:
+def run_program(
+    program: Program, *inputs: Int8, toolchain: str = "zig", plan: Plan | None = None
+) -> list[Int8]:
     """Compile a program for the Cortex-M4 and run it on each input in turn."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        emit.write(program, make_plan(program, ROOMY), directory)
+        emit.write(program, plan or make_plan(program, ROOMY), directory)
         machine = _Machine(_build(directory, toolchain), _ROOMY_STACK)
     outputs = []
     for x in inputs:

@@ -125,7 +125,10 @@ def test_memory_planned_from_the_structure_is_that_of_the_quantised_program(
     chip = board.load("stm32f439")
     planned = plan.make_plan(face_m4, plan.Budget.of(chip))
     memory = counts.of_model("face_m4", chip).memory
-    assert memory == counts.Memory(planned.arena_bytes, planned.ccm_bytes)
+    assert memory is not None
+    assert (memory.sram_bytes, memory.ccm_bytes) == (planned.arena_bytes, planned.ccm_bytes)
+    # The code of sparse cells depends on where their zeros are.
+    assert memory.flash_bytes == pytest.approx(planned.flash_bytes, rel=0.01)
 
 
 def test_weights_are_the_constants_of_the_quantised_program(
@@ -154,8 +157,8 @@ def constant_bytes(part: Operator | object) -> int:
 @pytest.mark.parametrize(
     ("model", "obstacle"),
     [
-        ("mnv2_last_rnnpool", "memory: weights are 2,333,456 B more than the 2,097,152 B of flash"),
-        ("densenet121_avgpool", "B more than the 2,097,152 B of flash"),
+        ("mnv2_rnnpool", "B of flash, 363,405 B more than the 2,097,152 B there are"),
+        ("mnv1_renet", "weights alone are 2,211,040 B more than the 2,097,152 B of flash"),
     ],
 )
 def test_a_model_beyond_the_board_says_by_how_many_bytes(model: str, obstacle: str) -> None:
@@ -173,7 +176,7 @@ def test_the_command_prints_writes_and_explains(
     text = capsys.readouterr().out
     assert "0.85*" in text
     assert "* face_m4 macs 0.85 (table 5): with three products" in text
-    assert "- no plan for mnv1_base: memory: weights are" in text
+    assert "- no plan for mnv1_base: memory: mnv1_base needs" in text
     with path.open() as file:
         rows = list(csv.DictReader(file))
     assert [row["model"] for row in rows] == ["face_m4", "mnv1_base"]

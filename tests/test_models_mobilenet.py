@@ -40,6 +40,15 @@ def parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
+def test_a_narrower_network_keeps_its_first_and_last_channels() -> None:
+    network = models.structure("mnv2_rnnpool", width=0.9).module
+    assert isinstance(network, MobileNetV2)
+    channels = [block.channels for block in network.blocks]
+    assert channels == [56] * 4 + [88] * 3 + [144] * 3 + [288]
+    assert network.head.conv.out_channels == 1280
+    assert parameters(network) == 1_852_078
+
+
 @pytest.mark.parametrize(
     ("network", "expected_parameters", "expected_macs"),
     [

@@ -18,6 +18,7 @@ from hil.compiler.plan_pack import Item, clash, live_bytes, pack
 from hil.compiler.plan_place import place
 from hil.compiler.plan_schedule import schedule
 from hil.compiler.plan_steps import Choices, Kind
+from hil.compiler.program import Program
 from hil.errors import BuildError, MemoryLimitError
 
 PAPER_RAM_BYTES = 188_160  # RNNPool-Face-M4's, "188 KB": section 4.3
@@ -158,10 +159,73 @@ def test_a_network_too_large_for_the_board_lacks_memory_and_no_kernel(name: str)
     assert caught.value.stage == "plan"
 
 
+def wide_block() -> Program:
+    b = Builder(0, (7, 7, 96))
+    return b.program(b.inverted_residual("block", b.input, 96, expansion=6), name="wide")
+
+
+def test_weights_that_do_not_fit_the_memory_go_through_it_by_panels() -> None:
+    program = wide_block()  # of 110,592 weights, twice as many bytes in memory
+    whole = make_plan(program, Budget(1 << 20, 1 << 19))
+    tight = make_plan(program, Budget(100_000, 30_000))
+    assert [step.kind for step in whole.steps] == [Kind.STREAMED_BLOCK]
+    assert [step.kind for step in tight.steps] == [Kind.EXPAND_FILTER, Kind.POINTWISE_PANELS]
+    assert all(0 < step.panel < 576 for step in tight.steps)
+    assert tight.ccm_bytes <= 30_000
+
+
+def test_where_no_panel_fits_weights_are_read_in_flash() -> None:
+    plan = make_plan(wide_block(), Budget(120_000, 1_000))
+    assert plan.choices.weights_in_flash
+
+
+def test_an_image_too_large_for_the_flash_says_by_how_many_bytes() -> None:
+    needed = make_plan(wide_block(), Budget(100_000, 30_000)).flash_bytes
+    assert make_plan(wide_block(), Budget(100_000, 30_000, needed)).flash_bytes == needed
+    with pytest.raises(MemoryLimitError, match=f"needs {needed:,} B of flash, 7 B more") as raised:
+        make_plan(wide_block(), Budget(100_000, 30_000, needed - 7))
+    assert (raised.value.lacking, raised.value.stage) == (7, "plan")
+    assert "most of flash: block.depthwise" in str(raised.value)
+
+
+def test_a_schedule_that_fits_the_flash_is_taken_where_a_faster_one_does_not() -> None:
+    program = random_programs.face_m4()
+    roomy = Budget(1 << 20, 40_000)
+    whole = make_plan(program, roomy)
+    assert not whole.choices.weights_in_flash
+    small = Budget(1 << 20, 40_000, whole.flash_bytes)
+    assert make_plan(program, small).flash_bytes <= whole.flash_bytes
+    assert {p.plan.choices.weights_in_flash for p in pareto(program, roomy)} == {False, True}
+    assert {p.plan.choices.weights_in_flash for p in pareto(program, small)} == {False}
+
+
+def test_every_region_that_lacks_is_named() -> None:
+    plan = make_plan(wide_block(), Budget(100_000, 30_000))
+    tight = Budget(plan.arena_bytes - 9, 30_000, plan.flash_bytes - 7)
+    with pytest.raises(MemoryLimitError, match="B of SRAM, 9 B more than") as raised:
+        place(wide_block(), tight, plan.choices)
+    assert f", and {plan.flash_bytes:,} B of flash, 7 B more than" in str(raised.value)
+    assert raised.value.lacking == 16
+
+
+def test_of_several_misses_the_nearest_is_told() -> None:
+    program = random_programs.face_m4()
+    budget = Budget(90_000, 30_000)
+    with pytest.raises(MemoryLimitError) as raised:
+        make_plan(program, budget)
+    lacking = []
+    for choices in (Choices(), Choices(band=4), Choices(tables_in_flash=True)):
+        with pytest.raises(MemoryLimitError) as missed:
+            place(program, budget, choices)
+        lacking.append(missed.value.lacking)
+    assert raised.value.lacking <= min(lacking)
+    assert len(set(lacking)) > 1
+
+
 def test_an_operator_without_a_kernel_is_named() -> None:
     from dataclasses import dataclass
 
-    from hil.compiler.program import Operator, Output, Program
+    from hil.compiler.program import Operator, Output
 
     @dataclass(frozen=True, eq=False)
     class Fold(Operator):

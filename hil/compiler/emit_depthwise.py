@@ -2,7 +2,8 @@
 
 Each channel's three rows stand in a ring of three slots, with a column of zeros before and after.
 Two neighbours are one word, so that a row of the kernel takes two SMLAxy for one output: six for
-nine multiply-accumulates. The C that this code equals is in firmware/kernels/depthwise.c.
+nine multiply-accumulates. The C that this code equals is in firmware/kernels/depthwise.c, and for
+outputs of int8 in firmware/kernels/expand_filter.c.
 """
 
 from hil.compiler.emit_assembly import Assembly
@@ -17,7 +18,7 @@ def depthwise(name: str, row: DepthwiseRow) -> Assembly:
     """Write the row.
 
     C: void name(const int16_t *ring, const int32_t *weights, const int32_t *bias_multiplier,
-    int16_t *y)
+    int16_t *y), or int8_t *y
     """
     out = Assembly()
     out.function(name, f"{row.channels} channels, {row.columns} columns, stride {row.stride}")
@@ -30,7 +31,13 @@ def depthwise(name: str, row: DepthwiseRow) -> Assembly:
     out.put(*(f"ldr {r}, [r0, #{row.slot_bytes * i}]" for i, r in enumerate(("r9", "r10", "r11"))))
     _columns(out, name, row)
     out.put("vmov r0, s5", "vmov r2, s4", "vmov r12, s7", f"add r0, r0, #{3 * row.slot_bytes}")
-    out.put("adds r2, r2, #2", "vmov s5, r0", "subs r12, r12, #1", "vmov s4, r2", "vmov s7, r12")
+    out.put(
+        f"adds r2, r2, #{row.y_bytes}",
+        "vmov s5, r0",
+        "subs r12, r12, #1",
+        "vmov s4, r2",
+        "vmov s7, r12",
+    )
     out.put(f"bne .L{name}_channel", "pop {r4-r11, pc}")
     return out
 
@@ -40,6 +47,10 @@ def _columns(out: Assembly, name: str, row: DepthwiseRow) -> None:
     groups = (row.columns + 1) // 2 if row.stride == 1 else row.columns
     per_group = 2 if row.stride == 1 else 1
     rounds, rest = divmod(groups, _UNROLLED)
+    # Behind a row of int8 outputs the next one begins, so that no column more may be written.
+    odd = row.y_bytes == 1 and row.stride == 1 and row.columns % 2 == 1
+    if odd and rest == 0:
+        rounds, rest = rounds - 1, _UNROLLED
     if rounds > 1:
         out.put(f"mov r12, #{rounds}", "vmov s2, r12")
         out.label(f".L{name}_round")
@@ -53,16 +64,32 @@ def _columns(out: Assembly, name: str, row: DepthwiseRow) -> None:
     if rounds > 1:
         out.put("vmov r12, s2", "subs r12, r12, #1", "vmov s2, r12", f"bne .L{name}_round")
     for group in range(rest):
-        free = _group(out, row, pixels, free, group)
+        free = _group(out, row, pixels, free, group, single=odd and group == rest - 1)
 
 
-def _group(out: Assembly, row: DepthwiseRow, pixels: list[str], free: str, group: int) -> str:
+def _group(
+    out: Assembly,
+    row: DepthwiseRow,
+    pixels: list[str],
+    free: str,
+    group: int,
+    *,
+    single: bool = False,
+) -> str:
     """Two outputs of stride 1 or one of stride 2; the pixels' registers move on by a word.
+
+    Args:
+        out: the code.
+        row: the convolution.
+        pixels: registers of the words last read.
+        free: the register for the next.
+        group: of the round.
+        single: the second output lies beyond the row.
 
     Returns:
         The register that is free afterwards.
     """
-    two = row.stride == 1
+    two = row.stride == 1 and not single
     for i, (w01, w12) in enumerate(_WEIGHTS):
         old = pixels[i]
         out.put(f"ldr {free}, [r0, #{4 * (group + 1) + row.slot_bytes * i}]")
@@ -80,8 +107,14 @@ def _group(out: Assembly, row: DepthwiseRow, pixels: list[str], free: str, group
     if row.high < _MOST_HIGH:
         for s in sums:
             out.put(f"cmp {s}, #{row.high}", "it gt", f"movgt {s}, #{row.high}")
-    before = 0 if row.steps_by_group else group * len(sums)
-    out.put(*(f"strh {s}, [r2, #{(before + i) * row.y_pixel_bytes}]" for i, s in enumerate(sums)))
+    if row.y_zero:
+        sign = "add" if row.y_zero > 0 else "sub"
+        out.put(*(f"{sign} {s}, {s}, #{abs(row.y_zero)}" for s in sums))
+    before = 0 if row.steps_by_group else group * (2 if row.stride == 1 else 1)
+    store = "strh" if row.y_bytes == 2 else "strb"
+    out.put(
+        *(f"{store} {s}, [r2, #{(before + i) * row.y_pixel_bytes}]" for i, s in enumerate(sums))
+    )
     if row.steps_by_group:
         step = len(sums) * row.y_pixel_bytes
         parts = [step] if step <= REACH else [row.y_pixel_bytes] * len(sums)

@@ -37,10 +37,11 @@ def product_stream(
         convs: whose output channels stand side by side.
         inputs: what stands where the product reads them.
         segments: of a pixel's window; the weights of each are rounded up to an even number.
-        narrow: the weights are int8, four in a word, for `matmul_unpack` to widen.
+        narrow: the weights are int8, four in a word, for `matmul_unpack` to widen; unshifted.
         planar: the outputs are int16 with their zero point taken off.
     """
-    weight = np.concatenate([_flat(conv) for conv in convs])
+    flat = _flat if narrow else _shifted
+    weight = np.concatenate([flat(conv) for conv in convs])
     bias = np.concatenate(
         [_bias(conv, with_zero_point=inputs is not Inputs.CENTRED) for conv in convs]
     )
@@ -83,6 +84,15 @@ def depthwise_weights(conv: Conv2D) -> Int32:
     return wrap_int32(turned.reshape(-1))
 
 
+def narrow_depthwise(conv: Conv2D) -> Int32:
+    """For each channel its three rows as bytes w0, w1, w1, w2, unshifted, its bias, multiplier."""
+    w = conv.weight[..., 0].astype(np.int64)
+    pairs = np.stack([_pack(w[..., 0], w[..., 1]), _pack(w[..., 1], w[..., 2])], axis=-1)
+    rows = _narrow(pairs.reshape(-1)).reshape(len(w), 3)
+    ends = np.stack([conv.bias.astype(np.int64) << conv.shift, conv.multiplier], axis=1)
+    return wrap_int32(np.concatenate([rows, ends], axis=1).reshape(-1))
+
+
 def depthwise_biases(conv: Conv2D) -> Int32:
     """For each channel its bias and multiplier; inputs have their zero point taken off."""
     both = np.stack([conv.bias.astype(np.int64) << conv.shift, conv.multiplier], axis=1)
@@ -91,7 +101,7 @@ def depthwise_biases(conv: Conv2D) -> Int32:
 
 def scale_stream(conv: Conv2D) -> Int32:
     """For channels 0 and 2, then 1 and 3 of every four: both weights, biases, multipliers."""
-    weight, bias = _flat(conv)[:, 0], _bias(conv, with_zero_point=True)
+    weight, bias = _shifted(conv)[:, 0], _bias(conv, with_zero_point=True)
     multiplier = conv.multiplier.astype(np.int64)
     pairs = []
     for first in (0, 1):
@@ -114,14 +124,17 @@ def wrapped_rows(conv: Conv2D) -> Int32:
 
 
 def _flat(conv: Conv2D) -> Int64:
-    shifted: Int64 = conv.weight.astype(np.int64) << conv.shift
-    return shifted.reshape(len(shifted), -1)
+    return conv.weight.astype(np.int64).reshape(len(conv.weight), -1)
+
+
+def _shifted(conv: Conv2D) -> Int64:
+    return _flat(conv) << conv.shift
 
 
 def _bias(conv: Conv2D, *, with_zero_point: bool) -> Int64:
     bias = conv.bias.astype(np.int64) << conv.shift
     if with_zero_point:
-        bias = bias - conv.inputs[0].zero_point * _flat(conv).sum(axis=1)
+        bias = bias - conv.inputs[0].zero_point * _shifted(conv).sum(axis=1)
     return bias
 
 

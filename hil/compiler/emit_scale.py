@@ -5,6 +5,7 @@ code equals is in firmware/kernels/scale.c.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,10 +13,12 @@ from hil.compiler.emit_assembly import Assembly
 from hil.compiler.emit_c import Constant, identifier, structure
 from hil.compiler.emit_code import Fields, planned_pointer
 from hil.compiler.emit_pack import scale_stream
-from hil.compiler.plan import Plan
 from hil.compiler.plan_kernels import MOST_PIXELS, REACH, scale_words
 from hil.compiler.plan_steps import Step
 from hil.compiler.program import Conv2D
+
+if TYPE_CHECKING:
+    from hil.compiler.plan import Plan
 
 _LAYOUT = "for channels 0 and 2, then 1 and 3 of every four: weights, biases, multipliers"
 _PIXELS = ("r3", "r4", "r5")
@@ -27,7 +30,7 @@ def constant(conv: Conv2D) -> Constant:
     return Constant(f"{identifier(conv.name)}_factors", scale_stream(conv), _LAYOUT)
 
 
-def descriptor(step: Step, plan: Plan, conv: Conv2D, *, y_bytes: int) -> str:
+def descriptor(step: Step, plan: "Plan", conv: Conv2D, *, y_bytes: int) -> str:
     """Its `scale_t`, and declarations of its functions in kernels.S."""
     name = identifier(conv.name)
     functions = [f"{name}_scale_{pixels}" for pixels in _counts(conv, y_bytes)]

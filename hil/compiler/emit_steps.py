@@ -1,6 +1,13 @@
 """The C of each kind of step: its constants, its descriptor and its call."""
 
-from hil.compiler import emit_concat, emit_conv, emit_heads, emit_pool, emit_renet
+from hil.compiler import (
+    emit_concat,
+    emit_conv,
+    emit_heads,
+    emit_panels,
+    emit_pool,
+    emit_renet,
+)
 from hil.compiler.emit_c import identifier, structure
 from hil.compiler.emit_code import (
     Fields,
@@ -25,6 +32,8 @@ def step_code(step: Step, plan: Plan) -> StepCode:
     writers = {
         Kind.CONV2D: emit_conv.conv2d,
         Kind.POINTWISE: emit_conv.pointwise,
+        Kind.POINTWISE_PANELS: emit_panels.pointwise_panels,
+        Kind.EXPAND_FILTER: emit_panels.expand_filter,
         Kind.WINDOWED: emit_conv.windowed,
         Kind.INVERTED_RESIDUAL: emit_conv.inverted_residual,
         Kind.STREAMED_BLOCK: emit_conv.streamed_block,

@@ -1,13 +1,13 @@
 """The plan of a program: its steps, where its buffers stand, and which of its schedules to take."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product, takewhile
 from math import gcd
 from typing import Literal, TypeAlias
 
 from hil.compiler.plan_cost import estimate
-from hil.compiler.plan_place import Budget, Buffer, Plan, place
+from hil.compiler.plan_place import Budget, Buffer, Plan, check, flash_need, place
 from hil.compiler.plan_schedule import schedule
 from hil.compiler.plan_steps import Choices
 from hil.compiler.plan_stream import can_stream
@@ -49,7 +49,8 @@ def make_plan(
             to be in memory if it fits there.
 
     Raises:
-        MemoryLimitError: none fits; says which region lacks how many bytes.
+        MemoryLimitError: none fits; says which region lacks how many bytes for the one that comes
+            nearest.
         BuildError: an operator that no kernel computes.
     """
     points = _points(program, budget, streams)
@@ -63,6 +64,7 @@ def make_plan(
             f"{program.name} needs {least:,} B of memory at least, {least - cap:,} B more than the "
             f"{cap:,} B asked for",
             stage="plan",
+            lacking=least - cap,
         )
     return min(within, key=lambda p: (p.cycles, p.ram_bytes)).plan
 
@@ -103,18 +105,23 @@ def _points(program: Program, budget: Budget, streams: bool | None) -> list[Poin
     points: list[Point] = []
     failures: list[MemoryLimitError] = []
     if not streams:
-        points = _placed(program, budget, _choices(program, budget, 0), failures)
+        points = _placed(program, budget, list(_choices(program, budget, 0)), failures)
     if not points and streams is not False:
         for depth in _depths(program, budget):
-            points += _placed(program, budget, _choices(program, budget, depth), failures)
+            tried = list(_choices(program, budget, depth))
+            points += _placed(program, budget, tried, failures)
     if not points:
-        raise failures[-1]
+        raise min(failures, key=lambda failure: failure.lacking)
     return points
 
 
 def _placed(
-    program: Program, budget: Budget, tried: Iterable[Choices], failures: list[MemoryLimitError]
+    program: Program, budget: Budget, tried: Sequence[Choices], failures: list[MemoryLimitError]
 ) -> list[Point]:
+    """Those that fit; where the flash holds none, no memory is planned."""
+    images = [flash_need(schedule(program, choices), choices, budget) for choices in tried]
+    if all(image.lacking for image in images):
+        check(program, min(images, key=lambda image: image.lacking))
     points = []
     for choices in tried:
         try:
@@ -128,7 +135,7 @@ def _placed(
 
 def _depths(program: Program, budget: Budget) -> list[int]:
     """How many steps to stream: the depths that take the least memory at first guess."""
-    unbounded = replace(budget, sram_bytes=_UNBOUNDED)
+    unbounded = replace(budget, sram_bytes=_UNBOUNDED, flash_bytes=_UNBOUNDED)
     steps = takewhile(can_stream, schedule(program, Choices()))
     guesses = [
         place(program, unbounded, Choices(streamed=depth), patience=0)
@@ -140,11 +147,22 @@ def _depths(program: Program, budget: Budget) -> list[int]:
 
 def _choices(program: Program, budget: Budget, streamed: int) -> Iterator[Choices]:
     """What to try: every band with the fastest use of CCM, and one row at a time with less CCM."""
-    flash = list(product((False, True), (False, True)))
-    for band, (tables, weights) in product(_bands(program), flash):
-        yield Choices(band, tables, weights, streamed)
-    for eighths, (tables, weights) in product(range(3, 9), flash):
-        yield Choices(1, tables, weights, streamed, budget.ccm_bytes * eighths // 8)
+    for band, tables in product(_bands(program), (False, True)):
+        choices = Choices(band, tables, streamed=streamed)
+        yield from _ways_of_weights(program, choices, budget.ccm_bytes)
+    for eighths, tables in product(range(3, 9), (False, True)):
+        ccm_bytes = budget.ccm_bytes * eighths // 8
+        choices = Choices(1, tables, streamed=streamed, ccm_bytes=ccm_bytes)
+        yield from _ways_of_weights(program, choices, ccm_bytes)
+
+
+def _ways_of_weights(program: Program, choices: Choices, panel_bytes: int) -> Iterator[Choices]:
+    """Copied whole, read in flash, and, where some would not fit so much memory, by panels."""
+    yield choices
+    yield replace(choices, weights_in_flash=True)
+    by_panels = replace(choices, panel_bytes=panel_bytes)
+    if any(step.panel for step in schedule(program, by_panels)):
+        yield by_panels
 
 
 def _bands(program: Program) -> list[int]:

@@ -10,6 +10,7 @@ from hil.compiler import emit_fastgrnn
 from hil.compiler.plan_kernels import (
     MatMul,
     block_of,
+    front_of,
     heads_of,
     is_scale,
     is_stem,
@@ -18,6 +19,7 @@ from hil.compiler.plan_kernels import (
     scale_words,
     windowed_of,
 )
+from hil.compiler.plan_panels import is_held
 from hil.compiler.plan_place import Plan
 from hil.compiler.plan_steps import Kind, Step
 from hil.compiler.plan_sweep import lines_of, product_of, recurrent_words
@@ -64,7 +66,9 @@ def _step(step: Step, plan: Plan) -> float:
     match step.kind:
         case Kind.STREAMED_BLOCK:
             return _block(step, convs, plan)
-        case Kind.POINTWISE:
+        case Kind.EXPAND_FILTER:
+            return _expand_filter(step, *convs)
+        case Kind.POINTWISE | Kind.POINTWISE_PANELS:
             return sum(_scale(c, plan) for c in convs[:-1]) + _pointwise(convs[-1], step, plan)
         case Kind.WINDOWED:
             return _windowed(convs[0], step, plan)
@@ -114,13 +118,30 @@ def _sweep(sweep: GruSweep, plan: Plan) -> float:
 
 
 def _pointwise(conv: Conv2D, step: Step, plan: Plan) -> float:
-    rows, columns, channels = conv.inputs[0].shape
+    rows, columns, _ = conv.inputs[0].shape
     product = pointwise_of(conv)
     if product is None:
         return _PLAIN * conv.macs
-    cycles = _WIDEN * rows * columns * channels
+    cycles = _widen(step, conv, product)
     cycles += _from_flash(product, rows * columns, plan)
     return cycles + _product(product, rows * columns) * _unpaired(step, plan)
+
+
+def _expand_filter(step: Step, expand: Conv2D, depthwise: Conv2D) -> float:
+    front = front_of(expand, depthwise)
+    product = front[0] if front else None
+    if product is None:
+        return _PLAIN * (expand.macs + depthwise.macs)
+    rows, columns, _ = expand.output.shape
+    cycles = _OUTPUT * depthwise.output.bytes + _product(product, rows * columns)
+    return _widen(step, expand, product) + cycles
+
+
+def _widen(step: Step, conv: Conv2D, product: MatMul) -> float:
+    """All pixels once, or for each panel anew."""
+    once = step.panel == 0 or is_held(step, product)
+    times = 1 if once else -(-product.channels // step.panel)
+    return _WIDEN * conv.inputs[0].bytes * times
 
 
 def _heads(convs: Sequence[Conv2D], *, normalised: bool) -> float:

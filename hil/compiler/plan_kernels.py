@@ -75,8 +75,10 @@ class DepthwiseRow:
         columns: of the output.
         stride: 1 or 2.
         slot_bytes: of one row in the ring, a multiple of 4.
-        y_pixel_bytes: from one output pixel to the next; channels are int16 side by side.
+        y_pixel_bytes: from one output pixel to the next; channels stand side by side.
         high: the clamp is [0, high], with zero points taken off.
+        y_bytes: of one output: 2, or 1 for `filter_t` in firmware/kernels/expand_filter.h.
+        y_zero: added to the result.
     """
 
     channels: int
@@ -85,6 +87,8 @@ class DepthwiseRow:
     slot_bytes: int
     y_pixel_bytes: int
     high: int
+    y_bytes: int = 2
+    y_zero: int = 0
 
     @property
     def is_reachable(self) -> bool:
@@ -186,8 +190,8 @@ def residual_of(conv: Conv2D) -> tuple[int, int, int] | None:
     return residual.source.zero_point, residual.multiplier, residual.shift
 
 
-def block_of(expand: Conv2D | None, depthwise: Conv2D, project: Conv2D) -> Block | None:
-    """The packed block that computes them together, None where they are not of its kind."""
+def front_of(expand: Conv2D | None, depthwise: Conv2D) -> tuple[MatMul | None, DepthwiseRow] | None:
+    """The expansion, if any, and the filter of a packed block; None where not of its kind."""
     zero = depthwise.output.zero_point
     padding = depthwise.padding
     fits = (
@@ -197,39 +201,29 @@ def block_of(expand: Conv2D | None, depthwise: Conv2D, project: Conv2D) -> Block
         and depthwise.low == zero
         and depthwise.high <= zero + 255
         and (expand or depthwise).inputs[0].shape[2] % 4 == 0
-        and all(conv.shift <= _MOST_SHIFT for conv in (expand, depthwise, project) if conv)
+        and all(conv.shift <= _MOST_SHIFT for conv in (expand, depthwise) if conv)
     )
     if not fits:
         return None
-    wide = depthwise.output.shape[2]
-    columns, outputs = depthwise.output.shape[1:]
-    even = columns + columns % 2
-    slot_bytes = 2 * (even + 2 if depthwise.stride == 1 else 2 * columns + 2)
-    outputs = project.output.shape[2]
-    block = Block(
-        _planar(expand, 3 * slot_bytes) if expand else None,
-        DepthwiseRow(
-            channels=wide,
-            columns=columns,
-            stride=depthwise.stride,
-            slot_bytes=slot_bytes,
-            y_pixel_bytes=2 * wide,
-            high=depthwise.high - zero,
-        ),
-        MatMul(
-            depth=wide,
-            segments=1,
-            segment_bytes=0,
-            pixel_bytes=2 * wide,
-            channels=outputs,
-            y_bytes=1,
-            y_channel_bytes=1,
-            y_pixel_bytes=outputs,
-            low=project.low,
-            high=project.high,
-            residual=residual_of(project),
-        ),
+    wide, columns = depthwise.output.shape[2], depthwise.output.shape[1]
+    slot_bytes = 2 * (even(columns) + 2 if depthwise.stride == 1 else 2 * columns + 2)
+    row = DepthwiseRow(
+        channels=wide,
+        columns=columns,
+        stride=depthwise.stride,
+        slot_bytes=slot_bytes,
+        y_pixel_bytes=2 * wide,
+        high=depthwise.high - zero,
     )
+    return _planar(expand, 3 * slot_bytes) if expand else None, row
+
+
+def block_of(expand: Conv2D | None, depthwise: Conv2D, project: Conv2D) -> Block | None:
+    """The packed block that computes them together, None where they are not of its kind."""
+    front = front_of(expand, depthwise)
+    if front is None or project.shift > _MOST_SHIFT:
+        return None
+    block = Block(*front, _of_depth(project, depthwise.output.shape[2]))
     parts = (block.expand, block.filter, block.project)
     return block if all(part.is_reachable for part in parts if part) else None
 

@@ -46,8 +46,8 @@ def clash(items: Sequence[Item], offsets: Sequence[int], a: int, b: int) -> bool
 def pack(items: Sequence[Item], patience: int = PATIENCE) -> tuple[list[int], int]:
     """Place every buffer.
 
-    Greedy by size, then improved by reordering the greedy's queue; the same items always give
-    the same offsets.
+    Greedy by size, or where that is not good enough first what is alive when most is; improved by
+    reordering the greedy's queue. The same items always give the same offsets.
 
     Args:
         items: the buffers.
@@ -56,15 +56,39 @@ def pack(items: Sequence[Item], patience: int = PATIENCE) -> tuple[list[int], in
     Returns:
         The offsets in bytes, in the order of `items`, and the size of the region.
     """
-    order = sorted(range(len(items)), key=lambda i: (-items[i].bytes, items[i].first, i))
-    rivals = [_rivals(items, index) for index in range(len(items))]
-    best, size = _place(items, order, rivals)
     floor = max((i.bytes for i in items), default=0)
     if not any(item.slack for item in items):
         floor = max(floor, live_bytes(items))
+    floor = _aligned(floor)
+    crowd = [_crowd(items, item) for item in items]
+    best, size = _improve(items, _queue(items, [0] * len(items)), floor, patience)
+    if size > floor:
+        others, other_size = _improve(items, _queue(items, crowd), floor, patience)
+        if other_size < size:
+            return others, other_size
+    return best, size
+
+
+def _queue(items: Sequence[Item], rank: Sequence[int]) -> list[int]:
+    """Highest rank first, then by size."""
+    return sorted(range(len(items)), key=lambda i: (-rank[i], -items[i].bytes, items[i].first, i))
+
+
+def _crowd(items: Sequence[Item], item: Item) -> int:
+    """The most bytes alive while an item is."""
+    steps = {item.first, *(i.first for i in items if item.first <= i.first <= item.last)}
+    return max(sum(i.bytes for i in items if i.first <= s <= i.last) for s in steps)
+
+
+def _improve(
+    items: Sequence[Item], order: list[int], floor: int, patience: int
+) -> tuple[list[int], int]:
+    """Reorder the queue as long as the region shrinks now and then."""
+    rivals = [_rivals(items, index) for index in range(len(items))]
+    best, size = _place(items, order, rivals)
     shuffle = random.Random(0)  # noqa: S311
     fruitless = 0
-    while len(items) > 1 and fruitless < patience and size > _aligned(floor):
+    while len(items) > 1 and fruitless < patience and size > floor:
         fruitless += 1
         trial = order.copy()
         moved = trial.pop(shuffle.randrange(len(trial)))

@@ -1,8 +1,10 @@
 """Where every buffer of a schedule stands while it is alive."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from hil.board import Board
+from hil.compiler.plan_flash import constant_bytes, flash_bytes
 from hil.compiler.plan_pack import PATIENCE, Item, pack
 from hil.compiler.plan_schedule import schedule
 from hil.compiler.plan_steps import Choices, Scratch, Step, row_bytes
@@ -15,15 +17,51 @@ RUNTIME_BYTES = 8 * 1024  # of CCM, for the stack, the link's frames and other s
 
 @dataclass(frozen=True)
 class Budget:
-    """Memory that a plan may use, by region."""
+    """Memory that a plan may use, by region; flash_bytes None: however much there is."""
 
     sram_bytes: int
     ccm_bytes: int
+    flash_bytes: int | None = None
 
     @classmethod
     def of(cls, board: Board) -> "Budget":
-        """All SRAM of a board, and its CCM less what the runtime needs."""
-        return cls(board.sram.bytes, max(0, board.ccm.bytes - RUNTIME_BYTES))
+        """All flash and SRAM of a board, and its CCM less what the runtime needs."""
+        ccm_bytes = max(0, board.ccm.bytes - RUNTIME_BYTES)
+        return cls(board.sram.bytes, ccm_bytes, board.flash.bytes)
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a plan takes of a region, and what takes it.
+
+    Attributes:
+        available: None: however much is needed.
+        parts: bytes by name.
+    """
+
+    region: str
+    bytes: int
+    available: int | None
+    parts: dict[str, int]
+
+    @property
+    def lacking(self) -> int:
+        """Bytes that there are too few."""
+        return 0 if self.available is None else max(0, self.bytes - self.available)
+
+    @property
+    def text(self) -> str:
+        """For a person."""
+        return (
+            f"{self.bytes:,} B of {self.region}, {self.lacking:,} B more than the "
+            f"{self.available:,} B there are"
+        )
+
+    @property
+    def largest(self) -> str:
+        """What might be made smaller."""
+        largest = sorted(self.parts.items(), key=lambda part: -part[1])[:3]
+        return f"most of {self.region}: " + ", ".join(f"{n} {size:,} B" for n, size in largest)
 
 
 @dataclass(frozen=True)
@@ -78,6 +116,7 @@ class Plan:
     input_survives: bool
     output_offset: int
     output_bytes: int
+    flash_bytes: int
     choices: Choices
 
     @property
@@ -141,8 +180,13 @@ def place(program: Program, budget: Budget, choices: Choices, patience: int = PA
     fast = _Draft()
     _add_scratch(fast, steps, choices.streamed, "ccm")
     scratch, ccm_bytes = fast.place("ccm", patience)
-    _check("SRAM", arena_bytes, budget.sram_bytes, program, maps)
-    _check("CCM", ccm_bytes, budget.ccm_bytes, program, scratch)
+    flash = flash_need(planned, choices, budget)
+    check(
+        program,
+        Need("SRAM", arena_bytes, budget.sram_bytes, _sizes(maps)),
+        Need("CCM", ccm_bytes, budget.ccm_bytes, _sizes(scratch)),
+        flash,
+    )
     offsets = {name: buffer.offset for name, buffer in maps.items() if name != "output"}
     results, at = {}, 0
     for tensor in program.output.tensors:
@@ -169,6 +213,7 @@ def place(program: Program, budget: Budget, choices: Choices, patience: int = PA
         ),
         output_offset=output_offset,
         output_bytes=program.output.count,
+        flash_bytes=flash.bytes,
         choices=choices,
     )
 
@@ -284,15 +329,27 @@ def _add_scratch(draft: _Draft, steps: tuple[Step, ...], streamed: int, region: 
                 draft.add(f"{step.name}/{scratch.name}", Item(scratch.bytes, *life))
 
 
-def _check(
-    region: str, needed: int, available: int, program: Program, buffers: dict[str, Buffer]
-) -> None:
-    if needed <= available:
-        return
-    largest = sorted(buffers.values(), key=lambda b: -b.bytes)[:3]
-    raise MemoryLimitError(
-        f"{program.name} needs {needed:,} B of {region}, {needed - available:,} B more than the "
-        f"{available:,} B there are",
-        hint="largest buffers: " + ", ".join(f"{b.name} {b.bytes:,} B" for b in largest),
-        stage="plan",
-    )
+def _sizes(buffers: dict[str, Buffer]) -> dict[str, int]:
+    return {buffer.name: buffer.bytes for buffer in buffers.values()}
+
+
+def flash_need(steps: Sequence[Step], choices: Choices, budget: Budget) -> Need:
+    """What the image of these steps takes."""
+    constants = {step.name: constant_bytes(step, choices) for step in steps}
+    return Need("flash", flash_bytes(steps, choices), budget.flash_bytes, constants)
+
+
+def check(program: Program, *needs: Need) -> None:
+    """Compare what a plan needs with what there is.
+
+    Raises:
+        MemoryLimitError: there is less; names every such region and the bytes it lacks.
+    """
+    unmet = [need for need in needs if need.lacking > 0]
+    if unmet:
+        raise MemoryLimitError(
+            f"{program.name} needs " + ", and ".join(need.text for need in unmet),
+            hint=unmet[0].largest,
+            stage="plan",
+            lacking=sum(need.lacking for need in unmet),
+        )

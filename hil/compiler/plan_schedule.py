@@ -15,6 +15,7 @@ from hil.compiler.plan_kernels import (
     scale_words,
     windowed_of,
 )
+from hil.compiler.plan_panels import expand_filter, pointwise_panels
 from hil.compiler.plan_steps import (
     Choices,
     Kind,
@@ -57,17 +58,24 @@ def schedule(program: Program, choices: Choices) -> tuple[Step, ...]:
     rest = list(program.operators)
     readers = count_readers(program)
     while rest:
+        # A streamed step has all its weights at hand from row to row.
+        how = replace(choices, panel_bytes=None) if len(steps) < choices.streamed else choices
         taken = (
-            _inverted_residual(rest, readers, choices)
-            or _unexpanded(rest, readers, choices)
-            or _scaled(rest, readers, choices)
-            or _pool(rest, readers, choices)
+            _inverted_residual(rest, readers, how)
+            or _unexpanded(rest, readers, how)
+            or _scaled(rest, readers, how)
+            or _pool(rest, readers, how)
             or _heads(rest, readers)
-            or _single(rest[0], choices)
+            or _panels(rest[0], how)
+            or _single(rest[0], how)
         )
         steps.append(taken)
         rest = [operator for operator in rest if operator not in taken.operators]
     return tuple(steps)
+
+
+def _panels(operator: Operator, choices: Choices) -> Step | None:
+    return pointwise_panels(operator, choices) if isinstance(operator, Conv2D) else None
 
 
 def _single(operator: Operator, choices: Choices) -> Step:
@@ -137,6 +145,8 @@ def _inverted_residual(
     inputs = [expand.inputs[0]]
     if project.residual is not None and project.residual.source.name != inputs[0].name:
         inputs.append(project.residual.source)
+    if panelled := expand_filter(expand, depthwise, project, choices):
+        return panelled
     block = block_of(expand, depthwise, project)
     return Step(
         block_name(project.name),

@@ -19,6 +19,8 @@ class Kind(StrEnum):
 
     CONV2D = "conv2d"
     POINTWISE = "pointwise"
+    POINTWISE_PANELS = "pointwise_panels"
+    EXPAND_FILTER = "expand_filter"
     WINDOWED = "windowed"
     INVERTED_RESIDUAL = "inverted_residual"
     STREAMED_BLOCK = "streamed_block"
@@ -44,6 +46,8 @@ class Choices:
             image is in memory before the first.
         ccm_bytes: fill so much CCM with whatever fits, so that both regions together stay small;
             None to put in CCM what is fastest there.
+        panel_bytes: weights that need more working memory go through so much, panel by panel of
+            channels; None to copy any in one piece.
     """
 
     band: int = 1
@@ -51,6 +55,7 @@ class Choices:
     weights_in_flash: bool = False
     streamed: int = 0
     ccm_bytes: int | None = None
+    panel_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ class Step:
         slack: by how many bytes `outputs[0]` may start after `inputs[0]` and still lie over it;
             None where it must not.
         band: rows that go into a pooling layer together.
+        panel: output channels whose weights are in memory together; 0 where all are, or none.
     """
 
     name: str
@@ -89,11 +95,16 @@ class Step:
     scratch: tuple[Scratch, ...] = ()
     slack: int | None = None
     band: int = 1
+    panel: int = 0
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates as the model states them."""
         return sum(operator.macs for operator in self.operators)
+
+    def scratch_bytes(self, name: str) -> int:
+        """Of working memory of this name, 0 where there is none."""
+        return sum(scratch.bytes for scratch in self.scratch if scratch.name == name)
 
 
 def sources(operator: Operator) -> tuple[Tensor, ...]:

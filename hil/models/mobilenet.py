@@ -1,6 +1,6 @@
 """MobileNetV2 and what the paper makes of it, with an early pooling and RNNPool at the end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
@@ -134,6 +134,15 @@ def vww(name: str, *, order: Order = "rows_first") -> MobileNetV2:
     return variant(VISUAL_WAKE_WORDS, name, order=order)
 
 
-def mnv2(name: str, *, order: Order = "rows_first") -> MobileNetV2:
-    """Make a network of the ImageNet-10 column."""
-    return variant(IMAGENET_10, name, order=order)
+def mnv2(
+    name: str, *, width: float = IMAGENET_10.width, order: Order = "rows_first"
+) -> MobileNetV2:
+    """Make a network of the ImageNet-10 column.
+
+    Args:
+        name: a key of `VARIANTS`.
+        width: multiplier of the stages' channels, but as in MobileNetV2 not of the last
+            convolution's. At 0.9 the "rnnpool" row fits 2 MiB of flash.
+        order: of all RNNPools' outputs.
+    """
+    return variant(replace(IMAGENET_10, width=width), name, order=order)

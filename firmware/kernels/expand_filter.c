@@ -1,0 +1,122 @@
+#include "expand_filter.h"
+
+#include "depthwise.h"
+#include "dsp.h"
+#include "widen.h"
+
+enum { ROWS = 3, NARROW_WORDS = ROWS + 2 };
+
+static int32_t least(int32_t a, int32_t b) {
+    return a < b ? a : b;
+}
+
+/* A panel's filters in the form that depthwise_t tells of; returns what stands behind them in
+ * flash. */
+static const int32_t *unpack_filters(const expand_filter_t *layer, int32_t channels,
+                                     const int32_t *from) {
+    int32_t *to = layer->filters;
+    int32_t *bias = to + DEPTHWISE_WEIGHT_WORDS * channels;
+    for (int32_t c = 0; c < channels; c++, from += NARROW_WORDS, to += DEPTHWISE_WEIGHT_WORDS) {
+        for (int32_t i = 0; i < ROWS; i++) {
+            panels_widen(from[i], layer->filter_shift, to + 2 * i);
+        }
+        memcpy(to + 2 * ROWS, to, 4 * sizeof *to);
+        *bias++ = from[ROWS];
+        *bias++ = from[ROWS + 1];
+    }
+    return from;
+}
+
+static int32_t half(int32_t word, int32_t top) {
+    return (int16_t)(uint16_t)((uint32_t)word >> (top ? 16U : 0U) & 0xFFFFU);
+}
+
+static void filter_row(const filter_t *row, const int16_t *ring, const int32_t *weights,
+                       const int32_t *bias_multiplier, int8_t *y) {
+    if (row->code != NULL) {
+        row->code(ring, weights, bias_multiplier, y);
+        return;
+    }
+    const int32_t slot = row->slot_bytes / 2;
+    for (int32_t c = 0; c < row->channels; c++) {
+        for (int32_t s = 0; s < row->columns; s++) {
+            uint32_t sum = (uint32_t)bias_multiplier[0];
+            for (int32_t i = 0; i < ROWS; i++) {
+                const int16_t *x = ring + i * slot + s * row->stride;
+                const int32_t *w = weights + 2 * i;
+                sum +=
+                    (uint32_t)(half(w[0], 0) * x[0] + half(w[0], 1) * x[1] + half(w[1], 1) * x[2]);
+            }
+            const int32_t value = clamp(smmulr((int32_t)sum, bias_multiplier[1]), 0, row->high);
+            y[s * row->y_pixel_bytes + c] = (int8_t)(value + row->y_zero);
+        }
+        ring += DEPTHWISE_SLOTS * slot;
+        weights += DEPTHWISE_WEIGHT_WORDS;
+        bias_multiplier += 2;
+    }
+}
+
+/* A panel's channels of row `row` of x into their slots, a column of zeros before each. */
+static void expand_row(const expand_filter_t *layer, const matmul_t *expand, const int8_t *x,
+                       int32_t row) {
+    int16_t *slot = layer->ring + row % DEPTHWISE_SLOTS * layer->filter.slot_bytes / 2 + 1;
+    const int32_t most = expand->most_pixels;
+    for (int32_t column = 0; column < layer->columns; column += most) {
+        const int32_t pixels = least(most, layer->columns - column);
+        const int32_t at = (row * layer->columns + column) * layer->channels;
+        const int16_t *window = layer->pixels;
+        if (layer->held) {
+            window += at;
+        } else {
+            widen(x + at, pixels * layer->channels, layer->pixels);
+        }
+        matmul(expand, pixels, window, layer->copy, slot + column, NULL);
+    }
+}
+
+/* The row below the map is of zeros. */
+static void clear_slot(const expand_filter_t *layer, int32_t channels, int32_t row) {
+    const int32_t slot_bytes = layer->filter.slot_bytes;
+    int8_t *slot = (int8_t *)layer->ring + row % DEPTHWISE_SLOTS * slot_bytes;
+    for (int32_t c = 0; c < channels; c++, slot += DEPTHWISE_SLOTS * slot_bytes) {
+        memset(slot, 0, (size_t)slot_bytes);
+    }
+}
+
+/* All rows of a panel's channels. */
+static void filter_panel(const expand_filter_t *layer, const matmul_t *expand,
+                         const filter_t *filter, const int8_t *x, int8_t *y) {
+    const int32_t channels = filter->channels;
+    const int32_t *biases = layer->filters + DEPTHWISE_WEIGHT_WORDS * channels;
+    memset(layer->ring, 0, (size_t)(channels * DEPTHWISE_SLOTS * filter->slot_bytes));
+    int32_t expanded = 0; /* rows of x so far */
+    for (int32_t row = 0; row < layer->out_rows; row++, y += layer->out_row_bytes) {
+        const int32_t top = row * filter->stride - 1; /* row of x under the kernel's first row */
+        for (; expanded <= least(top + 2, layer->rows - 1); expanded++) {
+            expand_row(layer, expand, x, expanded);
+        }
+        if (top + 2 >= layer->rows) {
+            clear_slot(layer, channels, top + 2);
+        }
+        /* Row top + i stands in slot (top + i) modulo 3, so slot 0 meets the kernel's row -top
+         * modulo 3. */
+        const int32_t turn = (3 * layer->rows - top) % DEPTHWISE_SLOTS;
+        filter_row(filter, layer->ring, layer->filters + 2 * turn, biases, y);
+    }
+}
+
+void expand_filter(const expand_filter_t *layer, const int8_t *x, int8_t *y) {
+    const int32_t *expand_weights = layer->expand_weights;
+    const int32_t *filter_weights = layer->filter_weights;
+    const matmul_t *expand = NULL;
+    if (layer->held) {
+        widen(x, layer->rows * layer->columns * layer->channels, layer->pixels);
+    }
+    for (int32_t i = 0; (expand = panels_product(&layer->expand, i)) != NULL; i++) {
+        const filter_t *filter = i < layer->expand.whole ? &layer->filter : &layer->filter_rest;
+        expand_weights = panels_unpack(&layer->expand, expand, expand_weights, layer->copy);
+        filter_weights = unpack_filters(layer, filter->channels, filter_weights);
+        filter_panel(layer, expand, filter, x, y);
+        y += filter->channels;
+    }
+}

@@ -1,0 +1,26 @@
+/* A matrix product whose weights are too many for the memory at once: they pass through it by
+ * panels of output channels. */
+#ifndef HIL_PANELS_H
+#define HIL_PANELS_H
+
+#include "matmul.h"
+
+/* In flash all weights are int8, whatever their shift. */
+typedef struct {
+    matmul_t product; /* of one panel's channels */
+    matmul_t rest;    /* of the channels after the whole panels; 0 channels where none are left */
+    int32_t whole;    /* panels */
+    int32_t shift;    /* of the weights, after they are widened */
+} panels_t;
+
+/* The product of panel `index`; NULL after the last. */
+const matmul_t *panels_product(const panels_t *panels, int32_t index);
+
+/* Widen a panel's stream; returns what stands behind it in flash. */
+const int32_t *panels_unpack(const panels_t *panels, const matmul_t *product, const int32_t *from,
+                             int32_t *to);
+
+/* Two words of int16 weights out of a word of int8 ones. */
+void panels_widen(int32_t four, int32_t shift, int32_t *to);
+
+#endif

@@ -1,0 +1,36 @@
+#include "pointwise_panels.h"
+
+#include "dsp.h"
+#include "widen.h"
+
+static void multiply(const pointwise_panels_t *layer, const matmul_t *product, const int8_t *x,
+                     const int8_t *residual, int8_t *y) {
+    const int32_t most = product->most_pixels;
+    for (int32_t pixel = 0; pixel < layer->pixels; pixel += most) {
+        const int32_t left = layer->pixels - pixel;
+        const int32_t pixels = left < most ? left : most;
+        const int16_t *window = layer->window;
+        if (layer->held) {
+            window += pixel * layer->channels;
+        } else {
+            widen(x + pixel * layer->channels, pixels * layer->channels, layer->window);
+        }
+        matmul(product, pixels, window, layer->copy, y + pixel * layer->outputs,
+               residual == NULL ? NULL : residual + pixel * layer->outputs);
+    }
+}
+
+void pointwise_panels(const pointwise_panels_t *layer, const int8_t *x, const int8_t *residual,
+                      int8_t *y) {
+    const int32_t *weights = layer->weights;
+    const matmul_t *product = NULL;
+    if (layer->held) {
+        widen(x, layer->pixels * layer->channels, layer->window);
+    }
+    for (int32_t i = 0; (product = panels_product(&layer->panels, i)) != NULL; i++) {
+        weights = panels_unpack(&layer->panels, product, weights, layer->copy);
+        multiply(layer, product, x, residual, y);
+        y += product->channels;
+        residual = residual == NULL ? NULL : residual + product->channels;
+    }
+}
