@@ -17,7 +17,7 @@ from hil.compiler.outline import outline
 from hil.compiler.plan import Budget, make_plan
 from hil.compiler.quantize_cell import INDEX_BITS
 from hil.compiler.quantize_gru import TABLE_BITS
-from hil.errors import BuildError, MeasurementError, MemoryLimitError
+from hil.errors import BuildError, MemoryLimitError
 from hil.models.blocks import L2Norm, MBConv, Separable
 from hil.models.densenet import DenseLayer
 from hil.models.fastgrnn import FastGRNN
@@ -70,12 +70,14 @@ class Memory:
         sram_bytes: the activation memory, input included; None where there is no plan.
         ccm_bytes: working memory of the kernels.
         flash_bytes: of the image, weights as the kernels read them, code as estimated.
+        streams: whether the input comes in row by row, as it does where it does not fit.
         obstacle: why there is no plan.
     """
 
     sram_bytes: int | None = None
     ccm_bytes: int | None = None
     flash_bytes: int | None = None
+    streams: bool = False
     obstacle: str = ""
 
 
@@ -120,7 +122,7 @@ def of_model(name: str, board: Board | None = None) -> Counts:
         parameters=made.parameters,
         macs=macs,
         map_bytes=_map_bytes(units, paper.convention),
-        memory=_plan(made, weight_bytes, board) if board else None,
+        memory=_plan(made, board) if board else None,
         weight_bytes=weight_bytes,
         paper=paper,
     )
@@ -160,7 +162,7 @@ def _kept(cell: FastGRNN) -> int:
     return sum(round(size * share) for size, share in zip(sizes, cell.density, strict=True))
 
 
-def _plan(made: models.LoadedModel, weight_bytes: int, board: Board) -> Memory:
+def _plan(made: models.LoadedModel, board: Board) -> Memory:
     """Plan a network's memory for a board, as far as compiler and planner go."""
     module = made.module.to_empty(device="cpu")
     for value in (*module.parameters(), *module.buffers()):
@@ -169,17 +171,8 @@ def _plan(made: models.LoadedModel, weight_bytes: int, board: Board) -> Memory:
         program = outline(trace(module, made.spec.shape), made.model_id)
         plan = make_plan(program, Budget.of(board))
     except (BuildError, MemoryLimitError) as error:
-        return Memory(obstacle=_obstacle(error, weight_bytes - board.flash.bytes, board))
-    return Memory(plan.arena_bytes, plan.ccm_bytes, plan.flash_bytes)
-
-
-def _obstacle(error: MeasurementError, excess: int, board: Board) -> str:
-    """Why there is no plan; weights that fit no flash weigh more than a kernel that is lacking."""
-    if isinstance(error, BuildError) and excess > 0:
-        return (
-            f"memory: weights alone are {excess:,} B more than the {board.flash.bytes:,} B of flash"
-        )
-    return f"{error.verdict}: {error.what}"
+        return Memory(obstacle=f"{error.verdict}: {error.what}")
+    return Memory(plan.arena_bytes, plan.ccm_bytes, plan.flash_bytes, plan.streams)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hil.counts import Counts
+from hil.counts import Counts, Memory
 from hil.models.paper import Figure
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def tables(all_counts: Sequence[Counts]) -> "list[Table]":
         f"of sparse cells. x: ours over the paper's, {_MARK} where over {TOLERANCE:.0%} apart",
     )
     memory = _table(
-        ("maps, B", "x", "SRAM, B", "flash, B", "weights, B", "x"),
-        "maps: peak in the paper's convention; SRAM, flash: as planned for the board; "
+        ("maps, B", "x", "SRAM, B", "image", "flash, B", "weights, B", "x"),
+        "maps: peak in the paper's convention; SRAM, flash: as planned for the board, the image in memory whole or by rows; "
         "weights: constants of the quantised program",
     )
     for counts in all_counts:
@@ -113,6 +113,7 @@ def tables(all_counts: Sequence[Counts]) -> "list[Table]":
             f"{counts.map_bytes:,}",
             _ratio(pairs.get("map_bytes")),
             _bytes(planned.sram_bytes) if planned else "",
+            _image(planned),
             _bytes(planned.flash_bytes) if planned else "",
             f"{counts.weight_bytes:,}",
             _ratio(pairs.get("weight_bytes")),
@@ -142,6 +143,12 @@ def _ratio(pair: Comparison | None) -> str:
     return f"{pair.ratio:.2f}{' ' if pair.agrees else _MARK}" if pair else ""
 
 
+def _image(planned: Memory | None) -> str:
+    if planned is None or planned.obstacle:
+        return ""
+    return "by rows" if planned.streams else "whole"
+
+
 def _bytes(count: int | None) -> str:
     return "no plan" if count is None else f"{count:,}"
 
@@ -164,6 +171,7 @@ def _record(counts: Counts) -> dict[str, Any]:
         "planned_sram_bytes": memory.sram_bytes if memory else None,
         "planned_ccm_bytes": memory.ccm_bytes if memory else None,
         "planned_flash_bytes": memory.flash_bytes if memory else None,
+        "planned_streams": memory.streams if memory else None,
         "not_planned_because": memory.obstacle if memory else "",
         "weight_bytes": counts.weight_bytes,
         "paper_source": counts.paper.source,

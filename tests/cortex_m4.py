@@ -10,7 +10,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from native import ROOMY
@@ -21,6 +21,9 @@ from hil.compiler.plan import Budget, Plan, make_plan
 from hil.compiler.program import Int8, Program
 from hil.paths import FIRMWARE
 from hil.paths import cache as cache_directory
+
+if TYPE_CHECKING:
+    from hil.targets.emulator.clock import RunControl
 
 _LINK = """
 SECTIONS {
@@ -122,7 +125,7 @@ def measure(
         machine.enter(x)
         for name, macs, run in machine.layers():
             before = core.cycles
-            machine.call(run)
+            machine.call(run, core.run)
             core.resync(_STOP)
             layers.append(LayerCycles(name, macs, core.cycles - before))
     functions: dict[str, int] = {}
@@ -146,6 +149,7 @@ class _Machine:
         self.uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M4)
         self._stack = stack
         self._sp, self._lr = arm_const.UC_ARM_REG_SP, arm_const.UC_ARM_REG_LR
+        self._pc = arm_const.UC_ARM_REG_PC
         code = unicorn_const.UC_PROT_READ | unicorn_const.UC_PROT_EXEC
         data = unicorn_const.UC_PROT_READ | unicorn_const.UC_PROT_WRITE
         self.uc.mem_map(0x0800_0000, 2 << 20, code)
@@ -167,12 +171,15 @@ class _Machine:
         name: str = self._functions[bisect_right(self._functions, (address, "~")) - 1][1]
         return name
 
-    def call(self, function: int | str) -> None:
-        """Call a function without arguments."""
+    def call(self, function: int | str, run: "RunControl | None" = None) -> None:
+        """Call a function without arguments; a timing core's run may be left in between."""
         address = self._symbols[function] if isinstance(function, str) else function
         self.uc.reg_write(self._sp, self._stack)
         self.uc.reg_write(self._lr, _STOP | 1)
         self.uc.emu_start(address | 1, _STOP)
+        while run is not None and run.left:
+            run.left = 0
+            self.uc.emu_start(self.uc.reg_read(self._pc) | 1, _STOP)
         if self.uc.reg_read(self._sp) != self._stack:
             raise AssertionError("the code left the stack pointer elsewhere")
 

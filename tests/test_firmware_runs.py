@@ -85,12 +85,12 @@ def test_a_model_whose_input_survives_runs_as_often_as_asked(tmp_path: Path) -> 
 def test_the_stack_s_high_water_mark_follows_what_a_layer_uses(
     image_with: Callable[[str], Image],
 ) -> None:
-    image = image_with(DEEP.format(5000))
+    image = image_with(DEEP.format(3000))
     with running(image) as device:
         before = device.memory().stack_high_water_bytes
         device.load_input(INPUT)
         device.run()
-        assert 5000 < device.memory().stack_high_water_bytes < 5000 + before + 64
+        assert 3000 < device.memory().stack_high_water_bytes < 3000 + before + 64
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

@@ -232,6 +232,17 @@ def test_a_gru_whose_patches_are_out_of_reach_equals_the_reference() -> None:
     check(b.program(b.sweep("sweep", b.input, 4, 4, "columns")))
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 6, 8, 32])
+@pytest.mark.parametrize("units", [(4, 4), (16, 8)])
+def test_rnnpool_over_any_number_of_channels_equals_the_reference(
+    channels: int, units: tuple[int, int]
+) -> None:
+    b = Builder(channels, (18, 23, channels))
+    check(b.program(b.pool("pool", b.input, 6, 4, units, dense=True)))
+    narrow = Builder(channels, (2, 2, channels))  # fewer pixels in a row than the code takes
+    check(narrow.program(narrow.pool("pool", narrow.input, 2, 1, units)))
+
+
 @given(seed=seeds, rows=st.integers(17, 40), quarter=st.integers(5, 12), full_range=st.booleans())
 @few
 def test_a_stem_into_rnnpool_equals_the_reference(

@@ -98,7 +98,7 @@ class StubbedSession:
 
 
 def step(name: str, *operators: str) -> Any:
-    return SimpleNamespace(name=name, computed=[SimpleNamespace(name=o) for o in operators])
+    return SimpleNamespace(name=name, operators=[SimpleNamespace(name=o) for o in operators])
 
 
 def measured(**how: Any) -> Row:

@@ -1,11 +1,36 @@
 #include "fastgrnn.h"
 
 #include "dsp.h"
+#include "widen.h"
+
+/* Inputs of the code for states, and how many vectors of them are widened at a time. */
+enum { MOST_INPUTS = 32, WIDENED = 12 };
+
+/* The code for states, on pixels widened to int16. */
+static void widened_products(const fastgrnn_t *cell, const int8_t *x, int32_t count,
+                             int32_t *products) {
+    _Alignas(4) int16_t wide[WIDENED * MOST_INPUTS];
+    while (count > 0) {
+        int32_t n = count < WIDENED ? count : WIDENED;
+        if (count > n && count - n < FASTGRNN_LEAST_VECTORS) {
+            n -= FASTGRNN_LEAST_VECTORS; /* so that enough are left */
+        }
+        widen_in_order(x, n * cell->inputs, wide);
+        cell->state_products(wide, n, products);
+        x += n * cell->inputs;
+        products += n * cell->units;
+        count -= n;
+    }
+}
 
 void fastgrnn_pixel_products(const fastgrnn_t *cell, const int8_t *x, int32_t count,
                              int32_t *products) {
-    if (cell->pixel_products != NULL) {
+    if (cell->pixel_products != NULL && count >= FASTGRNN_LEAST_VECTORS) {
         cell->pixel_products(x, count, products);
+        return;
+    }
+    if (cell->state_products != NULL && count >= FASTGRNN_LEAST_VECTORS) {
+        widened_products(cell, x, count, products);
         return;
     }
     for (int32_t n = 0; n < count; n++, x += cell->inputs) {

@@ -32,7 +32,7 @@ typedef struct fastgrnn {
 
     /* The same functions as written out for this cell, NULL where there is only the C below. */
     void (*pixel_products)(const int8_t *x, int32_t count, int32_t *products);
-    /* state_products: for FASTGRNN_LEAST_VECTORS or more. */
+    /* Both products for FASTGRNN_LEAST_VECTORS or more. */
     void (*state_products)(const int16_t *x, int32_t count, int32_t *products);
     void (*start)(const int32_t *products, const uint32_t *table, const sweep_t *sweep, int16_t *h);
     void (*go_on)(const int32_t *products, const uint32_t *table, const sweep_t *sweep, int16_t *h);

@@ -74,12 +74,11 @@ class CellCode:
         return "".join(f().text for f in self._in_code().values())
 
     def _in_code(self) -> dict[str, "emit_fastgrnn.Writer"]:
-        cell, name = self.cell, self.name
+        cell, name = replace(self.cell, bias=self.bias()), self.name
         writers: dict[str, emit_fastgrnn.Writer] = {}
-        if cell.w.shape[1] == 4:
-            bias = self.bias().tolist()
+        if cell.w.shape[1] in {3, 4}:
             writers["pixel_products"] = lambda: emit_fastgrnn.pixel_products(
-                f"{name}_pixel_products", cell, bias
+                f"{name}_pixel_products", cell
             )
         elif emit_fastgrnn.suits_states(cell):
             writers["state_products"] = lambda: emit_fastgrnn.state_products(

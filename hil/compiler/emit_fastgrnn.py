@@ -11,7 +11,7 @@ n + 1 cycles. The C that this code equals is in firmware/kernels/fastgrnn.c.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TypeAlias
 
@@ -159,22 +159,26 @@ def state_products(name: str, cell: Cell) -> Assembly:
     return out
 
 
-def pixel_products(name: str, cell: Cell, bias: Sequence[int]) -> Assembly:
-    """Write `fastgrnn_t.pixel_products` for four channels, three pixels at a time and then one.
+def pixel_products(name: str, cell: Cell) -> Assembly:
+    """Write `fastgrnn_t.pixel_products` for three or four channels, for three pixels or more.
+
+    A word is read for each pixel. Of three channels it holds a neighbour's as well, whose weight is
+    zero; it begins a byte early where it would end behind the last pixel.
 
     Args:
         name: of the function.
-        cell: RNN1.
-        bias: of each unit, the input's zero point folded in.
+        cell: RNN1, its input's zero point folded into the bias.
     """
     out = Assembly()
-    out.function(name, "products = bias + (W x << w_shift), four int8 channels a pixel")
+    channels = int(cell.w.shape[1])
+    out.function(name, f"products = bias + (W x << w_shift), {channels} int8 channels a pixel")
+    cell = replace(cell, w=np.pad(cell.w, ((0, 0), (0, 4 - channels))))
     rows = [_pixel_row(weights) for weights in cell.w]
     placement = _Placement()
     offsets = []
     for unit, row in enumerate(rows):
         offsets.append(4 * len(placement.stacked))
-        placement.stacked += [*row, int(bias[unit])]
+        placement.stacked += [*row, int(cell.bias[unit])]
     out.put("push {r4-r11, lr}", "vmov s0, r1", "vmov s1, r2", "vmov s2, r0")
     _unpack(out, name, placement)
     out.put("vmov r0, s2", "vmov r2, s1", "vmov r1, s0", "subs r1, r1, #3", "vmov s0, r1")
@@ -184,6 +188,7 @@ def pixel_products(name: str, cell: Cell, bias: Sequence[int]) -> Assembly:
             out.label(f".L{name}_rest")
             out.put("vmov r1, s0", "adds r1, r1, #3", f"beq .L{name}_end", "vmov s0, r1")
         out.label(f".L{name}_{label}")
+        _read_pixels(out, channels, pixels)
         _pixels(out, cell, rows, offsets, pixels)
         out.put("vmov r1, s0", f"add r2, r2, #{4 * cell.units * pixels}")
         out.put(f"subs r1, r1, #{pixels}", "vmov s0, r1")
@@ -200,13 +205,21 @@ def _pixel_row(weights: Int16) -> list[int]:
     return [p for p in pairs if p] if any(pairs) else []
 
 
+def _read_pixels(out: Assembly, channels: int, pixels: int) -> None:
+    """The pixels at r0 into r4, r6, r8; r0 moves on."""
+    last = pixels - 1
+    for p in reversed(range(pixels)):
+        early = channels == 3 and p == last
+        out.put(f"ldr r{4 + 2 * p}, [r0, #{channels * p - early}]")
+    out.put(f"add r0, r0, #{channels * pixels}")
+    if channels == 3:
+        out.put(f"lsr r{4 + 2 * last}, r{4 + 2 * last}, #8")
+
+
 def _pixels(
     out: Assembly, cell: Cell, rows: Sequence[list[int]], offsets: Sequence[int], pixels: int
 ) -> None:
     """All units of some pixels, whose channels stand in r4-r11: (x0, x2) and (x1, x3) of each."""
-    for p in reversed(range(pixels)):
-        out.put(f"ldr r{4 + 2 * p}, [r0, #{4 * p}]")
-    out.put(f"add r0, r0, #{4 * pixels}")
     for p in range(pixels):
         out.put(f"sxtb16 r{5 + 2 * p}, r{4 + 2 * p}, ror #8", f"sxtb16 r{4 + 2 * p}, r{4 + 2 * p}")
     for unit, row in enumerate(rows):

@@ -15,12 +15,16 @@ from hil.compiler.program import Program, RnnPool
 from hil.errors import MemoryLimitError
 
 _UNBOUNDED = 1 << 30  # bytes
+_ALIKE = 1.01  # cycles that the cost model cannot tell apart: then the least memory decides
 _MOST_DEPTHS = 2  # of streaming, that are looked at closely
 
 __all__ = ["Aim", "Budget", "Buffer", "Plan", "Point", "make_plan", "pareto", "table"]
 
 Aim: TypeAlias = Literal["speed", "ram"] | int
-"""What to plan for: the fewest cycles, the least memory, or the fewest cycles in so many bytes."""
+"""What to plan for: the fewest cycles, the least memory, or the fewest cycles in so many bytes.
+
+Of schedules that take equally few cycles as far as the cost model can tell, the smallest is taken.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +70,9 @@ def make_plan(
             stage="plan",
             lacking=least - cap,
         )
-    return min(within, key=lambda p: (p.cycles, p.ram_bytes)).plan
+    fastest = min(p.cycles for p in within)
+    alike = [p for p in within if p.cycles <= _ALIKE * fastest]
+    return min(alike, key=lambda p: (p.ram_bytes, p.cycles)).plan
 
 
 def pareto(program: Program, budget: Budget, *, streams: bool | None = None) -> list[Point]:
@@ -137,8 +143,9 @@ def _depths(program: Program, budget: Budget) -> list[int]:
     """How many steps to stream: the depths that take the least memory at first guess."""
     unbounded = replace(budget, sram_bytes=_UNBOUNDED, flash_bytes=_UNBOUNDED)
     steps = takewhile(can_stream, schedule(program, Choices()))
+    by_panels = Choices(panel_bytes=budget.ccm_bytes)  # of the steps behind the streamed ones
     guesses = [
-        place(program, unbounded, Choices(streamed=depth), patience=0)
+        place(program, unbounded, replace(by_panels, streamed=depth), patience=0)
         for depth, _ in enumerate(steps, start=1)
     ]
     guesses.sort(key=lambda plan: plan.ram_bytes)
