@@ -92,8 +92,8 @@ def tables(all_counts: Sequence[Counts]) -> "list[Table]":
     )
     memory = _table(
         ("maps, B", "x", "SRAM, B", "image", "flash, B", "weights, B", "x"),
-        "maps: peak in the paper's convention; SRAM, flash: as planned for the board, the image in memory whole or by rows; "
-        "weights: constants of the quantised program",
+        "maps: peak in the paper's convention; SRAM, flash: as planned for the board, the image in "
+        "memory whole or by rows; weights: constants of the quantised program",
     )
     for counts in all_counts:
         pairs = compare(counts)
