@@ -11,7 +11,7 @@ hil: $(STAMP)  ## build, flash, run and judge RNNPool-Face-M4 on the emulated ST
 	$(BIN)/pytest hil/ --board=stm32f439
 
 test: lint  ## the harness's own tests: no board, no Renode
-	$(BIN)/pytest tests
+	$(BIN)/pytest tests -n auto --dist loadfile
 
 lint: $(STAMP)  ## style, types and layout of Python and C
 	$(BIN)/ruff check .
