@@ -18,6 +18,7 @@ _STACK = ".stack"
 _CCM = ".ccm"
 _LARGEST_FILE_BYTES = 64 << 20
 _SHF_ALLOC = 2
+_SHF_COMPRESSED = 0x800
 _NT_GNU_BUILD_ID = 3
 _SHA1_BYTES = 20
 
@@ -156,6 +157,8 @@ class _Contents:
         for entry in elf.iter_sections():
             if not entry["sh_flags"] & _SHF_ALLOC or entry["sh_size"] == 0:
                 continue
+            if entry["sh_flags"] & _SHF_COMPRESSED:  # which ELF forbids for what is loaded
+                raise _unreadable(path, f"its section {entry.name} is compressed")
             section = _section(elf, entry)
             last_file = entry["sh_offset"] + section.bytes if section.stored else 0
             if last_file > file_bytes or section.load_address + section.bytes > 1 << 32:

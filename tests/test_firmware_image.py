@@ -65,6 +65,20 @@ def test_a_damaged_elf_is_read_or_refused_and_nothing_else(
         Image.read(path)
 
 
+def test_a_loaded_section_that_claims_to_be_compressed_is_refused(
+    image: Image, tmp_path: Path
+) -> None:
+    contents = bytearray(image.elf.read_bytes())
+    headers = int.from_bytes(contents[32:36], "little")
+    size, count = (int.from_bytes(contents[at : at + 2], "little") for at in (46, 48))
+    for at in range(headers + 8, headers + size * count, size):  # each section's flags
+        contents[at + 1] |= 0x08
+    path = tmp_path / "compressed.elf"
+    path.write_bytes(contents)
+    with pytest.raises(BuildError, match="is compressed"):
+        Image.read(path)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(st.integers(0, 2**32))
 def test_a_truncated_elf_is_refused(image: Image, tmp_path: Path, length: int) -> None:
