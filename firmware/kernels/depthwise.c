@@ -6,6 +6,15 @@ static int32_t half(int32_t word, int32_t top) {
     return (int16_t)(uint16_t)((uint32_t)word >> (top ? 16U : 0U) & 0xFFFFU);
 }
 
+int32_t depthwise_sum(const int16_t *x, int32_t slot, const int32_t *weights, int32_t bias) {
+    uint32_t sum = (uint32_t)bias;
+    for (int32_t i = 0; i < DEPTHWISE_SLOTS; i++, x += slot, weights += 2) {
+        sum += (uint32_t)(half(weights[0], 0) * x[0] + half(weights[0], 1) * x[1] +
+                          half(weights[1], 1) * x[2]);
+    }
+    return (int32_t)sum;
+}
+
 void depthwise(const depthwise_t *row, const int16_t *ring, int32_t turn, const int32_t *weights,
                const int32_t *bias_multiplier, int16_t *y) {
     weights += 2 * turn;
@@ -16,14 +25,8 @@ void depthwise(const depthwise_t *row, const int16_t *ring, int32_t turn, const 
     const int32_t slot = row->slot_bytes / 2;
     for (int32_t c = 0; c < row->channels; c++) {
         for (int32_t s = 0; s < row->columns; s++) {
-            uint32_t sum = (uint32_t)bias_multiplier[0];
-            for (int32_t i = 0; i < DEPTHWISE_SLOTS; i++) {
-                const int16_t *x = ring + i * slot + s * row->stride;
-                const int32_t *w = weights + 2 * i;
-                sum +=
-                    (uint32_t)(half(w[0], 0) * x[0] + half(w[0], 1) * x[1] + half(w[1], 1) * x[2]);
-            }
-            int32_t value = clamp(smmulr((int32_t)sum, bias_multiplier[1]), 0, row->high);
+            int32_t sum = depthwise_sum(ring + s * row->stride, slot, weights, bias_multiplier[0]);
+            int32_t value = clamp(smmulr(sum, bias_multiplier[1]), 0, row->high);
             y[s * row->y_pixel_bytes / 2 + c] = (int16_t)value;
         }
         ring += DEPTHWISE_SLOTS * slot;

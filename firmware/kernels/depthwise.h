@@ -28,6 +28,9 @@ typedef struct {
                  int16_t *y);
 } depthwise_t;
 
+/* The sum of one output: `x` its first pixel in slot 0, slots `slot` halfwords apart. */
+int32_t depthwise_sum(const int16_t *x, int32_t slot, const int32_t *weights, int32_t bias);
+
 void depthwise(const depthwise_t *row, const int16_t *ring, int32_t turn, const int32_t *weights,
                const int32_t *bias_multiplier, int16_t *y);
 

@@ -27,10 +27,6 @@ static const int32_t *unpack_filters(const expand_filter_t *layer, int32_t chann
     return from;
 }
 
-static int32_t half(int32_t word, int32_t top) {
-    return (int16_t)(uint16_t)((uint32_t)word >> (top ? 16U : 0U) & 0xFFFFU);
-}
-
 static void filter_row(const filter_t *row, const int16_t *ring, const int32_t *weights,
                        const int32_t *bias_multiplier, int8_t *y) {
     if (row->code != NULL) {
@@ -40,14 +36,9 @@ static void filter_row(const filter_t *row, const int16_t *ring, const int32_t *
     const int32_t slot = row->slot_bytes / 2;
     for (int32_t c = 0; c < row->channels; c++) {
         for (int32_t s = 0; s < row->columns; s++) {
-            uint32_t sum = (uint32_t)bias_multiplier[0];
-            for (int32_t i = 0; i < ROWS; i++) {
-                const int16_t *x = ring + i * slot + s * row->stride;
-                const int32_t *w = weights + 2 * i;
-                sum +=
-                    (uint32_t)(half(w[0], 0) * x[0] + half(w[0], 1) * x[1] + half(w[1], 1) * x[2]);
-            }
-            const int32_t value = clamp(smmulr((int32_t)sum, bias_multiplier[1]), 0, row->high);
+            const int32_t sum =
+                depthwise_sum(ring + s * row->stride, slot, weights, bias_multiplier[0]);
+            const int32_t value = clamp(smmulr(sum, bias_multiplier[1]), 0, row->high);
             y[s * row->y_pixel_bytes + c] = (int8_t)(value + row->y_zero);
         }
         ring += DEPTHWISE_SLOTS * slot;
