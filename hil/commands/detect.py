@@ -5,11 +5,10 @@ from pathlib import Path
 
 from hil.commands.options import (
     Commands,
-    board_option,
     checkpoint_option,
     command,
+    measuring_options,
     show,
-    toolchain_option,
 )
 
 
@@ -28,16 +27,7 @@ def add(commands: Commands) -> None:
         "--scenario", default="face_m4", help="a file of scenarios/ (default: %(default)s)"
     )
     checkpoint_option(parser)
-    board_option(parser)
-    parser.add_argument(
-        "--target",
-        default="emulator",
-        choices=("emulator", "probe"),
-        help="what stands for the board (default: %(default)s)",
-    )
-    parser.add_argument("--probe", metavar="ID", help="unique id of the debug probe")
-    parser.add_argument("--port", help="serial port of a real board's link")
-    toolchain_option(parser)
+    measuring_options(parser)
     parser.add_argument(
         "--float-only", action="store_true", help="run the float model alone; needs no board"
     )

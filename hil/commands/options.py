@@ -55,6 +55,20 @@ def board_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def measuring_options(parser: argparse.ArgumentParser) -> None:
+    """Take a board, what stands for it, and the compiler of its firmware."""
+    board_option(parser)
+    parser.add_argument(
+        "--target",
+        default="emulator",
+        choices=("emulator", "probe"),
+        help="what stands for the board (default: %(default)s)",
+    )
+    parser.add_argument("--probe", metavar="ID", help="unique id of the debug probe")
+    parser.add_argument("--port", help="serial port of a real board's link")
+    toolchain_option(parser)
+
+
 def checkpoint_option(parser: argparse.ArgumentParser) -> None:
     """Take trained weights."""
     parser.add_argument(

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.commands.options import Commands, board_option, command, show, toolchain_option
+from hil.commands.options import Commands, command, measuring_options, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,16 +47,7 @@ def add(commands: Commands) -> None:
         metavar="NAME",
         help="whose poolings: vww, mnv1, mnv2, densenet121 (default: %(default)s)",
     )
-    board_option(parser)
-    parser.add_argument(
-        "--target",
-        default="emulator",
-        choices=("emulator", "probe"),
-        help="what stands for the board (default: %(default)s)",
-    )
-    parser.add_argument("--probe", metavar="ID", help="unique id of the debug probe")
-    parser.add_argument("--port", help="serial port of a real board's link")
-    toolchain_option(parser)
+    measuring_options(parser)
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="write the table there, the paper's figures beside"
     )
