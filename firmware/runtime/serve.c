@@ -168,6 +168,7 @@ static void proceed(void) {
 static void run_once(void) {
     memset(self.layer_cycles, 0, sizeof self.layer_cycles);
     self.cycles = self.waiting_cycles = 0;
+    port_empty_caches(); /* of what was polled until the request had come */
     self.lap_began = cycles_now();
     for (uint32_t i = 0; i < model_layer_count && self.run == WORKING; i++) {
         if (model_layers[i].run != NULL) {
