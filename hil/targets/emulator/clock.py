@@ -57,6 +57,14 @@ def address_of(function: Any) -> int | None:
     return ctypes.cast(function, ctypes.c_void_p).value
 
 
+def core_register_ids() -> list[int]:
+    """Return Unicorn's ids of r0 to r15."""
+    from unicorn import arm_const
+
+    names = (*(f"R{i}" for i in range(13)), "SP", "LR", "PC")
+    return [getattr(arm_const, f"UC_ARM_REG_{name}") for name in names]
+
+
 class Clock(Protocol):
     """Counts the core's cycles from a block hook and ends its runs.
 

@@ -27,6 +27,7 @@ class Access(Protocol):
 
 _XPSR_THUMB = 1 << 24
 _LONGEST_ACCESS = 8
+_LAST_ADDRESS = (1 << 64) - 1
 _PRIVILEGED = frozenset({"msp", "psp", "primask", "basepri", "faultmask"})
 _CONTROL_SFPA = 8
 _VALID_BITS = {"control": 7}
@@ -94,12 +95,6 @@ class Engine:
         self.trap: Trap | None = None
         self.fault_address = 0
         self.uc.hook_add(unicorn_const.UC_HOOK_INTR, self._on_interrupt)
-        self.uc.hook_add(
-            unicorn_const.UC_HOOK_MEM_READ_UNMAPPED
-            | unicorn_const.UC_HOOK_MEM_WRITE_UNMAPPED
-            | unicorn_const.UC_HOOK_MEM_READ_PROT,
-            self._on_bad_access,
-        )
 
     # registers
 
@@ -158,6 +153,25 @@ class Engine:
             self._writable_at.append(range(address, address + len(memory)))
         pointer = ctypes.addressof((ctypes.c_char * len(memory)).from_buffer(memory))
         self.uc.mem_map_ptr(address, len(memory), permissions, pointer)
+
+    def note_bad_accesses(self) -> None:
+        """Have `fault_address` tell of accesses that fail; to be called when memory is mapped.
+
+        Writable memory is left out: wherever such a hook might see an access, Unicorn (2.1.4) keeps
+        every store from its fast path.
+        """
+        kinds = (
+            self._const.UC_HOOK_MEM_READ_UNMAPPED
+            | self._const.UC_HOOK_MEM_WRITE_UNMAPPED
+            | self._const.UC_HOOK_MEM_READ_PROT
+            | self._const.UC_HOOK_MEM_WRITE_PROT
+        )
+        begin = 0
+        for memory in sorted(self._writable_at, key=lambda memory: memory.start):
+            if begin < memory.start:
+                self.uc.hook_add(kinds, self._on_bad_access, None, begin, memory.start - 1)
+            begin = memory.stop
+        self.uc.hook_add(kinds, self._on_bad_access, None, begin, _LAST_ADDRESS)
 
     def map_device(self, address: int, length: int, read: Read, write: Write) -> None:
         """Route accesses to functions of (address, bytes) and (address, bytes, value)."""
@@ -227,7 +241,7 @@ class Engine:
         self.uc.ctl_remove_cache(address, address + length)
 
     def forget_all_code(self) -> None:
-        """Have all code translated anew."""
+        """Have all code translated anew. Not from inside a run: its code would be written over."""
         self.uc.ctl_flush_tb()
 
     # runs
@@ -263,17 +277,28 @@ class Engine:
 
     def add_block_hook(self, function: Any, context: Any) -> None:
         """Have a C function called before each block, without passing through Python."""
+        self._add_hook(self._const.UC_HOOK_BLOCK, function, context, range(1, 1))
+
+    def add_instruction_hook(self, address: int, function: Any, context: Any) -> None:
+        """Have a C function called before the instruction at an address.
+
+        Code that has been translated needs `forget_code` besides.
+        """
+        self._add_hook(self._const.UC_HOOK_CODE, function, context, range(address, address + 1))
+
+    def _add_hook(self, kind: int, function: Any, context: Any, addresses: range) -> None:
+        """Add a hook in C; an empty range stands for every address."""
         from unicorn.unicorn_py3.unicorn import uclib
 
-        handle = ctypes.c_size_t()
+        self._kept.append(context)
         error = uclib.uc_hook_add(
             self._handle,
-            ctypes.byref(handle),
-            self._const.UC_HOOK_BLOCK,
+            ctypes.byref(ctypes.c_size_t()),
+            kind,
             ctypes.cast(function, ctypes.c_void_p),
-            ctypes.cast(context, ctypes.c_void_p),
-            ctypes.c_uint64(1),
-            ctypes.c_uint64(0),
+            ctypes.cast(ctypes.pointer(context), ctypes.c_void_p),
+            ctypes.c_uint64(addresses.start),
+            ctypes.c_uint64(addresses.stop - 1),
         )
         self._check(error)
 

@@ -3,8 +3,6 @@
 
 #include <stddef.h>
 
-typedef int (*engine_mem_read_fn)(void *engine, uint64_t address, void *bytes, uint64_t size);
-
 enum { SLOTS = 1 << 14, MAX_BLOCK_BYTES = 4096 };
 
 typedef struct {

@@ -84,6 +84,7 @@ class MemoryMap:
         engine.on_read_only_write(
             first, last, lambda address, size, value: program(address - first, size, value)
         )
+        engine.note_bad_accesses()
 
     def find(self, address: int, length: int) -> tuple[Any, int] | None:
         """Return the memory that holds a range and the range's offset in it, if one does."""

@@ -12,6 +12,7 @@
 
 typedef int (*engine_stop_fn)(void *engine);
 typedef int (*engine_read_fn)(void *engine, int register_id, void *value);
+typedef int (*engine_mem_read_fn)(void *engine, uint64_t address, void *bytes, uint64_t size);
 
 typedef struct {
     engine_stop_fn emu_stop;

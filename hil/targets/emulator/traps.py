@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hil.targets.emulator import debug_core
 from hil.targets.emulator import exceptions as ex
+from hil.targets.emulator.divisions import Divisions, is_division
 from hil.targets.emulator.engine import Block, Engine, Stop, Trap
 from hil.targets.emulator.errors import BusError
 from hil.targets.emulator.timing import alignment
@@ -40,28 +41,25 @@ class Traps:
         self._engine = engine
         self._request_stop = request_stop
         self._fpu_off = False
-        self._divides_trap = False
         self._unaligned_trap = False
+        self._unseen = False  # there may be code that ran while nothing trapped
+        self.divisions = Divisions(engine)
         self.fpu: set[int] = set()
-        self.divisions: set[int] = set()
         self.floats: set[int] = set()  # before which the FPU's registers have to be saved
 
     @property
     def addresses(self) -> set[int]:
         """Where runs have to end."""
-        return self.fpu | self.divisions | self.floats
+        return self.fpu | self.divisions.exits | self.floats
 
     def configure(self, *, fpu_off: bool, divides_trap: bool, unaligned_trap: bool) -> None:
         """Set what traps."""
         self._unaligned_trap = unaligned_trap
-        if (fpu_off and not self._fpu_off) or (divides_trap and not self._divides_trap):
-            # Code seen while nothing trapped has not been looked through.
-            self._engine.forget_all_code()
-        self._fpu_off, self._divides_trap = fpu_off, divides_trap
+        if (fpu_off and not self._fpu_off) or (divides_trap and not self.divisions.trap):
+            self._unseen = True
+        self._fpu_off, self.divisions.trap = fpu_off, divides_trap
         if not fpu_off:
             self.fpu.clear()
-        if not divides_trap:
-            self.divisions.clear()
 
     def is_fpu(self, address: int) -> bool:
         """Whether the instruction at an address is one for the FPU."""
@@ -83,17 +81,22 @@ class Traps:
 
     def scan_from(self, address: int) -> None:
         """Look through the code at which a run starts: Unicorn does not report its first block."""
-        if self._fpu_off or self._divides_trap:
+        if self._unseen:
+            # Not before: a run would go on in memory that new code is written to.
+            self._engine.forget_all_code()
+            self._unseen = False
+        if self._fpu_off or self.divisions.trap:
             self._scan(address, _FIRST_SCAN_BYTES)
+            self.divisions.watch()
 
     def on_new_block(self, block: Block) -> None:
         """Look through code before it runs for the first time."""
-        if (self._fpu_off or self._divides_trap) and self._scan(block.address, block.bytes):
+        if (self._fpu_off or self.divisions.trap) and self._scan(block.address, block.bytes):
             self._request_stop()
 
     def _scan(self, address: int, length: int) -> bool:
         """Note the trapping instructions in a range; returns whether there are new ones."""
-        known = len(self.fpu) + len(self.divisions)
+        known = len(self.fpu) + len(self.divisions.found)
         code = _halfwords(self._engine, address, length)
         at = 0
         while at < len(code) - 1:
@@ -102,10 +105,10 @@ class Traps:
                 continue
             if self._fpu_off and _is_fpu(code[at], code[at + 1]):
                 self.fpu.add(address + 2 * at)
-            if self._divides_trap and _is_division(code[at], code[at + 1]):
-                self.divisions.add(address + 2 * at)
+            if self.divisions.trap and is_division(code[at], code[at + 1]):
+                self.divisions.found.add(address + 2 * at)
             at += 2
-        return len(self.fpu) + len(self.divisions) > known
+        return len(self.fpu) + len(self.divisions.found) > known
 
 
 def before_run(chip: "Chip", address: int) -> bool:
@@ -115,11 +118,9 @@ def before_run(chip: "Chip", address: int) -> bool:
         return True
     if not _is_executed(chip.engine.read("xpsr")):
         return False
-    if address in chip.traps.divisions:
-        second = _halfwords(chip.engine, address, 4)[1]
-        if chip.engine.read(f"r{second & 0xF}") == 0:
-            chip.exceptions.fault(ex.USAGE_FAULT, ex.DIVBYZERO)
-            return True
+    if chip.traps.divisions.is_by_zero(address):
+        chip.exceptions.fault(ex.USAGE_FAULT, ex.DIVBYZERO)
+        return True
     if address in chip.traps.floats and chip.exceptions.prepare_floats():
         return True
     if address in chip.clock.suspects and chip.traps.is_unaligned(address):
@@ -225,7 +226,3 @@ def _is_wide(first: int) -> bool:
 def _is_fpu(first: int, second: int) -> bool:
     """Whether a 32-bit instruction is for coprocessor 10 or 11."""
     return first & 0xEC00 == 0xEC00 and second >> 8 & 0xE == 0xA
-
-
-def _is_division(first: int, second: int) -> bool:
-    return first & 0xFFD0 == 0xFB90 and second & 0xF0F0 == 0xF0F0

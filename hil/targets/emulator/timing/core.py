@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from hil.targets.emulator.clock import NEVER, RunControl, address_of
+from hil.targets.emulator.clock import NEVER, RunControl, address_of, core_register_ids
 from hil.targets.emulator.timing.addresses import STM32F439_MEMORIES, AddressTracker, Memory
 from hil.targets.emulator.timing.c_side import (
     Build,
@@ -155,10 +155,7 @@ class TimingCore:
         t.prefetch_fills_cache = self._rules.prefetch_fills_cache
         t.stack_pointer_id = arm_const.UC_ARM_REG_SP
         t.fresh = self._intern(_FRESH)
-        self._register_ids = [
-            getattr(arm_const, f"UC_ARM_REG_{name}")
-            for name in (*(f"R{i}" for i in range(13)), "SP", "LR", "PC")
-        ]
+        self._register_ids = core_register_ids()
         checks = self._library.timing_checks(self._buffer)
         checks.contents.register_ids[:] = self._register_ids
         self._guard = Guard(self._library, checks, self._hook_point, self._constant)
@@ -463,6 +460,8 @@ class TimingCore:
             return
         if self._prepared.get(page) == code:
             return
+        if page not in self._prepared:
+            self._see_every_store(page)
         self._prepared[page] = code
         for offset in range(0, _PAGE_BYTES, 2):
             if code[offset + 1] != 0xBF or not code[offset] & 0xF or page + offset in self._hooked:
@@ -470,6 +469,20 @@ class TimingCore:
             covered = self._decoder.decode(code[offset : offset + 18], page + offset)
             if any(depends_on_outcome(i) for i in covered[1 : 1 + len(covered[0].it_conditions)]):
                 self._hook_it(page + offset)
+
+    def _see_every_store(self, page: int) -> None:
+        """Have Unicorn notice whenever code of a page is overwritten.
+
+        Once it has seen a store to a page of data it takes a quick way that looks for no code, and
+        never does where a hook might want to know of accesses (Unicorn 2.1.4).
+        """
+        from unicorn import unicorn_const
+
+        def on_unmapped(*_: object) -> bool:
+            return False
+
+        kind = unicorn_const.UC_HOOK_MEM_READ_UNMAPPED
+        self._uc.hook_add(kind, on_unmapped, None, page, page + _PAGE_BYTES - 1)
 
     def _hook_it(self, address: int) -> None:
         from unicorn import unicorn_const
