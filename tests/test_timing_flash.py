@@ -3,6 +3,9 @@
 Loops cost what they do without wait states and, beside that, whole waits for lines of 16 bytes.
 """
 
+import random
+from collections.abc import Sequence
+
 import pytest
 import timing_machine as machine
 from timing_machine import FLASH, LOOP_OVERHEAD, SRAM1, Machine
@@ -22,6 +25,18 @@ SOURCE = machine.loop_source(
         "walk": "ldr r0, [r4], #16\ncmp r4, r6\nit eq\nmoveq r4, r8\n",
     }
 )
+
+CACHE_LINES = 64
+FUNCTION_LINES = (1, 2, 3, 5, 8, 13, 21, 34, 40, 55)
+CALLER = "ldr r0, [r4], #4\nblx r0\n"
+
+
+def _function(lines: int) -> str:
+    body = "adds r1, #1\n" * (8 * lines - 1)
+    return f".balign 16\n.global f{lines}\nf{lines}:\n{body}bx lr\n"
+
+
+FUNCTIONS = "\n".join([machine.loop_source({"caller": CALLER}), *map(_function, FUNCTION_LINES)])
 
 
 def cost(name: str, acr: int, **registers: int) -> int:
@@ -71,6 +86,49 @@ def test_a_loop_longer_than_the_cache_misses_always() -> None:
     # 64 lines of body and one of branch: least recently used is what comes next.
     first, later = fill_then_cost("too_long", ICACHE | WAIT_STATES, rounds=4)
     assert later >= 4 * (first - WAIT_STATES)
+
+
+def stalls_of_calls(functions: Sequence[int]) -> int:
+    """Return the waits for code when functions of so many lines are called in turn."""
+    built = machine.program(FUNCTIONS)
+    core = Machine(built.code, acr=ICACHE | WAIT_STATES)
+    for i, lines in enumerate(functions):
+        machine.store_word(core, SRAM1 + 4 * i, built.labels[f"f{lines}"] | 1)
+    core.write("r4", SRAM1)
+    core.write(machine.COUNTER, len(functions))
+    core.run(built.labels["caller"], built.labels["caller_end"])
+    return core.timing.stalls().flash_instruction
+
+
+def missed_lines(functions: Sequence[int]) -> tuple[int, int]:
+    """Return how many first lines and how many later ones a least-recently-used cache misses."""
+    cache: list[tuple[int, int]] = []
+    missed = [0, 0]
+    for lines in functions:
+        for line in [(0, 0), *((lines, i) for i in range(lines))]:
+            if line in cache:
+                cache.remove(line)
+            else:
+                missed[line[1] > 0] += line[0] > 0
+            cache.append(line)
+            del cache[:-CACHE_LINES]
+    return missed[0], missed[1]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_line_not_used_for_longest_gives_way(seed: int) -> None:
+    one = stalls_of_calls([1])
+    later = stalls_of_calls([2]) - one
+    first = stalls_of_calls([1, 2]) - one - later
+    generator = random.Random(seed)  # noqa: S311 - a reproducible choice
+    called = [
+        lines
+        for lines in generator.choices(FUNCTION_LINES[: 8 + seed % 3], k=400)
+        for _ in range(generator.choice((1, 1, 2, 5)))
+    ]
+    first_lines, later_lines = missed_lines(called)
+    assert first_lines + later_lines > 100
+    assert stalls_of_calls(called) == one - first + first * first_lines + later * later_lines
 
 
 def test_resetting_the_instruction_cache_empties_it() -> None:

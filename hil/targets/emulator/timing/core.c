@@ -33,12 +33,48 @@ uint32_t timing_current(const timing_t *t) {
 
 /* flash accelerator */
 
+static inline uint32_t flash_line(const timing_t *t, uint32_t line) {
+    return line - t->flash_base / LINE_BYTES;
+}
+
+/*
+ * Most blocks find their lines where they were when they ran last. Such a block, since no line has
+ * left the cache meanwhile, only notes that it ran; the order in which its lines were used is
+ * worked out when a line is to be replaced.
+ */
+static void note_use(timing_t *t, node_t *node) {
+    if (node->used <= t->cache_change) {
+        node->used_before = t->used_nodes;
+        t->used_nodes = node;
+    }
+    t->used += node->fetches;
+    node->used = t->used;
+    t->line = node->last_line;
+    t->stalls = 0;
+}
+
+static void work_out_uses(timing_t *t) {
+    for (const node_t *node = t->used_nodes; node; node = node->used_before) {
+        const fetch_t *fetch = &t->fetches[node->first_fetch];
+        uint64_t use = node->used - node->fetches;
+        for (uint32_t i = 0; i < node->fetches; i++) {
+            uint64_t *last_use = &t->last_use[t->slot_of[flash_line(t, fetch[i].line)] - 1];
+            if (++use > *last_use) {
+                *last_use = use;
+            }
+        }
+    }
+    t->used_nodes = NULL;
+}
+
 void timing_clear_instruction_cache(timing_t *t) {
     for (size_t i = 0; i < CACHE_LINES; i++) {
         t->tags[i] = NO_LINE;
         t->last_use[i] = 0;
     }
     memset(t->slot_of, 0, sizeof t->slot_of);
+    t->used_nodes = NULL;
+    t->cache_change = ++t->used;
 }
 
 void timing_clear_data_cache(timing_t *t) {
@@ -53,10 +89,6 @@ void timing_clear_line_buffers(timing_t *t) {
     t->prefetched = NO_LINE;
 }
 
-static inline uint32_t flash_line(const timing_t *t, uint32_t line) {
-    return line - t->flash_base / LINE_BYTES;
-}
-
 static bool cached(timing_t *t, uint32_t line) {
     uint32_t slot = t->slot_of[flash_line(t, line)];
     if (slot == 0) {
@@ -67,6 +99,7 @@ static bool cached(timing_t *t, uint32_t line) {
 }
 
 static void cache(timing_t *t, uint32_t line) {
+    work_out_uses(t);
     uint32_t oldest = 0;
     for (uint32_t i = 1; i < CACHE_LINES; i++) {
         if (t->last_use[i] < t->last_use[oldest]) {
@@ -77,7 +110,7 @@ static void cache(timing_t *t, uint32_t line) {
         t->slot_of[flash_line(t, t->tags[oldest])] = 0;
     }
     t->tags[oldest] = line;
-    t->last_use[oldest] = ++t->used;
+    t->cache_change = t->last_use[oldest] = ++t->used;
     t->slot_of[flash_line(t, line)] = (uint8_t)(oldest + 1);
 }
 
@@ -122,13 +155,23 @@ static void fetch_line(timing_t *t, const fetch_t *fetch) {
     prefetch_behind(t, line, ready + 1);
 }
 
-static void fetch_lines(timing_t *t, const node_t *node) {
+static void fetch_lines(timing_t *t, node_t *node) {
+    if (node->resident == t->cache_change) {
+        note_use(t, node);
+        return;
+    }
     const fetch_t *fetch = &t->fetches[node->first_fetch];
+    uint64_t change = t->cache_change;
+    uint32_t at_hand = 0;
     t->stalls = 0;
     for (uint32_t i = 0; i < node->fetches; i++) {
         if (fetch[i].line != t->line) {
             fetch_line(t, &fetch[i]);
         }
+        at_hand += t->slot_of[flash_line(t, fetch[i].line)] != 0;
+    }
+    if (t->instruction_cache && node->fetches && at_hand == node->fetches) {
+        node->resident = change; /* in vain if a line has been replaced since */
     }
 }
 
@@ -189,6 +232,7 @@ static void mark_code(timing_t *t, uint32_t address, uint32_t size) {
 
 static void forget_nodes(timing_t *t) {
     t->harvest();
+    work_out_uses(t);
     memset(t->buckets, 0, sizeof t->buckets);
     memset(t->code_pages, 0, sizeof t->code_pages);
     memset(t->nodes, 0, t->node_count * sizeof(node_t));
@@ -231,6 +275,7 @@ bool timing_add_fetch(timing_t *t, node_t *node, uint32_t line, uint16_t needed,
     }
     t->fetches[t->fetch_count++] = (fetch_t){line, needed, ahead};
     node->fetches++;
+    node->last_line = line;
     return true;
 }
 

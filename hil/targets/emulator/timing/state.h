@@ -45,20 +45,24 @@ typedef struct {
 struct node {
     uint32_t address;
     uint32_t size;
-    uint32_t state;     /* of the pipeline on entry */
     uint32_t outcome;   /* of the IT that the block begins with: whether its condition holds */
     uint32_t end;       /* where the block ends, or an IT before that whose outcome matters */
-    uint32_t condition; /* of the IT at the end */
     uint32_t transfer;  /* CALLS or RETURNS, when it ends by its last instruction */
     uint32_t may_write; /* MASKS, STACK_POINTER */
     uint32_t instructions;
-    uint32_t first_float; /* address of its first FPU instruction, or 0 */
-    uint32_t first_check;
     uint32_t checks;
     edge_t fall_through;
     edge_t taken;
-    uint32_t first_fetch;
+    uint64_t resident; /* `cache_change` when its lines were in the instruction cache */
+    uint64_t used;     /* `used` when it was last entered with that still so */
     uint32_t fetches;
+    uint32_t last_line;
+    uint32_t first_fetch;
+    uint32_t first_check;
+    node_t *used_before;  /* the next in `used_nodes` */
+    uint32_t state;       /* of the pipeline on entry */
+    uint32_t condition;   /* of the IT at the end */
+    uint32_t first_float; /* address of its first FPU instruction, or 0 */
     uint64_t fetch_stall;
     uint64_t data_stall;
 };
@@ -76,8 +80,6 @@ typedef int (*build_fn)(uint32_t node, uint32_t address, uint32_t size);
 typedef void (*prepare_fn)(uint32_t page);
 /* Takes the nodes' counts over before they are forgotten. */
 typedef void (*harvest_fn)(void);
-typedef int (*read_memory_fn)(void *engine, uint64_t address, void *bytes, uint64_t size);
-typedef int (*read_register_fn)(void *engine, int register_id, void *value);
 typedef int (*write_register_fn)(void *engine, int register_id, const void *value);
 typedef int (*control_fn)(void *engine, uint32_t control, ...);
 
@@ -86,8 +88,8 @@ struct timing {
     build_fn build;
     prepare_fn prepare;
     harvest_fn harvest;
-    read_memory_fn read_memory;
-    read_register_fn read_register;
+    engine_mem_read_fn read_memory;
+    engine_read_fn read_register;
     write_register_fn write_register;
     control_fn control;
     uint32_t flush_translations; /* Unicorn's control word that empties its address translations */
@@ -135,7 +137,9 @@ struct timing {
     uint32_t prefetched;
     uint64_t prefetch_ready;
     uint64_t flash_free;
-    uint64_t used; /* count of cache look-ups */
+    uint64_t used;         /* count of cache look-ups */
+    uint64_t cache_change; /* `used` when the instruction cache's lines last changed */
+    node_t *used_nodes;    /* nodes entered since, with all their lines in it */
     uint32_t tags[CACHE_LINES];
     uint64_t last_use[CACHE_LINES];
     uint32_t data_tags[DATA_LINES];
