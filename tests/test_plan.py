@@ -14,7 +14,7 @@ from hil import board, models
 from hil.compiler.graph import trace
 from hil.compiler.outline import outline
 from hil.compiler.plan import Budget, Plan, make_plan, pareto, table
-from hil.compiler.plan_pack import Item, clash, live_bytes, pack
+from hil.compiler.plan_pack import Item, live_bytes, pack
 from hil.compiler.plan_place import place
 from hil.compiler.plan_schedule import schedule
 from hil.compiler.plan_steps import Choices, Kind
@@ -66,10 +66,11 @@ def test_packing_the_same_buffers_twice_gives_the_same_offsets() -> None:
     assert pack(drawn) == pack(drawn)
 
 
-def test_an_overlap_beyond_the_slack_is_a_clash() -> None:
-    pair = [Item(100, 0, 1), Item(50, 1, 2, {0: 16})]
-    assert not clash(pair, [0, 16], 0, 1)
-    assert clash(pair, [0, 32], 0, 1)
+@pytest.mark.parametrize(("slack", "offset"), [({}, 112), ({0: 16}, 0)])
+def test_a_buffer_lies_over_another_one_as_far_as_its_slack_allows(
+    slack: dict[int, int], offset: int
+) -> None:
+    assert pack([Item(100, 0, 1), Item(50, 1, 2, slack)]) == ([0, offset], max(100, offset + 50))
 
 
 @pytest.fixture(scope="module")

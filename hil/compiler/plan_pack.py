@@ -1,8 +1,10 @@
 """Offsets for buffers with lifetimes, so that none alive together overlap in a small region."""
 
+import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 ALIGNMENT = 16
 PATIENCE = 120  # trials without a smaller region, until the search gives up
@@ -29,18 +31,6 @@ def live_bytes(items: Sequence[Item]) -> int:
     """The most bytes alive at one step: what a packing without slack needs at least."""
     steps = {item.first for item in items}
     return max((sum(i.bytes for i in items if i.first <= s <= i.last) for s in steps), default=0)
-
-
-def clash(items: Sequence[Item], offsets: Sequence[int], a: int, b: int) -> bool:
-    """Whether two placed buffers overlap while both are alive, other than as their slack allows."""
-    one, two = items[a], items[b]
-    if one.last < two.first or two.last < one.first:
-        return False
-    if offsets[a] + one.bytes <= offsets[b] or offsets[b] + two.bytes <= offsets[a]:
-        return False
-    if b in one.slack and offsets[a] <= offsets[b] + one.slack[b]:
-        return False
-    return not (a in two.slack and offsets[b] <= offsets[a] + two.slack[a])
 
 
 def pack(items: Sequence[Item], patience: int = PATIENCE) -> tuple[list[int], int]:
@@ -91,9 +81,10 @@ def _improve(
     while len(items) > 1 and fruitless < patience and size > floor:
         fruitless += 1
         trial = order.copy()
-        moved = trial.pop(shuffle.randrange(len(trial)))
-        trial.insert(shuffle.randrange(len(order)), moved)
-        offsets, trial_size = _place(items, trial, rivals)
+        moved = trial.pop(old := shuffle.randrange(len(trial)))
+        trial.insert(new := shuffle.randrange(len(order)), moved)
+        kept = {index: best[index] for index in order[: min(old, new)]}
+        offsets, trial_size = _place(items, trial, rivals, kept, limit=size)
         if trial_size < size:
             fruitless = 0
         if trial_size <= size:
@@ -105,40 +96,50 @@ def _aligned(offset: int) -> int:
     return -(-offset // ALIGNMENT) * ALIGNMENT
 
 
-def _rivals(items: Sequence[Item], index: int) -> set[int]:
-    """The buffers that are alive together with one."""
-    item = items[index]
-    return {
-        i
-        for i, other in enumerate(items)
-        if i != index and other.first <= item.last and item.first <= other.last
-    }
+def _rivals(items: Sequence[Item], index: int) -> dict[int, tuple[int, int]]:
+    """The buffers alive together with one, and where it must not start because of each.
+
+    By the other's index, (below, above): it must not start between `below` and `above` bytes, both
+    excluded, behind the other one's start.
+    """
+    one = items[index]
+    rivals = {}
+    for i, other in enumerate(items):
+        if i != index and other.first <= one.last and one.first <= other.last:
+            below = max(-one.bytes, one.slack[i]) if i in one.slack else -one.bytes
+            above = min(other.bytes, -other.slack[index]) if index in other.slack else other.bytes
+            rivals[i] = (below, above)
+    return rivals
 
 
 def _place(
-    items: Sequence[Item], order: Sequence[int], rivals: Sequence[set[int]]
+    items: Sequence[Item],
+    order: Sequence[int],
+    rivals: Sequence[dict[int, tuple[int, int]]],
+    kept: Mapping[int, int] = MappingProxyType({}),
+    limit: float = math.inf,
 ) -> tuple[list[int], int]:
-    """Give each buffer in turn the lowest offset at which it clashes with none placed before it."""
-    offsets = [0] * len(items)
-    placed: list[int] = []
-    for index in order:
-        near = [other for other in placed if other in rivals[index]]
-        for candidate in _candidates(items, offsets, near, index):
-            offsets[index] = candidate
-            if not any(clash(items, offsets, index, other) for other in near):
+    """Give each buffer in turn the lowest offset at which it clashes with none placed before it.
+
+    The offsets of the first few may be known already (`kept`). Once the region is larger than
+    `limit` the rest is not worth placing.
+    """
+    offsets = [kept.get(index, -1) for index in range(len(items))]
+    size = max((offset + items[index].bytes for index, offset in kept.items()), default=0)
+    for index in order[len(kept) :]:
+        offset = 0
+        taken = [
+            (offsets[other] + below, offsets[other] + above)
+            for other, (below, above) in rivals[index].items()
+            if offsets[other] >= 0
+        ]
+        for low, high in sorted(taken):
+            if low >= offset:
                 break
-        placed.append(index)
-    size = max((offsets[i] + items[i].bytes for i in placed), default=0)
+            if offset < high:
+                offset = _aligned(high)
+        offsets[index] = offset
+        size = max(size, offset + items[index].bytes)
+        if size > limit:
+            break
     return offsets, size
-
-
-def _candidates(
-    items: Sequence[Item], offsets: Sequence[int], near: Sequence[int], index: int
-) -> list[int]:
-    """Offsets worth trying, lowest first: 0, others' ends, and where slack lets two overlap."""
-    starts = {0}
-    for other in near:
-        starts.add(_aligned(offsets[other] + items[other].bytes))
-        if index in items[other].slack:  # the other one may start this much after us
-            starts.add(_aligned(offsets[other] - items[other].slack[index]))
-    return sorted(start for start in starts if start >= 0)
