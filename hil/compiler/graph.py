@@ -200,18 +200,15 @@ def _values(
 
 
 def _shapes(traced: fx.GraphModule, input_shape: Shape) -> dict[str, Shape]:
-    """Find the shape of every value of the traced network, without computing any."""
+    """Find the shape of every value of the traced network, from a batch of no images."""
     rows, columns, channels = input_shape
-    bare = copy.deepcopy(traced).to("meta")
-    values = _values(
-        bare, torch.zeros(1, channels, rows, columns, dtype=torch.float64, device="meta"), None
-    )
+    values = _values(traced, torch.zeros(0, channels, rows, columns, dtype=torch.float64), None)
     return {name: _shape(value) for name, value in values.items()}
 
 
 def _shape(value: torch.Tensor) -> Shape:
     if value.dim() != 4:
-        return (1, 1, value[0].numel())
+        return (1, 1, value.shape[1:].numel())
     _, channels, rows, columns = value.shape
     return (rows, columns, channels)
 

@@ -39,10 +39,10 @@ class GRUSweep(nn.Module):
         down, across = rows // patch, columns // patch
         x = x[:, :, : down * patch, : across * patch]
         cells = x.reshape(n, channels, down, patch, across, patch).permute(0, 2, 4, 1, 3, 5)
-        vectors = cells.reshape(n, down, across, -1)
+        vectors = cells.flatten(3)
         lines = vectors.transpose(1, 2) if self.along == "columns" else vectors
-        states, _ = self.gru(lines.reshape(n * lines.shape[1], lines.shape[2], -1))
-        swept = states.reshape(n, lines.shape[1], lines.shape[2], -1)
+        states, _ = self.gru(lines.flatten(0, 1))
+        swept = states.unflatten(0, lines.shape[:2])
         if self.along == "columns":
             swept = swept.transpose(1, 2)
         y: Tensor = swept.permute(0, 3, 1, 2)
