@@ -162,7 +162,7 @@ class Head(ctypes.Structure):
         ("stalls", ctypes.c_uint32),
         ("stall", Stall * _BLOCK_STALLS),
         ("access_pc", ctypes.c_uint32),
-        ("device_pages", ctypes.c_uint32),
+        ("flush_wanted", ctypes.c_uint32),
         ("fetch_stalls", ctypes.c_uint64),
         ("data_stalls", ctypes.c_uint64),
         ("data_reads", ctypes.c_uint64),

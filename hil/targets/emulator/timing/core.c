@@ -224,10 +224,14 @@ static uint32_t bucket_of(uint32_t address, uint32_t size, uint32_t state) {
     return (hash ^ hash >> 15) & (BUCKETS - 1);
 }
 
+/* Where it is noted whether there is code in a page: no two memories share a place. */
+static uint8_t *code_page(timing_t *t, uint32_t address) {
+    uint32_t memory = address >> 24, page = (address & 0xffffff) / PAGE_BYTES;
+    return &t->code_pages[(memory * MEMORY_PAGES + page) & (CODE_PAGES - 1)];
+}
+
 static void mark_code(timing_t *t, uint32_t address, uint32_t size) {
-    for (uint32_t page = address / PAGE_BYTES; page <= (address + size - 1) / PAGE_BYTES; page++) {
-        t->code_pages[page & (CODE_PAGES - 1)] = 1;
-    }
+    *code_page(t, address) = *code_page(t, address + size - 1) = 1;
 }
 
 static void forget_nodes(timing_t *t) {
@@ -236,10 +240,12 @@ static void forget_nodes(timing_t *t) {
     memset(t->buckets, 0, sizeof t->buckets);
     memset(t->code_pages, 0, sizeof t->code_pages);
     memset(t->nodes, 0, t->node_count * sizeof(node_t));
+    t->current = NULL;
     t->node_count = 0;
     t->fetch_count = 0;
     checks_forget(&t->checks);
     t->forget = 0;
+    t->flush_wanted = 1; /* code is to pass through timing_translate again */
     t->costed_with_cache = t->instruction_cache;
 }
 
@@ -281,16 +287,16 @@ bool timing_add_fetch(timing_t *t, node_t *node, uint32_t line, uint16_t needed,
 
 /* Whether code in a range was known: then every node is forgotten when the current block ends. */
 bool timing_invalidate(timing_t *t, uint32_t address, uint32_t length) {
-    uint32_t offset = address - t->flash_base;
     bool known = false;
-    for (uint32_t at = 0; at < length + PAGE_BYTES; at += PAGE_BYTES) {
-        known |= t->code_pages[(address + at) / PAGE_BYTES & (CODE_PAGES - 1)] != 0;
-        if (offset + at < FLASH_BYTES) {
-            t->shadow_valid[(offset + at) / PAGE_BYTES] = 0;
+    uint32_t last = address + length - 1;
+    for (uint32_t page = address / PAGE_BYTES; page <= last / PAGE_BYTES; page++) {
+        uint32_t at = page * PAGE_BYTES, offset = at - t->flash_base;
+        known |= *code_page(t, at);
+        if (offset < FLASH_BYTES) {
+            t->shadow_valid[offset / PAGE_BYTES] = 0;
         }
     }
     t->forget |= known;
-    t->device_pages = 1; /* new code is to pass through timing_translate */
     return known;
 }
 
@@ -393,8 +399,13 @@ void timing_on_block(void *engine, uint64_t address, uint32_t size, void *contex
             }
         }
     }
-    if (t->device_pages) {
-        t->device_pages = 0;
+    if (t->forget || t->costed_with_cache != t->instruction_cache || t->node_count == NODES - 1 ||
+        t->fetch_count > FETCHES - 256 || t->checks.count > CHECKS - 4096) {
+        forget_nodes(t);
+        edge = NULL;
+    }
+    if (t->flush_wanted) {
+        t->flush_wanted = 0;
         t->control(engine, t->flush_translations);
     }
     if (t->may_differ & STACK_POINTER) {
@@ -406,11 +417,6 @@ void timing_on_block(void *engine, uint64_t address, uint32_t size, void *contex
         return;
     }
     t->may_differ = 0;
-    if (t->forget || t->costed_with_cache != t->instruction_cache || t->node_count == NODES - 1 ||
-        t->fetch_count > FETCHES - 256 || t->checks.count > CHECKS - 4096) {
-        forget_nodes(t);
-        edge = NULL;
-    }
     if (!enter(t, engine, edge, start, size, NO_IT)) {
         t->run.emu_stop(engine);
     }
@@ -528,7 +534,7 @@ bool timing_translate(void *engine, uint64_t address, int kind, translation_t *r
         }
     } else if (page >= PRIVATE_PERIPHERALS) {
         t->read_register(engine, t->pc_id, &t->access_pc);
-        t->device_pages = 1;
+        t->flush_wanted = 1;
     }
     return true;
 }

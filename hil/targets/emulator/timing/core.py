@@ -333,7 +333,7 @@ class TimingCore:
     def watch_flash_data(self, *, on: bool) -> None:
         """Have loads from flash go through the data cache and its wait states, or cost nothing."""
         self._t.sees_data = on
-        self._t.device_pages = 1  # what was translated so far is translated anew
+        self._t.flush_wanted = 1  # what was translated so far is translated anew
 
     def add_cycles(self, count: int) -> None:
         """Charge cycles that no instruction stands for: exception entry, sleep."""

@@ -21,7 +21,8 @@ enum {
     PAGE_BYTES = 1024,
     CACHE_LINES = 64,
     DATA_LINES = 8,
-    CODE_PAGES = 1 << 16,
+    MEMORY_PAGES = FLASH_BYTES / PAGE_BYTES, /* of the largest memory */
+    CODE_PAGES = 64 * MEMORY_PAGES,          /* of those below 0x4000_0000 */
     BLOCK_STALLS = 72,
 };
 
@@ -125,7 +126,7 @@ struct timing {
     stall_t stall[BLOCK_STALLS]; /* of the current block's lines */
 
     uint32_t access_pc;    /* instruction of the last access to a device, if no other came since */
-    uint32_t device_pages; /* devices are in Unicorn's address translations */
+    uint32_t flush_wanted; /* empty Unicorn's address translations at the next block */
 
     uint64_t fetch_stalls;
     uint64_t data_stalls;
@@ -151,7 +152,7 @@ struct timing {
 
     uint32_t node_count;
     uint32_t fetch_count;
-    uint8_t code_pages[CODE_PAGES]; /* by page number's low bits: some node is there */
+    uint8_t code_pages[CODE_PAGES]; /* some node is there */
     uint8_t shadow_valid[FLASH_BYTES / PAGE_BYTES];
     uint8_t shadow[FLASH_BYTES];
     node_t *buckets[BUCKETS];
