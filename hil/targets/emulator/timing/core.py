@@ -460,7 +460,7 @@ class TimingCore:
             return
         if self._prepared.get(page) == code:
             return
-        if page not in self._prepared:
+        if page not in self._prepared and not _is_flash(page):
             self._see_every_store(page)
         self._prepared[page] = code
         for offset in range(0, _PAGE_BYTES, 2):
@@ -519,8 +519,7 @@ class TimingCore:
 
     def _constant(self, address: int) -> int | None:
         """Return a word of flash."""
-        in_flash = address - FLASH_ADDRESS in range(FLASH_BYTES) or address in range(FLASH_BYTES)
-        return self._load_word(address) if in_flash else None
+        return self._load_word(address) if _is_flash(address) else None
 
     def _intern(self, state: State) -> int:
         number = self._state_ids.setdefault(state, len(self._states))
@@ -574,6 +573,10 @@ def _transfer(end: Instruction) -> int:
         end.kind is Kind.LOAD_MULTIPLE and end.loads_pc
     )
     return 2 if returns else 0
+
+
+def _is_flash(address: int) -> bool:
+    return address - FLASH_ADDRESS in range(FLASH_BYTES) or address in range(FLASH_BYTES)
 
 
 def _function(function: Any) -> ctypes.c_void_p:
