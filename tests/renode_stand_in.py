@@ -30,7 +30,7 @@ FAULTS = (
     "garbage first",
     "garbage only",
 )
-VERSION = "1.15.3.6550"
+VERSION = "1.16.1.6550"
 
 
 class Uart:

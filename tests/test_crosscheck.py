@@ -75,8 +75,12 @@ def test_the_command_prints_a_row_per_layer_and_its_verdict(
     assert ("differ from those of the emulator" in text) == (status == 1)
 
 
-def test_the_emulated_board_and_a_real_renode_agree_on_face_m4() -> None:
-    result = crosscheck.run("face_m4", "stm32f439", "zig", renode=renodes.real())
+# One with its image in memory, one that streams, and one that streams and takes maxima.
+@pytest.mark.parametrize(
+    ("scenario", "outputs"), [("face_m4", 18_000), ("vww_rnnpool", 2), ("vww_maxpool", 2)]
+)
+def test_the_emulated_board_and_a_real_renode_agree(scenario: str, outputs: int) -> None:
+    result = crosscheck.run(scenario, "stm32f439", "zig", renode=renodes.real())
     assert result.disagreements() == []
-    assert result.renode.outputs.size == 18_000
+    assert result.renode.outputs.size == outputs
     assert sum(result.emulator.instructions) > 1_000_000

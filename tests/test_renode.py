@@ -71,7 +71,7 @@ def test_a_model_runs_in_renode(tmp_path: Path, image: Image) -> None:
         device.load_input(INPUT)
         assert [layer.cycles for layer in device.run().layers] == [1000, 2000]
         assert device.outputs() == tiny_model.expected(INPUT)
-        assert target.version == "1.15.3.6550"
+        assert target.version == "1.16.1.6550"
 
 
 def test_it_is_found_by_name_and_counts_instructions() -> None:
@@ -86,7 +86,7 @@ def test_it_is_found_by_name_and_counts_instructions() -> None:
             "dies at start",
             "[probe at start-up] Renode ended with status 2; it last said: stand-in:",
         ),
-        ("old", "[probe at start-up] this is Renode 1.14.0.1, and 1.15 or later is needed"),
+        ("old", "[probe at start-up] this is Renode 1.14.0.1, and 1.16 or later is needed"),
         ("ports taken", "[probe at start-up] Renode takes no port for the UART: There was"),
         ("refuses elf", "[flash at load] Renode refuses 'machine Reset': There was"),
         ("dies on load", "[probe at load] Renode ended with status 3; it last said:"),

@@ -66,7 +66,7 @@ def test_no_renode_comes_with_a_remedy() -> None:
 @pytest.mark.parametrize(
     ("said", "version"),
     [
-        ("Renode v1.15.0.1", "1.15.0.1"),
+        ("Renode v1.16.0.1", "1.16.0.1"),
         ("Renode, version 1.16.1.6550 (03756cb5-202611210337)", "1.16.1.6550"),
         ("Renode v2.0", "2.0"),
     ],
@@ -76,8 +76,8 @@ def test_versions_are_read_in_both_of_their_forms(said: str, version: str) -> No
 
 
 def test_an_older_renode_is_refused() -> None:
-    with pytest.raises(ProbeError, match=r"Renode 1\.14\.0\.7, and 1\.15 or later"):
-        installation.require_recent("Renode v1.14.0.7")
+    with pytest.raises(ProbeError, match=r"Renode 1\.15\.3\.7, and 1\.16 or later"):
+        installation.require_recent("Renode v1.15.3.7")
 
 
 @pytest.mark.parametrize("said", ["", "Renode", "Renode v1", "command not found: 3"])
@@ -92,7 +92,7 @@ def test_the_doctor_tells_version_and_place(
     monkeypatch.setenv("HIL_RENODE", stand_in(tmp_path))
     finding = next(one for one in doctor.examine() if one.name == "Renode")
     assert finding.found
-    assert finding.detail == f"1.15.3.6550, {tmp_path / 'renode'}"
+    assert finding.detail == f"1.16.1.6550, {tmp_path / 'renode'}"
 
 
 def test_the_doctor_tells_how_to_have_one() -> None:

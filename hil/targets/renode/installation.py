@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hil.errors import ProbeError, UsageError
 
-OLDEST = (1, 15)
+OLDEST = (1, 16)  # before, SSUB8 set GE on signed overflow, so that SEL picked no maximum
 REMEDY = "pip install git+https://github.com/antmicro/renode-run, then renode-run download"
 _ANSWER_DEADLINE_S = 30.0
 
@@ -59,7 +59,7 @@ def require_recent(text: str) -> str:
     """Return the version in what Renode says of itself.
 
     Args:
-        text: such as "Renode v1.15.3.6550" or "Renode, version 1.15.3.6550 (03756cb5)".
+        text: such as "Renode v1.16.1.6550" or "Renode, version 1.16.1.6550 (03756cb5)".
 
     Raises:
         ProbeError: it names none, or one that is too old.
@@ -72,7 +72,8 @@ def require_recent(text: str) -> str:
     if tuple(map(int, numbers)) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise ProbeError(
-            f"this is Renode {version}, and {oldest} or later is needed",
+            f"this is Renode {version}, and {oldest} or later is needed: before, SSUB8 and SEL "
+            "gave wrong maxima",
             hint="renode-run download",
             stage="start-up",
         )
