@@ -98,14 +98,24 @@ static bool cached(timing_t *t, uint32_t line) {
     return true;
 }
 
-static void cache(timing_t *t, uint32_t line) {
-    work_out_uses(t);
-    uint32_t oldest = 0;
-    for (uint32_t i = 1; i < CACHE_LINES; i++) {
-        if (t->last_use[i] < t->last_use[oldest]) {
-            oldest = i;
+/* The slot used longest ago; four searches side by side, since each waits for its last step. */
+static uint32_t oldest_slot(const timing_t *t) {
+    enum { SEARCHES = 4 };
+    uint32_t oldest[SEARCHES] = {0, 1, 2, 3};
+    for (uint32_t i = SEARCHES; i < CACHE_LINES; i += SEARCHES) {
+        for (uint32_t k = 0; k < SEARCHES; k++) {
+            oldest[k] = t->last_use[i + k] < t->last_use[oldest[k]] ? i + k : oldest[k];
         }
     }
+    for (uint32_t k = 1; k < SEARCHES; k++) {
+        oldest[0] = t->last_use[oldest[k]] < t->last_use[oldest[0]] ? oldest[k] : oldest[0];
+    }
+    return oldest[0];
+}
+
+static void cache(timing_t *t, uint32_t line) {
+    work_out_uses(t);
+    uint32_t oldest = oldest_slot(t);
     if (t->tags[oldest] != NO_LINE) {
         t->slot_of[flash_line(t, t->tags[oldest])] = 0;
     }
