@@ -194,3 +194,18 @@ def test_flash_data_reads_the_bytes_that_are_there() -> None:
     core.run(built.labels["data"], built.labels["data_end"])
     assert core.read("r0") == 0x1234_5678
     assert core.read("r1") & 0xFFFF == 0x1234
+
+
+@pytest.mark.parametrize(("changed", "kept"), [(FLASH, 3 + 1), (SRAM1, 1)])
+def test_code_is_forgotten_when_its_own_page_changes_and_no_other(changed: int, kept: int) -> None:
+    # The first pages of two memories: they must not be taken for each other.
+    built = machine.program(SOURCE)
+    begin, end = built.labels["narrow"], built.labels["narrow_end"]
+    core = Machine(built.code)
+    core.uc.mem_write(SRAM1, built.code[begin - FLASH : end - FLASH + 2])
+    core.write(machine.COUNTER, 3)
+    core.run(SRAM1, SRAM1 + end - begin)
+    core.timing.invalidate(changed, 4)
+    core.write(machine.COUNTER, 1)
+    core.run(SRAM1, SRAM1 + end - begin)
+    assert sum(block.runs for block in core.timing.profile()) == kept
