@@ -15,6 +15,18 @@ BOARD = board.load("stm32f439")
 DEADLINE_S = 20.0
 
 
+def set_ccr(bits: int) -> str:
+    """Return instructions that set bits of the configuration and control register."""
+    return f"""
+     ldr r0, =0xE000ED14
+     ldr r1, [r0]
+     orr r1, r1, #{bits}
+     str r1, [r0]
+     dsb
+     isb
+    """
+
+
 def chip_with(source: str, **settings: Any) -> Chip:
     """Return a chip, without power yet, that has a program in its flash."""
     program = thumb.flash_bytes(thumb.assemble(source))

@@ -1,7 +1,7 @@
 """Unaligned loads and stores on the emulated core: which trap, and that those do nothing."""
 
 import pytest
-from emulated import finished, memory_words, registers, wait_until_halted
+from emulated import finished, memory_words, registers, set_ccr, wait_until_halted
 
 CFSR, HFSR = 0xE000_ED28, 0xE000_ED2C
 UNALIGNED = 1 << 24
@@ -14,14 +14,7 @@ FPU_ON = """
  dsb
  isb
 """
-ALL_TRAP = """
- ldr r0, =0xE000ED14
- ldr r1, [r0]
- orr r1, r1, #8
- str r1, [r0]
- dsb
- isb
-"""
+ALL_TRAP = set_ccr(1 << 3)
 ALWAYS = [
     "ldm r2, {r4, r5}", "ldm r2!, {r4, r5}", "ldmdb r2!, {r4, r5}", "stm r2!, {r4, r5}",
     "stmdb r2, {r4, r5}", "ldrd r4, r5, [r2]", "ldrd r4, r5, [r2], #8", "ldrd r4, r5, [r2, #-4]!",

@@ -1,7 +1,7 @@
 """Exceptions of the emulated core, by programs that take them."""
 
 import pytest
-from emulated import chip_with, finished, memory_words, registers, running
+from emulated import chip_with, finished, memory_words, registers, running, set_ccr
 
 CFSR, HFSR, BFAR = 0xE000_ED28, 0xE000_ED2C, 0xE000_ED38
 HARD_FAULT = 3
@@ -378,12 +378,7 @@ def test_the_fpu_traps_again_when_cpacr_takes_it_back() -> None:
 def test_division_by_zero_traps_as_ccr_says(trap: int, expected: int) -> None:
     program = f"""
     function start
-     ldr r0, =0xE000ED14
-     ldr r1, [r0]
-     orr r1, r1, #{trap << 4}
-     str r1, [r0]
-     dsb
-     isb
+     {set_ccr(trap << 4)}
      movs r2, #5
      movs r3, #0
      udiv r4, r2, r2

@@ -1,19 +1,12 @@
 """Where the emulated core takes a quick way: what it does must not differ."""
 
 import pytest
-from emulated import chip_with, finished, memory_words, registers
+from emulated import chip_with, finished, memory_words, registers, set_ccr
 
 CFSR, BFAR = 0xE000_ED28, 0xE000_ED38
 DIVBYZERO = 1 << 25
 SYSTEM_MEMORY = 0x1FFF_0000
-TRAP_DIVISION_BY_ZERO = """
- ldr r0, =0xE000ED14
- ldr r1, [r0]
- orr r1, r1, #16
- str r1, [r0]
- dsb
- isb
-"""
+TRAP_DIVISION_BY_ZERO = set_ccr(1 << 4)
 # An instruction `movs r4, #N` and `bx lr`.
 MOVE, RETURN = 0x2400, 0x4770
 

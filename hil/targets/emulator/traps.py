@@ -2,7 +2,7 @@
 
 Unicorn executes FPU instructions whatever CPACR says and divides by zero whatever CCR says. Code is
 therefore looked through as it is translated, and runs end before such an instruction where it
-would trap.
+would trap; divisions are watched by divisions.py.
 """
 
 from collections.abc import Callable
