@@ -14,12 +14,12 @@ import pytest
 from hil.errors import HilError, MeasurementError, UsageError, Verdict
 
 if TYPE_CHECKING:
-    from hil.board import Board
+    from hil.config.board import Board
+    from hil.config.scenario import Scenario
     from hil.link.client import Device
-    from hil.measurement import Measurement, Prepared
     from hil.results.rows import Metric
-    from hil.scenario import Scenario
-    from hil.session import Session
+    from hil.run.measurement import Measurement, Prepared
+    from hil.run.session import Session
 
 SESSION = pytest.StashKey["Session"]()
 _SUITE = Path(__file__).parent / "suite"
@@ -114,7 +114,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Open the session, and give the suite a JUnit report where none was asked for."""
     if not _runs_suite(config):
         return
-    from hil.session import Session
+    from hil.run.session import Session
 
     if not config.option.xmlpath:
         config.option.xmlpath = str(_DEFAULT_REPORT)
@@ -223,7 +223,7 @@ def hold(
 
 
 def _explain(metric: "Metric", measurement: "Measurement") -> str:
-    from hil import judge
+    from hil.run import judge
 
     if metric.verdict is Verdict.MISMATCH:
         detail = str(judge.compare(measurement.outputs, measurement.prepared.expected))

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from native import ROOMY
 
-from hil import board
 from hil.compiler import emit
 from hil.compiler.plan import Budget, Plan, make_plan
 from hil.compiler.program import Int8, Program
+from hil.config import board
 from hil.paths import FIRMWARE
 from hil.paths import cache as cache_directory
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import thumb
 
-from hil import board
+from hil.config import board
 from hil.targets.emulator.board import default_clock
 from hil.targets.emulator.chip import Chip
 

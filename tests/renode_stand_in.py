@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import tiny_model
 
-from hil.image import Image
+from hil.build.image import Image
 from hil.link import messages
 from hil.link.frames import Decoder, Frame, encode
 

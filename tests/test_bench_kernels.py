@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from hil import bench_kernels, board, firmware
-from hil.bench_kernels import Row
+from hil.build import firmware
+from hil.config import board
+from hil.studies.bench import kernels as bench_kernels
+from hil.studies.bench.kernels import Row
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from hil import board
+from hil.config import board
 from hil.errors import UsageError
 
 

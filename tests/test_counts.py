@@ -10,11 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hil import board, cli, counts, counts_table, models, photographs
+from hil import cli, models
 from hil.compiler import compile_model, plan
 from hil.compiler.program import Operator, Program
-from hil.counts import Counts
+from hil.config import board
 from hil.models.rnnpool import RNNPool
+from hil.studies.counts import count as counts
+from hil.studies.counts import table as counts_table
+from hil.studies.counts.count import Counts
+from hil.vision import photographs
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import renodes
 
-from hil import cli, crosscheck
-from hil.crosscheck import Crosscheck, Trace
+from hil import cli
+from hil.studies import crosscheck
+from hil.studies.crosscheck import Crosscheck, Trace
 
 OUTPUTS = np.arange(-8, 8, dtype=np.int8)
 TRACE = Trace("emulator", ("stem", "pool"), (10_000, 2_000_000), OUTPUTS, {"run": 1.0})

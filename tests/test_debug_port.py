@@ -7,7 +7,7 @@ import pytest
 import thumb
 from emulated import BOARD
 
-from hil.image import read_segments
+from hil.build.image import read_segments
 from hil.targets.emulator import powered
 from hil.targets.emulator.board import EmulatedBoard, default_clock
 from hil.targets.emulator.debug_port import DebugPort, TransferFault

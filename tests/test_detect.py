@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hil import board as boards
-from hil import cli, detect, photographs
-from hil.detect_report import BOARD_COLOUR, FLOAT_COLOUR
+from hil import cli
+from hil.config import board as boards
 from hil.errors import UsageError
+from hil.studies.detect import finders as detect
+from hil.studies.detect.report import BOARD_COLOUR, FLOAT_COLOUR
+from hil.vision import photographs
 
 CHECKPOINT = Path(__file__).parents[2] / "shared" / "data" / "edgeml" / "rpool_face_quant.pth"
 
@@ -81,7 +83,7 @@ def test_a_model_beyond_the_boards_memory_names_the_way_without_it(
 ) -> None:
     board = boards.load("stm32f439")
     small = replace(board, sram=replace(board.sram, bytes=40_960))
-    monkeypatch.setattr("hil.board.load", lambda _: small)
+    monkeypatch.setattr("hil.config.board.load", lambda _: small)
     assert cli.main(["detect", "astronaut", f"--out={tmp_path / 'out'}"]) == 2
     complaint = capsys.readouterr().err
     assert "[memory at plan]" in complaint

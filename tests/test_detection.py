@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil import detection, models, photographs, scenario
+from hil import models
 from hil.compiler import compile_model, reference
-from hil.detection import Box, iou
+from hil.config import scenario
 from hil.errors import UsageError
 from hil.models.face import Anchor, FaceDetector
-from hil.photographs import Float32
+from hil.vision import detection, photographs
+from hil.vision.detection import Box, iou
+from hil.vision.photographs import Float32
 
 CHECKPOINT = Path(__file__).parents[2] / "shared" / "data" / "edgeml" / "rpool_face_quant.pth"
 

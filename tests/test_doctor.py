@@ -1,6 +1,7 @@
 import pytest
 
-from hil import cli, doctor
+from hil import cli
+from hil.studies import doctor
 
 
 def test_what_the_main_job_needs_is_found_here() -> None:

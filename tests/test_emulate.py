@@ -6,8 +6,8 @@ import pytest
 import thumb
 from emulated import BOARD
 
-from hil import emulate
 from hil.errors import BuildError, FirmwareFault
+from hil.studies import emulate
 
 SEMIHOSTING = """
 .macro semihost operation

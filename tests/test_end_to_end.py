@@ -14,13 +14,15 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-from hil import firmware, judge, paths
+from hil import paths
+from hil.build import firmware
+from hil.build.image import Image
 from hil.compiler import emit
 from hil.errors import FlashError, Verdict
-from hil.image import Image
-from hil.measurement import Measurement, Prepared
 from hil.results import table
-from hil.session import Session
+from hil.run import judge
+from hil.run.measurement import Measurement, Prepared
+from hil.run.session import Session
 from hil.targets.emulator.target import EmulatedTarget
 
 ROOT = Path(__file__).parent.parent

@@ -7,11 +7,12 @@ import pytest
 from test_detect import CHECKPOINT, has_colour, save, written
 from test_end_to_end import measure, open_session, verdicts
 
-from hil import cli, profile
-from hil.detect_report import BOARD_COLOUR
-from hil.measurement import Measurement, Prepared
-from hil.scenario import load
-from hil.session import Session
+from hil import cli
+from hil.config.scenario import load
+from hil.run.measurement import Measurement, Prepared
+from hil.run.session import Session
+from hil.studies.detect.report import BOARD_COLOUR
+from hil.studies.profile import layers as profile
 
 _SCENARIO = """
 model = "rnnpool_layer"

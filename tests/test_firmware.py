@@ -10,11 +10,12 @@ import pytest
 import tiny_model
 from compilers import COMPILERS
 
-from hil import board as boards
-from hil import firmware, paths, toolchain
-from hil.board import Board, Region
+from hil import paths
+from hil.build import firmware, toolchain
+from hil.build.firmware import Image, build, find_toolchain
+from hil.config import board as boards
+from hil.config.board import Board, Region
 from hil.errors import BuildError, MemoryLimitError, UsageError, Verdict
-from hil.firmware import Image, build, find_toolchain
 
 Edit = Callable[[str], str]
 
@@ -103,7 +104,7 @@ def test_the_same_content_is_built_once(
     model: Path, board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = build(model, board, find_toolchain("zig"))
-    monkeypatch.setattr("hil.firmware.subprocess.run", None)
+    monkeypatch.setattr("hil.build.firmware.subprocess.run", None)
     assert build(model, board, find_toolchain("zig")) == first
 
 

@@ -7,9 +7,9 @@ import tiny_model
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hil import board as boards
+from hil.build.firmware import Image, build, find_toolchain, read_segments
+from hil.config import board as boards
 from hil.errors import BuildError
-from hil.firmware import Image, build, find_toolchain, read_segments
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import pytest
 import tiny_model
 from compilers import COMPILERS
 
-from hil import board as boards
+from hil.build.firmware import Image, build, find_toolchain
+from hil.config import board as boards
 from hil.errors import FirmwareFault
-from hil.firmware import Image, build, find_toolchain
 from hil.link.client import Device
 from hil.targets.emulator.target import EmulatedTarget
 

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from native import run_program
 
-from hil import models, photographs
+from hil import models
 from hil.compiler import Compiled, compile_model, quality, reference
 from hil.compiler.program import Float32, Gru, GruSweep, Int8, Tensor
 from hil.compiler.quantize_gru import patches, quantise_gru, sigmoids
 from hil.compiler.reference_gru import sweep
 from hil.errors import BuildError
 from hil.models.renet import GRUSweep
+from hil.vision import photographs
 
 INT16 = range(-(2**15), 2**15)
 INT32 = range(-(2**31), 2**31)

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil import board, judge, scenario
+from hil.build.image import Footprint, Image
+from hil.build.toolchain import Toolchain
 from hil.compiler.program import Output, Program, Tensor
+from hil.config import board, scenario
 from hil.errors import Verdict
-from hil.image import Footprint, Image
-from hil.measurement import CompiledScenario, LayerCycles, Measurement, Prepared
 from hil.results.rows import Metric
-from hil.toolchain import Toolchain
+from hil.run import judge
+from hil.run.measurement import CompiledScenario, LayerCycles, Measurement, Prepared
 
 if TYPE_CHECKING:
     from hil.compiler.plan import Plan

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from native import ROOMY
 from random_programs import Builder
 
-from hil import models, photographs
+from hil import models
 from hil.compiler import compile_model, emit_gru, reference
 from hil.compiler.plan import make_plan
 from hil.compiler.plan_steps import Kind
 from hil.compiler.program import GruSweep, Padding, Program
+from hil.vision import photographs
 
 # Each example is compiled, so a failing one is shown as it was drawn.
 few = settings(

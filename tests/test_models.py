@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hil import models, photographs
+from hil import models
 from hil.compiler.graph import trace
 from hil.errors import UsageError
 from hil.models.blocks import ConvBNReLU6, L2Norm, MaxOut, MBConv
@@ -25,6 +25,7 @@ from hil.models.face import (
 )
 from hil.models.fastgrnn import FastGRNN
 from hil.models.rnnpool import RNNPool
+from hil.vision import photographs
 
 TRACES = Path(__file__).parents[2] / "shared" / "data" / "edgeml"
 

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from hil import models, photographs
+from hil import models
 from hil.errors import UsageError
 from hil.models.checkpoint import KnownToEdgeml
-from hil.photographs import Float32
+from hil.vision import photographs
+from hil.vision.photographs import Float32
 
 
 @pytest.fixture(scope="module")

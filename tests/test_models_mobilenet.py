@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from hil import models, photographs
+from hil import models
 from hil.models.mobilenet import MobileNetV2, mnv2, vww
 from hil.models.renet import GRUSweep, ReNet
 from hil.models.rnnpool import RNNPool
 from hil.models.variants import VARIANTS
+from hil.vision import photographs
 
 
 def macs(module: nn.Module) -> int:

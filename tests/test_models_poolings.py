@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from hil import models, photographs
+from hil import models
 from hil.compiler import compile_model, reference
 from hil.errors import UsageError
 from hil.models.densenet import densenet121
@@ -13,6 +13,7 @@ from hil.models.layer import SingleLayer
 from hil.models.mobilenet_v1 import mnv1
 from hil.models.rnnpool import RNNPool
 from hil.models.variants import VARIANTS
+from hil.vision import photographs
 
 LAYERS = ["rnnpool_layer", "avgpool_layer", "maxpool_layer", "strided_layer", "renet_layer"]
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from hil import photographs
 from hil.errors import UsageError
-from hil.photographs import InputSpec
+from hil.vision import photographs
+from hil.vision.photographs import InputSpec
 
 MONO = InputSpec(rows=240, columns=320, channels=1)
 RGB = InputSpec(rows=480, columns=640, channels=3)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from native import ROOMY
 from random_programs import Builder
 
-from hil import board, models
+from hil import models
 from hil.compiler.graph import trace
 from hil.compiler.outline import outline
 from hil.compiler.plan import Budget, Plan, make_plan, pareto, table
@@ -19,6 +19,7 @@ from hil.compiler.plan_place import place
 from hil.compiler.plan_schedule import schedule
 from hil.compiler.plan_steps import Choices, Kind
 from hil.compiler.program import Program
+from hil.config import board
 from hil.errors import BuildError, MemoryLimitError
 
 PAPER_RAM_BYTES = 188_160  # RNNPool-Face-M4's, "188 KB": section 4.3

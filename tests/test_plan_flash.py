@@ -8,7 +8,7 @@ import random_programs
 from native import ROOMY
 from random_programs import Builder
 
-from hil import board, firmware
+from hil.build import firmware
 from hil.compiler import emit
 from hil.compiler.emit_steps import step_code
 from hil.compiler.plan import Budget, make_plan
@@ -16,6 +16,7 @@ from hil.compiler.plan_flash import constant_bytes
 from hil.compiler.plan_place import place
 from hil.compiler.plan_steps import Choices, Kind
 from hil.compiler.program import Program
+from hil.config import board
 
 
 def many_kinds() -> Program:

@@ -13,12 +13,15 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from hil import cli, poolings, poolings_chart, poolings_table
+from hil import cli
+from hil.config.scenario import Scenario
 from hil.errors import BuildError, FirmwareFault, HilError, UsageError, Verdict
 from hil.models.paper import figures
-from hil.poolings import Cost, Row
 from hil.results.rows import Metric
-from hil.scenario import Scenario
+from hil.studies.poolings import chart as poolings_chart
+from hil.studies.poolings import costs as poolings
+from hil.studies.poolings import table as poolings_table
+from hil.studies.poolings.costs import Cost, Row
 
 COST = Cost(
     latency_s=0.5,

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from hil import flame, profile
-from hil.flame import Functions
-from hil.profile import Profile
+from hil.studies.profile import flame
+from hil.studies.profile import layers as profile
+from hil.studies.profile.flame import Functions
+from hil.studies.profile.layers import Profile
 
 
 @pytest.fixture(scope="module")

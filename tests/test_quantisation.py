@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from hil import models, photographs, quantisation, quantisation_table
+from hil import models
 from hil.compiler import compile_model, quality
 from hil.compiler.choices import Choices
 from hil.compiler.graph import Float64, Graph, trace
@@ -22,8 +22,11 @@ from hil.models.blocks import ConvBNReLU6, FlattenMaps
 from hil.models.rnnpool import RNNPool
 from hil.models.seeded import calibrate_batch_norm, initialise
 from hil.models.threads import one_thread
-from hil.photographs import InputSpec
-from hil.quantisation import AS_IS, UNDONE, Report
+from hil.studies.quantisation import choices as quantisation
+from hil.studies.quantisation import table as quantisation_table
+from hil.studies.quantisation.choices import AS_IS, UNDONE, Report
+from hil.vision import photographs
+from hil.vision.photographs import InputSpec
 
 SPEC = InputSpec(rows=72, columns=96, channels=1)
 PHOTOGRAPHS = ("astronaut", "coffee")

@@ -9,7 +9,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hil import models, photographs
+from hil import models
 from hil.compiler import Compiled, compile_model, quality
 from hil.compiler.choices import Choices
 from hil.compiler.program import Cell, Conv2D, RnnPool
@@ -19,6 +19,7 @@ from hil.compiler.ranges import affine, best_affine, multiplier_and_shift
 from hil.compiler.reference import run, smmulr, trace
 from hil.errors import BuildError
 from hil.models.fastgrnn import FastGRNN
+from hil.vision import photographs
 
 INT16 = range(-(2**15), 2**15)
 INT32 = range(-(2**31), 2**31)

@@ -7,7 +7,7 @@ from native import ROOMY
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hil import models, photographs
+from hil import models
 from hil.compiler import reference
 from hil.compiler.graph import INPUT, Convolution, Graph, Sweep, trace
 from hil.compiler.outline import outline
@@ -20,6 +20,7 @@ from hil.models.blocks import ConvBNReLU6, FlattenMaps, MBConv
 from hil.models.densenet import DenseLayer
 from hil.models.pooling import GlobalAverage
 from hil.models.rnnpool import RNNPool
+from hil.vision import photographs
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,10 @@ import renodes
 import tiny_model
 from serial import SerialException
 
-from hil import board as boards
-from hil.board import Board
+from hil.build.firmware import Image, build, find_toolchain
+from hil.config import board as boards
+from hil.config.board import Board
 from hil.errors import FlashError, MeasurementError, ProbeError, UsageError
-from hil.firmware import Image, build, find_toolchain
 from hil.link.client import Device
 from hil.targets import find
 from hil.targets.renode import target as renode_target

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hil import board as boards
-from hil.board import Region
+from hil.config import board as boards
+from hil.config.board import Region
 from hil.paths import BOARDS
 
 BOARD = boards.load("stm32f439")

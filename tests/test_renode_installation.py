@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from renodes import executable, stand_in
 
-from hil import doctor
 from hil.errors import ProbeError, UsageError
+from hil.studies import doctor
 from hil.targets.renode import installation
 
 LIST = "echo 'Package Path  Version  Renode Variant  Tags'"

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from hil import models, scenario
+from hil import models
+from hil.config import scenario
 from hil.errors import UsageError
 
 

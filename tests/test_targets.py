@@ -12,8 +12,8 @@ import thumb
 from emulated import BOARD
 
 from hil import targets
+from hil.build.image import Footprint, Image, Segment, read_segments
 from hil.errors import FlashError, LinkError, ProbeError, UsageError
-from hil.image import Footprint, Image, Segment, read_segments
 from hil.targets import probe
 from hil.targets.emulator import powered
 from hil.targets.emulator.target import EmulatedTarget

@@ -7,7 +7,7 @@ import thumb
 import timing_machine as machine
 from timing_machine import ART_OFF, Machine
 
-from hil import flame
+from hil.studies.profile import flame
 
 SOURCE = """
 function start

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 import thumb
 
-from hil import board, validate_timing
+from hil.config import board
 from hil.errors import UsageError
+from hil.studies.timing_validation import compare, coremark, embench, pqm4
+from hil.studies.timing_validation import run as validate_timing
+from hil.studies.timing_validation.compare import Comparison
+from hil.studies.timing_validation.core import CoreRun
 from hil.targets.emulator.timing import TIMING_VERSION, Rules
-from hil.validation import compare, coremark, embench, pqm4
-from hil.validation.compare import Comparison
-from hil.validation.core import CoreRun
 
 CHIP = board.load("stm32f439")
 TWO = (Comparison("suite", "fast", 90, 100), Comparison("suite", "slow", 125, 100))

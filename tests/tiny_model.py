@@ -78,7 +78,7 @@ WEIGHTS = bytes((17, 29, 43, 71, 241, 229, 215, 187))
 
 
 def write(directory: Path, *, streams: bool = False) -> Path:
-    """Write the model's sources; returns the directory, which `hil.firmware.build` takes."""
+    """Write the model's sources; returns the directory, which `hil.build.firmware.build` takes."""
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in (
         ("model.c", _MODEL % {"streams": "true" if streams else "false"}),

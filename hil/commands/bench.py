@@ -27,11 +27,13 @@ def add(commands: Commands) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     if options.what == "emulator":
-        from hil import bench
+        from hil.studies.bench import emulator as bench
 
         return bench.emulator(board=options.board)
 
-    from hil import bench_kernels, board, toolchain
+    from hil.build import toolchain
+    from hil.config import board
+    from hil.studies.bench import kernels as bench_kernels
 
     compilers = toolchain.find_all() if options.toolchain == "both" else []
     measure = bench_kernels.kernels if options.what == "kernels" else bench_kernels.face_m4

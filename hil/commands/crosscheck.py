@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hil import crosscheck
+    from hil.studies import crosscheck
 
     result = crosscheck.run(
         options.scenario,

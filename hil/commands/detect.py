@@ -48,7 +48,10 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hil import detect, detect_report, progress, scenario
+    from hil.commands import progress
+    from hil.config import scenario
+    from hil.studies.detect import finders as detect
+    from hil.studies.detect import report as detect_report
 
     chosen = scenario.load(options.scenario).override(checkpoint=options.checkpoint)
     names = detect.images(options.image)

@@ -16,7 +16,7 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hil import doctor
+    from hil.studies import doctor
 
     del options
     findings = doctor.examine()

@@ -47,7 +47,8 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hil import board, emulate
+    from hil.config import board
+    from hil.studies import emulate
 
     result = emulate.run(
         options.elf,

@@ -24,7 +24,11 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hil import board, counts, counts_table, models, progress
+    from hil import models
+    from hil.commands import progress
+    from hil.config import board
+    from hil.studies.counts import count as counts
+    from hil.studies.counts import table as counts_table
 
     chip = None if options.no_plan else board.load(options.board)
     names = options.model or models.names()

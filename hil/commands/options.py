@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hil.flame import Chain
+    from hil.studies.profile.flame import Chain
 
 _WIDE = 160
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
@@ -115,7 +115,7 @@ def show_stacks(
     """Show and write call stacks as the options ask."""
     if not (options.view or options.trace):
         return
-    from hil import flame
+    from hil.studies.profile import flame
 
     functions = flame.Functions.of(elf)
     if options.view:

@@ -45,9 +45,9 @@ def _aim(text: str) -> str | int:
 def _run(options: argparse.Namespace) -> int:
     from rich.table import Table
 
-    from hil import board, scenario
     from hil.compiler import plan
-    from hil.measurement import compile_scenario
+    from hil.config import board, scenario
+    from hil.run.measurement import compile_scenario
 
     chosen = scenario.load(options.scenario).override(
         checkpoint=options.checkpoint, optimise=options.optimise, stream=options.stream

@@ -9,8 +9,8 @@ from hil.commands.options import Commands, command, measuring_options, show
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hil.poolings import Row
-    from hil.session import Session
+    from hil.run.session import Session
+    from hil.studies.poolings.costs import Row
 
 _TITLES = {
     "vww": "MobileNetV2-0.35x, Visual Wake Words",
@@ -58,7 +58,9 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hil import poolings, poolings_table, progress
+    from hil.commands import progress
+    from hil.studies.poolings import costs as poolings
+    from hil.studies.poolings import table as poolings_table
 
     chosen = poolings.scenarios(options.family)
     session = _session(options)
@@ -81,9 +83,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _session(options: argparse.Namespace) -> "Session":
-    from hil import board, firmware
+    from hil.build import firmware
+    from hil.config import board
     from hil.results.rows import RunIdentity
-    from hil.session import Session
+    from hil.run.session import Session
 
     chip = board.load(options.board).on_desk(probe_id=options.probe, port=options.port)
     return Session(
@@ -99,7 +102,8 @@ def _session(options: argparse.Namespace) -> "Session":
 
 
 def _tell(rows: "Sequence[Row]", session: "Session", options: argparse.Namespace) -> None:
-    from hil import poolings_chart, poolings_table
+    from hil.studies.poolings import chart as poolings_chart
+    from hil.studies.poolings import table as poolings_table
 
     title, how = _TITLES.get(options.family, options.family), poolings_table.how(session)
     if options.markdown:

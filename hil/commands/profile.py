@@ -29,7 +29,7 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hil import profile
+    from hil.studies.profile import layers as profile
 
     result = profile.run(
         options.scenario, options.board, options.toolchain, checkpoint=options.checkpoint

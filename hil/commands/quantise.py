@@ -48,7 +48,12 @@ def _count(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hil import models, photographs, progress, quantisation, quantisation_table, scenario
+    from hil import models
+    from hil.commands import progress
+    from hil.config import scenario
+    from hil.studies.quantisation import choices as quantisation
+    from hil.studies.quantisation import table as quantisation_table
+    from hil.vision import photographs
 
     chosen = scenario.load(options.scenario).override(checkpoint=options.checkpoint)
     loaded = models.load(chosen.model, chosen.checkpoint, chosen.seed, **chosen.variant)

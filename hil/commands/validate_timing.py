@@ -22,7 +22,7 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hil import validate_timing
+    from hil.studies.timing_validation import run as validate_timing
 
     return validate_timing.run(
         embench=options.embench,

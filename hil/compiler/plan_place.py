@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from hil.board import Board
 from hil.compiler.plan_flash import constant_bytes, flash_bytes
 from hil.compiler.plan_pack import PATIENCE, Item, pack
 from hil.compiler.plan_schedule import schedule
 from hil.compiler.plan_steps import Choices, Scratch, Step, row_bytes
 from hil.compiler.plan_stream import Event, Stream, simulate
 from hil.compiler.program import Program, Tensor
+from hil.config.board import Board
 from hil.errors import MemoryLimitError
 
 RUNTIME_BYTES = 8 * 1024  # of CCM, for the stack, the link's frames and other static data

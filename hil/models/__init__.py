@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import UsageError
-from hil.photographs import Float32, InputSpec, calibration_set, prepare
+from hil.vision.photographs import Float32, InputSpec, calibration_set, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable

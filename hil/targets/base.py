@@ -6,8 +6,8 @@ from typing import ClassVar, Self
 
 from serial import SerialBase
 
-from hil.board import Board
-from hil.image import Image
+from hil.build.image import Image
+from hil.config.board import Board
 
 
 class Target(ABC):

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from hil.board import Board
+from hil.build.image import Segment
+from hil.config.board import Board
 from hil.errors import FlashError, ProbeError
-from hil.image import Segment
 
 _READ_BYTES = 16384
 

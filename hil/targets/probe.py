@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 from serial import SerialBase
 
-from hil.board import Board
+from hil.build.image import Image
+from hil.config.board import Board
 from hil.errors import LinkError, ProbeError
-from hil.image import Image
 from hil.targets.base import Target
 from hil.targets.debugger import Debugger
 

@@ -3,7 +3,7 @@
 import mmap
 from pathlib import Path
 
-from hil.board import Board
+from hil.config.board import Board
 from hil.targets.emulator.chip import Chip, MakeClock
 from hil.targets.emulator.clock import Clock
 from hil.targets.emulator.debug_port import DebugPort

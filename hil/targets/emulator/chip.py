@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from hil.board import Board
+from hil.config.board import Board
 from hil.targets.emulator import debug_core, traps
 from hil.targets.emulator.clock import NEVER, Clock, InstructionClock
 from hil.targets.emulator.core_thread import CoreThread

@@ -6,7 +6,7 @@ Source: RM0090 section 2.3.
 from collections.abc import Callable
 from typing import Any
 
-from hil.board import Board
+from hil.config.board import Board
 from hil.targets.emulator import bit_band
 from hil.targets.emulator.bit_band import BitBand
 from hil.targets.emulator.engine import Engine

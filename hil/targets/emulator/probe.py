@@ -122,7 +122,7 @@ class EmulatedProbe(DebugProbe):
         from pyocd.board.board import Board
         from pyocd.core.memory_map import RamRegion
 
-        from hil import board
+        from hil.config import board
 
         session: Any = self.session
         made = Board(session, board_info=self.associated_board_info)
@@ -250,7 +250,7 @@ def _raiser(error: Exception) -> Callable[[], Any]:
 
 def _power_board(unique_id: str) -> "EmulatedBoard":
     """Power a board for a pyOCD command: flash in a file, serial port on a pseudo-terminal."""
-    from hil import board
+    from hil.config import board
     from hil.targets.emulator.board import EmulatedBoard, default_clock
 
     flash = os.environ.get(FLASH_VARIABLE)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from serial import SerialBase, SerialException
 from serial.urlhandler.protocol_socket import Serial as SocketSerial
 
-from hil.board import Board
+from hil.build.image import Image
+from hil.config.board import Board
 from hil.errors import FlashError, LinkError, ProbeError, UsageError
-from hil.image import Image
 from hil.paths import BOARDS
 from hil.targets.base import Target
 from hil.targets.renode import installation

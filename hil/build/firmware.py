@@ -1,0 +1,179 @@
+"""The firmware build: a model's C sources in, an image out, cached by content."""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib import util
+from pathlib import Path
+
+from hil.build.image import Footprint, Image, Section, Segment, read_segments
+from hil.build.toolchain import Toolchain, find_toolchain
+from hil.config.board import Board
+from hil.errors import BuildError, MemoryLimitError
+from hil.paths import FIRMWARE, cache
+
+__all__ = [
+    "Footprint",
+    "Image",
+    "Section",
+    "Segment",
+    "Toolchain",
+    "build",
+    "find_toolchain",
+    "read_segments",
+]
+
+_DEADLINE_S = 300.0
+_MOST_LINES_SHOWN = 40
+
+
+def build(model_dir: Path, board: Board, toolchain: Toolchain) -> Image:
+    """Compile and link a model's sources with the runtime, or return the image made before.
+
+    Images are cached by the content of all sources, the board's values and the compiler, under
+    `hil.paths.cache()`; the same content gives the same bytes in any directory.
+
+    Args:
+        model_dir: the C files that implement `firmware/runtime/model.h`, and nothing else.
+        board: whose memory, clock and serial port the image is for.
+        toolchain: what compiles it.
+
+    Raises:
+        BuildError: the compiler or linker refuses; carries what it said.
+        MemoryLimitError: the image does not fit; says which region lacks how many bytes.
+    """
+    settings = _settings(board)
+    cached = cache() / "firmware" / f"{_digest(model_dir, settings, toolchain)}.elf"
+    if cached.is_file():
+        try:
+            return Image.read(cached)
+        except BuildError:
+            cached.unlink(missing_ok=True)  # damaged on disk: build it again
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="build-", dir=cached.parent) as scratch:
+        elf = _compile(model_dir, Path(scratch), settings, toolchain)
+        Image.read(elf)
+        elf.replace(cached)  # atomic: whoever builds the same in parallel publishes the same bytes
+    return Image.read(cached)
+
+
+def _settings(board: Board) -> dict[str, str]:
+    """Return the board's values as CMake variables; these and the sources decide the image."""
+    regions = {"FLASH": board.flash, "SRAM": board.sram, "CCM": board.ccm}
+    settings = {
+        "HIL_BOARD": board.name,
+        "HIL_CHIP": board.chip,
+        "HIL_CLOCK_HZ": str(board.clock_hz),
+        "HIL_FLASH_WAIT_STATES": str(board.flash_wait_states),
+        "HIL_UART": board.uart,
+        "HIL_BAUD": str(board.baud),
+    }
+    for name, region in regions.items():
+        settings[f"HIL_{name}_ADDRESS"] = f"0x{region.address:08X}"
+        settings[f"HIL_{name}_BYTES"] = str(region.bytes)
+    return settings
+
+
+def _digest(model_dir: Path, settings: dict[str, str], toolchain: Toolchain) -> str:
+    digest = hashlib.sha256(f"{toolchain.fingerprint} {sorted(settings.items())}".encode())
+    for root in (FIRMWARE, model_dir):
+        for path in _files(root):
+            content = path.read_bytes()
+            digest.update(f"\0{path.relative_to(root).as_posix()} {len(content)}\0".encode())
+            digest.update(content)
+    return digest.hexdigest()[:32]
+
+
+def _files(root: Path) -> Iterator[Path]:
+    return (path for path in sorted(root.rglob("*")) if path.is_file())
+
+
+def _compile(
+    model_dir: Path, scratch: Path, settings: dict[str, str], toolchain: Toolchain
+) -> Path:
+    variables = settings | {
+        "HIL_MODEL": str(model_dir.resolve()),
+        "HIL_COMPILER": str(toolchain.program),
+        "CMAKE_MAKE_PROGRAM": str(_wheel_program("ninja")),
+        # Said even where empty, or CMake takes them from the environment.
+        "CMAKE_C_FLAGS": " ".join(toolchain.flags),
+        "CMAKE_EXE_LINKER_FLAGS": "",
+        "CMAKE_BUILD_TYPE": "",
+    }
+    configure = [
+        str(_wheel_program("cmake")),
+        *("-G", "Ninja", "-S", str(FIRMWARE), "-B", str(scratch)),
+        f"--toolchain={toolchain.cmake_file}",
+        *(f"-D{name}={value}" for name, value in variables.items()),
+    ]
+    _run(configure, "configure")
+    _run([str(_wheel_program("ninja")), "-C", str(scratch), "--quiet"], "compile")
+    return scratch / "firmware.elf"
+
+
+def _wheel_program(name: str) -> Path:
+    """Return the cmake or ninja of this Python's wheel, whatever else stands on PATH."""
+    beside = Path(sys.executable).parent / name
+    if beside.is_file():
+        return beside
+    spec = util.find_spec(name)
+    for root in spec.submodule_search_locations or [] if spec else []:
+        inside = Path(root) / "data" / "bin" / name
+        if inside.is_file():
+            return inside
+    raise BuildError(f"{name} is not installed", hint=f"pip install {name}", stage="toolchain")
+
+
+def _run(command: list[str], stage: str) -> None:
+    try:
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=_DEADLINE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BuildError(
+            f"{command[0]} did not finish within {_DEADLINE_S:.0f} s",
+            hint="is the machine overloaded, or its disk full?",
+            stage=stage,
+        ) from error
+    except OSError as error:
+        raise BuildError(
+            f"{command[0]} cannot be started: {error}", hint="hil doctor", stage=stage
+        ) from error
+    if done.returncode != 0:
+        _raise_if_too_large(done.stdout)
+        raise BuildError(
+            f"the firmware does not {stage}:\n{_gist(done.stdout)}",
+            hint="the first error above is the one to mend",
+            stage=stage,
+        )
+
+
+def _raise_if_too_large(output: str) -> None:
+    """Tell an image that exceeds a memory region from one that does not link at all."""
+    overflows = [line for line in output.splitlines() if "overflowed by" in line]
+    if overflows:
+        complaint = overflows[-1].rpartition("error: ")[2].rpartition("ld: ")[2]
+        raise MemoryLimitError(
+            f"the image does not fit the board: {complaint}",
+            hint="a smaller model, or a board with more memory",
+            stage="link",
+        )
+
+
+def _gist(output: str) -> str:
+    """Return what the compiler said, without Ninja's own lines and the commands it ran."""
+    said, previous = [], ""
+    for line in output.splitlines():
+        if not line.startswith(("[", "ninja: ", "FAILED: ")) and not previous.startswith("FAILED"):
+            said.append(line)
+        previous = line
+    left = len(said) - _MOST_LINES_SHOWN
+    return "\n".join([*said[:_MOST_LINES_SHOWN], *([f"... {left} more lines"] if left > 0 else [])])

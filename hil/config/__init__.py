@@ -1,0 +1,1 @@
+"""What TOML files say: boards and scenarios."""

@@ -1,0 +1,1 @@
+"""A run of the harness: prepare, flash, measure, judge."""

@@ -1,0 +1,253 @@
+"""One scenario on one target: build the image, run it, keep what came back."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hil.config.board import Board
+from hil.config.scenario import Scenario
+from hil.errors import LinkError
+
+if TYPE_CHECKING:
+    from hil.build.firmware import Image, Toolchain
+    from hil.compiler.plan import Plan
+    from hil.compiler.program import Float32, Int8, Program
+    from hil.link.client import Device
+    from hil.models import LoadedModel
+    from hil.targets.base import Target
+    from hil.vision.photographs import Rgb8
+
+Progress = Callable[[str], None]
+"""Told the stage that begins, in words for a person."""
+
+
+def silent(stage: str) -> None:
+    """Progress for those who do not watch."""
+    del stage
+
+
+@dataclass
+class Stopwatch:
+    """Host seconds by stage: build, flash, load, run."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time that the block takes to the stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class CompiledScenario:
+    """A scenario's model, quantised and scheduled for a board; no firmware yet."""
+
+    scenario: Scenario
+    board: Board
+    loaded: "LoadedModel"
+    program: "Program"
+    plan: "Plan"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A scenario's firmware for a board, with the outputs that it must produce.
+
+    Attributes:
+        input: the quantised image, int8, (rows, columns, channels).
+        expected: the integer reference's outputs, int8, (count,).
+        float_outputs: the PyTorch model's outputs on the same image, (count,).
+    """
+
+    compiled: CompiledScenario
+    input: "Int8"
+    expected: "Int8"
+    float_outputs: "Float32"
+    toolchain: "Toolchain"
+    image: "Image"
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario that was prepared."""
+        return self.compiled.scenario
+
+    @property
+    def board(self) -> Board:
+        """The board it was prepared for."""
+        return self.compiled.board
+
+    @property
+    def program(self) -> "Program":
+        """The quantised network."""
+        return self.compiled.program
+
+
+@dataclass(frozen=True)
+class LayerCycles:
+    """Cycles of one layer of the schedule, and the MACs that the model states for it."""
+
+    name: str
+    macs: int
+    cycles: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one scenario did on one target.
+
+    Attributes:
+        outputs: int8, (count,), of the last iteration.
+        cycles: of one inference; `iterations` agreed on it where the target counts exactly.
+        waiting_cycles: beside them, for the host: a streaming model's image and results.
+        stack_bytes: high-water mark.
+        resends: frames sent again, both ways.
+        seconds: host seconds by stage.
+    """
+
+    prepared: Prepared
+    target: str
+    timing: str
+    outputs: "Int8"
+    cycles: int
+    waiting_cycles: int
+    layers: tuple[LayerCycles, ...]
+    stack_bytes: int
+    resends: int
+    retries: int
+    seconds: dict[str, float]
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds per inference at the board's clock."""
+        return self.cycles / self.prepared.board.clock_hz
+
+
+def compile_scenario(scenario: Scenario, board: Board) -> CompiledScenario:
+    """Load, calibrate, quantise and schedule a scenario's model.
+
+    Raises:
+        UsageError: unknown model, or a checkpoint that cannot be read.
+        MemoryLimitError: no schedule fits the board; the error names the region and the bytes.
+    """
+    from hil import models
+    from hil.compiler import compile_model, plan
+    from hil.vision import photographs
+
+    loaded = models.load(scenario.model, scenario.checkpoint, scenario.seed, **scenario.variant)
+    names = [*photographs.calibration_set(), *scenario.calibration]
+    calibration = [photographs.preprocess(photographs.read(name), loaded.spec) for name in names]
+    program = compile_model(loaded, calibration).program
+    schedule = plan.make_plan(
+        program, plan.Budget.of(board), scenario.optimise, streams=scenario.stream
+    )
+    return CompiledScenario(scenario, board, loaded, program, schedule)
+
+
+def prepare(
+    scenario: Scenario,
+    board: Board,
+    toolchain: "Toolchain",
+    watch: Stopwatch,
+    progress: Progress = silent,
+) -> Prepared:
+    """Build a scenario's firmware for a board, and compute what it must answer.
+
+    Raises:
+        UsageError: unknown model, or a checkpoint or photograph that cannot be read.
+        MemoryLimitError: no schedule fits the board; the error names the region and the bytes.
+        BuildError: the firmware does not compile.
+    """
+    from hil.build import firmware
+    from hil.compiler import emit
+    from hil.vision import photographs
+
+    with watch.stage("compile"):
+        progress(f"compiling {scenario.model}")
+        photograph = photographs.read(scenario.input)
+        compiled = compile_scenario(scenario, board)
+        answers = _answers(compiled, photograph)
+    with watch.stage("build"), TemporaryDirectory(prefix="hil-") as scratch:
+        progress(f"building the firmware with {toolchain}")
+        emit.write(compiled.program, compiled.plan, Path(scratch))
+        image = firmware.build(Path(scratch), board, toolchain)
+    return Prepared(compiled, *answers, toolchain, image)
+
+
+def with_photograph(prepared: Prepared, photograph: "Rgb8") -> Prepared:
+    """Compute what a scenario's firmware must answer on another photograph, (rows, columns, 3)."""
+    quantised, expected, float_outputs = _answers(prepared.compiled, photograph)
+    return replace(prepared, input=quantised, expected=expected, float_outputs=float_outputs)
+
+
+def _answers(compiled: CompiledScenario, photograph: "Rgb8") -> "tuple[Int8, Int8, Float32]":
+    """Return the quantised image, and the integer and the float model's outputs on it."""
+    from hil.compiler import reference
+    from hil.vision import photographs
+
+    pixels = photographs.preprocess(photograph, compiled.loaded.spec)
+    quantised = compiled.program.quantise_input(pixels)
+    return quantised, reference.run(compiled.program, quantised), compiled.loaded.run(pixels)
+
+
+def measure(
+    prepared: Prepared,
+    device: "Device",
+    watch: Stopwatch,
+    *,
+    target: "type[Target]",
+    retries: int = 0,
+    progress: Progress = silent,
+) -> Measurement:
+    """Run a prepared scenario on a board that has said hello, as often as the scenario asks.
+
+    Raises:
+        LinkError, SilenceError: the board stopped answering.
+        FirmwareFault: the firmware took a fault exception.
+    """
+    runs = []
+    for iteration in range(prepared.scenario.iterations):
+        with watch.stage("load"):
+            progress(f"sending the image ({prepared.input.nbytes:,} B)")
+            device.load_input(prepared.input.tobytes())
+        with watch.stage("run"):
+            progress(f"running inference {iteration + 1} of {prepared.scenario.iterations}")
+            runs.append(device.run(per_layer=True))
+    outputs = np.frombuffer(device.outputs(), dtype=np.int8)
+    return Measurement(
+        prepared=prepared,
+        target=target.name,
+        timing=target.timing,
+        outputs=outputs,
+        cycles=_agreed([run.cycles for run in runs], target.timing),
+        waiting_cycles=runs[-1].waiting_cycles,
+        layers=tuple(
+            LayerCycles(layer.name, layer.macs, layer.cycles) for layer in runs[-1].layers
+        ),
+        stack_bytes=device.memory().stack_high_water_bytes,
+        resends=device.resends,
+        retries=retries,
+        seconds=dict(watch.seconds),
+    )
+
+
+def _agreed(counts: Sequence[int], timing: str) -> int:
+    """Return the cycles that all iterations took.
+
+    Silicon varies by a few cycles (refresh of the bus matrix, interrupts): there the median speaks.
+    """
+    if timing != "silicon" and len(set(counts)) > 1:
+        raise LinkError(
+            f"iterations of the same inference took {min(counts):,} to {max(counts):,} cycles",
+            hint="an emulated board counts exactly: report this with the image",
+        )
+    return int(np.median(counts))

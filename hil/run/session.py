@@ -1,0 +1,190 @@
+"""One run of the harness: its options, the boards it takes, and the rows it gathers."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.config import board as boards
+from hil.config import scenario
+from hil.config.board import Board
+from hil.config.scenario import Scenario
+from hil.errors import MeasurementError
+from hil.results import table
+from hil.results.rows import Context, Metric, Row, RunIdentity, in_context
+from hil.run import judge, measurement
+from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
+
+if TYPE_CHECKING:
+    from hil.build.firmware import Toolchain
+    from hil.link.client import Device
+    from hil.targets.base import Target
+
+
+@dataclass
+class Session:
+    """What one call of the harness runs, and what it has measured so far.
+
+    Attributes:
+        timeout_s: longest silence of a board. retries: further attempts after a set-up error.
+        csv: where `write` puts the rows.
+    """
+
+    board: Board
+    scenarios: Sequence[Scenario]
+    target_name: str
+    toolchain: "Toolchain"
+    identity: RunIdentity
+    csv: Path
+    timeout_s: float
+    retries: int
+    progress: Progress = silent
+    rows: list[Row] = field(default_factory=list)
+    _watches: dict[str, Stopwatch] = field(default_factory=dict)
+    _retried: dict[str, int] = field(default_factory=dict)
+    _metrics: dict[str, dict[str, Metric]] = field(default_factory=dict)
+
+    @classmethod
+    def from_options(cls, options: argparse.Namespace, progress: Progress = silent) -> "Session":
+        """Resolve the command line's options, so that a wrong name is told before anything runs.
+
+        Raises:
+            UsageError: unknown board or scenario. BuildError: no such compiler.
+        """
+        from hil.build import firmware
+
+        board = boards.load(options.board).on_desk(
+            probe_id=options.hil_probe, port=options.hil_port, renode=options.hil_renode
+        )
+        names = scenario.names() if options.hil_all else scenario.defaults()
+        chosen = [scenario.load(name) for name in options.hil_scenario or names]
+        return cls(
+            board=board,
+            scenarios=[
+                one.override(
+                    image=options.hil_input,
+                    checkpoint=options.hil_checkpoint,
+                    iterations=options.hil_iterations,
+                )
+                for one in chosen
+            ],
+            target_name=options.hil_target,
+            toolchain=firmware.find_toolchain(options.hil_toolchain),
+            identity=RunIdentity.now(Path.cwd()),
+            csv=options.hil_csv,
+            timeout_s=options.hil_timeout,
+            retries=options.hil_retries,
+            progress=progress,
+        )
+
+    def prepare(self, scenario: Scenario) -> Prepared:
+        """Compile and build a scenario."""
+        with self._outcome(scenario):
+            return measurement.prepare(
+                scenario, self.board, self.toolchain, self._watch(scenario), self.progress
+            )
+
+    @contextmanager
+    def flashed(self, prepared: Prepared) -> Iterator["Device"]:
+        """Flash the image and hold the board while the block runs; retry a failed set-up."""
+        with ExitStack() as stack:
+            with self._outcome(prepared.scenario):
+                device = self._attempt(prepared, stack)
+            yield device
+
+    def measure(self, prepared: Prepared, device: "Device") -> Measurement:
+        """Run the scenario and keep its rows."""
+        name = prepared.scenario.name
+        with self._outcome(prepared.scenario):
+            result = measurement.measure(
+                prepared,
+                device,
+                self._watch(prepared.scenario),
+                target=self._target_class(),
+                retries=self._retried.get(name, 0),
+                progress=self.progress,
+            )
+        metrics = judge.judge(result)
+        self._metrics[name] = {metric.name: metric for metric in metrics}
+        self.rows += in_context(self._context(prepared.scenario), metrics)
+        self.write()
+        return result
+
+    def metric(self, result: Measurement, name: str) -> Metric | None:
+        """Return a judged metric of a measurement, None where its target does not measure it."""
+        return self._metrics[result.prepared.scenario.name].get(name)
+
+    def write(self) -> None:
+        """Write the rows gathered so far, if there are any."""
+        if self.rows:
+            table.write(self.rows, self.csv)
+
+    def _attempt(self, prepared: Prepared, stack: ExitStack) -> "Device":
+        """Open, flash, reset, greet; raises the last attempt's error."""
+        scenario = prepared.scenario
+        for attempt in range(self.retries + 1):
+            self._retried[scenario.name] = attempt
+            with ExitStack() as trial:
+                try:
+                    device = self._take(prepared, trial)
+                except MeasurementError as error:
+                    if attempt == self.retries or not error.verdict.is_setup_error:
+                        raise
+                    self.progress(f"{error.what}; trying again")
+                else:
+                    stack.push(trial.pop_all())
+                    return device
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _take(self, prepared: Prepared, stack: ExitStack) -> "Device":
+        from hil.link.client import Device
+
+        target = stack.enter_context(self._target_class()(self.board))
+        with self._watch(prepared.scenario).stage("flash"):
+            self.progress(f"flashing {self.board.name} ({target.name})")
+            target.flash(prepared.image)
+            target.reset()
+            device = Device(target.serial(), timeout_s=self.timeout_s)
+            device.expect(prepared.image)
+        return device
+
+    def _target_class(self) -> "type[Target]":
+        from hil import targets
+
+        return targets.find(self.target_name)
+
+    def _watch(self, scenario: Scenario) -> Stopwatch:
+        return self._watches.setdefault(scenario.name, Stopwatch())
+
+    @contextmanager
+    def _outcome(self, scenario: Scenario) -> Iterator[None]:
+        """Give an error that ends a measurement its row."""
+        try:
+            yield
+        except MeasurementError as error:
+            self.rows += in_context(
+                self._context(scenario), [Metric("outcome", 0, "", verdict=error.verdict)]
+            )
+            raise
+
+    def _context(self, scenario: Scenario) -> Context:
+        target = self._target_class()
+        return Context(
+            **vars(self.identity),
+            scenario=scenario.name,
+            model=scenario.model,
+            board=self.board.name,
+            target=target.name,
+            timing=target.timing,
+            clock_hz=self.board.clock_hz,
+            toolchain=str(self.toolchain),
+            fingerprint=self._fingerprint(target),
+        )
+
+    def _fingerprint(self, target: "type[Target]") -> str:
+        """What cycle counts depend on beside the source; rows compare when theirs are equal."""
+        board = self.board
+        clock = f"clock={board.clock_hz} wait-states={board.flash_wait_states}"
+        return f"{self.toolchain.fingerprint} {clock} timing={target.timing_version()}"

@@ -1,0 +1,1 @@
+"""How fast the emulated board is, and what the kernels cost on it."""

@@ -1,0 +1,95 @@
+"""How fast the emulated board is: `hil bench emulator`."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hil.build import firmware
+from hil.config import board as boards
+from hil.config import scenario
+from hil.run import measurement
+from hil.run.measurement import Stopwatch
+
+if TYPE_CHECKING:
+    from hil.link.client import Device
+    from hil.targets.emulator.chip import Chip
+
+_TIMEOUT_S = 120.0
+_RUNS = 10
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Emulated instructions, and the host time they took."""
+
+    instructions: int
+    host_s: float
+
+    @property
+    def per_second(self) -> float:
+        """Instructions per second of host time."""
+        return self.instructions / self.host_s
+
+
+def emulator(scenario_name: str = "face_m4", board: str = "stm32f439") -> int:
+    """Run a scenario's firmware on the emulated board and print how fast it goes.
+
+    The fastest of a few runs counts: other load on the host can only slow one down.
+
+    Returns:
+        the exit status, 0.
+
+    Raises:
+        UsageError, MeasurementError: as `pytest hil/` does.
+    """
+    with _prepared(scenario_name, board) as bench:
+        without = bench.fastest(flash_data=False)
+        whole = bench.fastest(flash_data=True)
+    print(
+        f"{scenario_name}: {whole.instructions / 1e6:.1f} M instructions a run; "
+        f"loads from flash not timed: {without.per_second / 1e6:.1f} M instructions/s"
+    )
+    print(f"{whole.per_second / 1e6:.1f} M instructions/s")
+    return 0
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """A board that runs a scenario's firmware."""
+
+    chip: "Chip"
+    device: "Device"
+    input: bytes
+
+    def fastest(self, *, flash_data: bool) -> Speed:
+        from hil.targets.emulator.timing import TimingCore
+
+        with self.chip.paused():
+            if isinstance(self.chip.clock, TimingCore):
+                self.chip.clock.watch_flash_data(on=flash_data)
+        return max((self._run() for _ in range(_RUNS)), key=lambda speed: speed.per_second)
+
+    def _run(self) -> Speed:
+        self.device.load_input(self.input)
+        instructions, begin_s = self.chip.instructions(), time.perf_counter()
+        self.device.run(per_layer=False)
+        return Speed(self.chip.instructions() - instructions, time.perf_counter() - begin_s)
+
+
+@contextmanager
+def _prepared(name: str, board: str) -> Iterator[_Bench]:
+    from hil.link.client import Device
+    from hil.targets.emulator.target import EmulatedTarget
+
+    chosen = replace(scenario.load(name), iterations=1)
+    prepared = measurement.prepare(
+        chosen, boards.load(board), firmware.find_toolchain("zig"), Stopwatch()
+    )
+    with EmulatedTarget(prepared.board) as target:
+        target.flash(prepared.image)
+        target.reset()
+        device = Device(target.serial(), timeout_s=_TIMEOUT_S)
+        device.expect(prepared.image)
+        yield _Bench(target.emulated.chip, device, prepared.input.tobytes())

@@ -1,0 +1,1 @@
+"""What a network costs by its structure, beside the paper's figures."""

@@ -1,0 +1,201 @@
+"""Networks' counts laid out beside the paper's figures: for a person, as CSV, as JSON."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hil.models.paper import Figure
+from hil.studies.counts.count import Counts, Memory
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+TOLERANCE = 0.05
+_MARK = "*"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A figure of ours beside the paper's.
+
+    Attributes:
+        because: why they differ, where they do by more than `TOLERANCE`.
+    """
+
+    model: str
+    figure: Figure
+    ours: int
+    paper: int
+    source: str
+    because: str
+
+    @property
+    def ratio(self) -> float:
+        """Ours over the paper's."""
+        return self.ours / self.paper
+
+    @property
+    def agrees(self) -> bool:
+        """Whether they differ by `TOLERANCE` at most."""
+        return abs(self.ratio - 1.0) <= TOLERANCE
+
+
+def compare(counts: Counts) -> dict[Figure, Comparison]:
+    """Set every figure that the paper has beside ours."""
+    paper = counts.paper
+    pairs: dict[Figure, tuple[int, int | None]] = {
+        "parameters": (counts.parameters, paper.parameters),
+        "macs": (getattr(counts.macs, paper.counted), paper.macs),
+        "map_bytes": (counts.map_bytes, paper.map_bytes),
+        "weight_bytes": (counts.weight_bytes, paper.weight_bytes),
+    }
+    return {
+        figure: Comparison(
+            counts.model, figure, ours, theirs, paper.source, paper.because.get(figure, "")
+        )
+        for figure, (ours, theirs) in pairs.items()
+        if theirs is not None
+    }
+
+
+def disagreements(all_counts: Sequence[Counts]) -> Iterator[str]:
+    """Say, reason by reason, where ours and the paper's figures part."""
+    of_reason: dict[str, list[Comparison]] = {}
+    for counts in all_counts:
+        for pair in compare(counts).values():
+            if not pair.agrees:
+                of_reason.setdefault(pair.because, []).append(pair)
+    for reason, pairs in of_reason.items():
+        names = ", ".join(f"{p.model} {p.figure} {p.ratio:.2f}" for p in pairs)
+        yield f"{_MARK} {names} ({pairs[0].source}): {reason}"
+
+
+def obstacles(all_counts: Sequence[Counts]) -> Iterator[str]:
+    """Say, reason by reason, which networks have no plan."""
+    of_reason: dict[str, list[str]] = {}
+    for counts in all_counts:
+        if counts.memory and counts.memory.obstacle:
+            of_reason.setdefault(counts.memory.obstacle, []).append(counts.model)
+    for reason, names in of_reason.items():
+        yield f"- no plan for {', '.join(names)}: {reason}"
+
+
+def tables(all_counts: Sequence[Counts]) -> "list[Table]":
+    """Lay the counts out for a person: computation, then memory."""
+    computation = _table(
+        ("params, K", "x", "plain", "shared", "patches", "sparse", "x"),
+        "MACs in millions: plain; W x computed once; sweeps shared between patches; less the zeros "
+        f"of sparse cells. x: ours over the paper's, {_MARK} where over {TOLERANCE:.0%} apart",
+    )
+    memory = _table(
+        ("maps, B", "x", "SRAM, B", "image", "flash, B", "weights, B", "x"),
+        "maps: peak in the paper's convention; SRAM, flash: as planned for the board, the image in "
+        "memory whole or by rows; weights: constants of the quantised program",
+    )
+    for counts in all_counts:
+        pairs = compare(counts)
+        macs, planned = counts.macs, counts.memory
+        computation.add_row(
+            counts.model,
+            f"{counts.parameters / 1e3:,.1f}",
+            _ratio(pairs.get("parameters")),
+            *(
+                f"{count / 1e6:.1f}"
+                for count in (macs.plain, macs.shared, macs.across_patches, macs.sparse)
+            ),
+            _ratio(pairs.get("macs")),
+        )
+        memory.add_row(
+            counts.model,
+            f"{counts.map_bytes:,}",
+            _ratio(pairs.get("map_bytes")),
+            _bytes(planned.sram_bytes) if planned else "",
+            _image(planned),
+            _bytes(planned.flash_bytes) if planned else "",
+            f"{counts.weight_bytes:,}",
+            _ratio(pairs.get("weight_bytes")),
+        )
+    return [computation, memory]
+
+
+def _table(headings: Sequence[str], caption: str) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    out = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=0,
+        collapse_padding=True,
+        caption=caption,
+        caption_justify="left",
+    )
+    out.add_column("model", no_wrap=True)
+    for heading in headings:
+        out.add_column(heading, justify="right", no_wrap=True)
+    return out
+
+
+def _ratio(pair: Comparison | None) -> str:
+    return f"{pair.ratio:.2f}{' ' if pair.agrees else _MARK}" if pair else ""
+
+
+def _image(planned: Memory | None) -> str:
+    if planned is None or planned.obstacle:
+        return ""
+    return "by rows" if planned.streams else "whole"
+
+
+def _bytes(count: int | None) -> str:
+    return "no plan" if count is None else f"{count:,}"
+
+
+def records(all_counts: Sequence[Counts]) -> list[dict[str, Any]]:
+    """Return one flat record per network, all with the same keys."""
+    return [_record(counts) for counts in all_counts]
+
+
+def _record(counts: Counts) -> dict[str, Any]:
+    memory, macs, pairs = counts.memory, counts.macs, compare(counts)
+    record: dict[str, Any] = {
+        "model": counts.model,
+        "parameters": counts.parameters,
+        "macs_plain": macs.plain,
+        "macs_shared": macs.shared,
+        "macs_across_patches": macs.across_patches,
+        "macs_sparse": macs.sparse,
+        "map_bytes": counts.map_bytes,
+        "planned_sram_bytes": memory.sram_bytes if memory else None,
+        "planned_ccm_bytes": memory.ccm_bytes if memory else None,
+        "planned_flash_bytes": memory.flash_bytes if memory else None,
+        "planned_streams": memory.streams if memory else None,
+        "not_planned_because": memory.obstacle if memory else "",
+        "weight_bytes": counts.weight_bytes,
+        "paper_source": counts.paper.source,
+        "paper_macs_counted": counts.paper.counted if counts.paper.macs else "",
+    }
+    figures: tuple[Figure, ...] = ("parameters", "macs", "map_bytes", "weight_bytes")
+    for figure in figures:
+        pair = pairs.get(figure)
+        record[f"paper_{figure}"] = pair.paper if pair else None
+        record[f"{figure}_ratio"] = round(pair.ratio, 4) if pair else None
+        record[f"{figure}_because"] = pair.because if pair and not pair.agrees else ""
+    return record
+
+
+def as_json(all_counts: Sequence[Counts]) -> str:
+    """Write the records as JSON."""
+    return json.dumps(records(all_counts), indent=2)
+
+
+def write_csv(all_counts: Sequence[Counts], path: Path) -> None:
+    """Write the records as CSV, one row per network."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = records(all_counts)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,174 @@
+"""Run any bare-metal STM32F4 program on the emulated board: the engine of `hil emulate`."""
+
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.build.image import Segment, read_segments
+from hil.config.board import Board
+from hil.errors import FirmwareFault, UsageError
+from hil.studies.profile.flame import Chain
+
+if TYPE_CHECKING:
+    from hil.targets.emulator.chip import Chip
+
+_STOPPED_STATUS = 124  # as timeout(1) has it
+_WAIT_STATE_BITS = 0xF
+_ART_BITS = 0x700
+_FAULT_REGISTERS = (("CFSR", 0xE000_ED28), ("HFSR", 0xE000_ED2C), ("BFAR", 0xE000_ED38))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a program ended.
+
+    Attributes:
+        exit_status: what it gave SYS_EXIT; 124 when it was stopped after `max_seconds`.
+        cycles, instructions: from reset to its end.
+        stacks: cycles of each chain of calls.
+    """
+
+    exit_status: int
+    cycles: int
+    instructions: int
+    stacks: Mapping[Chain, int]
+
+
+def run(
+    elf: Path,
+    board: Board,
+    *,
+    wait_states: int | None = None,
+    art: bool | None = None,
+    max_seconds: float | None = None,
+    write: Callable[[bytes], None] | None = None,
+    examine: Callable[["Chip"], None] | None = None,
+) -> Outcome:
+    """Run a program from reset until it exits, by semihosting.
+
+    Args:
+        elf: segments are loaded at their load addresses.
+        board: whose memory map.
+        wait_states: flash wait states, whatever the program sets.
+        art: flash caches and prefetch, likewise.
+        max_seconds: host time after which the program is stopped.
+        write: takes what it sends by UART and semihosting; standard output by default.
+        examine: called with the halted chip at the end, to look at its memory and profile.
+
+    Raises:
+        BuildError: the file is no ELF for Arm.
+        UsageError: it does not fit the board's memory.
+        FirmwareFault: the core locked up, or met a BKPT that is no request.
+    """
+    from hil.targets.emulator.board import default_clock
+    from hil.targets.emulator.chip import Chip
+    from hil.targets.emulator.semihosting import Semihosting
+    from hil.targets.emulator.timing import TimingCore
+
+    segments = read_segments(elf)
+    output = write or _write_to_stdout
+    chip = Chip(board, make_clock=default_clock, override_acr=_acr_override(wait_states, art))
+    for usart in chip.usarts.values():
+        usart.tap = output
+    ended = threading.Event()
+    semihosting = Semihosting(chip, output, ended.set)
+    chip.on_breakpoint = _or_end(chip, semihosting, ended.set)
+    chip.on_lockup = ended.set
+    for segment in segments:
+        _load(chip, segment)
+    chip.power_on(entry=_entry(segments, board))
+    try:
+        in_time = ended.wait(max_seconds)
+        chip.halt(0)
+        if in_time and semihosting.exit_status is None:
+            raise _fault(chip)
+        if examine is not None:
+            examine(chip)
+        status = semihosting.exit_status
+        clock = chip.clock
+        return Outcome(
+            exit_status=_STOPPED_STATUS if status is None else status,
+            cycles=clock.run.cycles,
+            instructions=clock.run.instructions,
+            stacks=clock.call_stacks() if isinstance(clock, TimingCore) else {},
+        )
+    finally:
+        chip.power_off()
+        sys.stdout.flush()
+
+
+def _write_to_stdout(data: bytes) -> None:
+    sys.stdout.write(data.decode("utf-8", "replace"))
+    if b"\n" in data:
+        sys.stdout.flush()
+
+
+def _acr_override(wait_states: int | None, art: bool | None) -> Callable[[int], int]:
+    """Return what the flash access control register becomes when the program writes it."""
+
+    def override(value: int) -> int:
+        if wait_states is not None:
+            value = value & ~_WAIT_STATE_BITS | wait_states & _WAIT_STATE_BITS
+        if art is not None:
+            value = value & ~_ART_BITS | (_ART_BITS if art else 0)
+        return value
+
+    return override
+
+
+def _or_end(
+    chip: "Chip", semihosting: Callable[[int], bool], ended: Callable[[], None]
+) -> Callable[[int], bool]:
+    """Return a BKPT handler that ends the program where semihosting does not know the request."""
+
+    def on_breakpoint(address: int) -> bool:
+        if not semihosting(address):
+            chip.halt(0)
+            ended()
+        return True
+
+    return on_breakpoint
+
+
+def _load(chip: "Chip", segment: Segment) -> None:
+    regions = {"flash": chip.board.flash, "sram": chip.board.sram, "ccm": chip.board.ccm}
+    for region in regions.values():
+        # Programs linked for the boot alias at 0 are programmed into flash.
+        address = segment.address + (region.address if segment.address < region.bytes else 0)
+        if region.holds(address) and address + len(segment.data) <= region.end:
+            chip.load(address, segment.data)
+            return
+    listed = ", ".join(f"{n} {r.address:#010x}..{r.end - 1:#010x}" for n, r in regions.items())
+    raise UsageError(
+        f"the program has {len(segment.data):,} B at {segment.address:#010x}, where "
+        f"{chip.board.name} has no memory",
+        hint=f"link it for {listed}",
+    )
+
+
+def _entry(segments: tuple[Segment, ...], board: Board) -> int | None:
+    """Return where the vector table is, None where the chip looks by itself: at 0."""
+    starts = [segment.address for segment in segments]
+    if not starts or 0 in starts or board.flash.address in starts:
+        return None
+    return starts[0]
+
+
+def _fault(chip: "Chip") -> FirmwareFault:
+    words = (
+        f"{n} {int.from_bytes(chip.read_memory(at, 4), 'little'):#010x}"
+        for n, at in _FAULT_REGISTERS
+    )
+    if chip.lockup_pc is not None:
+        what, pc = "the core locked up", chip.lockup_pc
+    else:
+        # A BKPT that is no request: the core halted behind it.
+        what, pc = "the program met a BKPT that is no request", chip.read_register("pc") - 2
+    return FirmwareFault(f"{what} at pc {pc:#010x}; {', '.join(words)}")
+
+
+def _word(chip: "Chip", address: int) -> int:
+    return int.from_bytes(chip.read_memory(address, 4), "little")

@@ -1,0 +1,1 @@
+"""What each pooling of the paper costs on a board."""

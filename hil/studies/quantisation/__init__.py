@@ -1,0 +1,1 @@
+"""How a network was quantised, and what each choice buys."""

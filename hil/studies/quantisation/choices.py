@@ -1,0 +1,235 @@
+"""How a network was quantised, and what each of the quantiser's choices buys.
+
+Every choice is undone by itself and the network measured again, on the same photographs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hil.compiler import quality
+from hil.compiler.choices import DEFAULT, Choices
+from hil.compiler.graph import INPUT, Float64, trace
+from hil.compiler.program import Conv2D, GruSweep, MaxOut, Operator, Pool2D, Program, RnnPool
+from hil.compiler.quantize import quantise_on
+from hil.compiler.ranges import affine
+from hil.models.rnnpool import RNNPool
+from hil.models.threads import one_thread
+from hil.run.measurement import Progress, silent
+from hil.vision import photographs
+
+if TYPE_CHECKING:
+    from hil.compiler.quality import Quality
+    from hil.compiler.reference import Kept, Whole
+    from hil.models import LoadedModel
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to quantise a network.
+
+    Attributes:
+        name: short enough to head a column.
+        what: in words.
+        kept: what is kept of every state of a cell; None for its 16 bits.
+        of_cells: whether it changes nothing without FastGRNN cells.
+    """
+
+    name: str
+    what: str
+    choices: Choices = DEFAULT
+    kept: "Kept | None" = None
+    of_cells: bool = False
+
+
+def _eight_bits(state: "Whole") -> "Whole":
+    kept: Whole = np.clip(np.rint(state / 256.0), -128, 127) * 256.0
+    return kept
+
+
+AS_IS = Variant("as is", "as every program is made")
+UNDONE = (
+    Variant("min-max", "maps over their whole calibrated range", Choices(ranges="whole")),
+    Variant(
+        f"{DEFAULT.percentile:g} %",
+        f"maps between the percentiles {100 - DEFAULT.percentile:g} and {DEFAULT.percentile:g}",
+        Choices(ranges="percentile"),
+    ),
+    Variant("nearest", "each weight rounded to the nearest", Choices(rounding="nearest")),
+    Variant("per tensor", "one scale for all weights of a layer", Choices(weight_scales="tensor")),
+    Variant("8-bit h", "states of the cells in 8 bits", kept=_eight_bits, of_cells=True),
+    Variant("7 index", "tables of 128 entries", Choices(index_bits=7), of_cells=True),
+    Variant("9 index", "tables of 512 entries", Choices(index_bits=9), of_cells=True),
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What was chosen for an operator's output and weights.
+
+    Attributes:
+        share: of the calibrated range; None where the range was not chosen but follows.
+        range: how it came about.
+        weights: their bits and how many scales they have.
+    """
+
+    operator: str
+    kind: str
+    shape: tuple[int, int, int]
+    scale: float
+    zero_point: int
+    share: float | None
+    range: str
+    weights: str
+
+    @property
+    def low(self) -> float:
+        """Least real value that the int8 output can hold."""
+        return (-128 - self.zero_point) * self.scale
+
+    @property
+    def high(self) -> float:
+        """Greatest real value that the int8 output can hold."""
+        return (127 - self.zero_point) * self.scale
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A variant, and how close it comes to the float network."""
+
+    variant: Variant
+    quality: "Quality"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A network's quantisation.
+
+    Attributes:
+        calibration, evaluation: photographs.
+        outcomes: as is, then with every choice undone that was asked for.
+    """
+
+    model: str
+    weights: str
+    calibration: tuple[str, ...]
+    evaluation: tuple[str, ...]
+    layers: tuple[Layer, ...]
+    outcomes: tuple[Outcome, ...] = field(default=())
+
+    @property
+    def as_is(self) -> "Quality":
+        """The program that the board gets."""
+        return self.outcomes[0].quality
+
+
+def undone(loaded: "LoadedModel") -> tuple[Variant, ...]:
+    """Variants that make a difference to a network."""
+    cells = any(isinstance(layer, RNNPool) for layer in loaded.module.modules())
+    return tuple(variant for variant in UNDONE if cells or not variant.of_cells)
+
+
+def stages(variants: Sequence[Variant], names: Sequence[str]) -> int:
+    """How often `run` tells that something begins."""
+    return 2 + 1 + len(variants) + len(names)
+
+
+def run(
+    loaded: "LoadedModel",
+    variants: Sequence[Variant],
+    names: Sequence[str],
+    begin: Progress = silent,
+    *,
+    more_calibration: Sequence[str] = (),
+) -> Report:
+    """Quantise a network as it is and in other ways, and run all of them beside it.
+
+    Args:
+        loaded: the network.
+        variants: beside `AS_IS`.
+        names: photographs to measure on.
+        begin: told every stage.
+        more_calibration: photographs to calibrate on beside the usual ones.
+
+    Raises:
+        BuildError: the network holds an operator that the compiler does not know.
+        UsageError: a photograph cannot be read.
+    """
+    calibration = [*photographs.calibration_set(), *more_calibration]
+    every = (AS_IS, *variants)
+    with one_thread():
+        begin(f"tracing {loaded.model_id}")
+        graph = trace(loaded.module, loaded.spec.shape)
+        begin(f"calibrating on {len(calibration)} photographs")
+        seen = graph.activations([photographs.prepare(n, loaded.spec) for n in calibration])
+        candidates = []
+        for variant in every:
+            begin(f"quantising: {variant.name}")
+            program = quantise_on(
+                graph,
+                seen,
+                name=loaded.model_id,
+                input_range=loaded.spec.range,
+                choices=variant.choices,
+            )
+            candidates.append(quality.Candidate(program, variant.kept))
+        layers = _layers(candidates[0].program, seen, loaded.spec.range)
+        images = {name: photographs.prepare(name, loaded.spec) for name in names}
+        measured = quality.measure_all(
+            graph, candidates, images, lambda name: begin(f"running on {name}")
+        )
+    return Report(
+        model=loaded.model_id,
+        weights=loaded.weights,
+        calibration=tuple(calibration),
+        evaluation=tuple(names),
+        layers=layers,
+        outcomes=tuple(Outcome(v, q) for v, q in zip(every, measured, strict=True)),
+    )
+
+
+def _layers(
+    program: Program, seen: Mapping[str, Float64], input_range: tuple[float, float]
+) -> tuple[Layer, ...]:
+    made = program.input
+    whole = f"all that a photograph can hold, {input_range[0]:.4g} to {input_range[1]:.4g}"
+    first = Layer(INPUT, "input", made.shape, made.scale, made.zero_point, None, whole, "")
+    return (first, *(_layer(operator, seen) for operator in program.operators))
+
+
+def _layer(operator: Operator, seen: Mapping[str, Float64]) -> Layer:
+    output = operator.output
+    share: float | None = None
+    if isinstance(operator, MaxOut) or (isinstance(operator, Pool2D) and operator.kind == "max"):
+        how = "its input's"
+    elif isinstance(operator, RnnPool | GruSweep):
+        how = "the state's, which its tables bound"
+    else:
+        values = seen[output.name]
+        low, high = float(values.min()), float(values.max())
+        share = output.scale / affine(low, high).scale
+        how = f"{share:.3g} of the calibrated {low:.4g} to {high:.4g}, by least squared error"
+    return Layer(
+        operator=operator.name,
+        kind=type(operator).__name__,
+        shape=output.shape,
+        scale=output.scale,
+        zero_point=output.zero_point,
+        share=share,
+        range=how,
+        weights=_weights(operator),
+    )
+
+
+def _weights(operator: Operator) -> str:
+    match operator:
+        case Conv2D():
+            return f"8 bits x {len(operator.multiplier)}"
+        case RnnPool():
+            return f"16, h 16, 2^{operator.row.index_bits}"
+        case GruSweep():
+            return f"16, h 16, 2^{operator.index_bits}"
+        case _:
+            return ""

@@ -1,0 +1,192 @@
+"""A network's quantisation laid out: for a person, as CSV, as JSON."""
+
+import csv
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hil.studies.quantisation.choices import Outcome, Report
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def layers(report: Report) -> "Table":
+    """Lay out what was chosen for every layer, and how much noise it has."""
+    out = _table(
+        f"{report.model} ({report.weights}), calibrated on {len(report.calibration)} photographs",
+        "range of the int8 output, and its share of what calibration met (= input: its input's "
+        "range; bound: the states'). weights: bits x scales; of cells: bits, bits of the state h, "
+        "table entries. SQNR in dB with the noise of all layers before, and alone, of rounding "
+        "this output: the most that wider outputs here could mend",
+        "layer",
+        ("range", "share", "scale", "zero", "weights", "SQNR", "alone"),
+    )
+    out.columns[5].justify = "left"
+    noise, alone = report.as_is.sqnr_db, report.as_is.rounding_db
+    for layer in report.layers:
+        out.add_row(
+            layer.operator,
+            f"{layer.low:.3g} .. {layer.high:.3g}",
+            _share(layer.kind, layer.share),
+            f"{layer.scale:.3g}",
+            str(layer.zero_point),
+            layer.weights,
+            _decibels(noise.get(layer.operator)),
+            _decibels(alone.get(layer.operator)),
+        )
+    return out
+
+
+def photographs(report: Report) -> "Table":
+    """Lay out the cosine of all outputs on every photograph, by variant."""
+    alone = len(report.outcomes) == 1
+    title = "" if alone else "cosine of all outputs"
+    headings = ("cosine of all outputs",) if alone else _names(report)
+    out = _table(title, "", "photograph", headings)
+    for name in report.evaluation:
+        cosines = [outcome.quality.cosine[name] for outcome in report.outcomes]
+        out.add_row(name, *(f"{cosine:.5f}" for cosine in cosines))
+    return out
+
+
+def choices(report: Report) -> "Table":
+    """Lay out what undoing each choice does."""
+    out = _table(
+        "what each choice buys: the same figures with it undone",
+        "cosine: of all outputs, worst photograph and mean; worst map: the output map with the "
+        "least cosine on any photograph; operator: whose SQNR changes most",
+        "instead",
+        ("least", "mean", "worst map", "operator"),
+    )
+    for outcome in report.outcomes:
+        quality = outcome.quality
+        name, least = worst_map(outcome)
+        out.add_row(
+            outcome.variant.what,
+            f"{quality.least_cosine:.5f}",
+            f"{quality.mean_cosine:.5f}",
+            f"{least:.4f} {name}",
+            "" if outcome is report.outcomes[0] else _greatest_change(report, outcome),
+        )
+    return out
+
+
+def operators(report: Report) -> "Table":
+    """Lay out every operator's signal-to-noise ratio, by variant."""
+    out = _table("SQNR in dB, noise of all operators before included", "", "layer", _names(report))
+    for name in report.as_is.sqnr_db:
+        ratios = [outcome.quality.sqnr_db[name] for outcome in report.outcomes]
+        out.add_row(name, *(_decibels(ratio) for ratio in ratios))
+    return out
+
+
+def worst_map(outcome: Outcome) -> tuple[str, float]:
+    """Return the output map that differs most from the float network's, and its cosine."""
+    cosines = outcome.quality.map_cosine
+    name = min(cosines, key=lambda key: cosines[key])
+    return name, cosines[name]
+
+
+def _greatest_change(report: Report, outcome: Outcome) -> str:
+    before, after = report.as_is.sqnr_db, outcome.quality.sqnr_db
+    changes = {n: after[n] - before[n] for n in before if math.isfinite(after[n] - before[n])}
+    name = max(changes, key=lambda key: abs(changes[key]))
+    return f"{name} {changes[name]:+.1f} dB"
+
+
+def _names(report: Report) -> tuple[str, ...]:
+    return tuple(outcome.variant.name for outcome in report.outcomes)
+
+
+def _share(kind: str, share: float | None) -> str:
+    if share is not None:
+        return f"{share:.2f}"
+    return {"RnnPool": "bound", "GruSweep": "bound", "input": "all"}.get(kind, "= input")
+
+
+def _decibels(ratio: float | None) -> str:
+    if ratio is None:
+        return ""
+    return f"{ratio:.1f}" if math.isfinite(ratio) else "exact"
+
+
+def _table(title: str, caption: str, first: str, headings: tuple[str, ...]) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    out = Table(
+        title=title or None,
+        title_justify="left",
+        title_style="",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=0,
+        collapse_padding=True,
+        caption=caption or None,
+        caption_justify="left",
+    )
+    out.add_column(first, no_wrap=True)
+    for heading in headings:
+        out.add_column(heading, justify="right", no_wrap=True)
+    return out
+
+
+def _figures(report: Report) -> Iterator[tuple[str, str, str, float | int]]:
+    """Every figure: variant, metric, of what, value."""
+    for layer in report.layers:
+        yield "as is", "scale", layer.operator, layer.scale
+        yield "as is", "zero_point", layer.operator, layer.zero_point
+    for outcome in report.outcomes:
+        name, quality = outcome.variant.name, outcome.quality
+        for metric, values in (
+            ("cosine", quality.cosine),
+            ("least_map_cosine", quality.map_cosine),
+            ("sqnr_db", quality.sqnr_db),
+            ("rounding_alone_db", quality.rounding_db),
+        ):
+            for of, value in values.items():
+                yield name, metric, of, value
+
+
+def write_csv(report: Report, path: Path) -> None:
+    """Write every figure as a row: variant, metric, of what, value."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("variant", "metric", "of", "value"))
+        writer.writerows(_figures(report))
+
+
+def write_json(report: Report, path: Path) -> None:
+    """Write the report; a ratio without noise is null."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(_record(report), indent=2) + "\n", encoding="utf-8")
+
+
+def _record(report: Report) -> dict[str, Any]:
+    return {
+        "model": report.model,
+        "weights": report.weights,
+        "calibration": report.calibration,
+        "evaluation": report.evaluation,
+        "layers": [
+            asdict(layer) | {"low": layer.low, "high": layer.high} for layer in report.layers
+        ],
+        "variants": [
+            {
+                "name": outcome.variant.name,
+                "what": outcome.variant.what,
+                "choices": asdict(outcome.variant.choices),
+            }
+            | {key: _finite(values) for key, values in asdict(outcome.quality).items()}
+            for outcome in report.outcomes
+        ],
+    }
+
+
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}

@@ -1,0 +1,110 @@
+"""A program on the emulated core, from one of its functions to another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hil.config.board import Board
+from hil.errors import FirmwareFault, UsageError
+
+_PERIPHERALS, _PERIPHERAL_BYTES = 0x4000_0000, 0x3_0000
+_PRIVATE, _PRIVATE_BYTES = 0xE000_0000, 0x10_0000
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The counts on reaching a function."""
+
+    function: str
+    cycles: int
+    instructions: int
+
+
+class CoreRun:
+    """A program in flash and the core at reset, without peripherals: their registers are memory.
+
+    Args:
+        elf: linked for the board, with a symbol table.
+        board: whose memory.
+        acr: FLASH_ACR: wait states, caches, prefetch.
+    """
+
+    def __init__(self, elf: Path, board: Board, acr: int) -> None:
+        from hil.targets.emulator.engine import Engine
+        from hil.targets.emulator.timing import TimingCore
+
+        self._engine: Engine = Engine()
+        self._map(board)
+        self._symbols = self._load(elf)
+        self.timing = TimingCore(self._engine.uc)
+        self.timing.set_acr(acr)
+        stack, start = self._engine.load_words(board.flash.address, 2)
+        self._engine.write("sp", stack)
+        self._engine.branch(start)
+
+    def _map(self, board: Board) -> None:
+        engine = self._engine
+        self._memory = [
+            (board.flash, bytearray(b"\xff" * board.flash.bytes)),
+            (board.sram, bytearray(board.sram.bytes)),
+            (board.ccm, bytearray(board.ccm.bytes)),
+        ]
+        for region, memory in self._memory:
+            in_flash = region == board.flash
+            engine.map_memory(
+                region.address, memory, writable=not in_flash, executable=region != board.ccm
+            )
+        for address, length in (
+            (_PERIPHERALS, _PERIPHERAL_BYTES),
+            (_PRIVATE, _PRIVATE_BYTES),
+        ):
+            engine.map_memory(address, bytearray(length), writable=True, executable=False)
+
+    def _load(self, elf: Path) -> dict[str, int]:
+        from elftools.elf.elffile import ELFFile
+
+        with elf.open("rb") as file:
+            contents = ELFFile(file)
+            for segment in contents.iter_segments():
+                if segment["p_type"] == "PT_LOAD" and segment["p_filesz"]:
+                    self._put(segment["p_paddr"], segment.data())
+            table: Any = contents.get_section_by_name(".symtab")
+            return {s.name: s["st_value"] & ~1 for s in table.iter_symbols() if s.name}
+
+    def _put(self, address: int, data: bytes) -> None:
+        for region, memory in self._memory:
+            offset = address - region.address
+            if offset >= 0 and offset + len(data) <= region.bytes:
+                memory[offset : offset + len(data)] = data
+                return
+        raise UsageError(f"the program has {len(data)} B at {address:#010x}, outside the memory")
+
+    def reach(self, functions: Sequence[str]) -> list[Mark]:
+        """Run until each of these functions has been entered, in this order.
+
+        Raises:
+            UsageError: the program has no such function.
+            FirmwareFault: it faulted on the way.
+        """
+        return [self._reach(function) for function in functions]
+
+    def _reach(self, function: str) -> Mark:
+        from hil.targets.emulator.engine import Stop
+
+        engine, timing = self._engine, self.timing
+        if function not in self._symbols:
+            raise UsageError(
+                f"the program has no function {function}",
+                hint="is this the release that the command's help names?",
+            )
+        goal = self._symbols[function]
+        engine.set_exits({goal})
+        while True:
+            stop = engine.run()
+            pc = engine.read("pc")
+            timing.resync(pc)
+            if pc == goal:
+                return Mark(function, timing.cycles, timing.instructions)
+            if stop is not Stop.CLEAN:
+                raise FirmwareFault(f"{stop.name.lower()} fault at {pc:#010x}", stage=function)

@@ -1,0 +1,1 @@
+"""Between an image file and a tensor, and between a tensor and boxes."""
