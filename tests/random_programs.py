@@ -6,11 +6,11 @@ from typing import Literal
 import numpy as np
 
 from hil.compiler.program import (
+    GRU,
     Cell,
     Concat,
     Conv2D,
-    Gru,
-    GruSweep,
+    GRUSweep,
     Int8,
     L2Norm,
     MaxOut,
@@ -21,7 +21,7 @@ from hil.compiler.program import (
     Program,
     Rescale,
     Residual,
-    RnnPool,
+    RNNPool,
     Tensor,
 )
 from hil.compiler.quantize_gru import sigmoids
@@ -156,7 +156,7 @@ class Builder:
         per_patch = patch * patch * first * (channels + first) * 2
         per_patch += 4 * patch * second * (first + second)
         self.operators.append(
-            RnnPool(
+            RNNPool(
                 name=name,
                 inputs=(x,),
                 output=output,
@@ -169,7 +169,7 @@ class Builder:
         )
         return output
 
-    def gru(self, inputs: int, units: int) -> Gru:
+    def gru(self, inputs: int, units: int) -> GRU:
         """Weights as large as no sum may overflow with; `extremes`: products that saturate."""
         w = self.random.integers(-6000, 6000, (3, units, inputs))
         gain = (200_000 if self.extremes else 9000) / (3500 * 75 * inputs**0.5)
@@ -178,7 +178,7 @@ class Builder:
             u = np.sign(u)
         rows = np.abs(u).sum(axis=2, keepdims=True)
         u *= np.array([1.0, 1.0, 1.9])[:, None, None] * 2**15 / rows
-        return Gru(
+        return GRU(
             w=w.astype(np.int16),
             bias=self.random.integers(-20000, 20000, (3, units)).astype(np.int32),
             multiplier=np.full((3, units), min(gain * 2**32, 2**31 - 1)).astype(np.int32),
@@ -200,7 +200,7 @@ class Builder:
         output = self.tensor(name, shape, zero_point=0)
         inputs = channels * patch**2
         self.operators.append(
-            GruSweep(
+            GRUSweep(
                 name,
                 (x,),
                 output,

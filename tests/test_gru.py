@@ -12,11 +12,11 @@ from native import run_program
 
 from hil import models
 from hil.compiler import Compiled, compile_model, quality, reference
-from hil.compiler.program import Float32, Gru, GruSweep, Int8, Tensor
+from hil.compiler.program import GRU, Float32, GRUSweep, Int8, Tensor
 from hil.compiler.quantize_gru import patches, quantise_gru, sigmoids
 from hil.compiler.reference_gru import sweep
 from hil.errors import BuildError
-from hil.models.renet import GRUSweep
+from hil.models import renet
 from hil.vision import photographs
 
 INT16 = range(-(2**15), 2**15)
@@ -29,11 +29,11 @@ few = settings(deadline=None, max_examples=30)
 
 
 @st.composite
-def sweeps(draw: st.DrawFn) -> GruSweep:
+def sweeps(draw: st.DrawFn) -> GRUSweep:
     """A sweep quantised from random weights, however large, and a random map."""
     g = np.random.default_rng(draw(seeds))
     channels, units, patch = (draw(st.integers(1, 4)) for _ in range(3))
-    layer = GRUSweep(channels, units, patch=patch, along=draw(directions)).double()
+    layer = renet.GRUSweep(channels, units, patch=patch, along=draw(directions)).double()
     spread = draw(st.floats(0.01, 3.0))
     with torch.no_grad():
         for parameter in layer.parameters():
@@ -44,7 +44,7 @@ def sweeps(draw: st.DrawFn) -> GruSweep:
     seen = g.uniform(0.0, 6.0, (2, *x.shape)) * draw(st.floats(0.1, 1.0))
     bits = draw(st.integers(6, 12))
     made = quantise_gru(layer, seen, x_scale=x.scale, x_most=most(x), index_bits=bits)
-    return GruSweep(
+    return GRUSweep(
         "sweep",
         (x,),
         Tensor("y", (rows // patch, columns // patch, 2 * units), 2.0**-7, 0),
@@ -73,7 +73,7 @@ def clamp(value: int, low: int, high: int) -> int:
     return max(low, min(high, value))
 
 
-def plain_states(op: GruSweep, gru: Gru, sequence: npt.NDArray[Any]) -> list[list[int]]:
+def plain_states(op: GRUSweep, gru: GRU, sequence: npt.NDArray[Any]) -> list[list[int]]:
     """One sequence's states as the program states them, every partial sum checked."""
     half = 2 ** (op.index_bits - 1)
 
@@ -104,7 +104,7 @@ def plain_states(op: GruSweep, gru: Gru, sequence: npt.NDArray[Any]) -> list[lis
     return states
 
 
-def plain_sweep(op: GruSweep, x: Int8) -> Int8:
+def plain_sweep(op: GRUSweep, x: Int8) -> Int8:
     """Line by line, patch by patch."""
     rows, columns, channels = op.output.shape
     y = np.empty((rows, columns, channels), np.int8)
@@ -130,7 +130,7 @@ def plain_sweep(op: GruSweep, x: Int8) -> Int8:
 
 @given(sweeps(), seeds)
 @few
-def test_a_sweep_is_what_the_program_states(op: GruSweep, seed: int) -> None:
+def test_a_sweep_is_what_the_program_states(op: GRUSweep, seed: int) -> None:
     g = np.random.default_rng(seed)
     shape = op.inputs[0].shape
     for x in (
@@ -142,7 +142,7 @@ def test_a_sweep_is_what_the_program_states(op: GruSweep, seed: int) -> None:
 
 @given(sweeps())
 @few
-def test_no_input_whatever_overflows_a_sweep(op: GruSweep) -> None:
+def test_no_input_whatever_overflows_a_sweep(op: GRUSweep) -> None:
     products = 2 ** (15 + op.product_shift)
     for gru in (op.forward, op.backward):
         w, u, bias, bias_n = (
@@ -187,7 +187,7 @@ def test_patches_are_cut_by_rows_then_columns_then_channels() -> None:
 @pytest.mark.parametrize("name", ["weight_ih_l0", "weight_hh_l0_reverse"])
 @pytest.mark.parametrize("value", [np.inf, np.nan, 1e12])
 def test_weights_beyond_all_bounds_have_no_scale(name: str, value: float) -> None:
-    layer = GRUSweep(1, 2, patch=1, along="rows").double()
+    layer = renet.GRUSweep(1, 2, patch=1, along="rows").double()
     with torch.no_grad():
         layer.gru.get_parameter(name).fill_(value)
     with pytest.raises(BuildError, match="do not fit 32 bits at any scale"):
@@ -195,7 +195,7 @@ def test_weights_beyond_all_bounds_have_no_scale(name: str, value: float) -> Non
 
 
 def test_a_gru_of_zeros_can_be_quantised() -> None:
-    layer = GRUSweep(1, 2, patch=1, along="rows").double()
+    layer = renet.GRUSweep(1, 2, patch=1, along="rows").double()
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.zero_()

@@ -14,7 +14,7 @@ from hil.compiler import reference
 from hil.compiler.plan import make_plan
 from hil.compiler.plan_place import place
 from hil.compiler.plan_steps import Choices, Kind
-from hil.compiler.program import Int8, Padding, Program, RnnPool
+from hil.compiler.program import Int8, Padding, Program, RNNPool
 from hil.compiler.reference import Whole
 
 # Each example is compiled, so a failing one is shown as it was drawn.
@@ -235,7 +235,7 @@ def test_sweeps_that_patches_share_give_what_each_patch_alone_gives(
     y = b.pool("pool", b.input, patch, stride, (16, 8), dense=dense, repeat=0)
     program = b.program(y)
     pool = program.operators[0]
-    assert isinstance(pool, RnnPool)
+    assert isinstance(pool, RNNPool)
     x = random_programs.image(program, 1)
     shared = run_program(program, x).reshape(y.shape)
     pixels = x.astype(np.float64) - program.input.zero_point
@@ -244,7 +244,7 @@ def test_sweeps_that_patches_share_give_what_each_patch_alone_gives(
         assert np.array_equal(shared[py, px], pool_patch(pool, window))
 
 
-def pool_patch(pool: RnnPool, patch: Whole) -> Int8:
+def pool_patch(pool: RNNPool, patch: Whole) -> Int8:
     """One patch's summary, (channels,), as the paper's algorithm 1 defines it."""
     rows = [reference.sweep(pool.row, row.T) for row in patch]
     columns = [reference.sweep(pool.row, patch[:, j].T) for j in range(patch.shape[1])]

@@ -15,7 +15,7 @@ from hil import models
 from hil.compiler import compile_model, emit_gru, reference
 from hil.compiler.plan import make_plan
 from hil.compiler.plan_steps import Kind
-from hil.compiler.program import GruSweep, Padding, Program
+from hil.compiler.program import GRUSweep, Padding, Program
 from hil.vision import photographs
 
 # Each example is compiled, so a failing one is shown as it was drawn.
@@ -217,7 +217,7 @@ def test_a_step_of_any_number_of_sequences_equals_the_reference(units: int, colu
     b = Builder(units, (5, columns, 4), extremes=units == 16)
     program = b.program(b.sweep("sweep", b.input, units, 1, "columns", 10))
     sweep = program.operators[0]
-    assert isinstance(sweep, GruSweep)
+    assert isinstance(sweep, GRUSweep)
     assert emit_gru.suits(sweep)
     check(program)
 

@@ -11,7 +11,7 @@ from random_programs import Builder
 
 from hil.compiler.plan import make_plan
 from hil.compiler.plan_place import RUNTIME_BYTES
-from hil.compiler.program import Program, RnnPool
+from hil.compiler.program import Program, RNNPool
 
 PAPER_RAM_BYTES = 188_160
 CAP = PAPER_RAM_BYTES - RUNTIME_BYTES  # stack, link buffers and other static data come on top
@@ -28,7 +28,7 @@ def of(result: Measured, *parts: str) -> float:
 
 def updates(program: Program) -> int:
     """How often one inference updates a hidden unit."""
-    pool = next(op for op in program.operators if isinstance(op, RnnPool))
+    pool = next(op for op in program.operators if isinstance(op, RNNPool))
     rows, columns, _ = pool.inputs[0].shape
     down, across = ((n - pool.patch) // pool.stride + 1 for n in (rows, columns))
     covered = (down - 1) * pool.stride + pool.patch

@@ -16,10 +16,10 @@ from hil import models
 from hil.compiler import compile_model, quality
 from hil.compiler.choices import Choices
 from hil.compiler.graph import Float64, Graph, trace
-from hil.compiler.program import Conv2D, Program, RnnPool
+from hil.compiler.program import Conv2D, Program, RNNPool
 from hil.compiler.quantize import quantise_on
+from hil.models import rnnpool
 from hil.models.blocks import ConvBNReLU6, FlattenMaps
-from hil.models.rnnpool import RNNPool
 from hil.models.seeded import calibrate_batch_norm, initialise
 from hil.models.threads import one_thread
 from hil.studies.quantisation import choices as quantisation
@@ -33,12 +33,12 @@ PHOTOGRAPHS = ("astronaut", "coffee")
 
 
 class Small(nn.Module):
-    """A convolution, RNNPool or not, a convolution with outputs of unlike sizes."""
+    """A convolution, rnnpool.RNNPool or not, a convolution with outputs of unlike sizes."""
 
     def __init__(self, *, cells: bool) -> None:
         super().__init__()
         self.stem = ConvBNReLU6(1, 8, stride=2)
-        self.pool = RNNPool(8, (4, 4), patch=4, stride=2) if cells else nn.AvgPool2d(2)
+        self.pool = rnnpool.RNNPool(8, (4, 4), patch=4, stride=2) if cells else nn.AvgPool2d(2)
         self.head = nn.Conv2d(16 if cells else 8, 6, 3)
         self.output = FlattenMaps()
 
@@ -228,5 +228,5 @@ def test_the_table_of_choices_names_the_operator_that_changes_most(report: Repor
 
 def test_cells_are_told_with_their_bits(report: Report) -> None:
     pool = program().operators[1]
-    assert isinstance(pool, RnnPool)
+    assert isinstance(pool, RNNPool)
     assert next(x.weights for x in report.layers if x.operator == "pool") == "16, h 16, 2^8"

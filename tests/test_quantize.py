@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hil import models
 from hil.compiler import Compiled, compile_model, quality
 from hil.compiler.choices import Choices
-from hil.compiler.program import Cell, Conv2D, RnnPool
+from hil.compiler.program import Cell, Conv2D, RNNPool
 from hil.compiler.quantize import quantise
 from hil.compiler.quantize_cell import Seen, quantise_cell
 from hil.compiler.ranges import affine, best_affine, multiplier_and_shift
@@ -39,8 +39,8 @@ def compiled(face_m4: models.LoadedModel) -> Compiled:
 
 
 @pytest.fixture(scope="module")
-def pool(compiled: Compiled) -> RnnPool:
-    return next(op for op in compiled.program.operators if isinstance(op, RnnPool))
+def pool(compiled: Compiled) -> RNNPool:
+    return next(op for op in compiled.program.operators if isinstance(op, RNNPool))
 
 
 def convolutions(compiled: Compiled) -> list[Conv2D]:
@@ -160,7 +160,7 @@ def test_the_gate_rises_along_its_table(made: tuple[Cell, int]) -> None:
     assert (np.diff(made[0].gate.astype(np.int64), axis=1) >= 0).all()
 
 
-def test_a_cells_table_covers_the_calibrated_range(pool: RnnPool) -> None:
+def test_a_cells_table_covers_the_calibrated_range(pool: RNNPool) -> None:
     for cell in (pool.row, pool.summary):
         span = 1 << (cell.index_bits + cell.index_shift)
         # A pre-activation of 0, which every sweep of black pixels starts at, is on the table.
@@ -168,7 +168,7 @@ def test_a_cells_table_covers_the_calibrated_range(pool: RnnPool) -> None:
         assert (cell.bias < 2 * span).all()
 
 
-def test_weights_that_are_zero_stay_zero(face_m4: models.LoadedModel, pool: RnnPool) -> None:
+def test_weights_that_are_zero_stay_zero(face_m4: models.LoadedModel, pool: RNNPool) -> None:
     for name, cell in (("row", pool.row), ("summary", pool.summary)):
         for letter, quantised in (("W", cell.w), ("U", cell.u)):
             real = face_m4.module.get_parameter(f"pool.{name}.{letter}").detach().numpy().T

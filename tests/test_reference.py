@@ -19,7 +19,7 @@ from hil.compiler.program import (
     Pool2D,
     Program,
     Residual,
-    RnnPool,
+    RNNPool,
     Tensor,
 )
 from hil.compiler.reference import compute, run, trace
@@ -187,7 +187,7 @@ def plain_sweep(cell: Cell, sequence: npt.NDArray[Any]) -> list[int]:
     return h
 
 
-def plain_rnnpool(op: RnnPool, x: Int8) -> Int8:
+def plain_rnnpool(op: RNNPool, x: Int8) -> Int8:
     """Patch by patch, nothing shared."""
     rows, columns, channels = op.output.shape
     last = [(n - op.patch) // op.stride for n in x.shape[:2]]
@@ -212,7 +212,7 @@ def test_sharing_sweeps_between_patches_changes_no_bit(
 ) -> None:
     g = np.random.default_rng(seed)
     x = Tensor("x", (patch + 2 * stride, patch + stride, 2), 0.1, int(g.integers(-128, 128)))
-    pool = RnnPool(
+    pool = RNNPool(
         "pool",
         (x,),
         Tensor("y", (3 + repeated, 2 + repeated, 12), 2.0**-7, 0),

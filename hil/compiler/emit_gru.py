@@ -7,7 +7,7 @@ loads stand together. The C that this code equals is in firmware/kernels/gru.c.
 
 from hil.compiler.emit_assembly import Assembly
 from hil.compiler.plan_sweep import product_of, state_units
-from hil.compiler.program import GruSweep
+from hil.compiler.program import GRUSweep
 
 _MOST_UNROLLED = 10  # of 40 bytes each, so that a unit's code fits the instruction cache
 _REACH = 4095  # bytes, of a load's immediate offset
@@ -15,12 +15,12 @@ _WEIGHTS = ("r2", "r3", "r12")
 _FIRST, _SECOND = ("r4", "r5", "r6"), ("r7", "r8", "r9")  # r, z and m of each sequence
 
 
-def suits(sweep: GruSweep) -> bool:
+def suits(sweep: GRUSweep) -> bool:
     """Whether a cell's units fill words and its sequences lie within an offset."""
     return sweep.forward.units % 2 == 0 and product_of(sweep).y_pixel_bytes + 4 <= _REACH
 
 
-def step(name: str, sweep: GruSweep) -> Assembly:
+def step(name: str, sweep: GRUSweep) -> Assembly:
     """Write `gru_t.code`.
 
     C: void name(const int16_t *products, const int32_t *recurrent, const int16_t *middle,
@@ -72,7 +72,7 @@ def _sums(out: Assembly, name: str, state: int) -> None:
         out.put(f"sub r0, r0, #{4 * steps}")
 
 
-def _next(out: Assembly, sweep: GruSweep, state: int, products: int) -> None:
+def _next(out: Assembly, sweep: GRUSweep, state: int, products: int) -> None:
     """Gates, candidate and next state of both sequences."""
     shift = f", lsl #{sweep.product_shift}" if sweep.product_shift else ""
     index = f", asr #{sweep.index_shift}" if sweep.index_shift else ""

@@ -24,13 +24,13 @@ from hil.compiler.emit_heads import heads_constant, heads_descriptor
 from hil.compiler.plan import Plan
 from hil.compiler.plan_kernels import heads_of, is_stem, patch_grid, windowed_of
 from hil.compiler.plan_steps import Step
-from hil.compiler.program import Conv2D, RnnPool
+from hil.compiler.program import Conv2D, RNNPool
 
 
 def rnnpool(step: Step, plan: Plan) -> StepCode:
     """An RNNPool layer, fed by rows of a map or of the convolution before it."""
     conv = expect(step.operators[0], Conv2D) if len(step.operators) == 2 else None
-    pool = expect(step.operators[-1], RnnPool)
+    pool = expect(step.operators[-1], RNNPool)
     name = identifier(pool.name)
     zero = pool.inputs[0].zero_point
     patch_rows, patch_columns = patch_grid(pool)
@@ -80,7 +80,7 @@ def rnnpool(step: Step, plan: Plan) -> StepCode:
 
 def _calls(step: Step, plan: Plan, name: str, before: "_Feed") -> tuple[str, ...]:
     """Band by band, or the one band of a streamed call."""
-    pool = expect(step.operators[-1], RnnPool)
+    pool = expect(step.operators[-1], RNNPool)
     source = map_pointer(plan, step, step.inputs[0])
     target = map_pointer(plan, step, pool.output)
     if before.call:
@@ -170,7 +170,7 @@ def _before_pool(step: Step, plan: Plan, conv: Conv2D | None) -> _Feed:
     )
 
 
-def pool_comment(pool: RnnPool) -> str:
+def pool_comment(pool: RNNPool) -> str:
     """A pooling layer's shape."""
     rows, columns, channels = pool.inputs[0].shape
     out_rows, out_columns, out_channels = pool.output.shape

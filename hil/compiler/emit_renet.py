@@ -17,7 +17,7 @@ from hil.compiler.emit_code import (
 from hil.compiler.plan import Plan
 from hil.compiler.plan_steps import Step, row_bytes
 from hil.compiler.plan_sweep import lines_of, product_of, state_units
-from hil.compiler.program import Gru, GruSweep, Int32
+from hil.compiler.program import GRU, GRUSweep, Int32
 
 Int64 = npt.NDArray[np.int64]
 _WIDENED = (0, 2, 1, 3)  # the order in which SXTB16 widens four bytes
@@ -27,7 +27,7 @@ _RECURRENT = "for each unit: bias_n, then for every two states words of r, z and
 
 def renet(step: Step, plan: Plan) -> StepCode:
     """A GRU sweep of a map."""
-    sweep = expect(step.operators[0], GruSweep)
+    sweep = expect(step.operators[0], GRUSweep)
     name = identifier(sweep.name)
     product, lines = product_of(sweep), lines_of(sweep)
     source = sweep.inputs[0]
@@ -88,7 +88,7 @@ def renet(step: Step, plan: Plan) -> StepCode:
     )
 
 
-def _gru_fields(name: str, sweep: GruSweep) -> Fields:
+def _gru_fields(name: str, sweep: GRUSweep) -> Fields:
     code: Fields = {"code": f"CORTEX_M4_CODE({name}_step)"} if emit_gru.suits(sweep) else {}
     return code | {
         "units": sweep.forward.units,
@@ -98,7 +98,7 @@ def _gru_fields(name: str, sweep: GruSweep) -> Fields:
     }
 
 
-def _product_stream(gru: Gru, zero_point: int, *, widened: bool) -> Int32:
+def _product_stream(gru: GRU, zero_point: int, *, widened: bool) -> Int32:
     """W as `matmul` reads it, r, z and n of every unit in turn, the zero point folded in."""
     w = gru.w.astype(np.int64).transpose(1, 0, 2).reshape(3 * gru.units, -1)
     bias = gru.bias.T.reshape(-1) - zero_point * w.sum(axis=1)
@@ -116,7 +116,7 @@ def _product_stream(gru: Gru, zero_point: int, *, widened: bool) -> Int32:
     return wrap_int32(np.concatenate(pairs))
 
 
-def _recurrent_stream(gru: Gru, states: int) -> Int32:
+def _recurrent_stream(gru: GRU, states: int) -> Int32:
     """U as `gru_step` reads it."""
     u = np.pad(gru.u.astype(np.int64), ((0, 0), (0, 0), (0, states - gru.units)))
     words = _words(u).transpose(1, 2, 0).reshape(gru.units, -1)
@@ -130,7 +130,7 @@ def _words(values: Int64) -> Int64:
     return (values[..., 0::2] & 0xFFFF) | (values[..., 1::2] & 0xFFFF) << 16
 
 
-def sweep_comment(sweep: GruSweep) -> str:
+def sweep_comment(sweep: GRUSweep) -> str:
     """A sweep's shape."""
     rows, columns, channels = sweep.inputs[0].shape
     out_rows, out_columns, out_channels = sweep.output.shape

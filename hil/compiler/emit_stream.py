@@ -8,7 +8,7 @@ from hil.compiler.emit_code import Fields, StepCode, arena_pointer, strip_name
 from hil.compiler.plan import Plan
 from hil.compiler.plan_steps import Step, row_bytes
 from hil.compiler.plan_stream import access_of
-from hil.compiler.program import Program, RnnPool, Tensor
+from hil.compiler.program import Program, RNNPool, Tensor
 
 
 def strips(program: Program, plan: Plan) -> str:
@@ -24,7 +24,7 @@ def stage(step: Step, code: StepCode) -> str:
     name = identifier(step.name)
     text = f"/* {code.comment} */\n{code.descriptors}\n"
     text += f"static void row_{name}(int32_t row) {{\n{calls}\n}}\n"
-    if isinstance(step.operators[-1], RnnPool):
+    if isinstance(step.operators[-1], RNNPool):
         pool = identifier(step.operators[-1].name)
         text += (
             f"\nstatic int32_t made_{name}(int32_t calls) {{\n"
@@ -75,7 +75,7 @@ def _strip(plan: Plan, tensor: Tensor) -> str:
 def _stage(step: Step, index: int) -> str:
     name = identifier(step.name)
     access = access_of(step)
-    made = f"made_{name}" if isinstance(step.operators[-1], RnnPool) else "NULL"
+    made = f"made_{name}" if isinstance(step.operators[-1], RNNPool) else "NULL"
     outputs = ", ".join(f"&{strip_name(tensor)}" for tensor in step.outputs)
     return (
         f"    {{row_{name}, {made}, {access.calls}, &{strip_name(step.inputs[0])}, {access.step}, "

@@ -18,7 +18,7 @@ from torch import fx, nn
 from hil.compiler.pool_order import put_rows_first
 from hil.compiler.program import Float32, Padding
 from hil.errors import BuildError
-from hil.models.blocks import Concatenate, FlattenMaps, L2Norm, MaxOut
+from hil.models.blocks import Concat, FlattenMaps, L2Norm, MaxOut
 from hil.models.pooling import Classifier, GlobalAverage
 from hil.models.renet import GRUSweep
 from hil.models.rnnpool import RNNPool
@@ -29,7 +29,7 @@ Shape: TypeAlias = tuple[int, int, int]
 
 INPUT = "input"
 _LEAVES = (
-    RNNPool, GRUSweep, L2Norm, MaxOut, Concatenate, GlobalAverage, Classifier, FlattenMaps
+    RNNPool, GRUSweep, L2Norm, MaxOut, Concat, GlobalAverage, Classifier, FlattenMaps
 )  # fmt: skip
 
 
@@ -259,7 +259,7 @@ class _Builder:
                 self._put(node, Norm(name, inputs, shape, node.name, 0, weight))
             case MaxOut():
                 self._put(node, Best(name, inputs, shape, node.name, 0, layer.groups))
-            case Concatenate():
+            case Concat():
                 self._put(node, Join(name, inputs, shape, node.name, 0))
             case GlobalAverage() | nn.AvgPool2d() | nn.MaxPool2d():
                 rows, columns, _ = self.shapes[node.all_input_nodes[0].name]

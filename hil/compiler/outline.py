@@ -15,11 +15,11 @@ from hil.compiler.graph import (
     Window,
 )
 from hil.compiler.program import (
+    GRU,
     Cell,
     Concat,
     Conv2D,
-    Gru,
-    GruSweep,
+    GRUSweep,
     Int16,
     L2Norm,
     MaxOut,
@@ -28,14 +28,14 @@ from hil.compiler.program import (
     Pool2D,
     Program,
     Residual,
-    RnnPool,
+    RNNPool,
     Tensor,
 )
 from hil.compiler.quantize_cell import INDEX_BITS
 from hil.compiler.quantize_gru import TABLE_BITS
 from hil.errors import BuildError
+from hil.models import renet
 from hil.models.fastgrnn import FastGRNN
-from hil.models.renet import GRUSweep
 
 
 def outline(graph: Graph, name: str) -> Program:
@@ -78,7 +78,7 @@ def _operator(node: Node, tensors: dict[str, Tensor]) -> Operator:
                 residual=Residual(tensors[node.residual], 1, 1) if node.residual else None,
             )
         case Pool(layer=layer):
-            return RnnPool(
+            return RNNPool(
                 *common,
                 patch=layer.patch,
                 stride=layer.stride,
@@ -86,7 +86,7 @@ def _operator(node: Node, tensors: dict[str, Tensor]) -> Operator:
                 summary=_cell(layer.summary),
             )
         case Sweep(layer=swept):
-            return GruSweep(
+            return GRUSweep(
                 *common,
                 patch=swept.patch,
                 along=swept.along,
@@ -131,9 +131,9 @@ def _cell(cell: FastGRNN) -> Cell:
     )
 
 
-def _gru(sweep: GRUSweep) -> Gru:
+def _gru(sweep: renet.GRUSweep) -> GRU:
     units, inputs = sweep.gru.hidden_size, sweep.gru.input_size
-    return Gru(
+    return GRU(
         w=np.ones((3, units, inputs), np.int16),
         bias=np.zeros((3, units), np.int32),
         multiplier=np.ones((3, units), np.int32),

@@ -11,7 +11,7 @@ from hil.compiler.plan_place import Budget, Buffer, Plan, check, flash_need, pla
 from hil.compiler.plan_schedule import schedule
 from hil.compiler.plan_steps import Choices
 from hil.compiler.plan_stream import can_stream
-from hil.compiler.program import Program, RnnPool
+from hil.compiler.program import Program, RNNPool
 from hil.errors import MemoryLimitError
 
 _UNBOUNDED = 1 << 30  # bytes
@@ -175,6 +175,6 @@ def _ways_of_weights(program: Program, choices: Choices, panel_bytes: int) -> It
 def _bands(program: Program) -> list[int]:
     common = 0
     for operator in program.operators:
-        if isinstance(operator, RnnPool):
+        if isinstance(operator, RNNPool):
             common = gcd(common, operator.patch, operator.stride)
     return [band for band in range(1, max(common, 1) + 1) if max(common, 1) % band == 0]

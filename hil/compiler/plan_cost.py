@@ -27,11 +27,11 @@ from hil.compiler.program import (
     Cell,
     Concat,
     Conv2D,
-    GruSweep,
+    GRUSweep,
     L2Norm,
     Operator,
     Pool2D,
-    RnnPool,
+    RNNPool,
 )
 
 _PLAIN = 13.0  # cycles per multiply-accumulate of the plain kernels
@@ -74,7 +74,7 @@ def _step(step: Step, plan: Plan) -> float:
             return _windowed(convs[0], step, plan)
         case Kind.HEADS:
             return _heads(convs, normalised=isinstance(step.operators[0], L2Norm))
-        case Kind.RNNPOOL if isinstance(last, RnnPool):
+        case Kind.RNNPOOL if isinstance(last, RNNPool):
             return (_conv(convs[0], step, plan) if convs else 0.0) + _pool(last, step, plan)
     return _alone(last, step, plan)
 
@@ -83,7 +83,7 @@ def _alone(operator: Operator, step: Step, plan: Plan) -> float:
     match operator:
         case Pool2D():
             return _pool2d(operator)
-        case GruSweep():
+        case GRUSweep():
             return _sweep(operator, plan)
         case Concat():
             return _JOINED * operator.output.bytes
@@ -104,7 +104,7 @@ def _pool2d(pool: Pool2D) -> float:
     return _POOLED * pool.output.bytes * pool.window[0] * pool.window[1]
 
 
-def _sweep(sweep: GruSweep, plan: Plan) -> float:
+def _sweep(sweep: GRUSweep, plan: Plan) -> float:
     lines, product, units = lines_of(sweep), product_of(sweep), sweep.forward.units
     patches = 2 * lines.sequences * lines.steps
     cycles = _WIDEN * patches * product.depth + _product(product, patches)
@@ -218,7 +218,7 @@ def _product(product: MatMul, pixels: int) -> float:
     return pixels / product.most_pixels * product.channels / 2 * (inner * 1.02 + ends)
 
 
-def _pool(pool: RnnPool, step: Step, plan: Plan) -> float:
+def _pool(pool: RNNPool, step: Step, plan: Plan) -> float:
     patch_rows, patch_columns = patch_grid(pool)
     columns = pool.inputs[0].shape[1]
     rows = (patch_rows - 1) * pool.stride + pool.patch

@@ -26,7 +26,7 @@ from hil.compiler.plan_kernels import (
 from hil.compiler.plan_panels import Panels, filter_row, pixel_counts
 from hil.compiler.plan_steps import Choices, Kind, Step
 from hil.compiler.plan_sweep import product_of, recurrent_words
-from hil.compiler.program import Cell, Conv2D, GruSweep, L2Norm, RnnPool
+from hil.compiler.program import Cell, Conv2D, GRUSweep, L2Norm, RNNPool
 
 _RUNTIME_BYTES = 18 * 1024  # the runtime and the kernels' C
 _STEP_BYTES = 350  # a step's descriptors and its call
@@ -46,8 +46,8 @@ def constant_bytes(step: Step, choices: Choices) -> int:
     convs = [op for op in step.operators if isinstance(op, Conv2D)]
     copied = not choices.weights_in_flash
     others = sum(4 * len(op.multiplier) for op in step.operators if isinstance(op, L2Norm))
-    others += sum(_cells(op) for op in step.operators if isinstance(op, RnnPool))
-    others += sum(_sweep(op) for op in step.operators if isinstance(op, GruSweep))
+    others += sum(_cells(op) for op in step.operators if isinstance(op, RNNPool))
+    others += sum(_sweep(op) for op in step.operators if isinstance(op, GRUSweep))
     match step.kind:
         case Kind.STREAMED_BLOCK if block := _block(convs):
             expand = _product(block.expand, convs[:1], copied=copied) if block.expand else 0
@@ -92,13 +92,13 @@ def _narrow_bytes(product: MatMul) -> int:
     return 4 * (product.channels // 2) * (5 + product.segments * product.depth // 2)
 
 
-def _sweep(sweep: GruSweep) -> int:
+def _sweep(sweep: GRUSweep) -> int:
     """Both directions' weights, int16 whether they are copied or not, and the table."""
     words = product_of(sweep).stream_words + recurrent_words(sweep)
     return 2 * 4 * words + sweep.table.nbytes
 
 
-def _cells(pool: RnnPool) -> int:
+def _cells(pool: RNNPool) -> int:
     return sum(
         2 * (cell.w.size + cell.u.size) + 4 * cell.units + 2 * (cell.gate.size + cell.update.size)
         for cell in (pool.row, pool.summary)
@@ -108,9 +108,9 @@ def _cells(pool: RnnPool) -> int:
 def _code_bytes(step: Step) -> int:
     """Estimate a step's functions in kernels.S."""
     convs = [op for op in step.operators if isinstance(op, Conv2D)]
-    pools = [op for op in step.operators if isinstance(op, RnnPool)]
+    pools = [op for op in step.operators if isinstance(op, RNNPool)]
     code = sum(_pool_code(pool.row, pool.summary) for pool in pools)
-    code += sum(_sweep_code(op) for op in step.operators if isinstance(op, GruSweep))
+    code += sum(_sweep_code(op) for op in step.operators if isinstance(op, GRUSweep))
     match step.kind:
         case Kind.STREAMED_BLOCK if block := _block(convs):
             code += _product_code(block.expand) if block.expand else 0
@@ -153,7 +153,7 @@ def _row_code(row: DepthwiseRow) -> int:
     return _size(emit_depthwise.depthwise("row", row))
 
 
-def _sweep_code(sweep: GruSweep) -> int:
+def _sweep_code(sweep: GRUSweep) -> int:
     product = product_of(sweep)
     code = _product_code(product) if product.is_reachable else 0
     return code + (_size(emit_gru.step("step", sweep)) if emit_gru.suits(sweep) else 0)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hil.compiler.program import Conv2D, RnnPool
+from hil.compiler.program import Conv2D, RNNPool
 
 MOST_HEADS = 4  # convolutions in one product
 MOST_PIXELS = 3  # that a matrix product takes at a time
@@ -317,7 +317,7 @@ def even(count: int) -> int:
     return count + count % 2
 
 
-def patch_grid(pool: RnnPool) -> tuple[int, int]:
+def patch_grid(pool: RNNPool) -> tuple[int, int]:
     """Rows and columns of patches."""
     rows, columns, _ = pool.inputs[0].shape
     return (rows - pool.patch) // pool.stride + 1, (columns - pool.patch) // pool.stride + 1

@@ -33,13 +33,13 @@ from hil.compiler.plan_sweep import sweep_scratch, sweep_slack
 from hil.compiler.program import (
     Concat,
     Conv2D,
-    GruSweep,
+    GRUSweep,
     L2Norm,
     MaxOut,
     Operator,
     Pool2D,
     Program,
-    RnnPool,
+    RNNPool,
 )
 from hil.errors import BuildError
 
@@ -104,7 +104,7 @@ def _single(operator: Operator, choices: Choices) -> Step:
             kind, slack = Kind.L2NORM, 0
         case MaxOut():
             kind, slack = Kind.MAXOUT, 0
-        case GruSweep():
+        case GRUSweep():
             kind, slack = Kind.RENET, sweep_slack(operator)
             scratch = sweep_scratch(operator, choices)
         case Pool2D():
@@ -247,7 +247,7 @@ def _pool(rest: Sequence[Operator], readers: dict[str, int], choices: Choices) -
     conv, pool = None, rest[0]
     if isinstance(pool, Conv2D) and pool.residual is None and len(rest) > 1:
         conv, pool = pool, rest[1]
-    if not isinstance(pool, RnnPool):
+    if not isinstance(pool, RNNPool):
         return None
     if conv is not None and (
         pool.inputs[0].name != conv.output.name or readers[conv.output.name] != 1
@@ -275,7 +275,7 @@ def _pool(rest: Sequence[Operator], readers: dict[str, int], choices: Choices) -
     )
 
 
-def _pool_scratch(pool: RnnPool, choices: Choices) -> tuple[Scratch, ...]:
+def _pool_scratch(pool: RNNPool, choices: Choices) -> tuple[Scratch, ...]:
     columns = pool.inputs[0].shape[1]
     across = patch_grid(pool)[1]
     row, summary = pool.row.units, pool.summary.units

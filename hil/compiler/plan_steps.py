@@ -9,7 +9,7 @@ from hil.compiler.program import (
     Operator,
     Pool2D,
     Program,
-    RnnPool,
+    RNNPool,
     Tensor,
 )
 
@@ -136,7 +136,7 @@ def is_pointwise(operator: Operator) -> bool:
     )
 
 
-def pool_slack(conv: Conv2D | None, pool: RnnPool) -> int:
+def pool_slack(conv: Conv2D | None, pool: RNNPool) -> int:
     """How far after its input's start a pooled map may start.
 
     A pooled row is written when the last row under its patches has gone in, and the rows before

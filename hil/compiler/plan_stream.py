@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from hil.compiler.plan_kernels import patch_grid
 from hil.compiler.plan_steps import Kind, Step
-from hil.compiler.program import Conv2D, Pool2D, RnnPool, Tensor
+from hil.compiler.program import Conv2D, Pool2D, RNNPool, Tensor
 
 _ROW_BY_ROW = {
     Kind.CONV2D,
@@ -48,7 +48,7 @@ def access_of(step: Step) -> Access:
     """How a step that can stream goes through its input."""
     first, last = step.operators[0], step.operators[-1]
     rows = step.outputs[0].shape[0]
-    if isinstance(last, RnnPool):
+    if isinstance(last, RNNPool):
         taken = (patch_grid(last)[0] - 1) * last.stride + last.patch
         calls, band = taken // step.band, step.band
         if not isinstance(first, Conv2D):
@@ -76,7 +76,7 @@ def access_of(step: Step) -> Access:
 def made_after(step: Step, calls: int) -> int:
     """Rows of a step's outputs that are complete after so many calls."""
     pool = step.operators[-1]
-    if not isinstance(pool, RnnPool):
+    if not isinstance(pool, RNNPool):
         return calls
     rows = calls * step.band
     if rows < pool.patch:

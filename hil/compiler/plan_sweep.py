@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hil.compiler.plan_kernels import MOST_PIXELS, MatMul
 from hil.compiler.plan_steps import Choices, Scratch, row_bytes
-from hil.compiler.program import GruSweep
+from hil.compiler.program import GRUSweep
 
 _INT16 = 2**15
 _GATES = 3
@@ -28,7 +28,7 @@ class Lines:
     y_step: int
 
 
-def lines_of(sweep: GruSweep) -> Lines:
+def lines_of(sweep: GRUSweep) -> Lines:
     """The lines of a sweep."""
     rows, columns, channels = sweep.output.shape
     across, down = sweep.patch * sweep.inputs[0].shape[2], sweep.patch * row_bytes(sweep.inputs[0])
@@ -38,7 +38,7 @@ def lines_of(sweep: GruSweep) -> Lines:
     return Lines(rows, columns, down, across, along, channels)
 
 
-def product_of(sweep: GruSweep) -> MatMul:
+def product_of(sweep: GRUSweep) -> MatMul:
     """The product of patches with W: r, z and n of every unit in turn, int16."""
     channels = _even(_GATES * sweep.forward.units)
     depth = _even(sweep.forward.w.shape[2])
@@ -56,18 +56,18 @@ def product_of(sweep: GruSweep) -> MatMul:
     )
 
 
-def recurrent_words(sweep: GruSweep) -> int:
+def recurrent_words(sweep: GRUSweep) -> int:
     """Words of U as the kernel reads it: for each unit a bias and three rows."""
     units = sweep.forward.units
     return units * (1 + _GATES * state_units(sweep) // 2)
 
 
-def state_units(sweep: GruSweep) -> int:
+def state_units(sweep: GRUSweep) -> int:
     """Of one sequence in memory: an even number."""
     return _even(sweep.forward.units)
 
 
-def sweep_scratch(sweep: GruSweep, choices: Choices) -> tuple[Scratch, ...]:
+def sweep_scratch(sweep: GRUSweep, choices: Choices) -> tuple[Scratch, ...]:
     """Its working memory.
 
     Along columns the states of the backward direction wait apart until the forward one has read
@@ -91,7 +91,7 @@ def sweep_scratch(sweep: GruSweep, choices: Choices) -> tuple[Scratch, ...]:
     )
 
 
-def sweep_slack(sweep: GruSweep) -> int | None:
+def sweep_slack(sweep: GRUSweep) -> int | None:
     """How far after its input's start the output may start.
 
     Along columns an output row is written when its patches have been read for the last time; along

@@ -138,7 +138,7 @@ class Cell:
 
 
 @dataclass(frozen=True, eq=False)
-class RnnPool(Operator):
+class RNNPool(Operator):
     """The RNNPool layer (paper algorithm 1): patches summarised by two FastGRNN cells.
 
     For the patch at (py, px) of `patch` x `patch` pixels from (py*stride, px*stride): `row` (RNN1)
@@ -158,8 +158,8 @@ class RnnPool(Operator):
 
 
 @dataclass(frozen=True)
-class Gru:
-    """A GRU cell's weights in integers; `GruSweep` states what is computed from them.
+class GRU:
+    """A GRU cell's weights in integers; `GRUSweep` states what is computed from them.
 
     Attributes:
         w: int16, (3, units, inputs): of the reset gate r, the update gate z and the candidate n.
@@ -180,7 +180,7 @@ class Gru:
 
 
 @dataclass(frozen=True, eq=False)
-class GruSweep(Operator):
+class GRUSweep(Operator):
     """A GRU along every column (or row) of a map of patches, forwards and backwards.
 
     A patch of `patch` x `patch` pixels, which do not overlap, is one input vector x in the order
@@ -212,8 +212,8 @@ class GruSweep(Operator):
 
     patch: int
     along: Literal["columns", "rows"]
-    forward: Gru
-    backward: Gru
+    forward: GRU
+    backward: GRU
     product_shift: int
     index_shift: int
     index_bits: int

@@ -29,7 +29,7 @@ from hil.compiler.program import (
     Concat,
     Conv2D,
     Float32,
-    GruSweep,
+    GRUSweep,
     Int8,
     L2Norm,
     MaxOut,
@@ -39,7 +39,7 @@ from hil.compiler.program import (
     Program,
     Rescale,
     Residual,
-    RnnPool,
+    RNNPool,
     Tensor,
 )
 from hil.compiler.quantize_cell import Seen, quantise_cell
@@ -47,7 +47,7 @@ from hil.compiler.quantize_gru import STATE_SCALE, TABLE_BITS, quantise_gru
 from hil.compiler.ranges import Affine, affine, chosen_affine, multiplier_and_shift
 from hil.compiler.rounding import round_to_nearest, round_weights
 from hil.errors import BuildError
-from hil.models.rnnpool import RNNPool
+from hil.models import rnnpool
 
 _INT32 = 2**31 - 1
 _RESIDUAL_BITS = 22  # of its multiplier, so that 255 times it and the rounding fit 32 bits
@@ -254,7 +254,7 @@ def _residual(source: Tensor, output: Tensor) -> Residual:
     return Residual(source, int(np.rint(factor * 2.0**shift)), shift)
 
 
-def _pool(node: Pool, x: Tensor, activations: Float64, choices: Choices) -> RnnPool:
+def _pool(node: Pool, x: Tensor, activations: Float64, choices: Choices) -> RNNPool:
     of_row, of_summary = _observe(node.layer, activations)
     row = quantise_cell(
         node.layer.row,
@@ -271,7 +271,7 @@ def _pool(node: Pool, x: Tensor, activations: Float64, choices: Choices) -> RnnP
         index_bits=choices.index_bits,
     )
     output = _tensor(node.name, node.shape, Affine(256.0 * summary.state_scale, 0))
-    return RnnPool(
+    return RNNPool(
         node.name,
         (x,),
         output,
@@ -283,10 +283,10 @@ def _pool(node: Pool, x: Tensor, activations: Float64, choices: Choices) -> RnnP
     )
 
 
-def _sweep(node: Sweep, x: Tensor, activations: Float64) -> GruSweep:
+def _sweep(node: Sweep, x: Tensor, activations: Float64) -> GRUSweep:
     most = max(127 - x.zero_point, x.zero_point + 128)
     made = quantise_gru(node.layer, activations, x_scale=x.scale, x_most=most)
-    return GruSweep(
+    return GRUSweep(
         node.name,
         (x,),
         _tensor(node.name, node.shape, Affine(256.0 * STATE_SCALE, 0)),
@@ -338,7 +338,7 @@ def _window(node: Window, x: Tensor, ranges: _Ranges) -> Pool2D:
     )
 
 
-def _observe(layer: RNNPool, activations: Float64) -> tuple[Seen, Seen]:
+def _observe(layer: rnnpool.RNNPool, activations: Float64) -> tuple[Seen, Seen]:
     """Run the float layer and sample what its cells meet."""
     steps: tuple[list[tuple[torch.Tensor, torch.Tensor]], ...] = ([], [])
     with torch.inference_mode():

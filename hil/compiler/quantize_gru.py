@@ -1,6 +1,6 @@
 """A GRU sweep in integers: one scale for all pre-activations, one table for all gates.
 
-`program.GruSweep` states the arithmetic; here its constants are chosen.
+`program.GRUSweep` states the arithmetic; here its constants are chosen.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hil.compiler.program import Gru, Int16
+from hil.compiler.program import GRU, Int16
 from hil.compiler.ranges import Reals
 from hil.errors import BuildError
 from hil.models.renet import GRUSweep
@@ -27,10 +27,10 @@ _ROUNDING = 2**26  # of a sum's range, left to its weights' rounding
 
 @dataclass(frozen=True)
 class Sweeping:
-    """The constants of a `program.GruSweep`."""
+    """The constants of a `program.GRUSweep`."""
 
-    forward: Gru
-    backward: Gru
+    forward: GRU
+    backward: GRU
     product_shift: int
     index_shift: int
     table: Int16
@@ -161,7 +161,7 @@ def _recurrence_fits(real: _Real, unit: float) -> bool:
     return bool(np.abs(u).max() <= _INT16 and gates < 2**30 and candidate <= _INT32)
 
 
-def _integers(real: _Real, unit: float, product_unit: float, x_scale: float, x_most: int) -> Gru:
+def _integers(real: _Real, unit: float, product_unit: float, x_scale: float, x_most: int) -> GRU:
     """Round one direction's weights."""
     u, bias_n = _recurrence(real, unit)
     w = real.w * x_scale
@@ -179,7 +179,7 @@ def _integers(real: _Real, unit: float, product_unit: float, x_scale: float, x_m
             hint="its weights are far larger than its calibration needs",
             stage="quantise",
         )
-    return Gru(
+    return GRU(
         w=rounded.astype(np.int16),
         bias=bias.astype(np.int32),
         multiplier=multiplier.astype(np.int32),

@@ -15,14 +15,14 @@ from hil.compiler.program import (
     Cell,
     Concat,
     Conv2D,
-    GruSweep,
+    GRUSweep,
     Int8,
     L2Norm,
     MaxOut,
     Operator,
     Pool2D,
     Program,
-    RnnPool,
+    RNNPool,
 )
 from hil.errors import UsageError
 
@@ -75,9 +75,9 @@ def compute(operator: Operator, maps: dict[str, Int8], kept: Kept | None = None)
     match operator:
         case Conv2D():
             return _conv2d(operator, maps)
-        case RnnPool():
+        case RNNPool():
             return _rnnpool(operator, maps[operator.inputs[0].name], kept)
-        case GruSweep():
+        case GRUSweep():
             return reference_gru.sweep(operator, maps[operator.inputs[0].name])
         case L2Norm():
             return _l2norm(operator, maps[operator.inputs[0].name])
@@ -161,7 +161,7 @@ def _windows(op: Conv2D | Pool2D, padded: Whole) -> list[tuple[int, int, Whole]]
     ]
 
 
-def _rnnpool(op: RnnPool, x: Int8, kept: Kept | None) -> Int8:
+def _rnnpool(op: RNNPool, x: Int8, kept: Kept | None) -> Int8:
     """Sweep rows and columns once for all patches that share them.
 
     A sweep depends on nothing but the pixels under it, so sharing changes no bit.

@@ -1,15 +1,15 @@
-"""The integer reference of a GRU sweep, exactly as `program.GruSweep` states it."""
+"""The integer reference of a GRU sweep, exactly as `program.GRUSweep` states it."""
 
 import numpy as np
 import numpy.typing as npt
 
-from hil.compiler.program import Gru, GruSweep, Int8
+from hil.compiler.program import GRU, GRUSweep, Int8
 
 Int64 = npt.NDArray[np.int64]
 Whole = npt.NDArray[np.float64]  # integers, held in float64
 
 
-def sweep(op: GruSweep, x: Int8) -> Int8:
+def sweep(op: GRUSweep, x: Int8) -> Int8:
     """Compute a sweep of a whole map."""
     rows, columns, _ = op.output.shape
     pixels = x[: rows * op.patch, : columns * op.patch].astype(np.float64)
@@ -26,7 +26,7 @@ def sweep(op: GruSweep, x: Int8) -> Int8:
     return y if op.along == "columns" else np.ascontiguousarray(y.transpose(1, 0, 2))
 
 
-def states(op: GruSweep, gru: Gru, lines: Whole) -> Whole:
+def states(op: GRUSweep, gru: GRU, lines: Whole) -> Whole:
     """Every state of one direction, (steps, sequences, units), from inputs in the same order."""
     h = np.zeros((lines.shape[1], gru.units))
     after = np.empty((*lines.shape[:2], gru.units))
@@ -35,7 +35,7 @@ def states(op: GruSweep, gru: Gru, lines: Whole) -> Whole:
     return after
 
 
-def products(gru: Gru, x: Whole) -> Int64:
+def products(gru: GRU, x: Whole) -> Int64:
     """p, (3, ..., units), of input vectors (..., inputs)."""
     acc = np.stack([x @ w.T for w in gru.w.astype(np.float64)]).astype(np.int64)
     shape = (3, *[1] * (x.ndim - 1), gru.units)
@@ -45,7 +45,7 @@ def products(gru: Gru, x: Whole) -> Int64:
     return p
 
 
-def step(op: GruSweep, gru: Gru, p: Int64, h: Whole) -> Whole:
+def step(op: GRUSweep, gru: GRU, p: Int64, h: Whole) -> Whole:
     """One step: products (3, ..., units) and states (..., units) to states."""
     of_r, of_z, m = (h @ u.T for u in gru.u.astype(np.float64))
     r = _sigmoid(op, (p[0] << op.product_shift) + of_r.astype(np.int64))
@@ -56,7 +56,7 @@ def step(op: GruSweep, gru: Gru, p: Int64, h: Whole) -> Whole:
     return after.astype(np.float64)
 
 
-def _sigmoid(op: GruSweep, a: Int64) -> Int64:
+def _sigmoid(op: GRUSweep, a: Int64) -> Int64:
     half = 1 << (op.index_bits - 1)
     index = np.clip(a >> op.index_shift, -half, half - 1) + half
     values: Int64 = op.table[index].astype(np.int64)

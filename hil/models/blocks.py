@@ -117,7 +117,7 @@ class MaxOut(nn.Module):
         return torch.cat([best, x[:, self.groups :]], dim=1)
 
 
-class Concatenate(nn.Module):
+class Concat(nn.Module):
     """Maps of one size, their channels one after another."""
 
     def forward(self, *maps: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from hil.models.blocks import Concatenate, FlattenMaps
+from hil.models.blocks import Concat, FlattenMaps
 from hil.models.pooling import Classifier, GlobalAverage, early_pooling
 from hil.models.rnnpool import Order, RNNPool
 from hil.models.variants import VARIANTS
@@ -26,7 +26,7 @@ class DenseLayer(nn.Module):
         super().__init__()
         self.squeeze = _NormReluConv(inputs, _BOTTLENECK * growth, kernel=1)
         self.grow = _NormReluConv(_BOTTLENECK * growth, growth, kernel=3)
-        self.join = Concatenate()
+        self.join = Concat()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, inputs, rows, columns) to (n, inputs + growth, rows, columns)."""

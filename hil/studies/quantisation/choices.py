@@ -12,10 +12,10 @@ import numpy as np
 from hil.compiler import quality
 from hil.compiler.choices import DEFAULT, Choices
 from hil.compiler.graph import INPUT, Float64, trace
-from hil.compiler.program import Conv2D, GruSweep, MaxOut, Operator, Pool2D, Program, RnnPool
+from hil.compiler.program import Conv2D, GRUSweep, MaxOut, Operator, Pool2D, Program, RNNPool
 from hil.compiler.quantize import quantise_on
 from hil.compiler.ranges import affine
-from hil.models.rnnpool import RNNPool
+from hil.models import rnnpool
 from hil.models.threads import one_thread
 from hil.run.measurement import Progress, silent
 from hil.vision import photographs
@@ -127,7 +127,7 @@ class Report:
 
 def undone(loaded: "LoadedModel") -> tuple[Variant, ...]:
     """Variants that make a difference to a network."""
-    cells = any(isinstance(layer, RNNPool) for layer in loaded.module.modules())
+    cells = any(isinstance(layer, rnnpool.RNNPool) for layer in loaded.module.modules())
     return tuple(variant for variant in UNDONE if cells or not variant.of_cells)
 
 
@@ -204,7 +204,7 @@ def _layer(operator: Operator, seen: Mapping[str, Float64]) -> Layer:
     share: float | None = None
     if isinstance(operator, MaxOut) or (isinstance(operator, Pool2D) and operator.kind == "max"):
         how = "its input's"
-    elif isinstance(operator, RnnPool | GruSweep):
+    elif isinstance(operator, RNNPool | GRUSweep):
         how = "the state's, which its tables bound"
     else:
         values = seen[output.name]
@@ -227,9 +227,9 @@ def _weights(operator: Operator) -> str:
     match operator:
         case Conv2D():
             return f"8 bits x {len(operator.multiplier)}"
-        case RnnPool():
+        case RNNPool():
             return f"16, h 16, 2^{operator.row.index_bits}"
-        case GruSweep():
+        case GRUSweep():
             return f"16, h 16, 2^{operator.index_bits}"
         case _:
             return ""

@@ -105,7 +105,7 @@ def _names(report: Report) -> tuple[str, ...]:
 def _share(kind: str, share: float | None) -> str:
     if share is not None:
         return f"{share:.2f}"
-    return {"RnnPool": "bound", "GruSweep": "bound", "input": "all"}.get(kind, "= input")
+    return {"RNNPool": "bound", "GRUSweep": "bound", "input": "all"}.get(kind, "= input")
 
 
 def _decibels(ratio: float | None) -> str:
