@@ -23,7 +23,7 @@ from hil.paths import FIRMWARE
 from hil.paths import cache as cache_directory
 
 if TYPE_CHECKING:
-    from hil.targets.emulator.clock import RunControl
+    from hil.targets.emulator.core.clock import RunControl
 
 _LINK = """
 SECTIONS {

@@ -10,7 +10,7 @@ from emulated import BOARD
 from hil.build.image import read_segments
 from hil.targets.emulator import powered
 from hil.targets.emulator.board import EmulatedBoard, default_clock
-from hil.targets.emulator.debug_port import DebugPort, TransferFault
+from hil.targets.emulator.debug.port import DebugPort, TransferFault
 
 PROGRAM = """
 function start

@@ -5,8 +5,8 @@ import random
 import pytest
 import timing_machine as machine
 
-from hil.targets.emulator.timing import alignment
-from hil.targets.emulator.timing.decode import Decoder, Instruction
+from hil.targets.emulator.core import alignment
+from hil.targets.emulator.core.decode import Decoder, Instruction
 
 REGISTERS = 7  # r0 to r6
 INSTRUCTIONS = (

@@ -13,7 +13,7 @@ from hil.errors import FirmwareFault, UsageError
 from hil.studies.profile.flame import Chain
 
 if TYPE_CHECKING:
-    from hil.targets.emulator.chip import Chip
+    from hil.targets.emulator.chips.stm32f4.chip import Chip
 
 _STOPPED_STATUS = 124  # as timeout(1) has it
 _WAIT_STATE_BITS = 0xF
@@ -64,8 +64,8 @@ def run(
         FirmwareFault: the core locked up, or met a BKPT that is no request.
     """
     from hil.targets.emulator.board import default_clock
-    from hil.targets.emulator.chip import Chip
-    from hil.targets.emulator.semihosting import Semihosting
+    from hil.targets.emulator.chips.stm32f4.chip import Chip
+    from hil.targets.emulator.debug.semihosting import Semihosting
     from hil.targets.emulator.timing import TimingCore
 
     segments = read_segments(elf)

@@ -31,7 +31,7 @@ class CoreRun:
     """
 
     def __init__(self, elf: Path, board: Board, acr: int) -> None:
-        from hil.targets.emulator.engine import Engine
+        from hil.targets.emulator.core.engine import Engine
         from hil.targets.emulator.timing import TimingCore
 
         self._engine: Engine = Engine()
@@ -90,7 +90,7 @@ class CoreRun:
         return [self._reach(function) for function in functions]
 
     def _reach(self, function: str) -> Mark:
-        from hil.targets.emulator.engine import Stop
+        from hil.targets.emulator.core.engine import Stop
 
         engine, timing = self._engine, self.timing
         if function not in self._symbols:

@@ -4,11 +4,11 @@ import mmap
 from pathlib import Path
 
 from hil.config.board import Board
-from hil.targets.emulator.chip import Chip, MakeClock
-from hil.targets.emulator.clock import Clock
-from hil.targets.emulator.debug_port import DebugPort
-from hil.targets.emulator.engine import Engine
-from hil.targets.emulator.peripherals.usart import Usart
+from hil.targets.emulator.chips.stm32f4.chip import Chip, MakeClock
+from hil.targets.emulator.chips.stm32f4.usart import Usart
+from hil.targets.emulator.core.clock import Clock
+from hil.targets.emulator.core.engine import Engine
+from hil.targets.emulator.debug.port import DebugPort
 from hil.targets.emulator.terminal import Terminal
 
 

@@ -15,7 +15,7 @@ _FLAGS = ("-std=c11", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra", "-Wconversi
 _HERE = Path(__file__).parent
 
 
-def load(source: str, headers: Sequence[str] = ("run_control.h",)) -> ctypes.CDLL:
+def load(source: str, headers: Sequence[str] = ("core/run_control.h",)) -> ctypes.CDLL:
     """Compile a C file of this directory, if need be, and load it.
 
     Args:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pyocd.board.board_ids import BoardInfo
 
     from hil.targets.emulator.board import EmulatedBoard
-    from hil.targets.emulator.debug_port import DebugPort
+    from hil.targets.emulator.debug.port import DebugPort
 
 DEFAULT_UNIQUE_ID = "emulated-stm32f439"
 FLASH_VARIABLE = "HIL_EMULATOR_FLASH"
@@ -222,7 +222,7 @@ class EmulatedProbe(DebugProbe):
 
 def _faults(access: Callable[[], Any]) -> Any:
     """Do an access; a fault response becomes pyOCD's exception."""
-    from hil.targets.emulator.debug_port import TransferFault
+    from hil.targets.emulator.debug.port import TransferFault
 
     try:
         return access()

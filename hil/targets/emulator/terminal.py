@@ -6,7 +6,7 @@ import threading
 import tty
 from pathlib import Path
 
-from hil.targets.emulator.peripherals.usart import Usart
+from hil.targets.emulator.chips.stm32f4.usart import Usart
 
 _LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 4096

@@ -9,7 +9,7 @@ from hil.targets.emulator import powered
 
 if TYPE_CHECKING:
     from hil.targets.emulator.board import EmulatedBoard
-    from hil.targets.emulator.peripherals.usart import Usart
+    from hil.targets.emulator.chips.stm32f4.usart import Usart
 
 
 class Serial(SerialBase):

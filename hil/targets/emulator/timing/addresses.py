@@ -7,7 +7,7 @@ Both are found once for a block, when it is first costed, and taken to hold from
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hil.targets.emulator.timing.decode import MEMORY, PC, SP, Address, Instruction, Kind
+from hil.targets.emulator.core.decode import MEMORY, PC, SP, Address, Instruction, Kind
 from hil.targets.emulator.timing.pipeline import Access
 
 Registers = Sequence[int]

@@ -5,7 +5,7 @@ from functools import cache
 from typing import ClassVar
 
 from hil.targets.emulator import native
-from hil.targets.emulator.clock import RunControl
+from hil.targets.emulator.core.clock import RunControl
 
 
 class Edge(ctypes.Structure):
@@ -116,7 +116,7 @@ class Stall(ctypes.Structure):
     cycles: int
 
 
-_HEADERS = ("run_control.h", "timing/calls.h", "timing/checks.h", "timing/state.h")
+_HEADERS = ("core/run_control.h", "timing/calls.h", "timing/checks.h", "timing/state.h")
 _BLOCK_STALLS = 72
 Build = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_uint32] * 3)
 Prepare = ctypes.CFUNCTYPE(None, ctypes.c_uint32)

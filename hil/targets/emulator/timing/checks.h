@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../run_control.h"
+#include "../core/run_control.h"
 
 enum { CHECKS = 1 << 16, POINTS = 1 << 12 };
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from hil.targets.emulator.clock import NEVER, RunControl, address_of, core_register_ids
+from hil.targets.emulator.core.clock import NEVER, RunControl, address_of, core_register_ids
+from hil.targets.emulator.core.decode import PC, SP, Decoder, Instruction, Kind
 from hil.targets.emulator.timing.addresses import STM32F439_MEMORIES, AddressTracker, Memory
 from hil.targets.emulator.timing.c_side import (
     Build,
@@ -20,7 +21,6 @@ from hil.targets.emulator.timing.c_side import (
     Prepare,
     load_library,
 )
-from hil.targets.emulator.timing.decode import PC, SP, Decoder, Instruction, Kind
 from hil.targets.emulator.timing.guard import Guard
 from hil.targets.emulator.timing.pipeline import (
     Access,

@@ -7,10 +7,10 @@ import ctypes
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hil.targets.emulator.timing import alignment
-from hil.targets.emulator.timing.alignment import Check
+from hil.targets.emulator.core import alignment
+from hil.targets.emulator.core.alignment import Check
+from hil.targets.emulator.core.decode import Instruction
 from hil.targets.emulator.timing.c_side import Node, Point
-from hil.targets.emulator.timing.decode import Instruction
 
 HookPoint = Callable[[int, Any], None]
 

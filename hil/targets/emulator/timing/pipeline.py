@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Self
 
-from hil.targets.emulator.timing.decode import MEMORY, Instruction, Kind
+from hil.targets.emulator.core.decode import MEMORY, Instruction, Kind
 from hil.targets.emulator.timing.rules import Rules
 
 

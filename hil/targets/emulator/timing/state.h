@@ -4,7 +4,7 @@
 #ifndef HIL_TIMING_STATE_H
 #define HIL_TIMING_STATE_H
 
-#include "../run_control.h"
+#include "../core/run_control.h"
 #include "calls.h"
 #include "checks.h"
 

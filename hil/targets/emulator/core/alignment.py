@@ -11,7 +11,7 @@ Source: ARM DDI 0403E A3.2.1 (which accesses trap), B3.2.8 (CCR.UNALIGN_TRP).
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hil.targets.emulator.timing.decode import PC, SP, Instruction, Kind
+from hil.targets.emulator.core.decode import PC, SP, Instruction, Kind
 
 _MULTIPLE = frozenset({Kind.LOAD_MULTIPLE, Kind.STORE_MULTIPLE})
 _ALWAYS_BY_WORDS = _MULTIPLE | {Kind.FLOAT_LOAD, Kind.FLOAT_STORE}

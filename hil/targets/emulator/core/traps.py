@@ -9,16 +9,16 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hil.targets.emulator import debug_core
-from hil.targets.emulator import exceptions as ex
-from hil.targets.emulator.divisions import Divisions, is_division
-from hil.targets.emulator.engine import Block, Engine, Stop, Trap
+from hil.targets.emulator.core import alignment
+from hil.targets.emulator.core import exceptions as ex
+from hil.targets.emulator.core.decode import Decoder
+from hil.targets.emulator.core.divisions import Divisions, is_division
+from hil.targets.emulator.core.engine import Block, Engine, Stop, Trap
+from hil.targets.emulator.debug import control as debug_core
 from hil.targets.emulator.errors import BusError
-from hil.targets.emulator.timing import alignment
-from hil.targets.emulator.timing.decode import Decoder
 
 if TYPE_CHECKING:
-    from hil.targets.emulator.chip import Chip
+    from hil.targets.emulator.chips.stm32f4.chip import Chip
 
 _WFI, _WFE = 0xBF30, 0xBF20
 _PERMANENTLY_UNDEFINED = 0xDE

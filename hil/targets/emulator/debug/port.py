@@ -5,9 +5,9 @@ Source: ARM IHI 0031 (ADIv5.2); ARM DDI 0439D section 9.2 (the Cortex-M4's AHB-A
 
 from collections.abc import Sequence
 
-from hil.targets.emulator.chip import Chip
+from hil.targets.emulator.chips.stm32f4.chip import Chip
+from hil.targets.emulator.debug.rom_table import ROM_TABLE
 from hil.targets.emulator.errors import BusError
-from hil.targets.emulator.rom_table import ROM_TABLE
 
 _DPIDR = 0x2BA0_1477  # SW-DP of an STM32F4
 _AP_IDR = 0x2477_0011  # AHB-AP of a Cortex-M4

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from hil.targets.emulator.registers import Peripheral, Register, Storage
+from hil.targets.emulator.core.registers import Peripheral, Register, Storage
 
 _RXNE = 1 << 5
 _TC = 1 << 6

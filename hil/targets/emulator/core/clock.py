@@ -4,7 +4,7 @@ import ctypes
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
-    from hil.targets.emulator.engine import Engine
+    from hil.targets.emulator.core.engine import Engine
 
 NEVER = (1 << 64) - 1
 
@@ -122,7 +122,7 @@ class InstructionClock:
 
         from hil.targets.emulator import native
 
-        self._library = native.load("instruction_clock.c")
+        self._library = native.load("core/instruction_clock.c")
         self._library.instruction_clock_size.restype = ctypes.c_size_t
         self._state = ctypes.create_string_buffer(self._library.instruction_clock_size())
         self.run = RunControl.from_buffer(self._state)

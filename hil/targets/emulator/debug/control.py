@@ -6,8 +6,8 @@ Source: ARM DDI 0403E C1.6 (DHCSR, DCRSR, DCRDR, DEMCR), C1.11 (FPB).
 from collections.abc import Callable
 from typing import Protocol
 
-from hil.targets.emulator import exceptions as ex
-from hil.targets.emulator.registers import Peripheral, Register, Storage
+from hil.targets.emulator.core import exceptions as ex
+from hil.targets.emulator.core.registers import Peripheral, Register, Storage
 
 _DEBUG_KEY = 0xA05F
 C_DEBUGEN = 1 << 0

@@ -3,7 +3,7 @@
 Source: ARM DDI 0403E B3.5.
 """
 
-from hil.targets.emulator.registers import Peripheral, Register, constant
+from hil.targets.emulator.core.registers import Peripheral, Register, constant
 
 ADDRESS = 0xE000_ED90
 _REGIONS = 8

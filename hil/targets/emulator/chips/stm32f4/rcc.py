@@ -3,7 +3,7 @@
 Source: RM0090 sections 5.4 and 6.3.
 """
 
-from hil.targets.emulator.registers import Peripheral, Register, Storage, StoragePeripheral
+from hil.targets.emulator.core.registers import Peripheral, Register, Storage, StoragePeripheral
 
 HSI_HZ = 16_000_000
 _READY_AFTER_ON = {0: 1, 16: 17, 24: 25, 26: 27, 28: 29}  # HSI, HSE, PLL, PLLI2S, PLLSAI

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from hil.targets.emulator.registers import Peripheral, Register, Storage, write_only
+from hil.targets.emulator.core.registers import Peripheral, Register, Storage, write_only
 
 ADDRESS = 0x4002_3C00
 IRQ = 4

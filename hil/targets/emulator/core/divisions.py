@@ -10,8 +10,8 @@ import ctypes
 from typing import ClassVar
 
 from hil.targets.emulator import native
-from hil.targets.emulator.clock import address_of, core_register_ids
-from hil.targets.emulator.engine import Engine
+from hil.targets.emulator.core.clock import address_of, core_register_ids
+from hil.targets.emulator.core.engine import Engine
 from hil.targets.emulator.errors import BusError
 
 # An IT and the longest instructions between it and the last that it covers.
@@ -45,7 +45,7 @@ class Divisions:
         self.found: set[int] = set()
         self._covered: set[int] = set()  # by an IT, or perhaps so
         self._watched: set[int] = set()
-        self._function = native.load("divisions.c").divisions_on_instruction
+        self._function = native.load("core/divisions.c").divisions_on_instruction
         self._c = _Divisions()
         for name in ("emu_stop", "reg_read", "mem_read"):
             setattr(self._c, name, address_of(getattr(uclib, f"uc_{name}")))

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from hil.config.board import Board
-from hil.targets.emulator import bit_band
-from hil.targets.emulator.bit_band import BitBand
-from hil.targets.emulator.engine import Engine
+from hil.targets.emulator.chips.stm32f4 import identity
+from hil.targets.emulator.core import bit_band
+from hil.targets.emulator.core.bit_band import BitBand
+from hil.targets.emulator.core.engine import Engine
+from hil.targets.emulator.core.registers import Bus
 from hil.targets.emulator.errors import BusError
-from hil.targets.emulator.peripherals import identity
-from hil.targets.emulator.registers import Bus
 
 BOOT_ALIAS = 0x0000_0000
 """Where the flash appears once more: the core boots from there."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hil.targets.emulator.errors import BusError
 
 if TYPE_CHECKING:
-    from hil.targets.emulator.chip import Chip
+    from hil.targets.emulator.chips.stm32f4.chip import Chip
 
 _INSTRUCTION = b"\xab\xbe"
 _CONSOLE = b":tt"

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from hil.targets.emulator.registers import StoragePeripheral, constant
+from hil.targets.emulator.core.registers import StoragePeripheral, constant
 
 SYSTEM_MEMORY = 0x1FFF_0000
 SYSTEM_MEMORY_BYTES = 0x8000

@@ -3,7 +3,7 @@
 Source: ARM DDI 0439D table 9-3; ARM IHI 0029 (component and peripheral ids).
 """
 
-from hil.targets.emulator.registers import Peripheral, Register, StoragePeripheral, constant
+from hil.targets.emulator.core.registers import Peripheral, Register, StoragePeripheral, constant
 
 ROM_TABLE = 0xE00F_F000
 ITM = 0xE000_0000

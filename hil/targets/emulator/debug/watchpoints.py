@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hil.targets.emulator.engine import Engine
-from hil.targets.emulator.peripherals.dwt import Comparator
+from hil.targets.emulator.core.engine import Engine
+from hil.targets.emulator.debug.dwt import Comparator
 
 _FIRST_DEVICE = 0x4000_0000
 

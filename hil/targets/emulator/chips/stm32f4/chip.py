@@ -6,34 +6,35 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from hil.config.board import Board
-from hil.targets.emulator import debug_core, traps
-from hil.targets.emulator.clock import NEVER, Clock, InstructionClock
-from hil.targets.emulator.core_thread import CoreThread
-from hil.targets.emulator.debug_core import DebugCore, FlashPatch
-from hil.targets.emulator.engine import Block, Engine, Stop
-from hil.targets.emulator.errors import BusError
-from hil.targets.emulator.exceptions import (
+from hil.targets.emulator.chips.stm32f4 import flash as flash_controller
+from hil.targets.emulator.chips.stm32f4 import gpio, identity
+from hil.targets.emulator.chips.stm32f4.flash import FlashController
+from hil.targets.emulator.chips.stm32f4.memory_map import BOOT_ALIAS, MemoryMap
+from hil.targets.emulator.chips.stm32f4.rcc import PowerControl, ResetAndClockControl
+from hil.targets.emulator.chips.stm32f4.usart import Usart
+from hil.targets.emulator.core import traps
+from hil.targets.emulator.core.clock import NEVER, Clock, InstructionClock
+from hil.targets.emulator.core.engine import Block, Engine, Stop
+from hil.targets.emulator.core.exceptions import (
     CCR_DIV_0_TRP,
     CCR_UNALIGN_TRP,
     FIRST_IRQ,
     SYSTICK,
     Exceptions,
 )
-from hil.targets.emulator.memory_map import BOOT_ALIAS, MemoryMap
-from hil.targets.emulator.mpu import MemoryProtectionUnit
-from hil.targets.emulator.peripherals import flash as flash_controller
-from hil.targets.emulator.peripherals import gpio, identity
-from hil.targets.emulator.peripherals.clocks import PowerControl, ResetAndClockControl
-from hil.targets.emulator.peripherals.dwt import DataWatchpointTrace
-from hil.targets.emulator.peripherals.flash import FlashController
-from hil.targets.emulator.peripherals.usart import Usart
-from hil.targets.emulator.rom_table import rom_table
-from hil.targets.emulator.system_control import SystemControl
-from hil.targets.emulator.systick import SysTick
-from hil.targets.emulator.watchpoints import Watchpoints
+from hil.targets.emulator.core.mpu import MemoryProtectionUnit
+from hil.targets.emulator.core.system_control import SystemControl
+from hil.targets.emulator.core.systick import SysTick
+from hil.targets.emulator.core.thread import CoreThread
+from hil.targets.emulator.debug import control as debug_core
+from hil.targets.emulator.debug.control import DebugCore, FlashPatch
+from hil.targets.emulator.debug.dwt import DataWatchpointTrace
+from hil.targets.emulator.debug.rom_table import rom_table
+from hil.targets.emulator.debug.watchpoints import Watchpoints
+from hil.targets.emulator.errors import BusError
 
 if TYPE_CHECKING:
-    from hil.targets.emulator.registers import Peripheral
+    from hil.targets.emulator.core.registers import Peripheral
 
 HSE_HZ = 8_000_000
 _PAGE = 0x1000

@@ -5,7 +5,7 @@ Source: ARM DDI 0403E B1.5.6 to B1.5.8 (stacking, lazy state preservation), B3.2
 
 from collections.abc import Callable
 
-from hil.targets.emulator.engine import Engine
+from hil.targets.emulator.core.engine import Engine
 
 FRAME_BYTES = 72
 """S0 to S15, FPSCR and a word that is not used."""

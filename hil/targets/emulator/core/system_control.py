@@ -5,8 +5,8 @@ Source: ARM DDI 0403E B3.2, B3.4; Cortex-M4 TRM (ARM DDI 0439D) chapter 4.
 
 from collections.abc import Callable
 
-from hil.targets.emulator import exceptions as ex
-from hil.targets.emulator.registers import Peripheral, Register, Storage, constant, write_only
+from hil.targets.emulator.core import exceptions as ex
+from hil.targets.emulator.core.registers import Peripheral, Register, Storage, constant, write_only
 
 ADDRESS = 0xE000_E000
 _VECTOR_KEY = 0x05FA

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hil.targets.emulator.registers import Peripheral, Register, Storage, constant
+from hil.targets.emulator.core.registers import Peripheral, Register, Storage, constant
 
 ADDRESS = 0xE000_1000
 COMPARATORS = 4

@@ -1,6 +1,6 @@
 """GPIO ports as registers: outputs read back, inputs follow their pulls. Source: RM0090 8.4."""
 
-from hil.targets.emulator.registers import Peripheral, Storage, read_only, write_only
+from hil.targets.emulator.core.registers import Peripheral, Storage, read_only, write_only
 
 _PORTS = "ABCDEFGHIJK"
 _MODE_RESETS = {"A": 0xA800_0000, "B": 0x0000_0280}

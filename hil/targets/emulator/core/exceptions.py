@@ -6,10 +6,10 @@ Source: ARM DDI 0403E (ARMv7-M Architecture Reference Manual), B1.5.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hil.targets.emulator import float_context
-from hil.targets.emulator.engine import Engine
+from hil.targets.emulator.core import float_context
+from hil.targets.emulator.core.engine import Engine
+from hil.targets.emulator.core.float_context import FloatContext
 from hil.targets.emulator.errors import BusError
-from hil.targets.emulator.float_context import FloatContext
 
 NMI = 2
 HARD_FAULT = 3

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from hil.targets.emulator.registers import Peripheral, Register, constant
+from hil.targets.emulator.core.registers import Peripheral, Register, constant
 
 ADDRESS = 0xE000_E010
 _ENABLE = 1

@@ -1,0 +1,1 @@
+"""Emulated chips, a folder for each family: memories, clocks and peripherals around the core."""
