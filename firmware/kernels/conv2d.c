@@ -4,20 +4,28 @@
 
 #include "dsp.h"
 
-enum { MOST_KERNEL_ROWS = 16 };
+/* Row `at` of the input, NULL outside the map. */
+static const int8_t *row_of(const conv2d_t *layer, conv2d_map_t x, int32_t at) {
+    if (at < 0 || at >= layer->rows) {
+        return NULL;
+    }
+    const int32_t slot = at < x.slots ? at : at % x.slots;
+    return x.data + slot * layer->columns * layer->channels;
+}
 
-static int32_t dense_sum(const conv2d_t *layer, const int8_t *const *x, int32_t column,
+static int32_t dense_sum(const conv2d_t *layer, conv2d_map_t x, int32_t row, int32_t column,
                          int32_t out) {
     const int8_t *weight =
         layer->weight + out * layer->kernel_rows * layer->kernel_columns * layer->channels;
     uint32_t sum = (uint32_t)layer->bias[out];
     for (int32_t i = 0; i < layer->kernel_rows; i++) {
+        const int8_t *const under = row_of(layer, x, row * layer->stride + i - layer->top);
         for (int32_t j = 0; j < layer->kernel_columns; j++, weight += layer->channels) {
             int32_t at = column * layer->stride + j - layer->left;
-            if (x[i] == NULL || at < 0 || at >= layer->columns) {
+            if (under == NULL || at < 0 || at >= layer->columns) {
                 continue;
             }
-            const int8_t *pixel = x[i] + at * layer->channels;
+            const int8_t *pixel = under + at * layer->channels;
             for (int32_t c = 0; c < layer->channels; c++) {
                 sum += (uint32_t)(weight[c] * (pixel[c] - layer->x_zero));
             }
@@ -26,27 +34,29 @@ static int32_t dense_sum(const conv2d_t *layer, const int8_t *const *x, int32_t 
     return (int32_t)sum;
 }
 
-static int32_t depthwise_sum(const conv2d_t *layer, const int8_t *const *x, int32_t column,
+static int32_t depthwise_sum(const conv2d_t *layer, conv2d_map_t x, int32_t row, int32_t column,
                              int32_t channel) {
     const int8_t *weight = layer->weight + channel * layer->kernel_rows * layer->kernel_columns;
     uint32_t sum = (uint32_t)layer->bias[channel];
     for (int32_t i = 0; i < layer->kernel_rows; i++) {
+        const int8_t *const under = row_of(layer, x, row * layer->stride + i - layer->top);
         for (int32_t j = 0; j < layer->kernel_columns; j++, weight++) {
             int32_t at = column * layer->stride + j - layer->left;
-            if (x[i] == NULL || at < 0 || at >= layer->columns) {
+            if (under == NULL || at < 0 || at >= layer->columns) {
                 continue;
             }
-            sum += (uint32_t)(*weight * (x[i][at * layer->channels + channel] - layer->x_zero));
+            sum += (uint32_t)(*weight * (under[at * layer->channels + channel] - layer->x_zero));
         }
     }
     return (int32_t)sum;
 }
 
-void conv2d_row(const conv2d_t *layer, const int8_t *const *x, const int8_t *residual, int8_t *y) {
+void conv2d_row(const conv2d_t *layer, conv2d_map_t x, int32_t row, const int8_t *residual,
+                int8_t *y) {
     for (int32_t column = 0; column < layer->out_columns; column++) {
         for (int32_t out = 0; out < layer->out_channels; out++) {
-            int32_t sum = layer->depthwise ? depthwise_sum(layer, x, column, out)
-                                           : dense_sum(layer, x, column, out);
+            int32_t sum = layer->depthwise ? depthwise_sum(layer, x, row, column, out)
+                                           : dense_sum(layer, x, row, column, out);
             int32_t value =
                 layer->y_zero + smmulr(shift_left(sum, layer->shift), layer->multiplier[out]);
             if (residual != NULL) {
@@ -62,13 +72,8 @@ void conv2d_row(const conv2d_t *layer, const int8_t *const *x, const int8_t *res
 void conv2d_rows(const conv2d_t *layer, const int8_t *x, const int8_t *residual, int32_t first,
                  int32_t count, int8_t *y) {
     const int32_t out_row_bytes = layer->out_columns * layer->out_channels;
+    const conv2d_map_t map = {.data = x, .slots = layer->rows};
     for (int32_t row = first; row < first + count; row++, y += out_row_bytes) {
-        const int8_t *under[MOST_KERNEL_ROWS];
-        for (int32_t i = 0; i < layer->kernel_rows; i++) {
-            int32_t at = row * layer->stride + i - layer->top;
-            bool inside = at >= 0 && at < layer->rows;
-            under[i] = inside ? x + at * layer->columns * layer->channels : NULL;
-        }
-        conv2d_row(layer, under, residual == NULL ? NULL : residual + row * out_row_bytes, y);
+        conv2d_row(layer, map, row, residual == NULL ? NULL : residual + row * out_row_bytes, y);
     }
 }

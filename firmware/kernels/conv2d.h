@@ -7,10 +7,13 @@
 #include <stdint.h>
 
 /*
- * acc = bias[o] + sum(weight[o][i][j][c] * (x[r*stride + i - top][s*stride + j - left][c] -
- * x_zero)), zeros outside the map y[r][s][o] = clamp(y_zero + smmulr(acc << shift, multiplier[o]) +
- * term, low, high) term = ((q - residual_zero) * residual_multiplier + 2**(residual_shift - 1)) >>
- * residual_shift, where there is a residual
+ * acc  = bias[o] + sum_ijc weight[o][i][j][c] * (x[r*stride + i - top][s*stride + j - left][c]
+ *        - x_zero), zeros outside the map
+ * y[r][s][o] = clamp(y_zero + smmulr(acc << shift, multiplier[o]) + term, low, high)
+ * term = ((q - residual_zero) * residual_multiplier + 2**(residual_shift - 1)) >> residual_shift,
+ *        where there is a residual
+ *
+ * Kernels may have any number of rows and columns.
  */
 typedef struct {
     const int8_t
@@ -25,9 +28,17 @@ typedef struct {
     bool depthwise;
 } conv2d_t;
 
-/* One output row. `x[i]` is the input row under kernel row i, NULL outside the map; `residual` NULL
+/* A map, or its latest rows in a ring: row n stands in slot n modulo `slots`, each of columns *
+ * channels bytes. Where all rows are there, there are as many slots as rows. */
+typedef struct {
+    const int8_t *data;
+    int32_t slots;
+} conv2d_map_t;
+
+/* Output row `row`. The rows of x under it are in memory; `residual`, the output row's, is NULL
  * where there is none. */
-void conv2d_row(const conv2d_t *layer, const int8_t *const *x, const int8_t *residual, int8_t *y);
+void conv2d_row(const conv2d_t *layer, conv2d_map_t x, int32_t row, const int8_t *residual,
+                int8_t *y);
 
 /* `count` output rows from `first` on, to `y`; `x` and `residual` are whole maps, (row, column,
  * channel) order. */

@@ -13,8 +13,9 @@ typedef struct {
  * y = project(depthwise(expand(x))) (+ residual), row by row. `y` may lie over `x` where no row of
  * x is overwritten that is still to be expanded.
  *
- * ring: the expanded rows under the depthwise kernel, kernel_rows * columns * expanded channels
- * bytes line: one row out of the depthwise, out_columns * expanded channels bytes
+ * ring: the expanded rows under the depthwise kernel, row n in slot n modulo kernel_rows;
+ *       kernel_rows * columns * expanded channels bytes
+ * line: one row out of the depthwise, out_columns * expanded channels bytes
  */
 void inverted_residual(const inverted_residual_t *block, const int8_t *x, const int8_t *residual,
                        int8_t *ring, int8_t *line, int8_t *y);
