@@ -1,0 +1,214 @@
+"""Average precision of a detector over many photographs, by the protocol of WIDER FACE.
+
+Boxes of a photograph are taken best first. A box belongs to the marked face that it overlaps most,
+if their intersection over union is 0.5 or more. If that face is ignored, the box counts for
+nothing; if no better box has found the face, it is found; else the box is a false alarm. Precision
+and recall are taken at 1,000 score thresholds, spread evenly over the scores of all photographs,
+and the area under their envelope is the average precision.
+
+Source: the evaluation tools of WIDER FACE, evaluation.m, norm_score.m and VOCap.m.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Float64: TypeAlias = npt.NDArray[np.float64]
+Int64: TypeAlias = npt.NDArray[np.int64]
+Bool: TypeAlias = npt.NDArray[np.bool_]
+
+LEAST_OVERLAP = 0.5
+THRESHOLDS = 1000
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A detector's boxes in a photograph, best first.
+
+    Attributes:
+        edges: (count, 4): left, top, right, bottom, in pixels of the photograph.
+        scores: (count,).
+    """
+
+    edges: Float64
+    scores: Float64
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a person marked in a photograph.
+
+    Attributes:
+        edges: (count, 4), in pixels of the photograph.
+        counts: (count,): whether a face counts, rather than being ignored.
+    """
+
+    edges: Float64
+    counts: Bool
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Precision and recall, from the highest threshold to the lowest, (thresholds,) each."""
+
+    precision: Float64
+    recall: Float64
+
+    @property
+    def average_precision(self) -> float:
+        """Area under the envelope: at each recall, the best precision at that recall or more."""
+        recall = np.concatenate([[0.0], self.recall, [1.0]])
+        precision = np.concatenate([[0.0], self.precision, [0.0]])
+        envelope = np.maximum.accumulate(precision[::-1])[::-1]
+        return float(np.sum(np.diff(recall) * envelope[1:]))
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts by photograph and threshold, from which any sample of photographs has its curve.
+
+    Attributes:
+        boxes: (photographs, thresholds): boxes above the threshold that count.
+        found: (photographs, thresholds): faces that they find.
+        faces: (photographs,): faces that count.
+    """
+
+    boxes: Int64
+    found: Int64
+    faces: Int64
+
+    def curve(self, sample: Int64 | None = None) -> Curve:
+        """Precision and recall.
+
+        Args:
+            sample: indices of photographs, which may repeat; None for each once.
+        """
+        chosen = np.arange(len(self.faces)) if sample is None else sample
+        boxes, found = self.boxes[chosen].sum(axis=0), self.found[chosen].sum(axis=0)
+        faces = int(self.faces[chosen].sum())
+        with np.errstate(invalid="ignore"):
+            precision = np.where(boxes > 0, found / np.maximum(boxes, 1), 0.0)
+        return Curve(precision, found / max(faces, 1))
+
+
+def overlaps(a: Float64, b: Float64) -> Float64:
+    """Intersection over union of every box with every other.
+
+    Args:
+        a: edges, (n, 4).
+        b: edges, (m, 4).
+
+    Returns:
+        (n, m), 0 to 1; 0 where both are empty.
+    """
+    sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
+    shared = np.prod(np.maximum(sides, 0.0), axis=2)
+    area_a, area_b = (np.prod(np.maximum(e[:, 2:] - e[:, :2], 0.0), axis=1) for e in (a, b))
+    union = area_a[:, None] + area_b[None, :] - shared
+    shares: Float64 = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return shares
+
+
+def match(predictions: Predictions, truth: Truth) -> tuple[Bool, Bool]:
+    """Give each box of a photograph its part.
+
+    Returns:
+        Whether each box counts, and whether it is the first to find a face that counts, (count,).
+    """
+    count = len(predictions.scores)
+    counts, finds = np.ones(count, np.bool_), np.zeros(count, np.bool_)
+    if count == 0 or len(truth.edges) == 0:
+        return counts, finds
+    overlap = overlaps(predictions.edges, truth.edges)
+    nearest = overlap.argmax(axis=1)
+    meets = overlap[np.arange(count), nearest] >= LEAST_OVERLAP
+    counts[meets] = truth.counts[nearest[meets]]
+    # Boxes stand best first, so the first that meets a face has found it.
+    candidates = np.flatnonzero(meets & counts)
+    _, first = np.unique(nearest[candidates], return_index=True)
+    finds[candidates[first]] = True
+    return counts, finds
+
+
+def tally(predictions: Sequence[Predictions], truths: Sequence[Truth]) -> Tally:
+    """Count boxes and faces of all photographs at every threshold.
+
+    Args:
+        predictions: by photograph.
+        truths: by photograph.
+    """
+    low, high = _extent(predictions)
+    thresholds = 1.0 - np.arange(1, THRESHOLDS + 1) / THRESHOLDS
+    boxes = np.zeros((len(predictions), THRESHOLDS), np.int64)
+    found = np.zeros_like(boxes)
+    for i, (predicted, truth) in enumerate(zip(predictions, truths, strict=True)):
+        counts, finds = match(predicted, truth)
+        normal = (predicted.scores - low) / (high - low) if high > low else predicted.scores * 0
+        above = np.searchsorted(-normal, -thresholds, side="right")
+        boxes[i] = np.concatenate([[0], np.cumsum(counts)])[above]
+        found[i] = np.concatenate([[0], np.cumsum(finds)])[above]
+    faces = np.array([int(truth.counts.sum()) for truth in truths], np.int64)
+    return Tally(boxes, found, faces)
+
+
+def _extent(predictions: Sequence[Predictions]) -> tuple[float, float]:
+    """Least and greatest score of all photographs."""
+    scores = np.concatenate([p.scores for p in predictions] or [np.zeros(0)])
+    return (float(scores.min()), float(scores.max())) if scores.size else (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Drop:
+    """What the second of two detectors loses against the first.
+
+    Attributes:
+        standard_error: of the loss, over samples of the photographs with repetition.
+    """
+
+    first: float
+    second: float
+    standard_error: float
+
+    @property
+    def value(self) -> float:
+        """Loss of average precision, 0 to 1; negative where the second is better."""
+        return self.first - self.second
+
+
+def drop(first: Tally, second: Tally, samples: int = 200, seed: int = 0) -> Drop:
+    """Compare two detectors on the same photographs.
+
+    Args:
+        first: of the first detector.
+        second: of the other, on the same photographs in the same order.
+        samples: of the bootstrap.
+        seed: of its random numbers.
+    """
+    random = np.random.default_rng(seed)
+    count = len(first.faces)
+    losses = []
+    for _ in range(samples):
+        sample = random.integers(0, count, count)
+        losses.append(
+            first.curve(sample).average_precision - second.curve(sample).average_precision
+        )
+    return Drop(
+        first.curve().average_precision,
+        second.curve().average_precision,
+        float(np.std(losses, ddof=1)) if samples > 1 else 0.0,
+    )
+
+
+def above(predictions: Predictions, least_score: float) -> Predictions:
+    """Keep the boxes of at least that score."""
+    kept = predictions.scores >= least_score
+    return Predictions(predictions.edges[kept], predictions.scores[kept])
+
+
+def by_subset(kept: Mapping[str, frozenset[int]], name: str, count: int, ignored: Bool) -> Bool:
+    """Whether each face of a photograph counts in a subset, (count,)."""
+    wanted = kept.get(name, frozenset())
+    return np.array([i in wanted for i in range(count)], np.bool_) & ~ignored
