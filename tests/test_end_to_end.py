@@ -19,7 +19,7 @@ from hil.build import firmware
 from hil.build.image import Image
 from hil.compiler import emit
 from hil.errors import FlashError, Verdict
-from hil.results import table
+from hil.results import details, table
 from hil.run import judge
 from hil.run.measurement import Measurement, Prepared
 from hil.run.session import Session
@@ -106,6 +106,26 @@ def test_the_cycles_of_the_layers_add_up_to_the_inference(good: Measurement) -> 
     assert layers <= good.cycles
     assert layers > 0.999 * good.cycles
     assert sum(layer.macs for layer in good.layers) == good.prepared.program.macs
+
+
+def test_the_details_beside_the_rows_agree_with_them(session: Session, good: Measurement) -> None:
+    found = details.read(session.csv, session.identity.run, "face_m4")
+    assert found is not None
+    assert [(one.name, one.cycles) for one in found.layers] == [
+        (layer.name, layer.cycles) for layer in good.layers
+    ]
+    image, plan = good.prepared.image, good.prepared.compiled.plan
+    held = {region: 0 for region in found.regions}
+    for holding in found.holdings:
+        held[holding.region] += holding.bytes
+    assert held["flash"] == image.footprint.flash_total_bytes
+    assert held["sram"] + held["ccm"] == sum(s.bytes for s in image.sections if s.in_ram)
+    assert max(s.offset + s.bytes for s in found.spans if s.region == "sram") == plan.arena_bytes
+    assert [noise.operator for noise in found.noise] == [
+        operator.name for operator in good.prepared.program.operators
+    ]
+    assert found.picture is not None
+    assert {box.finder for box in found.boxes} <= {"board", "float"}
 
 
 def test_two_runs_count_the_same_cycles(

@@ -17,6 +17,7 @@ from hil.run import judge
 from hil.run.measurement import CompiledScenario, LayerCycles, Measurement, Prepared
 
 if TYPE_CHECKING:
+    from hil.compiler.graph import Graph
     from hil.compiler.plan import Plan
     from hil.models import LoadedModel
 
@@ -41,6 +42,7 @@ def measurement(
         scenario.load("face_m4"),
         board.load("stm32f439"),
         loaded=cast("LoadedModel", None),
+        graph=cast("Graph", None),
         program=program,
         plan=cast("Plan", None),
     )

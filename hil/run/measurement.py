@@ -16,6 +16,7 @@ from hil.errors import LinkError
 
 if TYPE_CHECKING:
     from hil.build.firmware import Image, Toolchain
+    from hil.compiler.graph import Graph
     from hil.compiler.plan import Plan
     from hil.compiler.program import Float32, Int8, Program
     from hil.link.client import Device
@@ -50,11 +51,16 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class CompiledScenario:
-    """A scenario's model, quantised and scheduled for a board; no firmware yet."""
+    """A scenario's model, quantised and scheduled for a board; no firmware yet.
+
+    Attributes:
+        graph: the float network that the program was made from.
+    """
 
     scenario: Scenario
     board: Board
     loaded: "LoadedModel"
+    graph: "Graph"
     program: "Program"
     plan: "Plan"
 
@@ -146,11 +152,11 @@ def compile_scenario(scenario: Scenario, board: Board) -> CompiledScenario:
     loaded = models.load(scenario.model, scenario.checkpoint, scenario.seed, **scenario.variant)
     names = [*photographs.calibration_set(), *scenario.calibration]
     calibration = [photographs.preprocess(photographs.read(name), loaded.spec) for name in names]
-    program = compile_model(loaded, calibration).program
+    compiled = compile_model(loaded, calibration)
     schedule = plan.make_plan(
-        program, plan.Budget.of(board), scenario.optimise, streams=scenario.stream
+        compiled.program, plan.Budget.of(board), scenario.optimise, streams=scenario.stream
     )
-    return CompiledScenario(scenario, board, loaded, program, schedule)
+    return CompiledScenario(scenario, board, loaded, compiled.graph, compiled.program, schedule)
 
 
 def prepare(

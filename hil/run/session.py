@@ -12,8 +12,9 @@ from hil.config import scenario
 from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.errors import MeasurementError
-from hil.results import table
+from hil.results import details, table
 from hil.results.rows import Context, Metric, Row, RunIdentity, in_context
+from hil.run import details as run_details
 from hil.run import judge, measurement
 from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
 
@@ -110,6 +111,7 @@ class Session:
         self._metrics[name] = {metric.name: metric for metric in metrics}
         self.rows += in_context(self._context(prepared.scenario), metrics)
         self.write()
+        details.write(run_details.of(result, self.identity.run), self.csv)
         return result
 
     def metric(self, result: Measurement, name: str) -> Metric | None:

@@ -1,0 +1,165 @@
+"""A measurement's details, for the pages: see `hil.results.details`."""
+
+import base64
+import io
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hil.results.details import Box, Details, Holding, Layer, Noise, Picture, Span
+from hil.run.measurement import Measurement
+
+if TYPE_CHECKING:
+    from hil.build.image import Section
+    from hil.config.board import Board
+    from hil.models import LoadedModel
+
+_LONGEST_SIDE = 400  # pixels of the picture kept
+_JPEG_QUALITY = 80
+_SCRATCH = ".ccm_bss"  # the section that holds the kernels' working memory
+
+
+def of(measurement: Measurement, run: str) -> Details:
+    """Gather what a page shows beside the rows.
+
+    Args:
+        measurement: of a scenario.
+        run: the run's name, as in the rows.
+    """
+    prepared = measurement.prepared
+    scenario, board = prepared.scenario, prepared.board
+    return Details(
+        run=run,
+        scenario=scenario.name,
+        board=board.name,
+        target=measurement.target,
+        input=scenario.input,
+        trained=scenario.checkpoint is not None,
+        detects=_detects(prepared.compiled.loaded),
+        streams=prepared.compiled.plan.streams,
+        regions=_regions(board),
+        layers=[Layer(one.name, one.macs, one.cycles, {}) for one in measurement.layers],
+        spans=_spans(measurement),
+        holdings=list(_holdings(measurement)),
+        noise=_noise(measurement),
+        picture=_picture(measurement),
+        boxes=_boxes(measurement),
+    )
+
+
+def _regions(board: "Board") -> dict[str, int]:
+    return {name: getattr(board, name).bytes for name in ("flash", "sram", "ccm")}
+
+
+def _spans(measurement: Measurement) -> list[Span]:
+    buffers = measurement.prepared.compiled.plan.buffers.values()
+    spans = [Span(b.name, b.region, b.offset, b.bytes, b.first, b.last) for b in buffers]
+    return sorted(spans, key=lambda span: (span.region, span.offset, span.first))
+
+
+def _holdings(measurement: Measurement) -> Iterator[Holding]:
+    """Every section in the regions where it lies: in flash if it is stored, in RAM if it is used.
+
+    The stack counts as far as it was used; the rest of what was set aside says so.
+    """
+    prepared = measurement.prepared
+    working = prepared.compiled.plan.ccm_bytes
+    for section in prepared.image.sections:
+        if section.stored:
+            yield Holding(_region(prepared.board, section.load_address), *_named(section))
+        if not section.in_ram:
+            continue
+        region = _region(prepared.board, section.address)
+        if section.name == ".stack":
+            used = min(measurement.stack_bytes, section.bytes)
+            yield Holding(region, "stack, used", used)
+            yield Holding(region, "stack, unused", section.bytes - used)
+        elif section.name == _SCRATCH:
+            yield Holding(region, "working memory of kernels", min(working, section.bytes))
+            yield Holding(region, "link and runtime", max(0, section.bytes - working))
+        else:
+            yield Holding(region, *_named(section))
+
+
+def _named(section: "Section") -> tuple[str, int]:
+    names = {".text": "code", ".vectors": "vectors", ".weights": "weights and tables"}
+    return names.get(section.name, section.name.removeprefix(".")), section.bytes
+
+
+def _region(board: "Board", address: int) -> str:
+    for name in ("flash", "sram", "ccm"):
+        if getattr(board, name).holds(address):
+            return name
+    return "elsewhere"
+
+
+def _noise(measurement: Measurement) -> list[Noise]:
+    from hil.compiler import Compiled, quality
+    from hil.vision import photographs
+
+    compiled = measurement.prepared.compiled
+    name, spec = compiled.scenario.input, compiled.loaded.spec
+    image = photographs.prepare(name, spec)
+    found = quality.measure(Compiled(compiled.program, compiled.graph), {name: image})
+    return [
+        Noise(
+            operator.name,
+            operator.output.scale,
+            operator.output.zero_point,
+            _finite(found.sqnr_db[operator.name]),
+            _finite(found.rounding_db[operator.name]),
+        )
+        for operator in compiled.program.operators
+    ]
+
+
+def _finite(ratio: float) -> float | None:
+    return ratio if math.isfinite(ratio) else None
+
+
+def _picture(measurement: Measurement) -> Picture | None:
+    """The input as the model saw it, quantised, with the darkest value black and the lightest white.
+
+    None where it is no picture of one or three channels.
+    """
+    from PIL import Image
+
+    values = measurement.prepared.input
+    if values.ndim != 3 or values.shape[2] not in {1, 3}:
+        return None
+    low, high = int(values.min()), int(values.max())
+    scaled = (values.astype(np.int32) - low) * 255 // max(1, high - low)
+    pixels = scaled.astype(np.uint8)
+    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    picture.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=_JPEG_QUALITY)
+    rows, columns, _ = values.shape
+    return Picture(base64.b64encode(file.getvalue()).decode("ascii"), rows, columns)
+
+
+def _detects(loaded: "LoadedModel") -> bool:
+    from hil.models.face import FaceDetector
+
+    return isinstance(loaded.module, FaceDetector)
+
+
+def _boxes(measurement: Measurement) -> list[Box]:
+    from hil.models.face import FaceDetector
+    from hil.vision import detection
+
+    prepared = measurement.prepared
+    loaded = prepared.compiled.loaded
+    if not isinstance(loaded.module, FaceDetector):
+        return []
+    priors = detection.priors(loaded.module.anchors, loaded.spec.rows, loaded.spec.columns)
+    outputs = {"float": prepared.float_outputs}
+    if measurement.outputs.shape == prepared.expected.shape:
+        outputs["board"] = prepared.program.dequantise_output(measurement.outputs)
+    return [
+        Box(finder, box.left, box.top, box.right, box.bottom, box.score)
+        for finder, values in outputs.items()
+        for box in detection.detect(values, priors)
+    ]
