@@ -1,4 +1,4 @@
-"""Convolutions of kernels larger than any network of the paper has, on the host and on the board."""
+"""Convolutions of kernels larger than those of the paper, on the host and on the board."""
 
 from collections.abc import Callable
 from pathlib import Path
