@@ -115,7 +115,7 @@ def test_the_details_beside_the_rows_agree_with_them(session: Session, good: Mea
         (layer.name, layer.cycles) for layer in good.layers
     ]
     image, plan = good.prepared.image, good.prepared.compiled.plan
-    held = {region: 0 for region in found.regions}
+    held = dict.fromkeys(found.regions, 0)
     for holding in found.holdings:
         held[holding.region] += holding.bytes
     assert held["flash"] == image.footprint.flash_total_bytes

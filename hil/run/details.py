@@ -120,7 +120,7 @@ def _finite(ratio: float) -> float | None:
 
 
 def _picture(measurement: Measurement) -> Picture | None:
-    """The input as the model saw it, quantised, with the darkest value black and the lightest white.
+    """The input as the model saw it, quantised: the darkest value black, the lightest white.
 
     None where it is no picture of one or three channels.
     """
