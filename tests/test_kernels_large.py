@@ -46,7 +46,7 @@ def block(kernel: int) -> Program:
     return b.program(b.conv("block.project", filtered, 4, residual=b.input))
 
 
-KINDS = {
+KINDS: dict[Callable[[int], Program], Kind] = {
     plain: Kind.CONV2D,
     over_windows: Kind.WINDOWED,
     depthwise: Kind.CONV2D,
