@@ -7,7 +7,7 @@ This file only hands pytest's options to them and their verdicts to pytest.
 import shutil
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hil.config.board import Board
     from hil.config.scenario import Scenario
     from hil.link.client import Device
-    from hil.results.rows import Metric
+    from hil.results.rows import Metric, RunIdentity
     from hil.run.measurement import Measurement, Prepared
     from hil.run.session import Session
 
@@ -77,6 +77,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="where the results go (default: %(default)s)",
     )
     add(
+        "--hil-history-dir",
+        type=Path,
+        metavar="DIR",
+        help="where every run's results are kept (default: history/ beside --hil-csv)",
+    )
+    add(
         "--hil-iterations",
         type=int,
         metavar="N",
@@ -114,14 +120,40 @@ def pytest_configure(config: pytest.Config) -> None:
     """Open the session, and give the suite a JUnit report where none was asked for."""
     if not _runs_suite(config):
         return
+    from hil.results import store
     from hil.run.session import Session
 
     if not config.option.xmlpath:
         config.option.xmlpath = str(_DEFAULT_REPORT)
+    if getattr(config.option, "dist", "no") not in {"no", "each"}:
+        config.option.dist = "loadgroup"  # a scenario's tests share its measurement
+    identity, part = _identity(config)
     try:
-        config.stash[SESSION] = Session.from_options(config.option, _progress(config))
+        if not part:
+            store.forget(config.option.hil_csv)
+        config.stash[SESSION] = Session.from_options(
+            config.option, _progress(config), identity=identity, part=part
+        )
     except HilError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _identity(config: pytest.Config) -> "tuple[RunIdentity | None, str]":
+    """Return the run that this process takes part in and its name there; else None and nothing."""
+    from hil.results.rows import RunIdentity
+
+    told = getattr(config, "workerinput", None)
+    if told is None:
+        return None, ""
+    return RunIdentity(**told["hil_run"]), told["workerid"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist which run it takes part in."""
+    session = node.config.stash.get(SESSION, None)
+    if session is not None:
+        node.workerinput["hil_run"] = vars(session.identity)
 
 
 def _progress(config: pytest.Config) -> Callable[[str], None]:
@@ -155,10 +187,16 @@ def _path(config: pytest.Config, argument: str) -> Path:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run every test that asks for a scenario once per scenario."""
     if "scenario" in metafunc.fixturenames and SESSION in metafunc.config.stash:
-        scenarios = metafunc.config.stash[SESSION].scenarios
-        metafunc.parametrize(
-            "scenario", scenarios, ids=lambda scenario: scenario.name, scope="session"
-        )
+        grouped = metafunc.config.pluginmanager.hasplugin("xdist")
+        scenarios = [
+            pytest.param(
+                scenario,
+                id=scenario.name,
+                marks=pytest.mark.xdist_group(scenario.name) if grouped else (),
+            )
+            for scenario in metafunc.config.stash[SESSION].scenarios
+        ]
+        metafunc.parametrize("scenario", scenarios, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -253,10 +291,11 @@ def pytest_terminal_summary(
 ) -> None:
     """Print the table of what was measured."""
     session = config.stash.get(SESSION, None)
-    if session is not None and session.rows:
+    rows = session.all_rows() if session is not None else []
+    if rows:
         from hil.results import summary
 
         width = shutil.get_terminal_size().columns
         terminalreporter.section("hardware in the loop")
-        terminalreporter.write_line(summary.render(session.rows, width))
-        terminalreporter.write_line(f"results: {session.csv}")
+        terminalreporter.write_line(summary.render(rows, width))
+        terminalreporter.write_line(f"results: {config.option.hil_csv}")

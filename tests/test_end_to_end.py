@@ -61,6 +61,7 @@ def open_session(directory: Path, toolchain: str = "zig", scenario: str = "face_
             hil_checkpoint=None,
             hil_toolchain=toolchain,
             hil_csv=directory / "results.csv",
+            hil_history_dir=None,
             hil_iterations=None,
             hil_timeout=60.0,
             hil_retries=0,

@@ -2,6 +2,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from hil.results import table
+
 MEETS = """
     import pytest
     from hil.errors import {error}
@@ -85,3 +87,39 @@ def test_an_ordinary_pytest_run_is_left_alone(pytester: pytest.Pytester) -> None
 def test_every_option_is_explained(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest("--help")
     result.stdout.fnmatch_lines(["hardware in the loop:", "*--board=NAME*", "*--hil-toolchain=*"])
+
+
+def test_a_run_that_ends_in_a_usage_error_leaves_no_table_of_an_earlier_one(
+    pytester: pytest.Pytester,
+) -> None:
+    csv = pytester.path / "results.csv"
+    csv.write_text("rows of yesterday")
+    options = ("--hil-scenario=face_m5", f"--hil-csv={csv}")
+    result = pytester.runpytest_subprocess("--pyargs", "hil.suite", *options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert not csv.exists()
+
+
+def test_rows_of_all_workers_arrive_once_each_and_are_shown(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from hil.results.rows import Context, Metric, in_context
+
+        @pytest.mark.parametrize("name", ["one", "two", "three", "four"])
+        def test_planted(hil_session, name):
+            told = dict.fromkeys(("model", "board", "target", "timing", "fingerprint"), "")
+            context = Context(
+                **vars(hil_session.identity), scenario=name, clock_hz=1, toolchain="zig", **told
+            )
+            hil_session.rows += in_context(context, [Metric("cycles", 1, "cycle")])
+        """
+    )
+    result = pytester.runpytest_subprocess(
+        "--pyargs", "hil.suite", str(pytester.path), "-k", "planted", "-n", "2", "-p", "no:randomly"
+    )
+    result.assert_outcomes(passed=4)
+    rows = table.load(pytester.path / "build/hil/results.csv")
+    assert sorted(row.context.scenario for row in rows) == ["four", "one", "three", "two"]
+    assert len({row.context.run for row in rows}) == 1
+    result.stdout.fnmatch_lines(["*three on*", "results: *"])

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,9 @@ def test_the_table_has_the_columns_that_readers_rely_on(tmp_path: Path) -> None:
     table.write(rows(), tmp_path / "results.csv")
     header = (tmp_path / "results.csv").read_text().splitlines()[0]
     assert header == (
-        "run,when,commit,scenario,model,board,target,timing,clock_hz,toolchain,fingerprint,"
-        "metric,value,unit,reference,reference_source,ratio,verdict"
+        "schema,run,when,commit,scenario,model,board,target,timing,clock_hz,toolchain,fingerprint,"
+        "rules,wait_states,build_id,board_uid,"
+        "metric,value,unit,reference,reference_source,ratio,limit,verdict,note,samples"
     )
     assert tuple(header.split(",")) == COLUMNS
 
@@ -45,6 +47,56 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert frame.loc["ram.total", "verdict"] == "memory"
     assert frame.loc["params", "reference_source"] == ""
     assert frame.loc["latency", "commit"] == "0123456789ab"
+
+
+def test_rows_come_back_to_the_bit(tmp_path: Path) -> None:
+    third = Metric("x", 1 / 3, "s", samples=(1 / 3, 2.0), note="conv2d, in CCM")
+    context = replace(CONTEXT, rules="modelled-m4-1", wait_states=5, build_id="00ff", board_uid="a")
+    written = in_context(context, [LATENCY, third])
+    table.write(written, tmp_path / "results.csv")
+    assert table.load(tmp_path / "results.csv") == written
+
+
+VERSION_1 = """\
+run,when,commit,scenario,model,board,target,timing,clock_hz,toolchain,fingerprint,metric,value,unit,\
+reference,reference_source,ratio,verdict
+r,2026-11-30T02:04:42+00:00,c89a931c966a,face_m4,face_m4,stm32f439,emulator,modelled,168000000,\
+zig 0.17.0,zig 0.17.0 -O2 clock=168000000 wait-states=5 timing=modelled-m4-1,\
+cycles,52822479.0,cycle,,,,pass
+"""
+
+
+def test_a_table_of_the_first_version_is_read_and_its_fingerprint_taken_apart(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(VERSION_1)
+    (row,) = table.load(path)
+    assert row.metric == Metric("cycles", 52_822_479, "cycle")
+    assert (row.context.rules, row.context.wait_states) == ("modelled-m4-1", 5)
+    assert row.context.compiler == "zig 0.17.0 -O2"
+    assert table.read(path).loc[0, "build_id"] == ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("\n2,", "\n3,", "version 3"),
+        ("\n2,", "\ntwo,", "line 2"),
+        (",0.5,s,", ",fast,s,", "line 2.*fast"),
+        (",pass,", ",perfect,", "line 2.*perfect"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused_by_line(
+    tmp_path: Path, old: str, new: str, complaint: str
+) -> None:
+    path = tmp_path / "results.csv"
+    table.write(in_context(CONTEXT, [LATENCY]), path)
+    content = path.read_text()
+    assert old in content
+    path.write_text(content.replace(old, new, 1))
+    with pytest.raises(UsageError, match=complaint):
+        table.load(path)
 
 
 def test_an_all_digit_commit_keeps_its_leading_zeros(tmp_path: Path) -> None:

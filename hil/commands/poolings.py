@@ -19,6 +19,7 @@ _TITLES = {
     "densenet121": "DenseNet121, ImageNet-10",
 }
 _RESULTS = Path("build/hil/poolings-results.csv")
+_HISTORY = Path("build/hil/poolings-history")
 _TIMEOUT_S = 120.0
 _EPILOG = f"""\
 examples:
@@ -86,16 +87,18 @@ def _session(options: argparse.Namespace) -> "Session":
     from hil.build import firmware
     from hil.config import board
     from hil.results.rows import RunIdentity
+    from hil.results.store import Store
     from hil.run.session import Session
 
     chip = board.load(options.board).on_desk(probe_id=options.probe, port=options.port)
+    identity = RunIdentity.now(Path.cwd())
     return Session(
         board=chip,
         scenarios=(),
         target_name=options.target,
         toolchain=firmware.find_toolchain(options.toolchain),
-        identity=RunIdentity.now(Path.cwd()),
-        csv=_RESULTS,
+        identity=identity,
+        store=Store.beside(_RESULTS, identity.run, history=_HISTORY),
         timeout_s=_TIMEOUT_S,
         retries=1,
     )

@@ -19,6 +19,8 @@ class Metric:
         reference: the figure it is compared with, None where there is none; `source` says where
             that stands.
         limit: what the scenario allows; the verdict says whether it holds.
+        note: what the figure belongs to, for a reader: a layer's kernel, a buffer's memory.
+        samples: the value of each iteration, where there are several.
     """
 
     name: str
@@ -28,6 +30,8 @@ class Metric:
     source: str = ""
     limit: float | None = None
     verdict: Verdict = Verdict.PASS
+    note: str = ""
+    samples: tuple[float, ...] = ()
 
     @property
     def ratio(self) -> float | None:
@@ -37,7 +41,16 @@ class Metric:
 
 @dataclass(frozen=True)
 class Context:
-    """What a measurement's rows have in common; figures with unlike contexts are not compared."""
+    """What a measurement's rows have in common; figures with unlike contexts are not compared.
+
+    Attributes:
+        fingerprint: what cycle counts depend on beside the source: compiler, flags, clock, wait
+            states and timing rules in one line.
+        rules: the timing rules of the target, with their version.
+        wait_states: of the flash; None where it is not known.
+        build_id: of the image, in hexadecimal; empty where none was built.
+        board_uid: the chip's unique id, in hexadecimal; empty where it is not known.
+    """
 
     run: str
     when: str
@@ -50,6 +63,15 @@ class Context:
     clock_hz: int
     toolchain: str
     fingerprint: str
+    rules: str = ""
+    wait_states: int | None = None
+    build_id: str = ""
+    board_uid: str = ""
+
+    @property
+    def compiler(self) -> str:
+        """The fingerprint's part about the compiler and its flags."""
+        return self.fingerprint.partition(" clock=")[0]
 
 
 @dataclass(frozen=True)
@@ -63,18 +85,29 @@ class Row:
         """Return the row by column name, in `COLUMNS`' order."""
         context = {field.name: getattr(self.context, field.name) for field in fields(Context)}
         metric = self.metric
-        return context | {
-            "metric": metric.name,
-            "value": metric.value,
-            "unit": metric.unit,
-            "reference": metric.reference,
-            "reference_source": metric.source,
-            "ratio": metric.ratio,
-            "verdict": str(metric.verdict),
-        }
+        return (
+            {"schema": SCHEMA}
+            | context
+            | {
+                "metric": metric.name,
+                "value": metric.value,
+                "unit": metric.unit,
+                "reference": metric.reference,
+                "reference_source": metric.source,
+                "ratio": metric.ratio,
+                "limit": metric.limit,
+                "verdict": str(metric.verdict),
+                "note": metric.note,
+                "samples": metric.samples,
+            }
+        )
 
+
+SCHEMA = 2
+"""Version of the columns; a file without a column `schema` is of version 1."""
 
 COLUMNS = (
+    "schema",
     *(field.name for field in fields(Context)),
     "metric",
     "value",
@@ -82,7 +115,10 @@ COLUMNS = (
     "reference",
     "reference_source",
     "ratio",
+    "limit",
     "verdict",
+    "note",
+    "samples",
 )
 
 

@@ -12,8 +12,9 @@ from hil.config import scenario
 from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.errors import MeasurementError
-from hil.results import details, table
+from hil.results import details
 from hil.results.rows import Context, Metric, Row, RunIdentity, in_context
+from hil.results.store import Store
 from hil.run import details as run_details
 from hil.run import judge, measurement
 from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
@@ -30,7 +31,7 @@ class Session:
 
     Attributes:
         timeout_s: longest silence of a board. retries: further attempts after a set-up error.
-        csv: where `write` puts the rows.
+        store: where `write` puts the rows; None where they are not kept.
     """
 
     board: Board
@@ -38,7 +39,7 @@ class Session:
     target_name: str
     toolchain: "Toolchain"
     identity: RunIdentity
-    csv: Path
+    store: Store | None
     timeout_s: float
     retries: int
     progress: Progress = silent
@@ -48,8 +49,21 @@ class Session:
     _metrics: dict[str, dict[str, Metric]] = field(default_factory=dict)
 
     @classmethod
-    def from_options(cls, options: argparse.Namespace, progress: Progress = silent) -> "Session":
+    def from_options(
+        cls,
+        options: argparse.Namespace,
+        progress: Progress = silent,
+        *,
+        identity: RunIdentity | None = None,
+        part: str = "",
+    ) -> "Session":
         """Resolve the command line's options, so that a wrong name is told before anything runs.
+
+        Args:
+            options: as pytest parsed them.
+            progress: told every stage.
+            identity: of the run, where other processes take part in it; None for one of its own.
+            part: this process's name in the run, where it is not alone.
 
         Raises:
             UsageError: unknown board or scenario. BuildError: no such compiler.
@@ -61,6 +75,7 @@ class Session:
         )
         names = scenario.names() if options.hil_all else scenario.defaults()
         chosen = [scenario.load(name) for name in options.hil_scenario or names]
+        identity = identity or RunIdentity.now(Path.cwd())
         return cls(
             board=board,
             scenarios=[
@@ -73,8 +88,10 @@ class Session:
             ],
             target_name=options.hil_target,
             toolchain=firmware.find_toolchain(options.hil_toolchain),
-            identity=RunIdentity.now(Path.cwd()),
-            csv=options.hil_csv,
+            identity=identity,
+            store=Store.beside(
+                options.hil_csv, identity.run, history=options.hil_history_dir, part=part
+            ),
             timeout_s=options.hil_timeout,
             retries=options.hil_retries,
             progress=progress,
@@ -109,9 +126,11 @@ class Session:
             )
         metrics = judge.judge(result)
         self._metrics[name] = {metric.name: metric for metric in metrics}
-        self.rows += in_context(self._context(prepared.scenario), metrics)
+        context = self._context(prepared.scenario, prepared.image.build_id.hex())
+        self.rows += in_context(context, metrics)
         self.write()
-        details.write(run_details.of(result, self.identity.run), self.csv)
+        if self.store is not None:
+            details.write(run_details.of(result, self.identity.run), self.store.csv)
         return result
 
     def metric(self, result: Measurement, name: str) -> Metric | None:
@@ -119,9 +138,13 @@ class Session:
         return self._metrics[result.prepared.scenario.name].get(name)
 
     def write(self) -> None:
-        """Write the rows gathered so far, if there are any."""
-        if self.rows:
-            table.write(self.rows, self.csv)
+        """Keep the rows gathered so far, if there are any."""
+        if self.rows and self.store is not None:
+            self.store.write(self.rows)
+
+    def all_rows(self) -> list[Row]:
+        """Return this run's rows, those of its other processes too."""
+        return self.rows or (self.store.rows() if self.store is not None else [])
 
     def _attempt(self, prepared: Prepared, stack: ExitStack) -> "Device":
         """Open, flash, reset, greet; raises the last attempt's error."""
@@ -171,7 +194,7 @@ class Session:
             )
             raise
 
-    def _context(self, scenario: Scenario) -> Context:
+    def _context(self, scenario: Scenario, build_id: str = "") -> Context:
         target = self._target_class()
         return Context(
             **vars(self.identity),
@@ -183,6 +206,9 @@ class Session:
             clock_hz=self.board.clock_hz,
             toolchain=str(self.toolchain),
             fingerprint=self._fingerprint(target),
+            rules=target.timing_version(),
+            wait_states=self.board.flash_wait_states,
+            build_id=build_id,
         )
 
     def _fingerprint(self, target: "type[Target]") -> str:

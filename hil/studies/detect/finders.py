@@ -210,7 +210,7 @@ def _session(chosen: Scenario, options: BoardOptions, progress: Progress) -> Ses
         target_name=options.target,
         toolchain=firmware.find_toolchain(options.toolchain),
         identity=RunIdentity.now(Path.cwd()),
-        csv=Path(),  # its rows are not written
+        store=None,
         timeout_s=_TIMEOUT_S,
         retries=_RETRIES,
         progress=progress,

@@ -1,0 +1,94 @@
+import multiprocessing
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_results import CONTEXT
+
+from hil.errors import UsageError
+from hil.results import store, table
+from hil.results.rows import Metric, Row, in_context
+from hil.results.store import Store
+
+RUN = "20261130T000000-abcdef"
+
+
+def rows(part: str, count: int) -> list[Row]:
+    return in_context(CONTEXT, [Metric(f"{part}.{index}", index, "B") for index in range(count)])
+
+
+def keep_one_by_one(csv: Path, run: str, part: str, count: int) -> None:
+    """As a session does: the table grows by a measurement at a time."""
+    for so_far in range(1, count + 1):
+        Store.beside(csv, run, part=part).write(rows(part or "alone", so_far))
+
+
+def together(jobs: list[tuple[Path, str, str, int]]) -> None:
+    processes = [
+        multiprocessing.get_context("fork").Process(target=keep_one_by_one, args=job)
+        for job in jobs
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=5))
+def test_rows_of_all_processes_of_a_run_arrive_once_each(counts: list[int]) -> None:
+    with TemporaryDirectory() as folder:
+        csv = Path(folder, "results.csv")
+        together([(csv, RUN, f"gw{index}", count) for index, count in enumerate(counts)])
+        wanted = Counter(f"gw{i}.{j}" for i, count in enumerate(counts) for j in range(count))
+        assert Counter(row.metric.name for row in table.load(csv)) == wanted
+        assert Counter(row.metric.name for row in store.load_history(csv.parent / "history")) == (
+            wanted
+        )
+
+
+def test_runs_side_by_side_are_whole_in_the_history_and_the_table_is_one_of_them(
+    tmp_path: Path,
+) -> None:
+    csv = tmp_path / "results.csv"
+    together([(csv, f"run-{index}", "", 5) for index in range(4)])
+    assert store.runs(tmp_path / "history") == [f"run-{index}" for index in range(4)]
+    assert all(len(store.load_run(tmp_path / "history", f"run-{i}")) == 5 for i in range(4))
+    assert table.load(csv)
+
+
+def test_a_killed_process_leaves_whole_rows_of_what_it_had(tmp_path: Path) -> None:
+    csv = tmp_path / "results.csv"
+
+    def die_half_way() -> None:
+        keep_one_by_one(csv, RUN, "gw0", 3)
+        (tmp_path / "history" / f".{RUN}.gw0.csv.77.partial").write_text("schema,run")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    process = multiprocessing.get_context("fork").Process(target=die_half_way)
+    process.start()
+    process.join()
+    keep_one_by_one(csv, RUN, "gw1", 2)
+    assert len(table.load(csv)) == 5
+    assert store.runs(tmp_path / "history") == [RUN]
+
+
+def test_a_folder_that_cannot_be_written_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="--hil-csv"):
+        Store.beside(tmp_path / "file" / "results.csv", RUN).write(rows("", 1))
+
+
+def test_forgetting_a_table_keeps_the_history(tmp_path: Path) -> None:
+    csv = tmp_path / "results.csv"
+    keep_one_by_one(csv, RUN, "", 1)
+    store.forget(csv)
+    store.forget(csv)
+    assert not csv.exists()
+    assert len(store.load_history(tmp_path / "history")) == 1
