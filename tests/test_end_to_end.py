@@ -110,6 +110,7 @@ def test_the_cycles_of_the_layers_add_up_to_the_inference(good: Measurement) -> 
 
 
 def test_the_details_beside_the_rows_agree_with_them(session: Session, good: Measurement) -> None:
+    assert session.store is not None
     found = details.read(session.store.csv, session.identity.run, "face_m4")
     assert found is not None
     assert [(one.name, one.cycles) for one in found.layers] == [
