@@ -55,11 +55,11 @@ def finished(source: str, chip: Chip | None = None, **settings: Any) -> Iterator
         chip.debug.control = 1  # as if a debugger had come: BKPT halts
         return False
 
-    chip.on_breakpoint = at_breakpoint
+    chip.endings.on_breakpoint = at_breakpoint
     with running(chip):
         if not done.wait(DEADLINE_S):
-            chip.halt(0)
-            pc = chip.read_register("pc")
+            chip.core.halt(0)
+            pc = chip.core.read_register("pc")
             raise AssertionError(f"the program reached no BKPT; pc is {pc:#010x}")
         wait_until_halted(chip)
         yield chip
@@ -68,18 +68,18 @@ def finished(source: str, chip: Chip | None = None, **settings: Any) -> Iterator
 def wait_until_halted(chip: Chip) -> None:
     """Return once the core is halted."""
     for _ in range(10_000):
-        chip.linger()
-        if chip.halted:
+        chip.core.linger()
+        if chip.core.halted:
             return
     raise AssertionError("the core does not halt")
 
 
 def registers(chip: Chip, *names: str) -> tuple[int, ...]:
     """Return core registers of a halted chip."""
-    return tuple(chip.read_register(name) for name in names)
+    return tuple(chip.core.read_register(name) for name in names)
 
 
 def memory_words(chip: Chip, address: int, count: int) -> list[int]:
     """Return words of memory."""
-    data = chip.read_memory(address, 4 * count)
+    data = chip.bus.read(address, 4 * count)
     return [int.from_bytes(data[i : i + 4], "little") for i in range(0, len(data), 4)]

@@ -188,8 +188,8 @@ def test_a_loop_that_goes_astray_traps_in_that_round() -> None:
 def test_a_step_onto_an_unaligned_access_ends_in_the_handler() -> None:
     source = program("", WAYS["known before the block"], "bkpt 0\n ldm r2, {r4, r5}", DATA + 2)
     with finished(source) as chip:
-        chip.write_register("pc", chip.read_register("pc") + 2)
-        chip.resume(step=True)
+        chip.core.write_register("pc", chip.core.read_register("pc") + 2)
+        chip.core.resume(step=True)
         wait_until_halted(chip)
         assert registers(chip, "ipsr") == (3,)
         assert memory_words(chip, CFSR, 1) == [UNALIGNED]
@@ -198,14 +198,14 @@ def test_a_step_onto_an_unaligned_access_ends_in_the_handler() -> None:
 def test_new_code_is_not_under_the_suspicion_that_the_old_was() -> None:
     load_multiple, two_nops = bytes.fromhex("30ca00bf"), bytes.fromhex("00bf00bf")
     with finished("function start\n bkpt 0\nfunction hard\n b .") as chip:
-        chip.write_memory(DATA, load_multiple)
-        chip.write_register("r2", DATA + 2)
-        chip.write_register("pc", DATA)
-        chip.resume(step=True)
+        chip.bus.write(DATA, load_multiple)
+        chip.core.write_register("r2", DATA + 2)
+        chip.core.write_register("pc", DATA)
+        chip.core.resume(step=True)
         wait_until_halted(chip)
         assert registers(chip, "ipsr") == (3,)
         assert DATA in chip.clock.suspects
-        chip.write_memory(DATA, two_nops)
+        chip.bus.write(DATA, two_nops)
         assert DATA not in chip.clock.suspects
 
 

@@ -419,7 +419,7 @@ def test_a_fault_in_the_hard_fault_handler_locks_the_core_up() -> None:
     """
     with running(chip_with(program)) as chip:
         for _ in range(1000):
-            chip.linger()
-            if chip.locked_up:
+            chip.core.linger()
+            if chip.core.locked_up:
                 break
-        assert chip.locked_up
+        assert chip.core.locked_up

@@ -170,7 +170,7 @@ def test_an_interrupted_handler_keeps_two_lots_of_registers_apart() -> None:
     """
     with finished(program) as chip:
         assert registers(chip, "r2", "r4", "r5") == (ONE, TWO, 0xFFFF_FFE1)
-        assert registers(chip, "r6") == (chip.read_register("r7") + 32,)
+        assert registers(chip, "r6") == (chip.core.read_register("r7") + 32,)
         assert registers(chip, "r7") == (FRAME - 104,)
 
 

@@ -336,8 +336,8 @@ def test_the_chip_says_what_it_is() -> None:
         size, idcode = registers(chip, "r4", "r5")
         assert size == 2048
         assert idcode & 0xFFF == 0x419
-        one = chip.read_memory(0x1FFF_7A10, 12)
-    assert one != chip_with(program, unique_id="other").read_memory(0x1FFF_7A10, 12)
+        one = chip.bus.read(0x1FFF_7A10, 12)
+    assert one != chip_with(program, unique_id="other").bus.read(0x1FFF_7A10, 12)
 
 
 def test_a_reset_request_restarts_the_program_and_says_so() -> None:

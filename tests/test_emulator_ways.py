@@ -36,7 +36,7 @@ def test_code_that_the_core_writes_over_code_in_ram_runs_anew() -> None:
      bkpt 0
     """
     chip = chip_with(program)
-    chip.write_register("r8", 0)
+    chip.core.write_register("r8", 0)
     with finished(program, chip):
         assert registers(chip, "r8") == (1 + 2 + 3 + 4,)
 
@@ -56,7 +56,7 @@ def test_firmware_that_traps_divisions_by_zero_divides_without_leaving_its_run()
     """
     with finished(program) as chip:
         assert registers(chip, "r2") == (200,)
-        assert chip.runs < 20
+        assert chip.runner.runs < 20
 
 
 @pytest.mark.parametrize("divisor", [0, 3])
@@ -132,7 +132,7 @@ def test_divisions_stop_trapping_when_firmware_says_so() -> None:
      bx lr
     """
     chip = chip_with(program)
-    chip.write_register("r6", 0)
+    chip.core.write_register("r6", 0)
     with finished(program, chip):
         assert registers(chip, "r4", "r5", "r6") == (0, 3, 1)
 

@@ -76,7 +76,7 @@ def test_a_program_is_flashed_reset_and_talked_to(target: EmulatedTarget) -> Non
 
 def test_flash_leaves_the_core_halted(target: EmulatedTarget) -> None:
     target.flash(echo_image())
-    assert target.emulated.chip.halted
+    assert target.emulated.chip.core.halted
     assert target.emulated.usart("usart1").in_waiting() == 0
 
 
@@ -89,13 +89,13 @@ def test_flashing_the_same_image_again_erases_nothing(target: EmulatedTarget) ->
     target.flash(image)
     # Comparing checksums takes instructions too; programming 16 KiB takes ten times as many.
     assert target.emulated.chip.clock.run.instructions - before < 500_000
-    assert target.emulated.chip.read_memory(0x0802_0000, 256) == bytes(range(256))
+    assert target.emulated.chip.bus.read(0x0802_0000, 256) == bytes(range(256))
 
 
 def test_another_image_replaces_the_first(target: EmulatedTarget) -> None:
     for value in (0x55, 0xAA):
         target.flash(image_of(Segment(0x0800_0000, bytes([value]) * 5000)))
-        assert target.emulated.chip.read_memory(0x0800_0000, 5000) == bytes([value]) * 5000
+        assert target.emulated.chip.bus.read(0x0800_0000, 5000) == bytes([value]) * 5000
 
 
 def test_an_image_outside_the_flash_is_refused(target: EmulatedTarget) -> None:

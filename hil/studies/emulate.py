@@ -74,15 +74,23 @@ def run(
     for usart in chip.usarts.values():
         usart.tap = output
     ended = threading.Event()
-    semihosting = Semihosting(chip, output, ended.set)
-    chip.on_breakpoint = _or_end(chip, semihosting, ended.set)
-    chip.on_lockup = ended.set
+    semihosting = Semihosting(
+        core=chip.core,
+        engine=chip.engine,
+        memory=chip.bus,
+        clock=chip.clock,
+        core_hz=lambda: chip.rcc.core_hz,
+        write=output,
+        ended=ended.set,
+    )
+    chip.endings.on_breakpoint = _or_end(chip, semihosting, ended.set)
+    chip.runner.on_lockup = ended.set
     for segment in segments:
         _load(chip, segment)
     chip.power_on(entry=_entry(segments, board))
     try:
         in_time = ended.wait(max_seconds)
-        chip.halt(0)
+        chip.core.halt(0)
         if in_time and semihosting.exit_status is None:
             raise _fault(chip)
         if examine is not None:
@@ -126,7 +134,7 @@ def _or_end(
 
     def on_breakpoint(address: int) -> bool:
         if not semihosting(address):
-            chip.halt(0)
+            chip.core.halt(0)
             ended()
         return True
 
@@ -159,16 +167,15 @@ def _entry(segments: tuple[Segment, ...], board: Board) -> int | None:
 
 def _fault(chip: "Chip") -> FirmwareFault:
     words = (
-        f"{n} {int.from_bytes(chip.read_memory(at, 4), 'little'):#010x}"
-        for n, at in _FAULT_REGISTERS
+        f"{n} {int.from_bytes(chip.bus.read(at, 4), 'little'):#010x}" for n, at in _FAULT_REGISTERS
     )
-    if chip.lockup_pc is not None:
-        what, pc = "the core locked up", chip.lockup_pc
+    if chip.runner.lockup_pc is not None:
+        what, pc = "the core locked up", chip.runner.lockup_pc
     else:
         # A BKPT that is no request: the core halted behind it.
-        what, pc = "the program met a BKPT that is no request", chip.read_register("pc") - 2
+        what, pc = "the program met a BKPT that is no request", chip.core.read_register("pc") - 2
     return FirmwareFault(f"{what} at pc {pc:#010x}; {', '.join(words)}")
 
 
 def _word(chip: "Chip", address: int) -> int:
-    return int.from_bytes(chip.read_memory(address, 4), "little")
+    return int.from_bytes(chip.bus.read(address, 4), "little")

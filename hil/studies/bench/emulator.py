@@ -73,9 +73,9 @@ class _Bench:
 
     def _run(self) -> Speed:
         self.device.load_input(self.input)
-        instructions, begin_s = self.chip.instructions(), time.perf_counter()
+        instructions, begin_s = self.chip.core.instructions(), time.perf_counter()
         self.device.run(per_layer=False)
-        return Speed(self.chip.instructions() - instructions, time.perf_counter() - begin_s)
+        return Speed(self.chip.core.instructions() - instructions, time.perf_counter() - begin_s)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ class EmulatedBoard:
         self.unique_id = unique_id
         self._flash = _open_flash(flash_file, board.flash.bytes) if flash_file else None
         self.chip = Chip(board, unique_id=unique_id, flash=self._flash, make_clock=make_clock)
-        self.debug_port = DebugPort(self.chip)
+        self.debug_port = DebugPort(self.chip.bus)
         self._terminal: Terminal | None = None
         self.chip.power_on()
 

@@ -17,6 +17,13 @@ _ACTIVE_BITS = {
     ex.DEBUG_MONITOR: 8, ex.PENDSV: 10, ex.SYSTICK: 11,
 }  # fmt: skip
 _PENDED_BITS = {ex.USAGE_FAULT: 12, ex.MEM_MANAGE: 13, ex.BUS_FAULT: 14, ex.SVCALL: 15}
+# DFSR
+HALTED = 1 << 0
+BKPT = 1 << 1
+DWTTRAP = 1 << 2
+VCATCH = 1 << 3
+EXTERNAL = 1 << 4
+
 _WORDS = (ex.IRQ_COUNT + 31) // 32
 
 # CPUID to ISAR4 of a Cortex-M4 r0p1 with FPU, by offset.

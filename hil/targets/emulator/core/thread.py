@@ -10,26 +10,17 @@ _LINGER_S = 0.002
 
 
 class CoreThread:
-    """Calls `turn` again and again while it may run and nobody visits.
+    """Takes turns at executing, one after the other, while nobody visits.
 
     Args:
-        turn: does one thing and returns soon after `request_stop`.
-        may_run: whether there is anything to do.
-        on_start: called before each turn, with visitors kept out.
+        clear_stop: called before each turn, with visitors kept out.
         request_stop: makes a turn return; any thread may call it.
     """
 
-    def __init__(
-        self,
-        *,
-        turn: Callable[[], None],
-        may_run: Callable[[], bool],
-        on_start: Callable[[], None],
-        request_stop: Callable[[], None],
-    ) -> None:
-        self._turn = turn
-        self._may_run = may_run
-        self._on_start = on_start
+    def __init__(self, clear_stop: Callable[[], None], request_stop: Callable[[], None]) -> None:
+        self._turn: Callable[[], None] = lambda: None
+        self._may_run: Callable[[], bool] = lambda: False
+        self._clear_stop = clear_stop
         self._request_stop = request_stop
         # Guards what the thread and its visitors share; notified on every change of it.
         self._state = threading.Condition()
@@ -40,8 +31,14 @@ class CoreThread:
         self._visit_lock = threading.RLock()
         self._thread = threading.Thread(target=self._main, name="emulated core", daemon=True)
 
-    def start(self) -> None:
-        """Begin to execute."""
+    def start(self, turn: Callable[[], None], may_run: Callable[[], bool]) -> None:
+        """Begin to execute.
+
+        Args:
+            turn: does one thing and returns soon after `request_stop`.
+            may_run: whether there is anything to do.
+        """
+        self._turn, self._may_run = turn, may_run
         self._thread.start()
 
     def end(self) -> None:
@@ -113,7 +110,7 @@ class CoreThread:
                 if self._ended:
                     return
                 self._busy = True
-                self._on_start()
+                self._clear_stop()
             try:
                 self._turn()
             except Exception as error:

@@ -1,4 +1,4 @@
-"""What ends a run, turned into what the core does: faults, SVC, sleep, breakpoints.
+"""Instructions that trap, found in code before it runs.
 
 Unicorn executes FPU instructions whatever CPACR says and divides by zero whatever CCR says. Code is
 therefore looked through as it is translated, and runs end before such an instruction where it
@@ -7,24 +7,13 @@ would trap; divisions are watched by divisions.py.
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from hil.targets.emulator.core import alignment
-from hil.targets.emulator.core import exceptions as ex
 from hil.targets.emulator.core.decode import Decoder
 from hil.targets.emulator.core.divisions import Divisions, is_division
-from hil.targets.emulator.core.engine import Block, Engine, Stop, Trap
-from hil.targets.emulator.debug import control as debug_core
+from hil.targets.emulator.core.engine import Block, Engine
 from hil.targets.emulator.errors import BusError
 
-if TYPE_CHECKING:
-    from hil.targets.emulator.chips.stm32f4.chip import Chip
-
-_WFI, _WFE = 0xBF30, 0xBF20
-_PERMANENTLY_UNDEFINED = 0xDE
-_XPSR_THUMB = 1 << 24
-_PERIPHERAL_REGION = range(0x4000_0000, 0x6000_0000)
-_NEVER_EXECUTABLE_FROM = 0xA000_0000
 _FIRST_SCAN_BYTES = 256
 _ALWAYS = 14
 _REGISTERS = (*(f"r{i}" for i in range(13)), "sp", "lr", "pc")
@@ -63,12 +52,12 @@ class Traps:
 
     def is_fpu(self, address: int) -> bool:
         """Whether the instruction at an address is one for the FPU."""
-        code = _halfwords(self._engine, address, 4)
+        code = halfwords(self._engine, address, 4)
         return len(code) > 1 and _is_wide(code[0]) and _is_fpu(code[0], code[1])
 
     def is_unaligned(self, address: int) -> bool:
         """Whether the load or store at an address traps, with the registers as they are now."""
-        code = b"".join(half.to_bytes(2, "little") for half in _halfwords(self._engine, address, 4))
+        code = b"".join(half.to_bytes(2, "little") for half in halfwords(self._engine, address, 4))
         found = self._decoder.decode(code, address)
         registers = [self._engine.read(name) for name in _REGISTERS]
         return bool(found) and alignment.is_unaligned(
@@ -97,7 +86,7 @@ class Traps:
     def _scan(self, address: int, length: int) -> bool:
         """Note the trapping instructions in a range; returns whether there are new ones."""
         known = len(self.fpu) + len(self.divisions.found)
-        code = _halfwords(self._engine, address, length)
+        code = halfwords(self._engine, address, length)
         at = 0
         while at < len(code) - 1:
             if not _is_wide(code[at]):
@@ -111,25 +100,7 @@ class Traps:
         return len(self.fpu) + len(self.divisions.found) > known
 
 
-def before_run(chip: "Chip", address: int) -> bool:
-    """Take the trap that the instruction about to run stands for; returns whether there was one."""
-    if address in chip.traps.fpu:
-        chip.exceptions.fault(ex.USAGE_FAULT, ex.NOCP)
-        return True
-    if not _is_executed(chip.engine.read("xpsr")):
-        return False
-    if chip.traps.divisions.is_by_zero(address):
-        chip.exceptions.fault(ex.USAGE_FAULT, ex.DIVBYZERO)
-        return True
-    if address in chip.traps.floats and chip.exceptions.prepare_floats():
-        return True
-    if address in chip.clock.suspects and chip.traps.is_unaligned(address):
-        chip.exceptions.fault(ex.USAGE_FAULT, ex.UNALIGNED)
-        return True
-    return False
-
-
-def _is_executed(xpsr: int) -> bool:
+def is_executed(xpsr: int) -> bool:
     """Whether the condition that an IT gives the next instruction holds, or there is none."""
     it = xpsr >> 8 & 0xFC | xpsr >> 25 & 3
     return not it & 0xF or condition_holds(it >> 4, xpsr)
@@ -142,76 +113,13 @@ def condition_holds(condition: int, flags: int) -> bool:
     return holds != bool(condition & 1) or condition >= _ALWAYS
 
 
-def after_run(chip: "Chip", stop: Stop) -> None:
-    """Do what the end of a run asks for."""
-    match stop:
-        case Stop.CLEAN:
-            _after_clean_stop(chip)
-        case Stop.TRAP:
-            _take(chip, chip.engine.trap)
-        case Stop.READ | Stop.WRITE | Stop.READ_ONLY:
-            chip.exceptions.fault(ex.BUS_FAULT, ex.PRECISERR, chip.engine.fault_address)
-        case Stop.FETCH:
-            _take_fetch_fault(chip)
-        case Stop.UNDEFINED:
-            _take_undefined(chip)
-
-
-def _after_clean_stop(chip: "Chip") -> None:
-    pc = chip.engine.read("pc")
-    if chip.clock.run.left or pc in chip.engine.exits:
-        return
-    if _halfword_before(chip, pc) == _WFI:
-        chip.sleep()
-
-
-def _take(chip: "Chip", trap: Trap | None) -> None:
-    pc = chip.engine.read("pc")
-    if trap is Trap.SVC:
-        chip.exceptions.fault(ex.SVCALL)
-    elif trap is Trap.EXCEPTION_RETURN:
-        chip.return_from_exception(pc | 1)
-    elif chip.on_breakpoint(pc):
-        chip.engine.write("pc", pc + 2)
-    elif chip.debug.enabled:
-        chip.halt(debug_core.BKPT)
-    else:
-        chip.exceptions.hard_fault(ex.DEBUGEVT)
-
-
-def _take_fetch_fault(chip: "Chip") -> None:
-    pc = chip.engine.read("pc")
-    if pc in _PERIPHERAL_REGION or pc >= _NEVER_EXECUTABLE_FROM:
-        chip.exceptions.fault(ex.MEM_MANAGE, ex.IACCVIOL)
-    else:
-        chip.exceptions.fault(ex.BUS_FAULT, ex.IBUSERR)
-
-
-def _take_undefined(chip: "Chip") -> None:
-    pc = chip.engine.read("pc")
-    if not chip.engine.read("xpsr") & _XPSR_THUMB:
-        chip.exceptions.fault(ex.USAGE_FAULT, ex.INVSTATE)
-        return
-    here = _halfwords(chip.engine, pc, 2)
-    is_undefined = bool(here) and here[0] >> 8 == _PERMANENTLY_UNDEFINED
-    if _halfword_before(chip, pc) == _WFE and not is_undefined:
-        chip.wait_for_event()
-        return
-    chip.exceptions.fault(ex.USAGE_FAULT, ex.UNDEFINSTR)
-
-
 def instruction_bytes(engine: Engine, address: int) -> int:
     """Return the length of the instruction at an address."""
-    code = _halfwords(engine, address, 2)
+    code = halfwords(engine, address, 2)
     return 4 if code and _is_wide(code[0]) else 2
 
 
-def _halfword_before(chip: "Chip", address: int) -> int:
-    code = _halfwords(chip.engine, address - 2, 2)
-    return code[0] if code else 0
-
-
-def _halfwords(engine: Engine, address: int, length: int) -> tuple[int, ...]:
+def halfwords(engine: Engine, address: int, length: int) -> tuple[int, ...]:
     """Return code, as much of it as there is."""
     try:
         return engine.load_halfwords(address, length // 2)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from hil.targets.emulator.core import exceptions as ex
 from hil.targets.emulator.core.registers import Peripheral, Register, Storage
+from hil.targets.emulator.core.system_control import HALTED
 
 _DEBUG_KEY = 0xA05F
 C_DEBUGEN = 1 << 0
@@ -31,13 +32,6 @@ _VC_STATERR = 1 << 7
 _VC_BUSERR = 1 << 8
 _VC_INTERR = 1 << 9
 _VC_HARDERR = 1 << 10
-
-# DFSR
-HALTED = 1 << 0
-BKPT = 1 << 1
-DWTTRAP = 1 << 2
-VCATCH = 1 << 3
-EXTERNAL = 1 << 4
 
 _CODE_COMPARATORS = 6
 _LITERAL_COMPARATORS = 2

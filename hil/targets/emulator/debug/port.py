@@ -4,8 +4,8 @@ Source: ARM IHI 0031 (ADIv5.2); ARM DDI 0439D section 9.2 (the Cortex-M4's AHB-A
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from hil.targets.emulator.chips.stm32f4.chip import Chip
 from hil.targets.emulator.debug.rom_table import ROM_TABLE
 from hil.targets.emulator.errors import BusError
 
@@ -35,6 +35,16 @@ _INCREMENTS = 0x30
 _INCREMENT_PAGE = 0x1000
 
 
+class Memory(Protocol):
+    """Memory and registers as the access port reaches them."""
+
+    def read(self, address: int, length: int) -> bytes:
+        """Read memory or, within one word, a register. Raises BusError."""
+
+    def write(self, address: int, data: bytes) -> None:
+        """Write memory or a register. Raises BusError."""
+
+
 class TransferFault(Exception):
     """A FAULT response: an error is sticky until ABORT clears it."""
 
@@ -45,8 +55,8 @@ class DebugPort:
     Access to an AP answers with `TransferFault` while an error is sticky.
     """
 
-    def __init__(self, chip: Chip) -> None:
-        self._chip = chip
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
         self.connect()
 
     def connect(self) -> None:
@@ -221,14 +231,14 @@ class DebugPort:
     def _bus_read(self, address: int, length: int) -> bytes:
         self._check_alignment(address, length)
         try:
-            return self._chip.read_memory(address, length)
+            return self._memory.read(address, length)
         except BusError as error:
             raise self._fault() from error
 
     def _bus_write(self, address: int, data: bytes) -> None:
         self._check_alignment(address, len(data))
         try:
-            self._chip.write_memory(address, data)
+            self._memory.write(address, data)
         except BusError as error:
             raise self._fault() from error
 

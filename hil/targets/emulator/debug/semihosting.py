@@ -6,12 +6,12 @@ AArch32 and AArch64", chapter 5.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from hil.targets.emulator.core.clock import Clock
+from hil.targets.emulator.core.control import CoreControl
+from hil.targets.emulator.core.engine import Engine
+from hil.targets.emulator.debug.port import Memory
 from hil.targets.emulator.errors import BusError
-
-if TYPE_CHECKING:
-    from hil.targets.emulator.chips.stm32f4.chip import Chip
 
 _INSTRUCTION = b"\xab\xbe"
 _CONSOLE = b":tt"
@@ -24,15 +24,20 @@ _CENTISECONDS = 100
 
 @dataclass
 class Semihosting:
-    """Answers a chip's requests; give it to the chip as `on_breakpoint`.
+    """Answers a program's requests; give it to the core's endings as `on_breakpoint`.
 
     Attributes:
+        core_hz: returns the clock that the program has set up.
         write: takes the program's output.
         ended: called when the program exits.
         exit_status: what it exited with, None while it runs.
     """
 
-    chip: "Chip"
+    core: CoreControl
+    engine: Engine
+    memory: Memory
+    clock: Clock
+    core_hz: Callable[[], int]
     write: Callable[[bytes], None]
     ended: Callable[[], None]
     exit_status: int | None = None
@@ -40,14 +45,14 @@ class Semihosting:
 
     def __call__(self, address: int) -> bool:
         """Deal with a BKPT instruction; returns whether it was a request."""
-        if self.chip.read_memory(address, 2) != _INSTRUCTION:
+        if self.memory.read(address, 2) != _INSTRUCTION:
             return False
-        operation, argument = (self.chip.engine.read(name) for name in ("r0", "r1"))
+        operation, argument = (self.engine.read(name) for name in ("r0", "r1"))
         try:
             result = self._perform(operation, argument)
         except BusError:
             result = _FAILURE
-        self.chip.engine.write("r0", result & 0xFFFF_FFFF)
+        self.engine.write("r0", result & 0xFFFF_FFFF)
         return True
 
     def _perform(self, operation: int, argument: int) -> int:  # noqa: C901, PLR0912
@@ -57,7 +62,7 @@ class Semihosting:
             case 0x02:  # SYS_CLOSE
                 return self._close_file(*self._words(argument, 1))
             case 0x03:  # SYS_WRITEC
-                self.write(self.chip.read_memory(argument, 1))
+                self.write(self.memory.read(argument, 1))
                 return argument
             case 0x04:  # SYS_WRITE0
                 self.write(self._text(argument))
@@ -71,7 +76,7 @@ class Semihosting:
             case 0x0C:  # SYS_FLEN
                 return 0
             case 0x10:  # SYS_CLOCK
-                return self.chip.clock.run.cycles * _CENTISECONDS // self.chip.rcc.core_hz
+                return self.clock.run.cycles * _CENTISECONDS // self.core_hz()
             case 0x13:  # SYS_ERRNO
                 return 0
             case 0x15:  # SYS_GET_CMDLINE: an empty one
@@ -85,15 +90,15 @@ class Semihosting:
                 reason, status = self._words(argument, 2)
                 return self._exit(status if reason == _STOPPED_BY_APPLICATION else 1)
             case 0x30:  # SYS_ELAPSED
-                self._store(argument, self.chip.clock.run.cycles.to_bytes(8, "little"))
+                self._store(argument, self.clock.run.cycles.to_bytes(8, "little"))
                 return 0
             case 0x31:  # SYS_TICKFREQ
-                return self.chip.rcc.core_hz
+                return self.core_hz()
             case _:
                 return _FAILURE
 
     def _open_file(self, name: int, mode: int, length: int) -> int:
-        if self.chip.read_memory(name, length) != _CONSOLE:
+        if self.memory.read(name, length) != _CONSOLE:
             return _FAILURE
         handle = 1 if mode >= _FIRST_WRITE_MODE else 0
         while handle in self._open:
@@ -110,7 +115,7 @@ class Semihosting:
     def _write_file(self, handle: int, start: int, length: int) -> int:
         if handle not in self._open:
             return length
-        self.write(self.chip.read_memory(start, length))
+        self.write(self.memory.read(start, length))
         return 0
 
     def _empty_command_line(self, argument: int) -> int:
@@ -123,22 +128,22 @@ class Semihosting:
 
     def _exit(self, status: int) -> int:
         self.exit_status = status & 0xFF
-        self.chip.halt(0)
+        self.core.halt(0)
         self.ended()
         return 0
 
     def _words(self, address: int, count: int) -> tuple[int, ...]:
-        return self.chip.engine.load_words(address, count)
+        return self.engine.load_words(address, count)
 
     def _text(self, address: int) -> bytes:
         """Return the bytes up to a zero."""
         text = bytearray()
         while len(text) < _LONGEST_TEXT:
-            byte = self.chip.read_memory(address + len(text), 1)
+            byte = self.memory.read(address + len(text), 1)
             if byte == b"\0":
                 break
             text += byte
         return bytes(text)
 
     def _store(self, address: int, data: bytes) -> None:
-        self.chip.write_memory(address, data)
+        self.memory.write(address, data)

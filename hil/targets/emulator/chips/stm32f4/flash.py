@@ -59,6 +59,9 @@ class FlashController(Peripheral):
         set_acr: receives the access control register.
         on_interrupt: called when the interrupt line is high.
         on_repair: called when `settle` has something to do soon.
+
+    Attributes:
+        irq: its interrupt number.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class FlashController(Peripheral):
         on_interrupt: Callable[[], None],
         on_repair: Callable[[], None],
     ) -> None:
+        self.irq = IRQ
         self._memory = memory
         self._changed = changed
         self._set_acr = set_acr
@@ -116,6 +120,10 @@ class FlashController(Peripheral):
         ended = self._control & _EOPIE and self._status & EOP
         failed = self._control & _ERRIE and self._status & _ERRORS
         return bool(ended or failed)
+
+    def deadline(self) -> int | None:
+        """Return None: the line changes only by what software does."""
+        return None
 
     def program(self, offset: int, size: int, value: int) -> bool:
         """Take a store to flash that is about to happen; returns whether it may.

@@ -8,6 +8,7 @@ from hil.targets.emulator.core.registers import Peripheral, Register, Storage, S
 HSI_HZ = 16_000_000
 _READY_AFTER_ON = {0: 1, 16: 17, 24: 25, 26: 27, 28: 29}  # HSI, HSE, PLL, PLLI2S, PLLSAI
 _HSION, _PLLON = 1 << 0, 1 << 24
+_APB2 = range(0x4001_0000, 0x4001_8000)
 _AHB_SHIFTS = (1, 2, 3, 4, 6, 7, 8, 9)
 
 
@@ -59,9 +60,9 @@ class ResetAndClockControl(Peripheral):
         divider = self._configuration.value >> 4 & 0xF
         return hz >> _AHB_SHIFTS[divider & 7] if divider & 8 else hz
 
-    def bus_divider(self, *, second: bool) -> int:
-        """Return the core's cycles per cycle of APB1, or of APB2."""
-        prescaler = self._configuration.value >> (13 if second else 10) & 7
+    def bus_divider(self, address: int) -> int:
+        """Return the core's cycles per cycle of the bus that a peripheral is on: APB1 or APB2."""
+        prescaler = self._configuration.value >> (13 if address in _APB2 else 10) & 7
         return 2 << (prescaler & 3) if prescaler & 4 else 1
 
     @property

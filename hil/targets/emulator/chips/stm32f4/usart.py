@@ -45,12 +45,12 @@ class Core(Protocol):
     def doze(self, arrived: Callable[[], bool]) -> None:
         """Sleep, in a bus access, until something arrives or the core is needed."""
 
-    def bus_divider(self, address: int) -> int:
-        """Return the core's cycles per cycle of the bus that a peripheral is on."""
-
 
 class Usart(Peripheral):
     """One USART with its line to the host.
+
+    Args:
+        bus_divider: the core's cycles per cycle of its bus.
 
     Attributes:
         irq: its interrupt number.
@@ -58,11 +58,14 @@ class Usart(Peripheral):
         tap: takes what the firmware sends, where that is not kept for `receive`.
     """
 
-    def __init__(self, name: str, address: int, irq: int, core: Core) -> None:
+    def __init__(
+        self, name: str, address: int, irq: int, core: Core, bus_divider: Callable[[], int]
+    ) -> None:
         self.irq = irq
         self.times_bytes = False
         self.tap: Callable[[bytes], None] | None = None
         self._core = core
+        self._bus_divider = bus_divider
         self._to_firmware: deque[int] = deque()
         self._to_host = bytearray()
         self._host_has_data = threading.Condition()
@@ -165,7 +168,7 @@ class Usart(Peripheral):
 
     def _byte_cycles(self) -> int:
         """Return the core's cycles for a byte on the line; BRR is the bus cycles per bit."""
-        return _BITS_PER_BYTE * self._baud.value * self._core.bus_divider(self.address)
+        return _BITS_PER_BYTE * self._baud.value * self._bus_divider()
 
     # the host's side
 

@@ -1,0 +1,57 @@
+"""Memory and registers as the debugger's bus master reaches them."""
+
+from hil.targets.emulator.chips.stm32f4.flash import FlashController
+from hil.targets.emulator.chips.stm32f4.memory_map import MemoryMap
+from hil.targets.emulator.core.code import SeenCode
+from hil.targets.emulator.core.control import CoreControl
+
+
+class DebugBus:
+    """Reads and writes while the core may be running; any thread may call."""
+
+    def __init__(
+        self, memory: MemoryMap, flash: FlashController, code: SeenCode, core: CoreControl
+    ) -> None:
+        self._memory = memory
+        self._flash = flash
+        self._code = code
+        self._core = core
+
+    def read(self, address: int, length: int) -> bytes:
+        """Read memory or, within one word, a register.
+
+        Raises:
+            BusError: nothing answers there.
+        """
+        place = self._memory.find(address, length)
+        if place is None:
+            return self._memory.read_device(address, length).to_bytes(length, "little")
+        memory, offset = place
+        return bytes(memory[offset : offset + length])
+
+    def write(self, address: int, data: bytes) -> None:
+        """Write memory, program flash if it is unlocked for it, or write a register.
+
+        Raises:
+            BusError: nothing answers there.
+        """
+        place = self._memory.find(address, len(data))
+        if place is None:
+            self._memory.write_device(address, len(data), int.from_bytes(data, "little"))
+            return
+        memory, offset = place
+        with self._core.paused():
+            if memory is self._memory.flash:
+                self._program(offset, data)
+            elif not self._memory.is_read_only(memory):
+                memory[offset : offset + len(data)] = data
+                self._code.forget(address, len(data))
+
+    def _program(self, offset: int, data: bytes) -> None:
+        flash, step = self._memory.flash, 4 if len(data) % 4 == 0 else len(data)
+        for at in range(0, len(data), step):
+            piece = data[at : at + step]
+            value = int.from_bytes(piece, "little")
+            if self._flash.program(offset + at, step, value):
+                flash[offset + at : offset + at + step] = piece
+        self._flash.settle()

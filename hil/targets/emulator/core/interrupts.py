@@ -1,0 +1,56 @@
+"""Interrupt lines and deadlines of the peripherals around a core."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from hil.targets.emulator.core.clock import NEVER, RunControl
+from hil.targets.emulator.core.exceptions import FIRST_IRQ, SYSTICK, Exceptions
+from hil.targets.emulator.core.systick import SysTick
+
+
+class Source(Protocol):
+    """A peripheral with an interrupt line.
+
+    Attributes:
+        irq: its interrupt number.
+    """
+
+    irq: int
+
+    @property
+    def interrupt(self) -> bool:
+        """Whether the line is high."""
+
+    def deadline(self) -> int | None:
+        """Return the cycle at which the line may change by itself, None if it does not."""
+
+
+class Interrupts:
+    """What of SysTick and the peripherals is pending, and when to look again."""
+
+    def __init__(
+        self,
+        exceptions: Exceptions,
+        systick: SysTick,
+        run: RunControl,
+        sources: Sequence[Source],
+    ) -> None:
+        self._exceptions = exceptions
+        self._systick = systick
+        self._run = run
+        self._sources = sources
+
+    def pend(self) -> None:
+        """Make the exceptions pending whose lines are high."""
+        pending, active = self._exceptions.state.pending, self._exceptions.state.active
+        if self._systick.tick():
+            pending.add(SYSTICK)
+        self.set_deadline()
+        for source in self._sources:
+            if source.interrupt and FIRST_IRQ + source.irq not in active:
+                pending.add(FIRST_IRQ + source.irq)
+
+    def set_deadline(self) -> None:
+        """Have runs end when the first line may change."""
+        deadlines = [self._systick.deadline(), *(source.deadline() for source in self._sources)]
+        self._run.deadline = min((d for d in deadlines if d is not None), default=NEVER)
