@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hil.config.board import Board
     from hil.config.scenario import Scenario
     from hil.link.client import Device
-    from hil.results.rows import Metric, RunIdentity
+    from hil.results.rows import RunIdentity
     from hil.run.measurement import Measurement, Prepared
     from hil.run.session import Session
 
@@ -185,18 +185,21 @@ def _path(config: pytest.Config, argument: str) -> Path:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every test that asks for a scenario once per scenario."""
-    if "scenario" in metafunc.fixturenames and SESSION in metafunc.config.stash:
-        grouped = metafunc.config.pluginmanager.hasplugin("xdist")
-        scenarios = [
-            pytest.param(
-                scenario,
-                id=scenario.name,
-                marks=pytest.mark.xdist_group(scenario.name) if grouped else (),
-            )
-            for scenario in metafunc.config.stash[SESSION].scenarios
-        ]
-        metafunc.parametrize("scenario", scenarios, scope="session")
+    """Run a test that asks for a scenario once per scenario, and one for a metric per metric."""
+    if "scenario" not in metafunc.fixturenames or SESSION not in metafunc.config.stash:
+        return
+    session = metafunc.config.stash[SESSION]
+    grouped = metafunc.config.pluginmanager.hasplugin("xdist")
+
+    def case(scenario: "Scenario", *metric: str) -> Any:
+        marks = pytest.mark.xdist_group(scenario.name) if grouped else ()
+        return pytest.param(scenario, *metric, id="-".join([scenario.name, *metric]), marks=marks)
+
+    if "metric" in metafunc.fixturenames:
+        cases = [case(one, name) for one in session.scenarios for name in session.judged(one)]
+        metafunc.parametrize(("scenario", "metric"), cases, scope="session")
+    else:
+        metafunc.parametrize("scenario", [case(one) for one in session.scenarios], scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -255,19 +258,12 @@ def hold(
             ("verdict", str(metric.verdict)),
         ]
         if metric.verdict is not Verdict.PASS:
-            pytest.fail(_explain(metric, measurement), pytrace=False)
+            from hil.run import judge
+
+            explained = judge.explain(metric, measurement)
+            pytest.fail(f"[{metric.verdict}] {explained}", pytrace=False)
 
     return check
-
-
-def _explain(metric: "Metric", measurement: "Measurement") -> str:
-    from hil.run import judge
-
-    if metric.verdict is Verdict.MISMATCH:
-        detail = str(judge.compare(measurement.outputs, measurement.prepared.expected))
-    else:
-        detail = f"{metric.name} is {metric.value:g} {metric.unit}, limit {metric.limit:g}"
-    return f"[{metric.verdict}] {detail}"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -9,16 +10,28 @@ from hypothesis import strategies as st
 
 from hil.build.image import Footprint, Image
 from hil.build.toolchain import Toolchain
-from hil.compiler.program import Output, Program, Tensor
+from hil.compiler.program import Int8, Output, Program, Tensor
 from hil.config import board, scenario
 from hil.errors import Verdict
+from hil.link.client import Run
 from hil.results.rows import Metric
 from hil.run import judge
-from hil.run.measurement import CompiledScenario, LayerCycles, Measurement, Prepared
+from hil.run.compare import Mismatch, compare, cosine
+from hil.run.measurement import (
+    CompiledScenario,
+    Iteration,
+    LayerCycles,
+    Measurement,
+    Prepared,
+    Stopwatch,
+    measure,
+)
+from hil.targets.emulator.target import EmulatedTarget
 
 if TYPE_CHECKING:
     from hil.compiler.graph import Graph
     from hil.compiler.plan import Plan
+    from hil.link.client import Device
     from hil.models import LoadedModel
 
 EXPECTED = np.arange(-40, 40, dtype=np.int8)
@@ -33,9 +46,13 @@ FOOTPRINT = Footprint(
 )
 
 
-def measurement(
-    *, timing: str = "modelled", cycles: int = 168_000_000, waiting_cycles: int = 0
-) -> Measurement:
+def iteration(
+    cycles: int = 168_000_000, outputs: Int8 = EXPECTED, waiting_cycles: int = 0
+) -> Iteration:
+    return Iteration(outputs, cycles, waiting_cycles, (LayerCycles("stem", 691_200, cycles),))
+
+
+def measurement(*iterations: Iteration, timing: str = "modelled") -> Measurement:
     """A measurement in which everything is as it should be."""
     program = Program("face_m4", MAP, (), Output((MAP,)), parameters=7)
     compiled = CompiledScenario(
@@ -58,10 +75,7 @@ def measurement(
         prepared,
         target="emulator",
         timing=timing,
-        outputs=EXPECTED,
-        cycles=cycles,
-        waiting_cycles=waiting_cycles,
-        layers=(LayerCycles("stem", 691_200, cycles),),
+        iterations=iterations or (iteration(),),
         stack_bytes=2_000,
         resends=0,
         retries=0,
@@ -74,7 +88,7 @@ def judged(result: Measurement) -> dict[str, Metric]:
 
 
 def test_the_hosts_part_of_a_run_stands_beside_the_latency() -> None:
-    metrics = judged(measurement(waiting_cycles=84_000_000))
+    metrics = judged(measurement(iteration(waiting_cycles=84_000_000)))
     assert metrics["latency"].value == 1.0
     assert metrics["latency.waiting"].value == 0.5
     assert "latency.waiting" not in judged(measurement())
@@ -95,13 +109,13 @@ def test_a_good_measurement_passes_in_every_metric() -> None:
 def test_one_wrong_output_is_a_mismatch_and_is_located(where: int, by: int) -> None:
     outputs = EXPECTED.copy()
     outputs[where] += by
-    result = replace(measurement(), outputs=outputs)
+    result = measurement(iteration(outputs=outputs))
     assert judged(result)["output.mismatches"].verdict is Verdict.MISMATCH
-    assert judge.compare(outputs, EXPECTED) == judge.Mismatch(count=1, first=where, largest=by)
+    assert compare(outputs, EXPECTED) == Mismatch(count=1, first=where, largest=by)
 
 
 def test_missing_outputs_are_a_mismatch() -> None:
-    mismatch = judge.compare(EXPECTED[:-3], EXPECTED)
+    mismatch = compare(EXPECTED[:-3], EXPECTED)
     assert mismatch is not None
     assert mismatch.count == 3
 
@@ -116,7 +130,7 @@ def test_a_lossy_quantisation_is_an_accuracy_failure_and_no_mismatch() -> None:
 
 
 def test_a_slow_kernel_is_a_latency_failure() -> None:
-    assert judged(measurement(cycles=1_755_600_001))["latency"].verdict is Verdict.LATENCY
+    assert judged(measurement(iteration(1_755_600_001)))["latency"].verdict is Verdict.LATENCY
 
 
 def test_a_fat_image_is_a_memory_failure_where_it_is_fat() -> None:
@@ -137,4 +151,103 @@ def test_instruction_counts_never_pass_for_time() -> None:
 
 def test_the_cosine_of_nothing_is_zero() -> None:
     zeros = np.zeros(4, dtype=np.float32)
-    assert judge.cosine(zeros, zeros) == 0.0
+    assert cosine(zeros, zeros) == 0.0
+
+
+# Several iterations
+
+
+def wrong_at(*places: int) -> Int8:
+    outputs = EXPECTED.copy()
+    outputs[list(places)] += 1
+    return outputs
+
+
+def test_an_early_iteration_that_is_wrong_is_a_mismatch_and_is_named() -> None:
+    result = measurement(iteration(outputs=wrong_at(3, 7)), iteration(), iteration())
+    metric = judged(result)["output.mismatches"]
+    assert (metric.value, metric.verdict) == (2, Verdict.MISMATCH)
+    assert metric.samples == (2, 0, 0)
+    assert judge.explain(metric, result) == (
+        "iteration 1 of 3: 2 outputs differ from the integer reference, the first at 3, by up to 1"
+    )
+
+
+def test_every_wrong_iteration_is_told() -> None:
+    result = measurement(iteration(outputs=wrong_at(1)), iteration(outputs=wrong_at(2)))
+    told = judge.explain(judged(result)["output.mismatches"], result).splitlines()
+    assert [line.partition(":")[0] for line in told] == ["iteration 1 of 2", "iteration 2 of 2"]
+
+
+def test_a_single_wrong_iteration_has_no_number() -> None:
+    result = measurement(iteration(outputs=wrong_at(1)))
+    told = judge.explain(judged(result)["output.mismatches"], result)
+    assert told.startswith("1 outputs differ")
+
+
+@pytest.mark.parametrize(
+    ("timing", "name"), [("modelled", "cycles.spread"), ("instructions", "instructions.spread")]
+)
+def test_counts_that_disagree_are_a_failure_where_the_target_counts_exactly(
+    timing: str, name: str
+) -> None:
+    result = measurement(iteration(100), iteration(100), iteration(101), timing=timing)
+    metric = judged(result)[name]
+    assert (metric.value, metric.verdict) == (1, Verdict.MISMATCH)
+    assert "took 100, 100, 101" in judge.explain(metric, result)
+
+
+def test_equal_counts_pass_and_a_single_iteration_claims_nothing() -> None:
+    assert judged(measurement(iteration(), iteration()))["cycles.spread"].verdict is Verdict.PASS
+    assert "cycles.spread" not in judged(measurement())
+
+
+def test_on_silicon_counts_may_vary_and_the_median_speaks() -> None:
+    result = measurement(iteration(103), iteration(100), iteration(101), timing="silicon")
+    metrics = judged(result)
+    assert metrics["cycles.spread"].value == 3
+    assert metrics["cycles.spread"].verdict is Verdict.PASS
+    assert metrics["cycles"].value == 101
+    assert metrics["cycles"].samples == (103, 100, 101)
+    assert metrics["cycles.layer.stem"].value == 101
+
+
+@given(st.lists(st.integers(1, 10**9), min_size=1, max_size=6))
+def test_the_middle_iteration_is_one_that_was_measured(counts: list[int]) -> None:
+    result = measurement(*map(iteration, counts), timing="silicon")
+    assert sum(count < result.cycles for count in counts) <= len(counts) / 2
+    assert sum(count > result.cycles for count in counts) <= len(counts) / 2
+    assert result.cycles in counts
+
+
+class Scripted:
+    """A device whose runs give what the test says."""
+
+    def __init__(self, *runs: tuple[int, Int8]) -> None:
+        self._runs = list(runs)
+        self._last = EXPECTED
+        self.resends = 0
+
+    def load_input(self, data: bytes) -> None:
+        assert data == EXPECTED.tobytes()
+
+    def run(self, *, per_layer: bool) -> Run:
+        assert per_layer
+        cycles, self._last = self._runs.pop(0)
+        return Run(cycles, cycles, cycles, 0, ())
+
+    def outputs(self) -> bytes:
+        return self._last.tobytes()
+
+    def memory(self) -> SimpleNamespace:
+        return SimpleNamespace(stack_high_water_bytes=2_000)
+
+
+def test_the_outputs_of_every_iteration_are_read_and_kept() -> None:
+    good = measurement().prepared
+    scenario = replace(good.scenario, iterations=2)
+    prepared = replace(good, compiled=replace(good.compiled, scenario=scenario))
+    device = cast("Device", Scripted((100, wrong_at(5)), (100, EXPECTED)))
+    result = measure(prepared, device, Stopwatch(), target=EmulatedTarget)
+    assert judged(result)["output.mismatches"].verdict is Verdict.MISMATCH
+    assert [one.cycles for one in result.iterations] == [100, 100]

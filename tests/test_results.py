@@ -140,16 +140,3 @@ def test_a_run_is_named_once_and_knows_its_commit() -> None:
 
 def test_a_run_outside_a_git_tree_has_no_commit(tmp_path: Path) -> None:
     assert RunIdentity.now(tmp_path).commit == ""
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "text"),
-    [
-        (76_800, "B", "76,800 B"),
-        (0.46912, "s", "0.4691 s"),
-        (0.99812, "", "0.9981"),
-        (2, "s", "2 s"),
-    ],
-)
-def test_figures_read_as_people_write_them(value: float, unit: str, text: str) -> None:
-    assert summary.quantity(value, unit) == text

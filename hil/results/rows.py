@@ -15,7 +15,7 @@ class Metric:
     """A figure of a measurement, what it is compared with, and what follows.
 
     Attributes:
-        name: as `docs/results.md` lists them: cycles, latency, ram.paper, ...
+        name: as `hil/results/metrics.py` lists them: cycles, latency, ram.paper, ...
         reference: the figure it is compared with, None where there is none; `source` says where
             that stands.
         limit: what the scenario allows; the verdict says whether it holds.

@@ -4,20 +4,9 @@ import io
 from collections.abc import Sequence
 
 from hil.errors import Verdict
+from hil.results import metrics
 from hil.results.rows import Metric, Row
 
-_SHOWN = {
-    "latency": "latency",
-    "latency.waiting": "and the host's part",
-    "cycles": "cycles",
-    "instructions": "instructions",
-    "ram.paper": "RAM, paper's count",
-    "ram.total": "RAM, all-in",
-    "flash.total": "flash",
-    "output.mismatches": "wrong outputs",
-    "output.cosine": "cosine to float",
-    "outcome": "outcome",
-}
 _NO_LATENCY = "no latency: this target counts instructions, whose cycles it does not know"
 
 
@@ -28,7 +17,7 @@ def render(rows: Sequence[Row], width: int = 100) -> str:
     from rich.table import Table
 
     console = Console(file=io.StringIO(), width=width, no_color=True)
-    for title, metrics in _groups(rows).items():
+    for title, measured in _groups(rows).items():
         console.print(title, soft_wrap=True)
         table = Table(box=box.SIMPLE_HEAD)
         table.add_column("per image", no_wrap=True)
@@ -36,11 +25,11 @@ def render(rows: Sequence[Row], width: int = 100) -> str:
         table.add_column("reference", justify="right")
         table.add_column("ratio", justify="right")
         table.add_column("verdict")
-        for metric in metrics:
-            if metric.name in _SHOWN:
+        for metric in measured:
+            if metrics.find(metric.name).label:
                 table.add_row(*_cells(metric))
         console.print(table)
-        if any(metric.name == "instructions" for metric in metrics):
+        if any(metric.name == "instructions" for metric in measured):
             console.print(_NO_LATENCY, soft_wrap=True)
     output = console.file
     return output.getvalue().rstrip() if isinstance(output, io.StringIO) else ""
@@ -58,11 +47,12 @@ def _groups(rows: Sequence[Row]) -> dict[str, list[Metric]]:
 
 
 def _cells(metric: Metric) -> tuple[str, str, str, str, str]:
-    reference = "" if metric.reference is None else quantity(metric.reference, metric.unit)
+    kind = metrics.find(metric.name)
+    reference = "" if metric.reference is None else kind.show(metric.reference)
     ratio = "" if metric.ratio is None else f"{metric.ratio:.3g}"
     return (
-        _SHOWN[metric.name],
-        quantity(metric.value, metric.unit),
+        kind.label,
+        kind.show(metric.value),
         reference,
         ratio,
         _words(metric),
@@ -73,9 +63,3 @@ def _words(metric: Metric) -> str:
     if metric.verdict is not Verdict.PASS:
         return str(metric.verdict)
     return "pass" if metric.limit is not None else ""
-
-
-def quantity(value: float, unit: str) -> str:
-    """Write a figure as a person reads it: 76,800 B, 0.47 s, 0.9981."""
-    number = f"{value:,.0f}" if float(value).is_integer() and unit != "s" else f"{value:.4g}"
-    return f"{number} {unit}".rstrip()

@@ -1,7 +1,7 @@
 """One scenario on one target: build the image, run it, keep what came back."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,14 +12,13 @@ import numpy as np
 
 from hil.config.board import Board
 from hil.config.scenario import Scenario
-from hil.errors import LinkError
 
 if TYPE_CHECKING:
     from hil.build.firmware import Image, Toolchain
     from hil.compiler.graph import Graph
     from hil.compiler.plan import Plan
     from hil.compiler.program import Float32, Int8, Program
-    from hil.link.client import Device
+    from hil.link.client import Device, Run
     from hil.models import LoadedModel
     from hil.targets.base import Target
     from hil.vision.photographs import Rgb8
@@ -107,35 +106,87 @@ class LayerCycles:
     cycles: int
 
 
+@dataclass(frozen=True, eq=False)
+class Iteration:
+    """One inference of a measurement.
+
+    Attributes:
+        outputs: int8, (count,).
+        cycles: from input in memory to outputs in memory.
+        waiting_cycles: beside them, for the host: a streaming model's image and results.
+        layers: of the schedule, in order.
+    """
+
+    outputs: "Int8"
+    cycles: int
+    waiting_cycles: int
+    layers: tuple[LayerCycles, ...]
+
+
 @dataclass(frozen=True)
 class Measurement:
     """What one scenario did on one target.
 
     Attributes:
-        outputs: int8, (count,), of the last iteration.
-        cycles: of one inference; `iterations` agreed on it where the target counts exactly.
-        waiting_cycles: beside them, for the host: a streaming model's image and results.
+        target, timing: the target's name and the pedigree of its counts.
+        iterations: all of them, in order; at least one.
         stack_bytes: high-water mark.
-        resends: frames sent again, both ways.
+        resends: frames sent again, both ways. retries: attempts beyond the first to set up.
         seconds: host seconds by stage.
     """
 
     prepared: Prepared
     target: str
     timing: str
-    outputs: "Int8"
-    cycles: int
-    waiting_cycles: int
-    layers: tuple[LayerCycles, ...]
+    iterations: tuple[Iteration, ...]
     stack_bytes: int
     resends: int
     retries: int
     seconds: dict[str, float]
 
     @property
+    def middle(self) -> Iteration:
+        """The iteration of median cycles, the faster of the two in the middle.
+
+        On silicon counts vary by a few cycles (bus matrix, interrupts); elsewhere all are equal.
+        """
+        by_cycles = sorted(self.iterations, key=lambda iteration: iteration.cycles)
+        return by_cycles[(len(by_cycles) - 1) // 2]
+
+    @property
+    def outputs(self) -> "Int8":
+        """Outputs of the middle iteration, int8, (count,)."""
+        return self.middle.outputs
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of one inference: of the middle iteration."""
+        return self.middle.cycles
+
+    @property
+    def waiting_cycles(self) -> int:
+        """Cycles of the middle iteration for the host, beside the others."""
+        return self.middle.waiting_cycles
+
+    @property
+    def layers(self) -> tuple[LayerCycles, ...]:
+        """Layers of the middle iteration, in order."""
+        return self.middle.layers
+
+    @property
     def latency_s(self) -> float:
         """Seconds per inference at the board's clock."""
         return self.cycles / self.prepared.board.clock_hz
+
+    @property
+    def counted(self) -> str:
+        """What the target's counter counts: "cycles" or "instructions"."""
+        return "instructions" if self.timing == "instructions" else "cycles"
+
+    @property
+    def counts_exactly(self) -> bool:
+        """Whether equal inferences take equal counts on the target."""
+        return self.timing != "silicon"
 
 
 def compile_scenario(scenario: Scenario, board: Board) -> CompiledScenario:
@@ -220,25 +271,20 @@ def measure(
         LinkError, SilenceError: the board stopped answering.
         FirmwareFault: the firmware took a fault exception.
     """
-    runs = []
-    for iteration in range(prepared.scenario.iterations):
+    count, iterations = prepared.scenario.iterations, []
+    for number in range(1, count + 1):
         with watch.stage("load"):
             progress(f"sending the image ({prepared.input.nbytes:,} B)")
             device.load_input(prepared.input.tobytes())
         with watch.stage("run"):
-            progress(f"running inference {iteration + 1} of {prepared.scenario.iterations}")
-            runs.append(device.run(per_layer=True))
-    outputs = np.frombuffer(device.outputs(), dtype=np.int8)
+            progress(f"running inference {number} of {count}")
+            run = device.run(per_layer=True)
+        iterations.append(_iteration(run, device.outputs()))
     return Measurement(
         prepared=prepared,
         target=target.name,
         timing=target.timing,
-        outputs=outputs,
-        cycles=_agreed([run.cycles for run in runs], target.timing),
-        waiting_cycles=runs[-1].waiting_cycles,
-        layers=tuple(
-            LayerCycles(layer.name, layer.macs, layer.cycles) for layer in runs[-1].layers
-        ),
+        iterations=tuple(iterations),
         stack_bytes=device.memory().stack_high_water_bytes,
         resends=device.resends,
         retries=retries,
@@ -246,14 +292,10 @@ def measure(
     )
 
 
-def _agreed(counts: Sequence[int], timing: str) -> int:
-    """Return the cycles that all iterations took.
-
-    Silicon varies by a few cycles (refresh of the bus matrix, interrupts): there the median speaks.
-    """
-    if timing != "silicon" and len(set(counts)) > 1:
-        raise LinkError(
-            f"iterations of the same inference took {min(counts):,} to {max(counts):,} cycles",
-            hint="an emulated board counts exactly: report this with the image",
-        )
-    return int(np.median(counts))
+def _iteration(run: "Run", outputs: bytes) -> Iteration:
+    return Iteration(
+        outputs=np.frombuffer(outputs, dtype=np.int8),
+        cycles=run.cycles,
+        waiting_cycles=run.waiting_cycles,
+        layers=tuple(LayerCycles(layer.name, layer.macs, layer.cycles) for layer in run.layers),
+    )

@@ -12,7 +12,7 @@ from hil.config import scenario
 from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.errors import MeasurementError
-from hil.results import details
+from hil.results import details, metrics
 from hil.results.rows import Context, Metric, Row, RunIdentity, in_context
 from hil.results.store import Store
 from hil.run import details as run_details
@@ -124,14 +124,18 @@ class Session:
                 retries=self._retried.get(name, 0),
                 progress=self.progress,
             )
-        metrics = judge.judge(result)
-        self._metrics[name] = {metric.name: metric for metric in metrics}
+        judged = judge.judge(result)
+        self._metrics[name] = {metric.name: metric for metric in judged}
         context = self._context(prepared.scenario, prepared.image.build_id.hex())
-        self.rows += in_context(context, metrics)
+        self.rows += in_context(context, judged)
         self.write()
         if self.store is not None:
             details.write(run_details.of(result, self.identity.run), self.store.csv)
         return result
+
+    def judged(self, scenario: Scenario) -> list[str]:
+        """Name the metrics that a scenario has on the session's target and that have a limit."""
+        return metrics.judged(self._target_class().timing, scenario.iterations)
 
     def metric(self, result: Measurement, name: str) -> Metric | None:
         """Return a judged metric of a measurement, None where its target does not measure it."""

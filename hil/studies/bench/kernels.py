@@ -14,7 +14,7 @@ import numpy as np
 
 from hil.config.board import Board
 from hil.errors import MismatchError
-from hil.run.judge import compare
+from hil.run.compare import compare
 from hil.run.measurement import Progress, silent
 from hil.studies.profile.layers import CAUSES, LayerProfile, Profile, of_image
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hil.errors import UsageError
-from hil.run import judge
+from hil.run.compare import compare, cosine
 from hil.run.measurement import Measurement
 from hil.studies.detect.finders import PICTURE, Finder, Found
 from hil.vision import detection, photographs
@@ -182,11 +182,11 @@ def _as_json(entry: Entry) -> dict[str, Any]:
 
 def _measured(result: Measurement) -> dict[str, Any]:
     prepared = result.prepared
-    mismatch = judge.compare(result.outputs, prepared.expected)
+    mismatch = compare(result.outputs, prepared.expected)
     outputs = prepared.program.dequantise_output(result.outputs)
     facts: dict[str, Any] = {
         "mismatches": mismatch.count if mismatch else 0,
-        "cosine": round(judge.cosine(outputs, prepared.float_outputs), 6),
+        "cosine": round(cosine(outputs, prepared.float_outputs), 6),
         "timing": result.timing,
         "cycles": result.cycles,
     }

@@ -14,7 +14,7 @@ from hil.config.scenario import Scenario
 from hil.errors import HilError, MeasurementError, UsageError, Verdict
 from hil.models.paper import Figures, figures
 from hil.models.variants import VARIANTS
-from hil.results.summary import quantity
+from hil.results import metrics
 
 if TYPE_CHECKING:
     from hil.run.measurement import Measurement
@@ -143,8 +143,9 @@ def _judged(session: "Session", result: "Measurement") -> tuple[str, str]:
     for row in session.rows:
         metric = row.metric
         if row.context.scenario == name and metric.verdict is not Verdict.PASS:
-            found = f"{metric.name} is {quantity(metric.value, metric.unit)}"
-            limit = "" if metric.limit is None else f", limit {metric.limit:g}"
+            kind = metrics.find(metric.name)
+            found = f"{metric.name} is {kind.show(metric.value)}"
+            limit = "" if metric.limit is None else f", limit {kind.show(metric.limit)}"
             return str(metric.verdict), f"{found}{limit}"
     return str(Verdict.PASS), ""
 

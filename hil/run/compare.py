@@ -1,0 +1,50 @@
+"""How far two vectors of outputs are apart."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """Where the firmware's outputs part from the integer reference.
+
+    Attributes:
+        count: how many outputs differ. first: index of the first. largest: greatest difference.
+    """
+
+    count: int
+    first: int
+    largest: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.count} outputs differ from the integer reference, "
+            f"the first at {self.first}, by up to {self.largest}"
+        )
+
+
+def compare(outputs: npt.NDArray[np.int8], expected: npt.NDArray[np.int8]) -> Mismatch | None:
+    """Compare outputs to the bit, both int8, (count,); None when they are equal."""
+    if outputs.shape != expected.shape:
+        missing = abs(expected.size - outputs.size)
+        return Mismatch(count=missing, first=min(outputs.size, expected.size), largest=255)
+    difference = np.abs(outputs.astype(np.int32) - expected.astype(np.int32))
+    wrong = np.flatnonzero(difference)
+    if wrong.size == 0:
+        return None
+    return Mismatch(count=int(wrong.size), first=int(wrong[0]), largest=int(difference.max()))
+
+
+def differing(outputs: npt.NDArray[np.int8], expected: npt.NDArray[np.int8]) -> int:
+    """Count the outputs that differ, both int8, (count,)."""
+    mismatch = compare(outputs, expected)
+    return mismatch.count if mismatch else 0
+
+
+def cosine(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
+    """Cosine of the angle between two vectors; 0 when either is all zeros."""
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    norms = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return float(x @ y) / norms if norms else 0.0

@@ -1,0 +1,91 @@
+"""What a measurement gives for each metric of `hil/results/metrics.py`, before it is judged."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from hil.run.compare import cosine, differing
+from hil.run.measurement import Iteration, Measurement
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric's value.
+
+    Attributes:
+        name: of the metric.
+        samples: its value in each iteration, in order; empty where it is not of an iteration.
+    """
+
+    name: str
+    value: float
+    samples: tuple[float, ...] = ()
+
+
+def figures(measurement: Measurement) -> Iterator[Figure]:
+    """Yield every metric's value, in the order of a table's rows."""
+    for group in (_timing, _layers, _size, _outputs, _model, _run):
+        yield from group(measurement)
+
+
+def _timing(measurement: Measurement) -> Iterator[Figure]:
+    counted = measurement.counted
+    counts = [iteration.cycles for iteration in measurement.iterations]
+    yield _sampled(measurement, counted, lambda iteration: iteration.cycles)
+    # One cycle per instruction is no latency: such a target's row says instructions instead.
+    if counted == "cycles":
+        hz = measurement.prepared.board.clock_hz
+        yield _sampled(measurement, "latency", lambda iteration: iteration.cycles / hz)
+        if measurement.waiting_cycles:
+            yield _sampled(
+                measurement, "latency.waiting", lambda iteration: iteration.waiting_cycles / hz
+            )
+    if len(counts) > 1:
+        yield Figure(f"{counted}.spread", max(counts) - min(counts))
+
+
+def _layers(measurement: Measurement) -> Iterator[Figure]:
+    for layer in measurement.layers:
+        yield Figure(f"{measurement.counted}.layer.{layer.name}", layer.cycles)
+
+
+def _size(measurement: Measurement) -> Iterator[Figure]:
+    footprint, stack = measurement.prepared.image.footprint, measurement.stack_bytes
+    yield Figure("ram.arena", footprint.arena_bytes)
+    yield Figure("ram.static", footprint.static_bytes)
+    yield Figure("ram.stack", stack)
+    yield Figure("ram.paper", footprint.arena_bytes)
+    yield Figure("ram.total", footprint.arena_bytes + footprint.static_bytes + stack)
+    yield Figure("flash.code", footprint.flash_code_bytes)
+    yield Figure("flash.weights", footprint.flash_weights_bytes)
+    yield Figure("flash.total", footprint.flash_total_bytes)
+
+
+def _outputs(measurement: Measurement) -> Iterator[Figure]:
+    prepared = measurement.prepared
+    wrong = [differing(one.outputs, prepared.expected) for one in measurement.iterations]
+    exact = prepared.program.dequantise_output(prepared.expected)
+    yield Figure("output.mismatches", max(wrong), _if_several(wrong))
+    yield Figure("output.cosine", cosine(exact, prepared.float_outputs))
+
+
+def _model(measurement: Measurement) -> Iterator[Figure]:
+    program = measurement.prepared.program
+    yield Figure("macs", program.macs)
+    yield Figure("params", program.parameters)
+
+
+def _run(measurement: Measurement) -> Iterator[Figure]:
+    yield Figure("link.resends", measurement.resends)
+    yield Figure("setup.retries", measurement.retries)
+    for stage, seconds in measurement.seconds.items():
+        yield Figure(f"time.{stage}", seconds)
+
+
+def _sampled(measurement: Measurement, name: str, of: Callable[[Iteration], float]) -> Figure:
+    """Return the middle iteration's value, and every iteration's beside it."""
+    samples = [of(iteration) for iteration in measurement.iterations]
+    return Figure(name, of(measurement.middle), _if_several(samples))
+
+
+def _if_several(samples: "list[int] | list[float]") -> tuple[float, ...]:
+    return tuple(samples) if len(samples) > 1 else ()
