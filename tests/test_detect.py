@@ -1,12 +1,12 @@
 """`hil detect`: photographs in, pictures and boxes out."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from made_boards import with_sram
 from PIL import Image
 
 from hil import cli
@@ -81,8 +81,7 @@ def test_one_flashed_board_answers_for_every_photograph(tmp_path: Path) -> None:
 def test_a_model_beyond_the_boards_memory_names_the_way_without_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    board = boards.load("stm32f439")
-    small = replace(board, sram=replace(board.sram, bytes=40_960))
+    small = with_sram(boards.load("stm32f439"), 40_960)
     monkeypatch.setattr("hil.config.board.load", lambda _: small)
     assert cli.main(["detect", "astronaut", f"--out={tmp_path / 'out'}"]) == 2
     complaint = capsys.readouterr().err

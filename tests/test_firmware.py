@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import tiny_model
 from compilers import COMPILERS
+from made_boards import with_sram, with_wait_states
 
 from hil import paths
 from hil.build import firmware, toolchain
 from hil.build.firmware import Image, build, find_toolchain
 from hil.config import board as boards
-from hil.config.board import Board, Region
+from hil.config.board import Board
 from hil.errors import BuildError, MemoryLimitError, UsageError, Verdict
 
 Edit = Callable[[str], str]
@@ -50,8 +51,9 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_an_image_lies_where_the_board_has_memory(image: Image, board: Board) -> None:
     assert image.segments[0].address == board.flash.address
     assert all(board.flash.holds(segment.end - 1) for segment in image.segments)
+    assert board.ccm is not None
     for section in image.sections:
-        region = next(r for r in (board.flash, board.sram, board.ccm) if r.holds(section.address))
+        region = next(r for r in board.regions if r.holds(section.address))
         assert section.address + section.bytes <= region.end
     stack_top, reset = struct.unpack_from("<II", image.segments[0].data)
     assert board.ccm.holds(stack_top - 1)
@@ -126,7 +128,7 @@ def test_another_build_id_for_another_weight_clock_and_compiler_flag(
     model: Path, board: Board
 ) -> None:
     zig = find_toolchain("zig")
-    slower = replace(board, clock_hz=120_000_000, flash_wait_states=3)
+    slower = with_wait_states(replace(board, clock_hz=120_000_000), 3)
     smaller = replace(zig, flags=(*zig.flags, "-Os"))
     ids = {build(model, b, t).build_id for b, t in ((board, zig), (slower, zig), (board, smaller))}
     edit(model / "weights.c", lambda text: text.replace("{17,", "{18,"))
@@ -190,7 +192,7 @@ def test_warnings_are_errors_in_emitted_code_too(name: str, model: Path, board: 
 def test_an_image_too_large_names_the_region_and_the_bytes(
     name: str, model: Path, board: Board
 ) -> None:
-    small = replace(board, sram=Region(board.sram.address, 512))
+    small = with_sram(board, 512)
     with pytest.raises(MemoryLimitError, match=r"SRAM.*by \d+ bytes"):
         build(model, small, find_toolchain(name))
 

@@ -31,7 +31,7 @@ def memories(platform: str) -> dict[str, Region]:
 
 
 def test_renodes_memories_are_the_boards(platform: str) -> None:
-    assert memories(platform) == {"flash": BOARD.flash, "sram": BOARD.sram, "ccm": BOARD.ccm}
+    assert memories(platform) == {one.name: one.region for one in BOARD.regions}
 
 
 def test_renode_has_the_link_s_uart_and_a_cycle_counter(platform: str) -> None:

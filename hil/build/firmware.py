@@ -61,19 +61,29 @@ def build(model_dir: Path, board: Board, toolchain: Toolchain) -> Image:
 
 def _settings(board: Board) -> dict[str, str]:
     """Return the board's values as CMake variables; these and the sources decide the image."""
-    regions = {"FLASH": board.flash, "SRAM": board.sram, "CCM": board.ccm}
     settings = {
         "HIL_BOARD": board.name,
         "HIL_CHIP": board.chip,
+        "HIL_DEV_ID": f"0x{board.dev_id:03X}",
         "HIL_CLOCK_HZ": str(board.clock_hz),
         "HIL_FLASH_WAIT_STATES": str(board.flash_wait_states),
         "HIL_UART": board.uart,
         "HIL_BAUD": str(board.baud),
     }
-    for name, region in regions.items():
-        settings[f"HIL_{name}_ADDRESS"] = f"0x{region.address:08X}"
-        settings[f"HIL_{name}_BYTES"] = str(region.bytes)
-    return settings
+    return settings | _memory_settings(board)
+
+
+def _memory_settings(board: Board) -> dict[str, str]:
+    """Return what the linker script is made of; static data is in CCM where there is one."""
+    regions = {"flash": ("rx", board.flash), "sram": ("rwx", board.sram)}
+    if board.ccm is not None:
+        regions["ccm"] = ("rw", board.ccm)
+    lines = [
+        f"{name.upper()} ({may}) : ORIGIN = 0x{region.address:08X}, LENGTH = {region.bytes}"
+        for name, (may, region) in regions.items()
+    ]
+    fast = "sram" if board.ccm is None else "ccm"
+    return {"HIL_MEMORY": "\n    ".join(lines), "HIL_STATIC": fast, "HIL_FAST": fast.upper()}
 
 
 def _digest(model_dir: Path, settings: dict[str, str], toolchain: Toolchain) -> str:

@@ -12,7 +12,7 @@ from hil.compiler.program import Program, Tensor
 from hil.config.board import Board
 from hil.errors import MemoryLimitError
 
-RUNTIME_BYTES = 8 * 1024  # of CCM, for the stack, the link's frames and other static data
+RUNTIME_BYTES = 8 * 1024  # for the stack, the link's frames and other static data
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,9 @@ class Budget:
 
     @classmethod
     def of(cls, board: Board) -> "Budget":
-        """All flash and SRAM of a board, and its CCM less what the runtime needs."""
+        """All flash and RAM of a board, less what the runtime needs of its CCM, or else SRAM."""
+        if board.ccm is None:
+            return cls(max(0, board.sram.bytes - RUNTIME_BYTES), 0, board.flash.bytes)
         ccm_bytes = max(0, board.ccm.bytes - RUNTIME_BYTES)
         return cls(board.sram.bytes, ccm_bytes, board.flash.bytes)
 

@@ -1,17 +1,27 @@
 """A kind of board, as `boards/*.toml` describes it."""
 
-import tomllib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, TypeAlias
 
+from msgspec import Meta
+
+from hil.config.toml import Entries, read
 from hil.errors import UsageError
 from hil.paths import BOARDS
+
+Use: TypeAlias = Literal["code", "data", "dma"]
+
+_Text: TypeAlias = Annotated[str, Meta(min_length=1)]
+_Address: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 32)]
+_Bytes: TypeAlias = Annotated[int, Meta(gt=0, le=1 << 32)]
+_Hertz: TypeAlias = Annotated[int, Meta(gt=0, lt=1 << 32)]
 
 
 @dataclass(frozen=True)
 class Region:
-    """A memory region of the chip."""
+    """A range of addresses."""
 
     address: int
     bytes: int
@@ -27,13 +37,52 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Flash:
+    """What a flash memory can do.
+
+    Attributes:
+        sectors: bytes of each sector, from the first address on; a sector is erased at once.
+        programs_bytes: the widest store that is programmed at once.
+        wait_states: of a read at the board's clock.
+    """
+
+    sectors: tuple[int, ...]
+    programs_bytes: int
+    wait_states: int
+
+
+@dataclass(frozen=True)
+class Memory(Region):
+    """A memory of the chip with a bus port of its own.
+
+    Attributes:
+        name: as the chip's manual spells it.
+        uses: "code": the core fetches from it; "data": stores reach it; "dma": so do the other
+            bus masters.
+        flash: None of RAM.
+    """
+
+    name: str
+    uses: frozenset[Use]
+    flash: Flash | None = None
+
+    @property
+    def region(self) -> Region:
+        """Its addresses alone."""
+        return Region(self.address, self.bytes)
+
+
+@dataclass(frozen=True)
 class Board:
     """A kind of hardware.
 
     Attributes:
         chip: names the start-up code and linker script in `firmware/chips`.
         pyocd_target: pyOCD's name of the part, which chooses the flash algorithm.
+        dev_id, rev_id: the part's identity in DBGMCU_IDCODE, and a revision of it.
         clock_hz: core clock that the firmware sets up.
+        hse_hz: the board's crystal, or what drives the pin in its place.
+        memories: by rising address, none over another.
         uart, baud: the link's USART and its speed.
         probe_id, port: this desk's probe and serial port; empty to let pyOCD and pyserial find
             them.
@@ -45,16 +94,68 @@ class Board:
     chip: str
     cpu: str
     pyocd_target: str
+    dev_id: int
+    rev_id: int
     clock_hz: int
-    flash_wait_states: int
-    flash: Region
-    sram: Region
-    ccm: Region
+    hse_hz: int
+    memories: tuple[Memory, ...]
     uart: str
     baud: int
     probe_id: str = ""
     port: str = ""
     renode: str = ""
+
+    def memory(self, name: str) -> Memory | None:
+        """Return the memory of a name, as the board's file spells it; None if there is none."""
+        return next((memory for memory in self.memories if memory.name == name), None)
+
+    @property
+    def flash(self) -> Memory:
+        """The flash that programs stand in."""
+        return next(memory for memory in self.memories if memory.flash is not None)
+
+    @property
+    def flash_wait_states(self) -> int:
+        """Wait states of the flash at the board's clock."""
+        return self._geometry.wait_states
+
+    @property
+    def flash_sectors(self) -> tuple[int, ...]:
+        """Bytes of each sector of the flash, from its first address on."""
+        return self._geometry.sectors
+
+    @property
+    def regions(self) -> tuple[Memory, ...]:
+        """The memories, RAM joined where it adjoins RAM of the same uses: SRAM1 to 3 is `sram`."""
+        joined: list[Memory] = []
+        for memory in self.memories:
+            last = joined[-1] if joined else None
+            if last and _adjoin(last, memory):
+                name = last.name.rstrip("0123456789")
+                joined[-1] = replace(last, name=name, bytes=last.bytes + memory.bytes)
+            else:
+                joined.append(memory)
+        return tuple(joined)
+
+    @property
+    def sram(self) -> Memory:
+        """The largest RAM that every bus master reaches: the arena's."""
+        return max(
+            (one for one in self.regions if {"data", "dma"} <= one.uses and one.flash is None),
+            key=lambda one: one.bytes,
+        )
+
+    @property
+    def ccm(self) -> Memory | None:
+        """RAM that the core alone reaches, for the stack and scratch; None on a chip without."""
+        return next((one for one in self.regions if one.uses == {"data"}), None)
+
+    @property
+    def _geometry(self) -> Flash:
+        flash = self.flash.flash
+        if flash is None:
+            raise UsageError(f"the board {self.name} has no flash")
+        return flash
 
     def on_desk(
         self, *, probe_id: str | None, port: str | None, renode: str | None = None
@@ -68,6 +169,104 @@ class Board:
         )
 
 
+def _adjoin(first: Memory, second: Memory) -> bool:
+    ram = first.flash is None and second.flash is None
+    return ram and first.end == second.address and first.uses == second.uses
+
+
+class _Sectors(Entries, frozen=True):
+    """Sectors of one size, side by side."""
+
+    count: Annotated[int, Meta(gt=0, le=4096)]
+    bytes: _Bytes
+
+
+class _Memory(Entries, frozen=True):
+    """A table of `[[memory]]`: RAM, or flash where it has sectors."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]
+    address: _Address
+    bytes: _Bytes
+    uses: Annotated[list[Use], Meta(min_length=1)]
+    sectors: list[_Sectors] | None = None
+    programs_bytes: Annotated[int, Meta(gt=0, le=1024)] | None = None
+    wait_states: Annotated[int, Meta(ge=0, le=15)] | None = None
+
+    def __post_init__(self) -> None:
+        """Hold its entries against each other."""
+        if self.address + self.bytes > 1 << 32:
+            raise ValueError("the memory reaches past the last address, 0xffffffff")
+        of_flash = (self.sectors, self.programs_bytes, self.wait_states)
+        if any(one is not None for one in of_flash) and any(one is None for one in of_flash):
+            raise ValueError("flash needs all of sectors, programs_bytes and wait_states")
+        if self.sectors is not None:
+            whole = sum(one.count * one.bytes for one in self.sectors)
+            if whole != self.bytes:
+                raise ValueError(f"its sectors have {whole:,} B, the flash {self.bytes:,} B")
+
+    def made(self) -> Memory:
+        """Return what the rest of the harness reads."""
+        flash = None
+        if self.sectors is not None:
+            sizes = tuple(one.bytes for one in self.sectors for _ in range(one.count))
+            flash = Flash(sizes, self.programs_bytes or 0, self.wait_states or 0)
+        return Memory(self.address, self.bytes, self.name, frozenset(self.uses), flash)
+
+
+class _Clock(Entries, frozen=True):
+    """Table `[clock]`."""
+
+    hz: _Hertz
+    hse_hz: _Hertz
+
+
+class _Link(Entries, frozen=True):
+    """Table `[link]`."""
+
+    uart: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9]*$")]
+    baud: _Hertz
+
+
+class _Probe(Entries, frozen=True):
+    """Table `[probe]`."""
+
+    unique_id: str = ""
+    port: str = ""
+
+
+class _BoardFile(Entries, frozen=True):
+    """A file of boards/."""
+
+    description: _Text
+    chip: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]
+    cpu: Literal["cortex-m4"]
+    pyocd_target: _Text
+    dev_id: Annotated[int, Meta(ge=0, le=0xFFF)]
+    rev_id: Annotated[int, Meta(ge=0, le=0xFFFF)]
+    clock: _Clock
+    memory: list[_Memory]
+    link: _Link
+    probe: _Probe = field(default_factory=_Probe)
+
+    def __post_init__(self) -> None:
+        """Hold the memories against each other."""
+        names = [one.name for one in self.memory]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice:
+            raise ValueError(f"two of [[memory]] are named {twice!r}")
+        for first, second in pairwise(self.sorted_memory()):
+            if first.address + first.bytes > second.address:
+                raise ValueError(f"the memories {first.name!r} and {second.name!r} overlap")
+        if sum(one.sectors is not None for one in self.memory) != 1:
+            raise ValueError("one of [[memory]] must be flash: have sectors")
+        if not any({"data", "dma"} <= {*one.uses} and one.sectors is None for one in self.memory):
+            raise ValueError('one of [[memory]] must be RAM: uses = ["code", "data", "dma"]')
+
+    def sorted_memory(self) -> list[_Memory]:
+        """The memories by rising address."""
+        return sorted(self.memory, key=lambda one: one.address)
+
+
 def names() -> list[str]:
     """Boards that can be asked for."""
     return sorted(path.stem for path in BOARDS.glob("*.toml"))
@@ -77,38 +276,26 @@ def load(name: str, directory: Path = BOARDS) -> Board:
     """Read a board's description.
 
     Raises:
-        UsageError: there is no such board (the error lists those there are), or its file lacks an
-            entry.
+        UsageError: there is no such board (the error lists those there are), or its file says
+            something wrong (the error names the key).
     """
     path = directory / f"{name}.toml"
     if not path.is_file():
         raise UsageError.unknown("board", name, [p.stem for p in directory.glob("*.toml")])
-    try:
-        return _parse(name, tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
-    except KeyError as error:
-        raise UsageError(
-            f"{path} lacks the entry {error}", hint="compare it with boards/stm32f439.toml"
-        ) from error
-
-
-def _parse(name: str, entries: dict[str, Any]) -> Board:
-    regions = {key: Region(**entries["memory"][key]) for key in ("flash", "sram", "ccm")}
-    probe = entries.get("probe", {})
+    entries = read(path, _BoardFile)
     return Board(
         name=name,
-        description=entries["description"],
-        chip=entries["chip"],
-        cpu=entries["cpu"],
-        pyocd_target=entries["pyocd_target"],
-        clock_hz=entries["clock"]["hz"],
-        flash_wait_states=entries["clock"]["flash_wait_states"],
-        flash=regions["flash"],
-        sram=regions["sram"],
-        ccm=regions["ccm"],
-        uart=entries["link"]["uart"],
-        baud=entries["link"]["baud"],
-        probe_id=probe.get("unique_id", ""),
-        port=probe.get("port", ""),
+        description=entries.description,
+        chip=entries.chip,
+        cpu=entries.cpu,
+        pyocd_target=entries.pyocd_target,
+        dev_id=entries.dev_id,
+        rev_id=entries.rev_id,
+        clock_hz=entries.clock.hz,
+        hse_hz=entries.clock.hse_hz,
+        memories=tuple(one.made() for one in entries.sorted_memory()),
+        uart=entries.link.uart,
+        baud=entries.link.baud,
+        probe_id=entries.probe.unique_id,
+        port=entries.probe.port,
     )

@@ -142,14 +142,14 @@ def _or_end(
 
 
 def _load(chip: "Chip", segment: Segment) -> None:
-    regions = {"flash": chip.board.flash, "sram": chip.board.sram, "ccm": chip.board.ccm}
-    for region in regions.values():
+    regions = chip.board.regions
+    for region in regions:
         # Programs linked for the boot alias at 0 are programmed into flash.
         address = segment.address + (region.address if segment.address < region.bytes else 0)
         if region.holds(address) and address + len(segment.data) <= region.end:
             chip.load(address, segment.data)
             return
-    listed = ", ".join(f"{n} {r.address:#010x}..{r.end - 1:#010x}" for n, r in regions.items())
+    listed = ", ".join(f"{r.name} {r.address:#010x}..{r.end - 1:#010x}" for r in regions)
     raise UsageError(
         f"the program has {len(segment.data):,} B at {segment.address:#010x}, where "
         f"{chip.board.name} has no memory",

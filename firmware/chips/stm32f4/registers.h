@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "board.h"
+
 #define REGISTER(address) (*(volatile uint32_t *)(address))
 
 /* RM0090 section 7.3: reset and clock control */
@@ -30,7 +32,8 @@ enum {
 /* RM0090 section 5.5: power control */
 #define PWR_CR REGISTER(0x40007000u)
 
-enum { PWR_CR_VOS = 3 << 14 }; /* scale 1: up to 168 MHz without over-drive */
+/* Scale 1: up to 168 MHz without over-drive. F405 and F407 have one bit for it. */
+enum { PWR_CR_VOS = BOARD_DEV_ID == 0x413u ? 1 << 14 : 3 << 14 };
 
 /* RM0090 section 3.9: flash interface */
 #define FLASH_ACR REGISTER(0x40023C00u)

@@ -46,14 +46,15 @@ class CoreRun:
     def _map(self, board: Board) -> None:
         engine = self._engine
         self._memory = [
-            (board.flash, bytearray(b"\xff" * board.flash.bytes)),
-            (board.sram, bytearray(board.sram.bytes)),
-            (board.ccm, bytearray(board.ccm.bytes)),
+            (region, bytearray((b"\0" if region.flash is None else b"\xff") * region.bytes))
+            for region in board.regions
         ]
         for region, memory in self._memory:
-            in_flash = region == board.flash
             engine.map_memory(
-                region.address, memory, writable=not in_flash, executable=region != board.ccm
+                region.address,
+                memory,
+                writable="data" in region.uses,
+                executable="code" in region.uses,
             )
         for address, length in (
             (_PERIPHERALS, _PERIPHERAL_BYTES),

@@ -116,7 +116,7 @@ class EmulatedProbe(DebugProbe):
     def create_associated_board(self) -> Any:
         """Return pyOCD's board object.
 
-        pyOCD's description of the part lacks the CCM, and gdb reads no memory that is not
+        pyOCD's description of a part may lack its CCM, and gdb reads no memory that is not
         described: a stack there could not be walked.
         """
         from pyocd.board.board import Board
@@ -126,12 +126,16 @@ class EmulatedProbe(DebugProbe):
 
         session: Any = self.session
         made = Board(session, board_info=self.associated_board_info)
-        ccm = board.load(_BOARD).ccm
-        region = RamRegion(
-            start=ccm.address, length=ccm.bytes, name="ccm", is_default=False, is_testable=False
-        )
-        if made.target.memory_map.get_region_for_address(ccm.address) is None:
-            made.target.memory_map.add_region(region)
+        for ram in board.load(_BOARD).regions:
+            if made.target.memory_map.get_region_for_address(ram.address) is None:
+                region = RamRegion(
+                    start=ram.address,
+                    length=ram.bytes,
+                    name=ram.name,
+                    is_default=False,
+                    is_testable=False,
+                )
+                made.target.memory_map.add_region(region)
         return made
 
     # opening

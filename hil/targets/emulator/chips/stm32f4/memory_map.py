@@ -28,25 +28,26 @@ BUS_WINDOWS = (
 
 
 class MemoryMap:
-    """Flash, SRAM, CCM, system memory, device registers and bit-band aliases.
+    """Flash, RAM, system memory, device registers and bit-band aliases.
 
     Attributes:
-        flash, sram, ccm: their bytes; the core sees changes at once.
+        flash: its bytes; the core sees changes at once.
         bus: the registers of all peripherals.
     """
 
     def __init__(self, board: Board, engine: Engine, unique_id: str, flash: Any) -> None:
         self.flash = flash if flash is not None else bytearray(b"\xff" * board.flash.bytes)
-        self.sram = bytearray(board.sram.bytes)
-        self.ccm = bytearray(board.ccm.bytes)
         self.bus = Bus(BUS_WINDOWS)
         system = identity.system_memory(unique_id, board.flash.bytes)
         self._flash_address = board.flash.address
         self._memories = (
             # address, bytes, writable, executable
+            *(
+                (ram.address, bytearray(ram.bytes), True, "code" in ram.uses)
+                for ram in board.regions
+                if ram.flash is None
+            ),
             (board.flash.address, self.flash, False, True),
-            (board.sram.address, self.sram, True, True),
-            (board.ccm.address, self.ccm, True, False),
             (BOOT_ALIAS, self.flash, False, True),
             (identity.SYSTEM_MEMORY, system, False, True),
         )
