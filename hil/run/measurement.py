@@ -232,22 +232,30 @@ def prepare(
         progress(f"compiling {scenario.model}")
         photograph = photographs.read(scenario.input)
         compiled = compile_scenario(scenario, board)
-        answers = _answers(compiled, photograph)
+        of_photograph = answers(compiled, photograph)
     with watch.stage("build"), TemporaryDirectory(prefix="hil-") as scratch:
         progress(f"building the firmware with {toolchain}")
         emit.write(compiled.program, compiled.plan, Path(scratch))
         image = firmware.build(Path(scratch), board, toolchain)
-    return Prepared(compiled, *answers, toolchain, image)
+    return Prepared(compiled, *of_photograph, toolchain, image)
 
 
 def with_photograph(prepared: Prepared, photograph: "Rgb8") -> Prepared:
     """Compute what a scenario's firmware must answer on another photograph, (rows, columns, 3)."""
-    quantised, expected, float_outputs = _answers(prepared.compiled, photograph)
+    quantised, expected, float_outputs = answers(prepared.compiled, photograph)
     return replace(prepared, input=quantised, expected=expected, float_outputs=float_outputs)
 
 
-def _answers(compiled: CompiledScenario, photograph: "Rgb8") -> "tuple[Int8, Int8, Float32]":
-    """Return the quantised image, and the integer and the float model's outputs on it."""
+def answers(compiled: CompiledScenario, photograph: "Rgb8") -> "tuple[Int8, Int8, Float32]":
+    """Compute what the integer reference and the float model say of a photograph.
+
+    Args:
+        compiled: the network.
+        photograph: uint8, (rows, columns, 3).
+
+    Returns:
+        The quantised image, the reference's int8 outputs, (count,), and the float ones, (count,).
+    """
     from hil.compiler import reference
     from hil.vision import photographs
 

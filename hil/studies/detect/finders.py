@@ -1,7 +1,7 @@
 """Faces in photographs, as the board finds them beside the float model: `hil detect`."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -138,25 +138,48 @@ def finder(
         loaded = models.load(chosen.model, chosen.checkpoint, chosen.seed, **chosen.variant)
         yield _in_float(loaded, least_score)
         return
-    _priors(models.structure(chosen.model, **chosen.variant))
-    session = _session(chosen, on_board, progress)
-    try:
-        prepared = session.prepare(replace(chosen, iterations=1))
-    except (MemoryLimitError, BuildError) as error:
-        way_out = "--float-only finds the faces without a board"
-        error.hint = f"{error.hint}\n  {way_out}" if error.hint else way_out
-        raise
-    target = targets.find(on_board.target)
+    priors_of(models.structure(chosen.model, **chosen.variant))
+    with ExitStack() as stack:
+        try:
+            prepared, run = stack.enter_context(flashed(chosen, on_board, progress))
+        except (MemoryLimitError, BuildError) as error:
+            way_out = "--float-only finds the faces without a board"
+            error.hint = f"{error.hint}\n  {way_out}" if error.hint else way_out
+            raise
+        yield _on_board(prepared, run, least_score)
+
+
+@contextmanager
+def flashed(
+    chosen: Scenario, options: BoardOptions, progress: Progress = silent
+) -> Iterator[tuple[Prepared, Callable[[Prepared], Measurement]]]:
+    """Hold a board that runs a scenario's network, on one photograph after another.
+
+    Args:
+        chosen: the scenario; each photograph runs once, whatever its iterations.
+        options: the board.
+        progress: told stages.
+
+    Returns:
+        The prepared scenario, of which `measurement.with_photograph` makes others; and what runs
+        one of them.
+
+    Raises:
+        MeasurementError: the network does not fit the board, or the board fails.
+    """
+    session = _session(chosen, options, progress)
+    prepared = session.prepare(replace(chosen, iterations=1))
+    target = targets.find(options.target)
     with session.flashed(prepared) as device:
 
         def run(image: Prepared) -> Measurement:
             return measurement.measure(image, device, Stopwatch(), target=target, progress=progress)
 
-        yield _on_board(prepared, run, least_score)
+        yield prepared, run
 
 
 def _in_float(loaded: "LoadedModel", least_score: float) -> Finder:
-    priors = _priors(loaded)
+    priors = priors_of(loaded)
 
     def find(name: str) -> Found:
         photograph = photographs.read(name)
@@ -170,7 +193,7 @@ def _in_float(loaded: "LoadedModel", least_score: float) -> Finder:
 def _on_board(
     prepared: Prepared, run: Callable[[Prepared], Measurement], least_score: float
 ) -> Finder:
-    priors = _priors(prepared.compiled.loaded)
+    priors = priors_of(prepared.compiled.loaded)
 
     def find(name: str) -> Found:
         photograph = photographs.read(name)
@@ -190,7 +213,12 @@ def _on_board(
     return find
 
 
-def _priors(loaded: "LoadedModel") -> Float64:
+def priors_of(loaded: "LoadedModel") -> Float64:
+    """Lay out a detector's prior boxes, (count, 4), as `detection.priors` does.
+
+    Raises:
+        UsageError: the model is no detector.
+    """
     from hil.models.face import FaceDetector
 
     if not isinstance(loaded.module, FaceDetector):
