@@ -89,8 +89,8 @@ _FLAGS = (
 class NativeDevice:
     """Answers bytes with bytes, as the board does."""
 
-    def __init__(self, *, streams: bool = False) -> None:
-        self._library = ctypes.CDLL(str(_build(streams=streams)))
+    def __init__(self, *, streams: bool = False, gives_behind: bool = False) -> None:
+        self._library = ctypes.CDLL(str(_build(streams=streams, gives_behind=gives_behind)))
         self.boot()
 
     def __call__(self, data: bytes) -> bytes:
@@ -121,9 +121,10 @@ class NativeDevice:
         return bytes((ctypes.c_uint8 * count).in_dll(self._library, "said"))
 
 
-def _build(*, streams: bool) -> Path:
+def _build(*, streams: bool, gives_behind: bool) -> Path:
     """Compile once per content, whoever else does so at the same time."""
-    digest = hashlib.sha256(" ".join((*_FLAGS, _HOST, _BOARD, str(streams))).encode())
+    settings = (*_FLAGS, _HOST, _BOARD, str(streams), str(gives_behind))
+    digest = hashlib.sha256(" ".join(settings).encode())
     for path in (*sorted((FIRMWARE / "runtime").iterdir()), Path(tiny_model.__file__)):
         digest.update(path.read_bytes())
     library = cache() / "native" / f"link-{digest.hexdigest()[:24]}.so"
@@ -131,7 +132,7 @@ def _build(*, streams: bool) -> Path:
         return library
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=library.parent) as name:
-        scratch = tiny_model.write(Path(name), streams=streams)
+        scratch = tiny_model.write(Path(name), streams=streams, gives_behind=gives_behind)
         (scratch / "board.h").write_text(_BOARD, encoding="utf-8")
         (scratch / "host.c").write_text(_HOST, encoding="utf-8")
         includes = (f"-I{FIRMWARE}", f"-I{FIRMWARE / 'runtime'}", f"-I{scratch}")

@@ -112,6 +112,23 @@ def test_a_greeting_in_the_middle_of_a_run_ends_it(firmware: NativeDevice) -> No
     assert device.outputs() == tiny_model.expected(INPUT)
 
 
+@pytest.mark.parametrize("taken", [0, 1, 2])
+def test_a_greeting_ends_a_run_that_gives_results_behind_its_streamed_steps(taken: int) -> None:
+    firmware = NativeDevice(gives_behind=True)
+    LinePort(firmware).device().hello()
+    say(firmware, 50, RUN)
+    given = say(firmware, 51, Feed(0, INPUT))[1]
+    for piece in range(taken):
+        given = say(firmware, 52 + piece, Proceed())[1]
+    assert given == Outputs(taken * ROW, tiny_model.expected(INPUT)[taken * ROW :][:ROW])
+    (greeting,) = say(firmware, 1, AskHello())
+    assert isinstance(greeting, Hello)
+    device = LinePort(firmware).device()
+    device.load_input(INPUT)
+    device.run()
+    assert device.outputs() == tiny_model.expected(INPUT)
+
+
 def test_a_repeated_piece_is_not_taken_twice(firmware: NativeDevice) -> None:
     firmware.boot()
     LinePort(firmware).device().hello()

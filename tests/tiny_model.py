@@ -23,7 +23,8 @@ const uint32_t model_scratch_bytes = 16;
 const uint32_t model_input_offset = 0, model_input_bytes = COUNT;
 const uint32_t model_output_offset = 0, model_output_bytes = COUNT;
 const bool model_input_survives = false;
-const bool model_streams = %(streams)s;
+enum { AT_ONCE, BY_ROWS, GIVES_BEHIND, WAY = %(way)s };
+const bool model_streams = WAY != AT_ONCE;
 
 static void add(const uint8_t *addend) {
     for (uint32_t i = 0; i < COUNT; i++) {
@@ -56,11 +57,27 @@ static void rows(void) {
     }
 }
 
+/* Both layers over the whole image, and the results behind them, each without asking whether the
+ * run goes on. */
+static void whole(void) {
+    if (!model_take(0, (int8_t *)model_arena, COUNT)) {
+        return;
+    }
+    first();
+    second();
+}
+
+static void give_behind(void) {
+    for (uint32_t at = 0; at < COUNT; at += ROW) {
+        (void)model_give(at, (int8_t *)model_arena + at, ROW);
+    }
+}
+
 void model_init(void) { model_scratch[0] = 1; }
 
 const model_layer_t model_layers[] = {
-    {"first", 600, model_streams ? NULL : first},
-    {"second", 1200, model_streams ? rows : second},
+    {"first", 600, WAY == AT_ONCE ? first : WAY == BY_ROWS ? NULL : whole},
+    {"second", 1200, WAY == AT_ONCE ? second : WAY == BY_ROWS ? rows : give_behind},
 };
 const uint32_t model_layer_count = 2;
 """
@@ -77,11 +94,12 @@ const uint8_t tiny_addend[8] = {17, 29, 43, 71, 241, 229, 215, 187};
 WEIGHTS = bytes((17, 29, 43, 71, 241, 229, 215, 187))
 
 
-def write(directory: Path, *, streams: bool = False) -> Path:
+def write(directory: Path, *, streams: bool = False, gives_behind: bool = False) -> Path:
     """Write the model's sources; returns the directory, which `hil.build.firmware.build` takes."""
+    way = "GIVES_BEHIND" if gives_behind else "BY_ROWS" if streams else "AT_ONCE"
     directory.mkdir(parents=True, exist_ok=True)
     for name, text in (
-        ("model.c", _MODEL % {"streams": "true" if streams else "false"}),
+        ("model.c", _MODEL % {"way": way}),
         ("weights.h", _WEIGHTS_HEADER),
         ("weights.c", _WEIGHTS),
     ):

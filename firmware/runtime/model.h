@@ -41,8 +41,9 @@ extern const bool model_streams; /* rows of the input are taken while it runs, o
 void model_init(void); /* once after reset, before the first run */
 
 /* What a streaming model asks of the runtime. Taking and giving wait for the host, which is counted
- * apart; they return false when the run is abandoned, and the layer must return at once. A lap
- * charges what has been counted since the one before to a layer. */
+ * apart. They return false when the run is abandoned, from then on at once and without a word to
+ * the host; a layer that has more to compute returns then. A lap charges what has been counted
+ * since the one before to a layer. */
 bool model_take(uint32_t offset, int8_t *to, uint32_t bytes);
 bool model_give(uint32_t offset, const int8_t *from, uint32_t bytes);
 void model_lap(uint32_t layer);

@@ -96,8 +96,12 @@ void model_lap(uint32_t layer) {
     self.lap_began = now;
 }
 
-/* Say what the run waits for, and serve until it has come; false: a greeting ended the run. */
+/* Say what the run waits for, and serve until it has come; false: a greeting ended the run. A run
+ * that has ended waits for nothing more, whatever its layers go on to ask for. */
 static bool wait_for(run_state_t what) {
+    if (self.run != WORKING) {
+        return false;
+    }
     const uint32_t before = cycles_now();
     self.run = what;
     answer();
