@@ -17,6 +17,7 @@ from hil.build.firmware import Image, build, find_toolchain
 from hil.config import board as boards
 from hil.config.board import Board
 from hil.errors import BuildError, MemoryLimitError, UsageError, Verdict
+from hil.limits import limit
 
 Edit = Callable[[str], str]
 
@@ -67,7 +68,11 @@ def test_the_footprint_tells_weights_arena_and_static_data_apart(image: Image) -
     assert footprint.arena_bytes == tiny_model.INPUT_BYTES
     assert footprint.ccm_static_bytes == footprint.static_bytes, "SRAM is left to the arena"
     assert footprint.static_bytes < 3000, "the whole runtime with its frames"
-    assert footprint.stack_reserved_bytes == 5120
+    assert footprint.stack_reserved_bytes == limit("RUNTIME_STACK_BYTES")
+    taken = footprint.stack_reserved_bytes + footprint.static_bytes
+    assert taken <= limit("RUNTIME_RAM_BYTES"), "what plans leave free of memory"
+    code = footprint.flash_total_bytes - footprint.flash_weights_bytes
+    assert code <= limit("RUNTIME_FLASH_BYTES"), "what plans leave free of flash"
     programmed = sum(len(segment.data) for segment in image.segments)
     assert footprint.flash_total_bytes == programmed
 

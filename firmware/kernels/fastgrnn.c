@@ -3,13 +3,13 @@
 #include "dsp.h"
 #include "widen.h"
 
-/* Inputs of the code for states, and how many vectors of them are widened at a time. */
-enum { MOST_INPUTS = 32, WIDENED = 12 };
+/* How many vectors are widened at a time. */
+enum { WIDENED = 12 };
 
 /* The code for states, on pixels widened to int16. */
 static void widened_products(const fastgrnn_t *cell, const int8_t *x, int32_t count,
                              int32_t *products) {
-    _Alignas(4) int16_t wide[WIDENED * MOST_INPUTS];
+    _Alignas(4) int16_t wide[WIDENED * FASTGRNN_MOST_WIDENED_INPUTS];
     while (count > 0) {
         int32_t n = count < WIDENED ? count : WIDENED;
         if (count > n && count - n < FASTGRNN_LEAST_VECTORS) {

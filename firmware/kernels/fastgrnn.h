@@ -5,7 +5,9 @@
 
 #include <stdint.h>
 
-enum { FASTGRNN_MOST_UNITS = 128, FASTGRNN_LEAST_VECTORS = 3 };
+#include "kernel_limits.h"
+
+enum { FASTGRNN_LEAST_VECTORS = 3 };
 
 /*
  * acc   = bias[i] + (sum_k w[i][k] * x[k] << w_shift) + sum_k u[i][k] * h[k]

@@ -3,10 +3,9 @@
 #ifndef HIL_HEADS_H
 #define HIL_HEADS_H
 
+#include "kernel_limits.h"
 #include "l2norm.h"
 #include "matmul.h"
-
-enum { HEADS_MOST_PARTS = 4 };
 
 /* One convolution's share of the product's channels; the first `groups` of them are reduced to
  * their maximum. */

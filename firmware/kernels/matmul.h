@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { MATMUL_MOST_PIXELS = 3 };
+#include "kernel_limits.h"
 
 /*
  * sum = bias[c] + sum over segments s and inputs k of weight[c][s][k] * x[pixel][s][k]

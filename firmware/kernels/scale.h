@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { SCALE_MOST_PIXELS = 3 };
+#include "kernel_limits.h"
 
 /*
  * y[p][c] = clamp(y_zero + smmulr(bias[c] + weight[c] * x[p][c], multiplier[c]), low, high)

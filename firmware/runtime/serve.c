@@ -10,12 +10,13 @@
 #include "memory_map.h"
 #include "model.h"
 #include "port.h"
+#include "runtime_limits.h"
 #include "stack.h"
 
 void *memcpy(void *restrict to, const void *restrict from, size_t count);
 void *memset(void *to, int value, size_t count);
 
-enum { MOST_LAYERS = 128, BUILD_ID_AT = 16 };
+enum { BUILD_ID_AT = 16 };
 
 /* What a run is about. */
 typedef enum { IDLE, WORKING, WAITS_FOR_INPUT, WAITS_TO_GO_ON } run_state_t;
@@ -30,7 +31,7 @@ static struct {
     int8_t *wanted_at;
     uint32_t lap_began;
     uint64_t cycles, waiting_cycles; /* of this iteration */
-    uint32_t layer_cycles[MOST_LAYERS];
+    uint32_t layer_cycles[MODEL_MOST_LAYERS];
     bool layers_counted;
     uint8_t sequence; /* of the last request, 0 before any */
     bool cycles_count;
@@ -91,7 +92,7 @@ static void load(const link_load_t *request) {
 
 void model_lap(uint32_t layer) {
     const uint32_t now = cycles_now();
-    self.layer_cycles[layer < MOST_LAYERS ? layer : 0] += now - self.lap_began;
+    self.layer_cycles[layer < MODEL_MOST_LAYERS ? layer : 0] += now - self.lap_began;
     self.cycles += now - self.lap_began;
     self.lap_began = now;
 }
@@ -194,7 +195,7 @@ static bool run(const link_ask_run_t *request) {
         refuse(LINK_REFUSED_NO_INPUT);
         return true;
     }
-    if (model_layer_count > MOST_LAYERS) {
+    if (model_layer_count > MODEL_MOST_LAYERS) {
         refuse(LINK_REFUSED_TOO_MANY_LAYERS);
         return true;
     }

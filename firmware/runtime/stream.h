@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { STREAM_MOST_OUTPUTS = 4, STREAM_NO_RESULT = -1 };
+#include "runtime_limits.h"
+
+enum { STREAM_NO_RESULT = -1 };
 
 /* A map of which only some rows are in memory, one after the other. */
 typedef struct {

@@ -12,6 +12,7 @@ from hil.build.image import Footprint, Image, Section, Segment, read_segments
 from hil.build.toolchain import Toolchain, find_toolchain
 from hil.config.board import Board
 from hil.errors import BuildError, MemoryLimitError
+from hil.limits import limit
 from hil.paths import FIRMWARE, cache
 
 __all__ = [
@@ -69,6 +70,7 @@ def _settings(board: Board) -> dict[str, str]:
         "HIL_FLASH_WAIT_STATES": str(board.flash_wait_states),
         "HIL_UART": board.uart,
         "HIL_BAUD": str(board.baud),
+        "HIL_STACK_BYTES": str(limit("RUNTIME_STACK_BYTES")),
     }
     return settings | _memory_settings(board)
 

@@ -41,7 +41,7 @@ _REMEDIES = {
     Refusal.STREAMS: "its input goes in, and its outputs come out, while it runs",
     Refusal.NOT_WAITING: "no run waits for this: has another program talked to the board?",
     Refusal.BUSY: "greet it again: a run that another program began still waits for its input",
-    Refusal.TOO_MANY_LAYERS: "raise MOST_LAYERS in runtime/serve.c",
+    Refusal.TOO_MANY_LAYERS: "raise MODEL_MOST_LAYERS in firmware/runtime/runtime_limits.h",
 }
 
 

@@ -1,0 +1,14 @@
+/* What kernels have room for. The compiler reads this file, one `NAME = number,` a line, and
+ * refuses by name what exceeds it: hil/limits.py. */
+#ifndef HIL_KERNEL_LIMITS_H
+#define HIL_KERNEL_LIMITS_H
+
+enum {
+    MATMUL_MOST_PIXELS = 3,            /* multiplied at a time */
+    SCALE_MOST_PIXELS = 3,             /* scaled at a time */
+    HEADS_MOST_PARTS = 4,              /* convolutions in one product */
+    FASTGRNN_MOST_UNITS = 128,         /* of a cell: its next state stands on the stack */
+    FASTGRNN_MOST_WIDENED_INPUTS = 32, /* of a cell whose code takes pixels widened on the stack */
+};
+
+#endif
