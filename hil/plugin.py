@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--board",
         default="stm32f439",
         metavar="NAME",
-        help="board to test on, a file of boards/ (default: %(default)s)",
+        help="board to test on: a file of boards/, or a path of one (default: %(default)s)",
     )
     add(
         "--hil-target",

@@ -77,6 +77,22 @@ def test_a_wrong_board_file_is_told_by_file_line_and_key(
         board.load("wrong", tmp_path)
 
 
+def test_a_board_is_also_found_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(TEXT, encoding="utf-8")
+    assert board.load(str(path)).name == "mine"
+    with pytest.raises(UsageError, match="unknown board"):
+        board.load(str(tmp_path / "absent.toml"))
+
+
+@pytest.mark.parametrize("name", ["my board", 'my"board', "b" * 32, "-b"])
+def test_a_board_has_a_name_that_the_firmware_can_say(tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"{name}.toml"
+    path.write_text(TEXT, encoding="utf-8")
+    with pytest.raises(UsageError, match="is no name of a board"):
+        board.load(str(path))
+
+
 def test_the_desk_overrides_probe_and_port() -> None:
     desk = board.load("stm32f439").on_desk(probe_id="0668FF", port=None)
     assert (desk.probe_id, desk.port) == ("0668FF", "")

@@ -51,7 +51,9 @@ def scenario_options(parser: argparse.ArgumentParser) -> None:
 def board_option(parser: argparse.ArgumentParser) -> None:
     """Take a board."""
     parser.add_argument(
-        "--board", default="stm32f439", help="a file of boards/ (default: %(default)s)"
+        "--board",
+        default="stm32f439",
+        help="a file of boards/, or a path of one's own (default: %(default)s)",
     )
 
 

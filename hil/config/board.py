@@ -1,6 +1,7 @@
 """A kind of board, as `boards/*.toml` describes it."""
 
-from dataclasses import dataclass, field, replace
+import re
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
@@ -13,6 +14,7 @@ from hil.paths import BOARDS
 
 Use: TypeAlias = Literal["code", "data", "dma"]
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,30}")  # the firmware says it in 32 bytes
 _Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 _Address: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 32)]
 _Bytes: TypeAlias = Annotated[int, Meta(gt=0, le=1 << 32)]
@@ -246,7 +248,7 @@ class _BoardFile(Entries, frozen=True):
     clock: _Clock
     memory: list[_Memory]
     link: _Link
-    probe: _Probe = field(default_factory=_Probe)
+    probe: _Probe = _Probe()
 
     def __post_init__(self) -> None:
         """Hold the memories against each other."""
@@ -273,18 +275,23 @@ def names() -> list[str]:
 
 
 def load(name: str, directory: Path = BOARDS) -> Board:
-    """Read a board's description.
+    """Read a board's description by name, or by the path of a TOML file.
 
     Raises:
         UsageError: there is no such board (the error lists those there are), or its file says
             something wrong (the error names the key).
     """
-    path = directory / f"{name}.toml"
+    path = Path(name) if name.endswith(".toml") else directory / f"{name}.toml"
     if not path.is_file():
         raise UsageError.unknown("board", name, [p.stem for p in directory.glob("*.toml")])
+    if not _NAME.fullmatch(path.stem):
+        raise UsageError(
+            f"{path}: {path.stem!r} is no name of a board",
+            hint="letters, digits, '_' and '-', at most 31 of them",
+        )
     entries = read(path, _BoardFile)
     return Board(
-        name=name,
+        name=path.stem,
         description=entries.description,
         chip=entries.chip,
         cpu=entries.cpu,

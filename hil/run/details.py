@@ -50,7 +50,7 @@ def of(measurement: Measurement, run: str) -> Details:
 
 
 def _regions(board: "Board") -> dict[str, int]:
-    return {name: getattr(board, name).bytes for name in ("flash", "sram", "ccm")}
+    return {region.name: region.bytes for region in board.regions}
 
 
 def _spans(measurement: Measurement) -> list[Span]:
