@@ -116,6 +116,8 @@ def test_the_details_beside_the_rows_agree_with_them(session: Session, good: Mea
     assert [(one.name, one.cycles) for one in found.layers] == [
         (layer.name, layer.cycles) for layer in good.layers
     ]
+    for one in found.layers:
+        assert sum(one.causes.values()) == pytest.approx(one.cycles, abs=100)
     image, plan = good.prepared.image, good.prepared.compiled.plan
     held = dict.fromkeys(found.regions, 0)
     for holding in found.holdings:

@@ -9,6 +9,7 @@ from hil.studies.profile import flame
 from hil.studies.profile import layers as profile
 from hil.studies.profile.flame import Functions
 from hil.studies.profile.layers import Profile
+from hil.targets.spent import CAUSES
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_the_csv_has_cycles_by_layer_and_cause(face: Profile, tmp_path: Path) ->
         rows = list(csv.DictReader(file))
     assert [row["layer"] for row in rows] == [layer.name for layer in face.layers]
     assert sum(int(row["cycles"]) for row in rows) == face.whole.cycles
-    assert set(rows[0]) == {"layer", "macs", "cycles", *profile.CAUSES}
+    assert set(rows[0]) == {"layer", "macs", "cycles", *CAUSES}
 
 
 def test_every_cycle_has_its_chain_of_callers(face: Profile, tmp_path: Path) -> None:

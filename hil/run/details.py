@@ -4,6 +4,7 @@ import base64
 import io
 import math
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,13 +41,22 @@ def of(measurement: Measurement, run: str) -> Details:
         detects=_detects(prepared.compiled.loaded),
         streams=prepared.compiled.plan.streams,
         regions=_regions(board),
-        layers=[Layer(one.name, one.macs, one.cycles, {}) for one in measurement.layers],
+        layers=_layers(measurement),
         spans=_spans(measurement),
         holdings=list(_holdings(measurement)),
         noise=_noise(measurement),
         picture=_picture(measurement),
         boxes=_boxes(measurement),
     )
+
+
+def _layers(measurement: Measurement) -> list[Layer]:
+    layers = measurement.layers
+    causes = [asdict(spent) for spent in measurement.middle.spent] or [{} for _ in layers]
+    return [
+        Layer(layer.name, layer.macs, layer.cycles, by_cause)
+        for layer, by_cause in zip(layers, causes, strict=True)
+    ]
 
 
 def _regions(board: "Board") -> dict[str, int]:
@@ -89,10 +99,8 @@ def _named(section: "Section") -> tuple[str, int]:
 
 
 def _region(board: "Board", address: int) -> str:
-    for name in ("flash", "sram", "ccm"):
-        if getattr(board, name).holds(address):
-            return name
-    return "elsewhere"
+    inside = (region.name for region in board.regions if region.holds(address))
+    return next(inside, "elsewhere")
 
 
 def _noise(measurement: Measurement) -> list[Noise]:

@@ -1,8 +1,8 @@
 """One scenario on one target: build the image, run it, keep what came back."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +12,8 @@ import numpy as np
 
 from hil.config.board import Board
 from hil.config.scenario import Scenario
+from hil.run import laps
+from hil.targets.spent import NOTHING, Spent
 
 if TYPE_CHECKING:
     from hil.build.firmware import Image, Toolchain
@@ -27,9 +29,17 @@ Progress = Callable[[str], None]
 """Told the stage that begins, in words for a person."""
 
 
+Spending = Callable[[], AbstractContextManager[list[Spent]]]
+"""A target's `spending`."""
+
+
 def silent(stage: str) -> None:
     """Progress for those who do not watch."""
     del stage
+
+
+def _unsaid() -> AbstractContextManager[list[Spent]]:
+    return nullcontext([])
 
 
 @dataclass
@@ -115,12 +125,14 @@ class Iteration:
         cycles: from input in memory to outputs in memory.
         waiting_cycles: beside them, for the host: a streaming model's image and results.
         layers: of the schedule, in order.
+        spent: what the cycles of each layer went to; empty where the target cannot say.
     """
 
     outputs: "Int8"
     cycles: int
     waiting_cycles: int
     layers: tuple[LayerCycles, ...]
+    spent: tuple[Spent, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -272,6 +284,7 @@ def measure(
     target: "type[Target]",
     retries: int = 0,
     progress: Progress = silent,
+    spending: Spending = _unsaid,
 ) -> Measurement:
     """Run a prepared scenario on a board that has said hello, as often as the scenario asks.
 
@@ -286,8 +299,10 @@ def measure(
             device.load_input(prepared.input.tobytes())
         with watch.stage("run"):
             progress(f"running inference {number} of {count}")
-            run = device.run(per_layer=True)
-        iterations.append(_iteration(run, device.outputs()))
+            with _noting(prepared, spending) as moments:
+                run = device.run(per_layer=True)
+        spent = _by_layer(prepared, moments)
+        iterations.append(_iteration(run, device.outputs(), spent))
     return Measurement(
         prepared=prepared,
         target=target.name,
@@ -300,10 +315,25 @@ def measure(
     )
 
 
-def _iteration(run: "Run", outputs: bytes) -> Iteration:
+def _noting(prepared: Prepared, spending: Spending) -> AbstractContextManager[list[Spent]]:
+    """Note what cycles go to, but not while the image comes in: thousands of reads take minutes."""
+    said = spending is not _unsaid and not prepared.compiled.plan.streams
+    return spending() if said else _unsaid()
+
+
+def _by_layer(prepared: Prepared, moments: Sequence[Spent]) -> tuple[Spent, ...]:
+    """Return what each layer's cycles went to; nothing where no moment was noted."""
+    if not moments:
+        return ()
+    pairs = laps.by_layer(prepared.compiled.plan, moments)
+    return tuple(sum((b - a for a, b in layer), NOTHING) for layer in pairs)
+
+
+def _iteration(run: "Run", outputs: bytes, spent: tuple[Spent, ...]) -> Iteration:
     return Iteration(
         outputs=np.frombuffer(outputs, dtype=np.int8),
         cycles=run.cycles,
         waiting_cycles=run.waiting_cycles,
         layers=tuple(LayerCycles(layer.name, layer.macs, layer.cycles) for layer in run.layers),
+        spent=spent,
     )

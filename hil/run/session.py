@@ -17,7 +17,7 @@ from hil.results.rows import Context, Metric, Row, RunIdentity, in_context
 from hil.results.store import Store
 from hil.run import details as run_details
 from hil.run import judge, measurement
-from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
+from hil.run.measurement import Measurement, Prepared, Progress, Spending, Stopwatch, silent
 
 if TYPE_CHECKING:
     from hil.build.firmware import Toolchain
@@ -46,6 +46,7 @@ class Session:
     rows: list[Row] = field(default_factory=list)
     _watches: dict[str, Stopwatch] = field(default_factory=dict)
     _retried: dict[str, int] = field(default_factory=dict)
+    _spending: dict[str, Spending] = field(default_factory=dict)
     _metrics: dict[str, dict[str, Metric]] = field(default_factory=dict)
 
     @classmethod
@@ -123,6 +124,7 @@ class Session:
                 target=self._target_class(),
                 retries=self._retried.get(name, 0),
                 progress=self.progress,
+                spending=self._spending[name],
             )
         judged = judge.judge(result)
         self._metrics[name] = {metric.name: metric for metric in judged}
@@ -171,6 +173,7 @@ class Session:
         from hil.link.client import Device
 
         target = stack.enter_context(self._target_class()(self.board))
+        self._spending[prepared.scenario.name] = target.spending
         with self._watch(prepared.scenario).stage("flash"):
             self.progress(f"flashing {self.board.name} ({target.name})")
             target.flash(prepared.image)

@@ -14,9 +14,8 @@ import numpy as np
 
 from hil.config import board as boards
 from hil.config import scenario
-from hil.run import measurement
+from hil.run import laps, measurement
 from hil.run.measurement import Prepared, Progress, Stopwatch, silent
-from hil.studies.profile import laps
 
 if TYPE_CHECKING:
     from rich.table import Table

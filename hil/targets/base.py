@@ -1,6 +1,8 @@
 """Where an image runs: the one interface that a probe, Renode and the emulated board implement."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -8,6 +10,7 @@ from serial import SerialBase
 
 from hil.build.image import Image
 from hil.config.board import Board
+from hil.targets.spent import Spent
 
 
 class Target(ABC):
@@ -44,6 +47,14 @@ class Target(ABC):
     @abstractmethod
     def serial(self) -> SerialBase:
         """Return the open serial port of the firmware's link."""
+
+    @contextmanager
+    def spending(self) -> Iterator[list[Spent]]:
+        """Note, while the block runs, what cycles went to so far at each read of the counter.
+
+        The list stays empty where the target cannot say.
+        """
+        yield []
 
     @abstractmethod
     def close(self) -> None:

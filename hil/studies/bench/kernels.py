@@ -16,7 +16,8 @@ from hil.config.board import Board
 from hil.errors import MismatchError
 from hil.run.compare import compare
 from hil.run.measurement import Progress, silent
-from hil.studies.profile.layers import CAUSES, LayerProfile, Profile, of_image
+from hil.studies.profile.layers import LayerProfile, Profile, of_image
+from hil.targets.spent import CAUSES
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -8,7 +8,7 @@ import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +17,10 @@ from hil.config import board as boards
 from hil.config import scenario
 from hil.config.board import Board
 from hil.errors import UsageError
-from hil.run import measurement
+from hil.run import laps, measurement
 from hil.run.measurement import Progress, Stopwatch, silent
-from hil.studies.profile import laps
 from hil.studies.profile.flame import Chain, spent_between
+from hil.targets.spent import CAUSES, NOTHING, Spent
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,35 +30,6 @@ if TYPE_CHECKING:
     from hil.targets.emulator.board import EmulatedBoard
 
 _TIMEOUT_S = 120.0
-
-
-@dataclass(frozen=True)
-class Spent:
-    """Cycles by cause.
-
-    Attributes:
-        issue: instructions. load_store: waiting for data. branch: refilling the pipeline.
-        flash_code, flash_data: flash wait states that the caches did not hide.
-        other: division, floating point and what fits none.
-    """
-
-    issue: int
-    load_store: int
-    branch: int
-    flash_code: int
-    flash_data: int
-    other: int
-
-    def __sub__(self, earlier: "Spent") -> "Spent":
-        mine, theirs = asdict(self), asdict(earlier)
-        return Spent(**{name: mine[name] - theirs[name] for name in mine})
-
-    def __add__(self, more: "Spent") -> "Spent":
-        mine, theirs = asdict(self), asdict(more)
-        return Spent(**{name: mine[name] + theirs[name] for name in mine})
-
-
-CAUSES = tuple(field.name for field in fields(Spent))
 
 
 @dataclass(frozen=True)
@@ -95,7 +66,7 @@ class Profile:
             "whole",
             sum(layer.macs for layer in self.layers),
             sum(layer.cycles for layer in self.layers),
-            sum((layer.spent for layer in self.layers), Spent(0, 0, 0, 0, 0, 0)),
+            sum((layer.spent for layer in self.layers), NOTHING),
         )
 
 
@@ -149,8 +120,7 @@ def of_image(title: str, image: "Image", plan: "Plan", board: Board, data: bytes
             result = device.run(per_layer=True)
         outputs = device.outputs()
     pairs = laps.by_layer(plan, moments)
-    nothing = Spent(0, 0, 0, 0, 0, 0)
-    spent = [sum((b.spent - a.spent for a, b in layer), nothing) for layer in pairs]
+    spent = [sum((b.spent - a.spent for a, b in layer), NOTHING) for layer in pairs]
     stacks: Counter[Chain] = Counter()
     for before, after in chain.from_iterable(pairs):
         stacks.update(spent_between(before.stacks, after.stacks))
@@ -172,27 +142,18 @@ class _Moment:
 @contextmanager
 def _snapshots(emulated: "EmulatedBoard") -> Iterator[list[_Moment]]:
     """Note what was spent so far at every read of the cycle counter."""
-    from hil.targets.emulator.timing import TimingCore
+    from hil.targets.emulator.timing.core import TimingCore
 
-    moments: list[_Moment] = []
     chip, clock = emulated.chip, emulated.chip.clock
     if not isinstance(clock, TimingCore):
         raise UsageError(
             "this emulated board counts instructions, which have no stalls",
             hint="profile on one with the timing model",
         )
+    moments: list[_Moment] = []
 
     def note() -> None:
-        stalls = clock.stalls()
-        spent = Spent(
-            issue=stalls.issue,
-            load_store=stalls.load_store,
-            branch=stalls.branch,
-            flash_code=stalls.flash_instruction,
-            flash_data=stalls.flash_data,
-            other=stalls.division + stalls.float + stalls.other,
-        )
-        moments.append(_Moment(spent, clock.call_stacks()))
+        moments.append(_Moment(emulated.spent(), clock.call_stacks()))
 
     chip.dwt.on_read = note
     try:

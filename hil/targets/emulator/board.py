@@ -2,6 +2,7 @@
 
 import mmap
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from hil.config.board import Board
 from hil.targets.emulator.chips.stm32f4.chip import Chip, MakeClock
@@ -10,6 +11,10 @@ from hil.targets.emulator.core.clock import Clock
 from hil.targets.emulator.core.engine import Engine
 from hil.targets.emulator.debug.port import DebugPort
 from hil.targets.emulator.terminal import Terminal
+from hil.targets.spent import Spent
+
+if TYPE_CHECKING:
+    from hil.targets.emulator.timing.core import TimingCore
 
 
 class EmulatedBoard:
@@ -39,6 +44,25 @@ class EmulatedBoard:
     def usart(self, name: str) -> Usart:
         """Return a USART by name. Raises KeyError."""
         return self.chip.usarts[name.lower()]
+
+    @property
+    def counts_causes(self) -> bool:
+        """Whether it can say what cycles went to: not where it counts instructions."""
+        from hil.targets.emulator.timing.core import TimingCore
+
+        return isinstance(self.chip.clock, TimingCore)
+
+    def spent(self) -> Spent:
+        """Return what cycles went to so far; only where `counts_causes`."""
+        stalls = cast("TimingCore", self.chip.clock).stalls()
+        return Spent(
+            issue=stalls.issue,
+            load_store=stalls.load_store,
+            branch=stalls.branch,
+            flash_code=stalls.flash_instruction,
+            flash_data=stalls.flash_data,
+            other=stalls.division + stalls.float + stalls.other,
+        )
 
     def open_terminal(self, link: str | None) -> None:
         """Put the link's USART on a pseudo-terminal.

@@ -2,6 +2,8 @@
 
 import itertools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from serial import SerialBase
@@ -11,6 +13,7 @@ from hil.config.board import Board
 from hil.errors import ProbeError
 from hil.targets.base import Target
 from hil.targets.debugger import Debugger
+from hil.targets.spent import Spent
 
 if TYPE_CHECKING:
     from hil.targets.emulator.board import EmulatedBoard
@@ -72,6 +75,18 @@ class EmulatedTarget(Target):
             self._serial = serial_urls.open_port(self._unique_id, self.board.uart)
         port: SerialBase = self._serial
         return port
+
+    @contextmanager
+    def spending(self) -> Iterator[list[Spent]]:
+        """Note, while the block runs, what cycles went to so far at each read of the counter."""
+        moments: list[Spent] = []
+        emulated = self.emulated
+        if emulated.counts_causes:
+            emulated.chip.dwt.on_read = lambda: moments.append(emulated.spent())
+        try:
+            yield moments
+        finally:
+            emulated.chip.dwt.on_read = None
 
     def close(self) -> None:
         """Take the power away; harmless when there is none."""
