@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hil import numbers, targets
 from hil.errors import HilError, MeasurementError, UsageError, Verdict
 
 if TYPE_CHECKING:
@@ -39,9 +40,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add(
         "--hil-target",
         default="emulator",
-        choices=("emulator", "probe", "renode"),
-        help="what stands for the board: our emulator (default), a real one through its probe, or "
-        "Renode, which counts instructions instead of cycles",
+        choices=targets.Names(),
+        metavar="NAME",
+        help="what stands for the board (default: %(default)s), one of: %(choices)s. Renode counts "
+        "instructions instead of cycles",
     )
     add(
         "--hil-scenario",
@@ -84,20 +86,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     add(
         "--hil-iterations",
-        type=int,
+        type=numbers.iterations,
         metavar="N",
         help="inferences per scenario (default: the scenario's)",
     )
     add(
         "--hil-timeout",
-        type=float,
+        type=numbers.seconds,
         default=120.0,
         metavar="SECONDS",
         help="longest silence of the board before it is given up (default: %(default)s)",
     )
     add(
         "--hil-retries",
-        type=int,
+        type=numbers.retries,
         default=1,
         metavar="N",
         help="attempts after a failed set-up (default: %(default)s)",

@@ -136,4 +136,4 @@ def test_quantise_says_what_is_not_there(
 def test_no_photographs_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["quantise", "face_m4", "--photographs", "0"])
-    assert "a number of photographs, 1 or more" in capsys.readouterr().err
+    assert "a whole number from 1 to" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from hil import numbers
 from hil.commands.options import (
     Commands,
     checkpoint_option,
@@ -33,7 +34,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--score",
-        type=float,
+        type=numbers.share,
         default=0.3,
         metavar="S",
         help="that a face must exceed, 0 to 1 (default: %(default)s)",

@@ -4,7 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from hil import numbers
 from hil.commands.options import Commands, command, flame_options, show_stacks
+
+_MOST_HZ = 10_000_000_000
+_MOST_WAIT_STATES = 15
 
 
 def add(commands: Commands) -> None:
@@ -24,12 +28,15 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--clock-hz",
-        type=int,
+        type=numbers.whole(1, _MOST_HZ),
         metavar="HZ",
         help="clock for the seconds printed (default: the board's)",
     )
     parser.add_argument(
-        "--wait-states", type=int, metavar="N", help="flash wait states, whatever the program sets"
+        "--wait-states",
+        type=numbers.whole(0, _MOST_WAIT_STATES),
+        metavar="N",
+        help="flash wait states, 0 to 15, whatever the program sets",
     )
     parser.add_argument(
         "--art",
@@ -39,7 +46,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--max-seconds",
-        type=float,
+        type=numbers.seconds,
         metavar="S",
         help="host seconds after which the program is stopped",
     )

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from hil import targets
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -63,8 +65,9 @@ def measuring_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target",
         default="emulator",
-        choices=("emulator", "probe"),
-        help="what stands for the board (default: %(default)s)",
+        choices=targets.Names(),
+        metavar="NAME",
+        help="what stands for the board, one of: %(choices)s (default: %(default)s)",
     )
     parser.add_argument("--probe", metavar="ID", help="unique id of the debug probe")
     parser.add_argument("--port", help="serial port of a real board's link")

@@ -37,8 +37,10 @@ def _aim(text: str) -> str | int:
     if text in {"speed", "ram"}:
         return text
     digits = text.replace("_", "").replace(",", "")
-    if not digits.isdecimal():
-        raise argparse.ArgumentTypeError("speed, ram, or a number of bytes")
+    if not digits.isdecimal() or int(digits) == 0:
+        raise argparse.ArgumentTypeError(
+            f"speed, ram, or a number of bytes is expected, not {text!r}"
+        )
     return int(digits)
 
 

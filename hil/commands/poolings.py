@@ -84,6 +84,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _session(options: argparse.Namespace) -> "Session":
+    from hil import targets
     from hil.build import firmware
     from hil.config import board
     from hil.results.rows import RunIdentity
@@ -95,7 +96,7 @@ def _session(options: argparse.Namespace) -> "Session":
     return Session(
         board=chip,
         scenarios=(),
-        target_name=options.target,
+        target=targets.find(options.target),
         toolchain=firmware.find_toolchain(options.toolchain),
         identity=identity,
         store=Store.beside(_RESULTS, identity.run, history=_HISTORY),

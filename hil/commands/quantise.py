@@ -3,8 +3,10 @@
 import argparse
 from pathlib import Path
 
+from hil import numbers
 from hil.commands.options import Commands, checkpoint_option, command, csv_option, show
 
+_MOST_PHOTOGRAPHS = 1000
 _EPILOG = """\
 examples:
   hil quantise face_m4                 every layer's range, scale and noise: seconds
@@ -33,18 +35,12 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--photographs",
-        type=_count,
+        type=numbers.whole(1, _MOST_PHOTOGRAPHS),
         metavar="N",
         help="measure on so many of the evaluation photographs (default: all)",
     )
     csv_option(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all of it there as JSON")
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError("a number of photographs, 1 or more")
-    return int(text)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil import targets
 from hil.config import board as boards
 from hil.config import scenario
 from hil.config.board import Board
@@ -36,7 +37,7 @@ class Session:
 
     board: Board
     scenarios: Sequence[Scenario]
-    target_name: str
+    target: "type[Target]"
     toolchain: "Toolchain"
     identity: RunIdentity
     store: Store | None
@@ -67,7 +68,7 @@ class Session:
             part: this process's name in the run, where it is not alone.
 
         Raises:
-            UsageError: unknown board or scenario. BuildError: no such compiler.
+            UsageError: unknown board, scenario or target. BuildError: no such compiler.
         """
         from hil.build import firmware
 
@@ -87,7 +88,7 @@ class Session:
                 )
                 for one in chosen
             ],
-            target_name=options.hil_target,
+            target=targets.find(options.hil_target),
             toolchain=firmware.find_toolchain(options.hil_toolchain),
             identity=identity,
             store=Store.beside(
@@ -121,7 +122,7 @@ class Session:
                 prepared,
                 device,
                 self._watch(prepared.scenario),
-                target=self._target_class(),
+                target=self.target,
                 retries=self._retried.get(name, 0),
                 progress=self.progress,
                 spending=self._spending[name],
@@ -137,7 +138,7 @@ class Session:
 
     def judged(self, scenario: Scenario) -> list[str]:
         """Name the metrics that a scenario has on the session's target and that have a limit."""
-        return metrics.judged(self._target_class().timing, scenario.iterations)
+        return metrics.judged(self.target.timing, scenario.iterations)
 
     def metric(self, result: Measurement, name: str) -> Metric | None:
         """Return a judged metric of a measurement, None where its target does not measure it."""
@@ -154,25 +155,25 @@ class Session:
 
     def _attempt(self, prepared: Prepared, stack: ExitStack) -> "Device":
         """Open, flash, reset, greet; raises the last attempt's error."""
-        scenario = prepared.scenario
-        for attempt in range(self.retries + 1):
-            self._retried[scenario.name] = attempt
+        name = prepared.scenario.name
+        self._retried[name] = 0
+        while True:
             with ExitStack() as trial:
                 try:
                     device = self._take(prepared, trial)
                 except MeasurementError as error:
-                    if attempt == self.retries or not error.verdict.is_setup_error:
+                    if self._retried[name] >= self.retries or not error.verdict.is_setup_error:
                         raise
                     self.progress(f"{error.what}; trying again")
+                    self._retried[name] += 1
                 else:
                     stack.push(trial.pop_all())
                     return device
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _take(self, prepared: Prepared, stack: ExitStack) -> "Device":
         from hil.link.client import Device
 
-        target = stack.enter_context(self._target_class()(self.board))
+        target = stack.enter_context(self.target(self.board))
         self._spending[prepared.scenario.name] = target.spending
         with self._watch(prepared.scenario).stage("flash"):
             self.progress(f"flashing {self.board.name} ({target.name})")
@@ -181,11 +182,6 @@ class Session:
             device = Device(target.serial(), timeout_s=self.timeout_s)
             device.expect(prepared.image)
         return device
-
-    def _target_class(self) -> "type[Target]":
-        from hil import targets
-
-        return targets.find(self.target_name)
 
     def _watch(self, scenario: Scenario) -> Stopwatch:
         return self._watches.setdefault(scenario.name, Stopwatch())
@@ -202,7 +198,7 @@ class Session:
             raise
 
     def _context(self, scenario: Scenario, build_id: str = "") -> Context:
-        target = self._target_class()
+        target = self.target
         return Context(
             **vars(self.identity),
             scenario=scenario.name,

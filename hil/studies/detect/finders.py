@@ -235,7 +235,7 @@ def _session(chosen: Scenario, options: BoardOptions, progress: Progress) -> Ses
     return Session(
         board=boards.load(options.board).on_desk(probe_id=options.probe_id, port=options.port),
         scenarios=[chosen],
-        target_name=options.target,
+        target=targets.find(options.target),
         toolchain=firmware.find_toolchain(options.toolchain),
         identity=RunIdentity.now(Path.cwd()),
         store=None,

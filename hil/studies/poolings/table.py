@@ -55,9 +55,7 @@ _COLUMNS = (
 
 def how(session: "Session") -> str:
     """Say what the figures were measured on."""
-    from hil import targets
-
-    target = targets.find(session.target_name)
+    target = session.target
     return (
         f"{session.board.name} at {session.board.clock_hz / 1e6:.0f} MHz, {target.name}, "
         f"{target.timing} cycles, {session.toolchain}"
