@@ -12,8 +12,14 @@ from hil.results import metrics
 from hil.run.figures import figures
 
 RESULTS = Path(__file__).parent.parent / "docs/results.md"
-NOT_MEASURED = {"outcome"}
-"""Stands where a measurement ended early."""
+NOT_MEASURED = {
+    "outcome",  # stands where a measurement ended early
+    "output.digest",  # these of hil/run/parts.py, which needs a built image
+    "output.layer.<map>",
+    "ram.buffer.<name>",
+    "ram.symbol.<name>",
+    "flash.symbol.<name>",
+}
 
 
 def test_every_figure_has_its_line_and_every_line_its_figure() -> None:
@@ -27,7 +33,10 @@ def test_every_figure_has_its_line_and_every_line_its_figure() -> None:
 
 
 def test_names_are_told_apart() -> None:
-    names = [kind.name.replace("<name>", "x").replace("<stage>", "x") for kind in metrics.KINDS]
+    names = [
+        kind.name.replace("<name>", "x").replace("<stage>", "x").replace("<map>", "x")
+        for kind in metrics.KINDS
+    ]
     for name in names:
         assert [kind.covers(name) for kind in metrics.KINDS].count(True) == 1
 

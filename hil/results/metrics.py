@@ -223,6 +223,26 @@ KINDS = (
         verdict=Verdict.MEMORY,
         limit="flash_bytes",
     ),
+    Kind("output.digest", "digest", "neither", "48 bits of SHA-256 of the outputs"),
+    Kind(
+        "output.layer.<map>",
+        "digest",
+        "neither",
+        "48 bits of SHA-256 of a map, of the integer reference",
+    ),
+    Kind("ram.buffer.<name>", "B", "neither", "one buffer of the plan; `note` says its memory"),
+    Kind(
+        "ram.symbol.<name>",
+        "B",
+        "neither",
+        "one variable of the image; `note` says its section",
+    ),
+    Kind(
+        "flash.symbol.<name>",
+        "B",
+        "neither",
+        "one function or table of the image; `note` says its section",
+    ),
     Kind(
         "macs",
         "MAC",

@@ -17,7 +17,7 @@ from hil.results import details, metrics
 from hil.results.rows import Context, Metric, Row, RunIdentity, in_context
 from hil.results.store import Store
 from hil.run import details as run_details
-from hil.run import judge, measurement
+from hil.run import judge, measurement, parts
 from hil.run.measurement import Measurement, Prepared, Progress, Spending, Stopwatch, silent
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Session:
         judged = judge.judge(result)
         self._metrics[name] = {metric.name: metric for metric in judged}
         context = self._context(prepared.scenario, prepared.image.build_id.hex())
-        self.rows += in_context(context, judged)
+        self.rows += in_context(context, parts.whole(judged, result))
         self.write()
         if self.store is not None:
             details.write(run_details.of(result, self.identity.run), self.store.csv)

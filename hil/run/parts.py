@@ -1,0 +1,59 @@
+"""Where a measurement's bytes and outputs come from: buffers, symbols, digests of maps.
+
+They say where a change of the whole arose; `docs/results.md` lists them.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hil.results.rows import Metric
+
+if TYPE_CHECKING:
+    from hil.compiler.program import Int8
+    from hil.run.measurement import Measurement, Prepared
+
+_DIGITS = 12  # 48 bits, which a CSV's float holds exactly
+_ARENA = "model_arena"  # its buffers stand for it
+
+
+def whole(judged: Iterable[Metric], measurement: "Measurement") -> list[Metric]:
+    """Return a measurement's metrics with each layer's kernel, and its parts behind them."""
+    kernels = {step.name: str(step.kind) for step in measurement.prepared.compiled.plan.steps}
+    layers = f"{measurement.counted}.layer."
+    named = [
+        replace(metric, note=kernels.get(metric.name.removeprefix(layers), ""))
+        if metric.name.startswith(layers)
+        else metric
+        for metric in judged
+    ]
+    return [*named, *parts(measurement)]
+
+
+def parts(measurement: "Measurement") -> Iterator[Metric]:
+    """Yield digests, buffers and symbols as metrics."""
+    from hil.compiler import reference
+
+    prepared = measurement.prepared
+    yield Metric("output.digest", digest(measurement.outputs), "digest")
+    for name, values in reference.trace(prepared.program, prepared.input).items():
+        yield Metric(f"output.layer.{name}", digest(values), "digest", note="integer reference")
+    for buffer in prepared.compiled.plan.buffers.values():
+        yield Metric(f"ram.buffer.{buffer.name}", buffer.bytes, "B", note=buffer.region)
+    yield from _symbols(prepared)
+
+
+def _symbols(prepared: "Prepared") -> Iterator[Metric]:
+    from hil.build import symbols
+
+    for symbol in symbols.read(prepared.image.elf):
+        if symbol.stored:
+            yield Metric(f"flash.symbol.{symbol.name}", symbol.bytes, "B", note=symbol.section)
+        if symbol.in_ram and symbol.name != _ARENA:
+            yield Metric(f"ram.symbol.{symbol.name}", symbol.bytes, "B", note=symbol.section)
+
+
+def digest(values: "Int8") -> int:
+    """Return a digest of a map's bytes that fits a float: 48 bits of SHA-256."""
+    return int(hashlib.sha256(values.tobytes()).hexdigest()[:_DIGITS], 16)
