@@ -11,6 +11,7 @@ from hil.commands import (
     detect,
     doctor,
     emulate,
+    evaluate,
     models,
     plan,
     poolings,
@@ -30,6 +31,7 @@ _COMMANDS = (
     poolings,
     detect,
     emulate,
+    evaluate,
     bench,
     validate_timing,
 )
@@ -40,6 +42,7 @@ examples:
   hil quantise face_m4 --report        what each of the quantiser's choices buys
   hil profile face_m4                  cycles per layer on the emulated board
   hil crosscheck face_m4               the emulated board against Renode
+  hil evaluate DATASET                 what the integers lose on annotated photographs
   hil models                           every network: its counts beside the paper's
   hil poolings                         what each pooling of the paper costs on the chip
   hil detect photos/                   faces, as the board and the float model find them

@@ -1,0 +1,177 @@
+"""`hil evaluate`: what a network is worth on annotated photographs."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.commands.options import Commands, checkpoint_option, command, measuring_options, show
+
+if TYPE_CHECKING:
+    from hil.config.scenario import Scenario
+    from hil.studies.evaluate.answers import Store
+    from hil.studies.evaluate.engine import Task
+    from hil.studies.evaluate.worth import Worth
+    from hil.vision.datasets import Dataset
+
+_EXAMPLES = """examples:
+  hil evaluate WIDER_val/ --scenario face_quant --checkpoint rpool_face_quant.pth --reference
+  hil evaluate people/ --scenario vww_rnnpool --checkpoint vww.pth --jobs 4
+  hil evaluate WIDER_val/ --reference --sample 50 --resume
+
+forms of datasets:
+  wider    wider_face_*_bbx_gt.txt; easy, medium and hard by wider_easy_*.mat and so on
+  coco     a JSON of images and annotations; Visual Wake Words made from it
+  voc      an XML beside each photograph
+  yolo     a text file beside each photograph, or in labels/
+  csv      a table of files and labels
+  classes  a folder for each class
+"""
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    summary = "measure accuracy or average precision on photographs, integers beside float"
+    parser = command(commands, "evaluate", _run, summary, epilog=_EXAMPLES)
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="its folder")
+    parser.add_argument(
+        "--scenario", default="face_m4", help="a file of scenarios/ (default: %(default)s)"
+    )
+    checkpoint_option(parser)
+    measuring_options(parser)
+    parser.add_argument("--form", help="of the dataset (default: found out)")
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes, each with an emulated board"
+    )
+    parser.add_argument(
+        "--reference",
+        action="store_true",
+        help="compute by the integer reference, equal to the board to the bit and far quicker",
+    )
+    parser.add_argument(
+        "--sample",
+        type=int,
+        default=0,
+        metavar="K",
+        help="with --reference: check so many photographs, drawn at random, on the board",
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="take the first N photographs")
+    parser.add_argument(
+        "--score", type=float, default=0.05, help="that a box must exceed (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--cut",
+        type=float,
+        default=0.3,
+        help="score above which average precision is taken too (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--worst", type=int, default=8, metavar="N", help="pictures of the N worst photographs"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("build/hil/evaluate"),
+        metavar="DIR",
+        help="for answers, figures and pictures (default: %(default)s)",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the answers in --out")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from hil.config import scenario
+    from hil.studies.evaluate import worth
+    from hil.vision import datasets
+
+    _check(options)
+    chosen = scenario.load(options.scenario).override(checkpoint=options.checkpoint)
+    dataset = datasets.open_dataset(options.dataset, options.form)
+    for problem in dataset.problems:
+        print(f"left out: {problem}")
+    dataset, task = _task(options, chosen, dataset)
+    store = _answered(options, dataset, task)
+    found = worth.weigh(dataset, store.answers, options.cut)
+    _report(options, dataset, store, found)
+    return 1 if found.failed or found.mismatches else 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    from hil.errors import UsageError
+
+    for name, least in (("jobs", 1), ("sample", 0), ("worst", 0), ("limit", 1)):
+        value = getattr(options, name)
+        if value is not None and value < least:
+            raise UsageError(f"--{name}={value} is less than {least}")
+    for name in ("score", "cut"):
+        value = getattr(options, name)
+        if not 0.0 <= value < 1.0:
+            raise UsageError(f"--{name}={value} is not a score: 0 or more, and less than 1")
+    if options.sample and not options.reference:
+        raise UsageError(
+            "--sample goes with --reference", hint="without it a board answers every photograph"
+        )
+    if options.jobs > 1 and options.target == "probe":
+        raise UsageError("--jobs takes emulated boards: there is one real one")
+
+
+def _task(
+    options: argparse.Namespace, chosen: "Scenario", dataset: "Dataset"
+) -> "tuple[Dataset, Task]":
+    from dataclasses import replace
+    from random import Random
+
+    from hil.studies.detect.finders import BoardOptions
+    from hil.studies.evaluate.engine import Task
+
+    dataset = replace(dataset, examples=dataset.examples[: options.limit])
+    board = BoardOptions(
+        options.board, options.target, options.toolchain, options.probe, options.port
+    )
+    names = [example.name for example in dataset.examples]
+    checked = None
+    if options.reference:
+        checked = frozenset(Random(0).sample(names, min(options.sample, len(names))))  # noqa: S311
+    needs_board = checked is None or bool(checked)
+    return dataset, Task(
+        chosen, board if needs_board else None, checked, options.score, len(dataset.classes)
+    )
+
+
+def _answered(options: argparse.Namespace, dataset: "Dataset", task: "Task") -> "Store":
+    """Answer every photograph, and keep the answers whatever happens."""
+    from hil.commands import progress
+    from hil.studies.evaluate import answers, engine
+
+    head = engine.head(task, dataset)
+    store = answers.Store(options.out / "answers.jsonl", head, resume=options.resume)
+    if store.answers:
+        print(f"{len(store.answers):,} photographs were answered before")
+    left = sum(example.name not in store.answers for example in dataset.examples)
+    with progress.over(left) as bar, store.open() as write:
+        bar.tell("compiling")
+        for answer in engine.run(task, dataset, list(store.answers), options.jobs):
+            write(answer)
+            bar.begin(answer.example)
+    return store
+
+
+def _report(
+    options: argparse.Namespace, dataset: "Dataset", store: "Store", found: "Worth"
+) -> None:
+    from hil.studies.evaluate import report, worth
+
+    out: Path = options.out
+    show(report.table(found))
+    confusion = report.confusion_table(found, dataset.classes)
+    if confusion is not None:
+        show(confusion)
+    print("\n".join(report.facts(found)))
+    report.write_figures(found, out / "figures.csv")
+    if not dataset.is_classification:
+        (out / "precision-recall.svg").write_text(
+            report.svg(found, f"{options.scenario} on {dataset.folder.name}"), encoding="utf-8"
+        )
+        report.write_wider(store.answers, out / "wider")
+        report.write_coco(dataset, store.answers, out / "coco.json")
+        worst = worth.worst(dataset, store.answers, options.cut, options.worst)
+        report.draw_worst(worst, store.answers, options.cut, out / "worst")
+    print(f"answers, figures and pictures: {out}")

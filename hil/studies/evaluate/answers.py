@@ -1,0 +1,140 @@
+"""What a network says of one photograph, as float and as integers; kept in a file as they come.
+
+The file is JSON lines: a head that names what answered, then an answer a line. A line is written
+whole or not at all, so that a run that is interrupted has lost nothing and can be resumed.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self, TypeAlias
+
+from hil.errors import UsageError
+
+SCHEMA = 1
+
+Said: TypeAlias = tuple[tuple[float, ...], ...]
+"""A detector's boxes, best first: left, top, right, bottom in pixels, score; or one of logits."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What float and integers say of a photograph, or why there is no answer.
+
+    Attributes:
+        example: the photograph's name in its dataset.
+        of_float, of_integers: what they say.
+        on_board: whether a board computed the integers, rather than the reference.
+        mismatches: outputs of the board that differ from the reference.
+        cycles: of the board's inference.
+        sqnr_db: of the outputs, signal to quantisation noise.
+        clipped: share of the outputs that are the least or the greatest int8.
+        seconds: of the host.
+        error: why there is no answer, empty where there is.
+    """
+
+    example: str
+    of_float: Said = ()
+    of_integers: Said = ()
+    on_board: bool = False
+    mismatches: int = 0
+    cycles: int | None = None
+    sqnr_db: float = 0.0
+    clipped: float = 0.0
+    seconds: float = 0.0
+    error: str = ""
+
+    @classmethod
+    def from_json(cls, entries: Mapping[str, Any]) -> Self:
+        """Take an answer from a line of the file.
+
+        Raises:
+            TypeError, ValueError: it is none.
+        """
+        if entries.keys() != {field.name for field in fields(cls)}:
+            raise ValueError("its entries are not those of an answer")
+        said = {
+            key: tuple(tuple(float(v) for v in line) for line in entries[key])
+            for key in ("of_float", "of_integers")
+        }
+        return cls(**{**entries, **said})
+
+
+class Store:
+    """The answers of a run, on disk as they come.
+
+    Attributes:
+        answers: by example's name.
+    """
+
+    def __init__(self, path: Path, head: Mapping[str, Any], *, resume: bool) -> None:
+        """Begin a file, or go on with one.
+
+        Args:
+            path: of the file.
+            head: what answers; a file is resumed only where its own is the same.
+            resume: whether to keep the answers that are there.
+
+        Raises:
+            UsageError: the file that is there was made by something else, or is damaged.
+        """
+        self.path = path
+        self.answers: dict[str, Answer] = {}
+        head = {"schema": SCHEMA} | dict(head)
+        lines = path.read_bytes().splitlines(keepends=True) if resume and path.is_file() else []
+        if lines:
+            _check_head(path, lines[0], head)
+            # What was being written when a run ended is not a line yet.
+            whole = [line for line in lines if line.endswith(b"\n")]
+            for number, line in enumerate(whole[1:], 2):
+                self._keep(_parse(path, number, line))
+            path.write_bytes(b"".join(whole))
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(head) + "\n", encoding="utf-8")
+
+    def _keep(self, answer: Answer) -> None:
+        if not answer.error:
+            self.answers[answer.example] = answer
+
+    @contextmanager
+    def open(self) -> Iterator[Callable[[Answer], None]]:
+        """Take further answers while the block runs."""
+        with self.path.open("a", encoding="utf-8") as file:
+
+            def write(answer: Answer) -> None:
+                file.write(json.dumps(asdict(answer)) + "\n")
+                file.flush()
+                self.answers[answer.example] = answer
+
+            yield write
+
+
+def _check_head(path: Path, line: bytes, head: Mapping[str, Any]) -> None:
+    try:
+        found = json.loads(line)
+    except ValueError as error:
+        raise UsageError(
+            f"{path} holds no answers: {error}", hint="run without --resume"
+        ) from error
+    unlike = [key for key in head if not isinstance(found, dict) or found.get(key) != head[key]]
+    if unlike:
+        raise UsageError(
+            f"{path} was made with another {' and '.join(unlike)}",
+            hint="run without --resume, or with another --out",
+        )
+
+
+def _parse(path: Path, number: int, line: bytes) -> Answer:
+    try:
+        return Answer.from_json(json.loads(line))
+    except (
+        json.JSONDecodeError,
+        UnicodeDecodeError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:
+        raise UsageError(f"{path}:{number} is no answer: {error}") from error

@@ -1,0 +1,179 @@
+"""`hil evaluate`: annotated photographs in, what the integers lose out."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from hil import cli
+from hil.errors import UsageError
+from hil.studies.evaluate import report, worth
+from hil.studies.evaluate.answers import Answer, Store
+from hil.vision import photographs
+from hil.vision.datasets import Dataset, Example, Marked
+
+HEAD = {"scenario": "face_m4"}
+BOX = (10.0, 10.0, 20.0, 20.0, 0.9)
+
+
+def answer(name: str) -> Answer:
+    return Answer(name, ((1.0, 2.0, 3.0, 4.0, 0.5),), (), on_board=True, cycles=7, sqnr_db=20.0)
+
+
+def store(path: Path, *, resume: bool = False, head: Mapping[str, object] = HEAD) -> Store:
+    return Store(path, head, resume=resume)
+
+
+def test_answers_are_on_disk_as_they_come_and_are_taken_up_again(tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    with store(file).open() as write:
+        write(answer("a.png"))
+        assert len(file.read_text().splitlines()) == 2
+        write(Answer("b.png", error="the link was lost"))
+    # What failed is asked again.
+    assert store(file, resume=True).answers == {"a.png": answer("a.png")}
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.integers(1, 600))
+def test_a_file_cut_anywhere_gives_its_whole_lines_and_takes_further_ones(
+    tmp_path: Path, kept: int
+) -> None:
+    file = tmp_path / "answers.jsonl"
+    names = ["a.png", "b.png", "c.png"]
+    with store(file).open() as write:
+        for name in names:
+            write(answer(name))
+    head = len(file.read_bytes().splitlines(keepends=True)[0])
+    file.write_bytes(file.read_bytes()[: head + kept])
+
+    resumed = store(file, resume=True)
+    found = list(resumed.answers)
+    assert found == names[: len(found)]
+    with resumed.open() as write:
+        write(answer("d.png"))
+    assert list(store(file, resume=True).answers) == [*found, "d.png"]
+
+
+def test_answers_of_another_network_are_not_taken_up(tmp_path: Path) -> None:
+    store(tmp_path / "answers.jsonl")
+    with pytest.raises(UsageError, match="was made with another scenario"):
+        store(tmp_path / "answers.jsonl", resume=True, head={"scenario": "face_quant"})
+
+
+def test_a_damaged_answer_is_told_by_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    store(file)
+    with file.open("a") as lines:
+        lines.write('{"example": "a.png"}\n')
+    with pytest.raises(UsageError, match=r"answers.jsonl:2 is no answer"):
+        store(file, resume=True)
+
+
+def faces(*marked: Marked) -> Dataset:
+    examples = tuple(Example(f"{i}.png", Path(f"{i}.png"), (m,)) for i, m in enumerate(marked))
+    return Dataset(Path(), "wider", examples)
+
+
+def test_a_face_that_integers_miss_is_a_loss_with_its_error() -> None:
+    dataset = faces(*[Marked(10, 10, 20, 20)] * 4)
+    answers = {
+        e.name: Answer(e.name, (BOX,), (BOX,) if i else ()) for i, e in enumerate(dataset.examples)
+    }
+    found = worth.weigh(dataset, answers, 0.3)
+    whole, above = found.figures
+    assert (whole.name, above.name) == ("AP all", "AP all above 0.3")
+    assert (whole.of_float, whole.of_integers) == (1.0, 0.75)
+    assert whole.standard_error == pytest.approx(0.22, abs=0.06)
+    assert [e.name for e in worth.worst(dataset, answers, 0.3, 1)] == ["0.png"]
+
+
+def test_subsets_ignore_the_faces_of_others() -> None:
+    dataset = faces(Marked(10, 10, 20, 20), Marked(50, 50, 60, 60))
+    dataset = Dataset(
+        Path(), "wider", dataset.examples, subsets={"easy": {"0.png": frozenset({0})}}
+    )
+    answers = {"0.png": Answer("0.png", (BOX,), (BOX,)), "1.png": Answer("1.png")}
+    (easy, _) = worth.weigh(dataset, answers, 0.3).figures
+    assert (easy.name, easy.of_float) == ("AP easy", 1.0)
+
+
+def test_accuracy_comes_with_the_classes_that_are_confused() -> None:
+    examples = tuple(Example(f"{i}", Path(), label=i % 2) for i in range(4))
+    dataset = Dataset(Path(), "classes", examples, ("cat", "dog"))
+    right = {e.name: ((float(e.label == 0), float(e.label == 1)),) for e in examples}
+    answers = {name: Answer(name, said, right["0"]) for name, said in right.items()}
+    found = worth.weigh(dataset, answers, 0.3)
+    (figure,) = found.figures
+    assert (figure.of_float, figure.of_integers, figure.drop) == (1.0, 0.5, 0.5)
+    assert found.confusion is not None
+    assert found.confusion[1].confusion.tolist() == [[2, 0], [2, 0]]
+    assert report.confusion_table(found, dataset.classes) is not None
+
+
+def test_a_dataset_of_which_nothing_is_answered_says_why() -> None:
+    with pytest.raises(UsageError, match="no photograph was answered") as caught:
+        worth.weigh(faces(Marked(0, 0, 9, 9)), {"0.png": Answer("0.png", error="no link")}, 0.3)
+    assert caught.value.hint == "no link"
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--jobs=0"], "--jobs=0 is less than 1"),
+        (["--score=nan"], "--score=nan is not a score"),
+        (["--sample=3"], "--sample goes with --reference"),
+        (["--form=tar"], "unknown form of dataset 'tar'"),
+    ],
+)
+def test_options_that_make_no_sense_are_usage_errors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], complaint: str
+) -> None:
+    assert cli.main(["evaluate", str(tmp_path), *options]) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def annotated(folder: Path) -> Path:
+    """Two photographs, one that is none, and one whose face lies outside."""
+    inside = folder / "images" / "event"
+    inside.mkdir(parents=True)
+    for name in ("astronaut", "coffee"):
+        Image.fromarray(photographs.read(name)[:384]).save(inside / f"{name}.png")
+    (inside / "broken.png").write_bytes(b"not a picture")
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(inside / "small.png")
+    names = ("astronaut", "coffee", "broken", "small")
+    lines = [f"event/{name}.png\n1\n178 63 95 114 0 0 0 0 0 0\n" for name in names]
+    (folder / "wider_face_val_bbx_gt.txt").write_text("".join(lines))
+    return folder
+
+
+@pytest.mark.slow
+def test_a_bad_photograph_is_one_row_and_the_board_checks_a_sample(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["evaluate", str(annotated(tmp_path)), "--reference", "--sample=4", f"--out={out}"]
+
+    assert cli.main(arguments) == 1  # two photographs failed
+
+    said = capsys.readouterr().out
+    assert "not answered: event/broken.png" in said
+    assert "not answered: event/small.png: event/small.png: a box outside its 20x20" in said
+    assert "2 on the board: all equal" in said
+    lines = [json.loads(line) for line in (out / "answers.jsonl").read_text().splitlines()]
+    checked = [line for line in lines[1:] if line["on_board"]]
+    assert {line["example"] for line in checked} == {"event/astronaut.png", "event/coffee.png"}
+    assert all(line["cycles"] > 1_000_000 and line["mismatches"] == 0 for line in checked)
+    assert (out / "precision-recall.svg").read_text().startswith("<svg")
+    assert (out / "wider" / "event" / "coffee.txt").read_text().startswith("coffee\n")
+    assert len(list((out / "worst").glob("*.boxes.png"))) == 2
+
+    assert cli.main([*arguments[:3], f"--out={out}", "--resume"]) == 1
+    assert "2 photographs were answered before" in capsys.readouterr().out
