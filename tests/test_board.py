@@ -63,7 +63,11 @@ def test_an_unknown_board_is_answered_with_those_there_are() -> None:
         ('"sram2"', '"sram1"', r"two of \[\[memory\]\] are named 'sram1'"),
         ("bytes = 2_097_152", "bytes = 1_048_576", r"memory\[1\].*its sectors have 2,097,152 B"),
         ("wait_states = 5 ", "", r"memory\[1\].*flash needs all of sectors, programs_bytes and wa"),
-        ('["data"]', '["date"]', r":\d+: memory\[0\]\.uses\[0\] = 'date': invalid enum value"),
+        (
+            '["data"]',
+            '["date"]',
+            r":\d+: memory\[0\]\.uses\[0\] = 'date': expected 'code' or 'data' or 'dma'",
+        ),
         ("0x1000_0000", "0xFFFF_FFFF", r"reaches past the last address"),
         ("clock]", "clock", r"is not valid TOML"),
     ],

@@ -1,17 +1,29 @@
 """A scenario of `scenarios/*.toml`: a model, its input, its limits, the paper's figures."""
 
-import tomllib
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeAlias
 
+from msgspec import Meta
+from msgspec.structs import asdict
+
+from hil.config.toml import Entries, read
 from hil.errors import UsageError
 from hil.paths import SCENARIOS
 
 Aim: TypeAlias = Literal["speed", "ram"] | int
-_Section = TypeVar("_Section", "Limits", "Paper")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_Text: TypeAlias = Annotated[str, Meta(min_length=1)]
+_Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=1e9)]
+_Count: TypeAlias = Annotated[int, Meta(gt=0, lt=1 << 53)]
+_Cosine: TypeAlias = Annotated[float, Meta(ge=-1, le=1)]
+_Side: TypeAlias = Annotated[int, Meta(gt=0, le=1 << 16)]
+_Level: TypeAlias = Annotated[float, Meta(ge=-1e9, le=1e9)]
+_OF_RGB = Meta(min_length=3, max_length=3)
+_Deviation: TypeAlias = Annotated[float, Meta(gt=0, le=1e9)]
 
 
 @dataclass(frozen=True)
@@ -36,13 +48,33 @@ class Paper:
 
 
 @dataclass(frozen=True)
+class Preprocessing:
+    """What a network takes, where the scenario says it: see `hil.vision.photographs.InputSpec`.
+
+    Attributes:
+        mean, deviation: of R, G and B, in levels of 0 to 255.
+    """
+
+    rows: int
+    columns: int
+    channels: int
+    mean: tuple[float, float, float]
+    deviation: tuple[float, float, float]
+    crop_from: int | None
+
+
+@dataclass(frozen=True)
 class Scenario:
     """One model under test.
 
     Attributes:
-        model: id of a network in `hil.models`.
-        checkpoint: a state dict's file, or None for seeded weights.
+        model: id of a network in `hil.models`, or "module:function" or "path.py:function" that
+            returns one.
+        directory: where the file stands; paths in it start from there.
+        checkpoint: a state dict's file, or None.
         seed: of the weights where there is no checkpoint.
+        keep_weights: whether the weights are those that the function gives, not seeded ones.
+        preprocessing: what the network takes; None for what ours are known to take.
         input: a photograph's name or path.
         optimise: what the schedule is chosen for: "speed", "ram", or speed under a cap in bytes.
         stream: whether the image comes in, row by row, while the model runs; without an entry it
@@ -56,8 +88,11 @@ class Scenario:
 
     name: str
     model: str
+    directory: Path = Path()
     checkpoint: Path | None = None
     seed: int = 0
+    keep_weights: bool = False
+    preprocessing: Preprocessing | None = None
     input: str = "astronaut"
     optimise: Aim = "speed"
     stream: bool | None = None
@@ -77,7 +112,13 @@ class Scenario:
         optimise: Aim | None = None,
         stream: bool | None = None,
     ) -> "Scenario":
-        """Return the scenario with what the command line names in place of what the file says."""
+        """Return the scenario with what the command line names in place of what the file says.
+
+        Raises:
+            UsageError: fewer than one iteration is asked for.
+        """
+        if iterations is not None and iterations < 1:
+            raise UsageError(f"{iterations} iterations measure nothing", hint="ask for 1 or more")
         return replace(
             self,
             input=image or self.input,
@@ -102,66 +143,126 @@ def load(name: str, directory: Path = SCENARIOS) -> Scenario:
     """Read a scenario by name, or by the path of a TOML file.
 
     Raises:
-        UsageError: there is no such scenario (the error lists those there are), or its file holds
-            something unknown.
+        UsageError: there is no such scenario (the error lists those there are), or its file says
+            something wrong (the error names the key).
     """
     path = Path(name) if name.endswith(".toml") else directory / f"{name}.toml"
     if not path.is_file():
         raise UsageError.unknown("scenario", name, names(directory))
-    try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
-    return _parse(path, entries)
-
-
-def _parse(path: Path, entries: dict[str, Any]) -> Scenario:
-    if "model" not in entries:
-        raise UsageError(f"{path} names no model", hint='add a line: model = "face_m4"')
-    limits = _section(path, "limits", entries.pop("limits", {}), Limits)
-    paper = _section(path, "paper", entries.pop("paper", {}), Paper)
-    checkpoint = entries.pop("checkpoint", "")
-    _only_known(path, "", entries, Scenario)
+    if not _NAME.fullmatch(path.stem):
+        raise UsageError(
+            f"{path}: {path.stem!r} is no name of a scenario", hint="letters, digits, '_', '-', '.'"
+        )
+    entries = read(path, _ScenarioFile)
+    table = entries.input if isinstance(entries.input, _Input) else None
     return Scenario(
         name=path.stem,
-        checkpoint=_beside(path, checkpoint) if checkpoint else None,
-        limits=limits,
-        paper=paper,
-        **entries,
+        model=entries.model,
+        directory=path.parent,
+        checkpoint=_beside(path, entries.checkpoint) if entries.checkpoint else None,
+        seed=entries.seed,
+        keep_weights=entries.keep_weights,
+        preprocessing=table.preprocessing() if table else None,
+        input=entries.input.image if isinstance(entries.input, _Input) else entries.input,
+        optimise=entries.optimise,
+        stream=entries.stream,
+        iterations=entries.iterations,
+        default=entries.default,
+        calibration=entries.calibration,
+        variant=entries.variant,
+        limits=Limits(**asdict(entries.limits)),
+        paper=Paper(**asdict(entries.paper)),
     )
 
 
-def _section(
-    path: Path, title: str, entries: dict[str, Any], kind: Callable[..., _Section]
-) -> _Section:
-    _only_known(path, f"[{title}] ", entries, kind)
-    return kind(**entries)
+class _Limits(Entries, frozen=True):
+    """Table `[limits]`."""
+
+    latency_s: _Seconds | None = None
+    ram_bytes: _Count | None = None
+    flash_bytes: _Count | None = None
+    cosine: _Cosine | None = None
 
 
-def _only_known(path: Path, where: str, entries: dict[str, Any], kind: Any) -> None:
-    known = {field.name: field.type for field in fields(kind)}
-    for key, value in entries.items():
-        if key not in known:
-            raise UsageError(
-                f"{path}: {where}{key} is not an entry of a scenario",
-                hint=f"known: {', '.join(known)}",
-            )
-        if not _is(value, known[key]):
-            raise UsageError(f"{path}: {where}{key} = {value!r} is not of type {known[key]}")
+class _Paper(Entries, frozen=True):
+    """Table `[paper]`."""
+
+    source: str = ""
+    latency_s: _Seconds | None = None
+    ram_bytes: _Count | None = None
+    flash_bytes: _Count | None = None
+    macs: _Count | None = None
 
 
-def _is(value: object, annotation: Any) -> bool:
-    """Whether a TOML value is of a field's type; a whole number is a fine float, but no bool."""
-    if get_origin(annotation) is Literal:
-        return value in get_args(annotation)
-    if get_origin(annotation) in {Union, UnionType}:
-        return any(_is(value, kind) for kind in get_args(annotation))
-    kind = get_origin(annotation) or annotation
-    if isinstance(value, bool):
-        return kind is bool
-    return isinstance(value, (float, int) if kind is float else kind)
+class _Input(Entries, frozen=True):
+    """Table `[input]`.
+
+    Levels of 0 to 255 are mapped to `range`; `mean` is subtracted and `std` divides, in its units.
+    """
+
+    rows: _Side
+    columns: _Side
+    channels: _Side
+    image: _Text = "astronaut"
+    range: tuple[_Level, _Level] = (0.0, 1.0)
+    mean: _Level | Annotated[list[_Level], _OF_RGB] = 0.0  # msgspec crashes on a tuple here
+    std: _Deviation | Annotated[list[_Deviation], _OF_RGB] = 1.0
+    crop_from: _Side | None = None
+
+    def __post_init__(self) -> None:
+        """Hold its entries against each other."""
+        if self.range[0] >= self.range[1]:
+            raise ValueError(f"range = {self.range} must rise")
+        if self.crop_from is not None and self.crop_from < max(self.rows, self.columns):
+            raise ValueError(f"crop_from = {self.crop_from} is less than rows or columns")
+
+    def preprocessing(self) -> Preprocessing:
+        """Return it in levels."""
+        low, high = self.range
+        levels = 255 / (high - low)
+        return Preprocessing(
+            self.rows,
+            self.columns,
+            self.channels,
+            _of_rgb(self.mean, lambda one: (one - low) * levels),
+            _of_rgb(self.std, lambda one: one * levels),
+            self.crop_from,
+        )
+
+
+class _ScenarioFile(Entries, frozen=True):
+    """A file of scenarios/."""
+
+    model: _Text
+    checkpoint: str = ""
+    seed: Annotated[int, Meta(ge=0, lt=1 << 32)] = 0
+    keep_weights: bool = False
+    input: _Text | _Input = "astronaut"
+    optimise: Literal["speed", "ram"] | _Count = "speed"
+    stream: bool | None = None
+    iterations: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    default: bool = True
+    calibration: list[_Text] = []  # noqa: RUF012
+    variant: dict[str, Any] = {}  # noqa: RUF012
+    limits: _Limits = _Limits()
+    paper: _Paper = _Paper()
+
+    def __post_init__(self) -> None:
+        """Hold its entries against each other."""
+        if self.keep_weights and self.checkpoint:
+            raise ValueError("keep_weights and checkpoint exclude each other")
+
+
+def _of_rgb(
+    value: float | list[float], change: Callable[[float], float]
+) -> tuple[float, float, float]:
+    red, green, blue = value if isinstance(value, list) else [value] * 3
+    return change(red), change(green), change(blue)
 
 
 def _beside(path: Path, name: str) -> Path:
     """A checkpoint is named relative to the scenario's file."""
-    return path.parent / Path(name).expanduser()
+    try:
+        return path.parent / Path(name).expanduser()
+    except RuntimeError as error:
+        raise UsageError(f"{path}: checkpoint = {name!r}: {error}") from error

@@ -64,6 +64,8 @@ def _complaint(
         return _told(path, text, (*keys, missing[1]), f"is needed: {lacks}", known, at=keys)
     for word, plain in _WORDS:
         what = what.replace(word, plain)
+    if what.startswith("Invalid enum value"):
+        what = f"expected {_choices(msgspec.inspect.type_info(shape), keys)}"
     said = what[:1].lower() + what[1:].replace("`", "")
     return _told(path, text, keys, f"{_value(found, keys)}: {said}", known)
 
@@ -109,19 +111,42 @@ def _value(found: Any, keys: Keys) -> str:
 
 
 def _known(shape: msgspec.inspect.Type, keys: Keys) -> list[str]:
-    """Return the entries of the table that the keys lead to, or to an entry of."""
+    """Return the entries of the last table on the way that the keys say."""
     fields: list[str] = []
-    for key in (None, *keys):
-        for one in getattr(shape, "types", (shape,)):
-            if isinstance(key, int) and isinstance(one, msgspec.inspect.ListType):
-                shape = one.item_type
-            elif isinstance(one, msgspec.inspect.StructType) and key is not None:
-                inner = next((f.type for f in one.fields if f.encode_name == key), None)
-                shape = inner if inner is not None else shape
-        for one in getattr(shape, "types", (shape,)):
+    for there in _way(shape, keys):
+        for one in there:
             if isinstance(one, msgspec.inspect.StructType):
                 fields = [field.encode_name for field in one.fields]
     return fields
+
+
+def _choices(shape: msgspec.inspect.Type, keys: Keys) -> str:
+    """Say what an entry of a few words may be."""
+    said: list[str] = []
+    for one in _way(shape, keys)[-1]:
+        if isinstance(one, msgspec.inspect.LiteralType):
+            said += [repr(value) for value in one.values]
+        elif isinstance(one, msgspec.inspect.IntType):
+            said.append("an int")
+    return " or ".join(said)
+
+
+def _way(shape: msgspec.inspect.Type, keys: Keys) -> list[Sequence[msgspec.inspect.Type]]:
+    """Return what may stand at each step from the file to an entry, as far as the shape says."""
+    way: list[Sequence[msgspec.inspect.Type]] = [_each(shape)]
+    for key in keys:
+        inner: list[msgspec.inspect.Type] = []
+        for one in way[-1]:
+            if isinstance(key, int) and isinstance(one, msgspec.inspect.ListType):
+                inner += _each(one.item_type)
+            elif isinstance(one, msgspec.inspect.StructType):
+                inner += (t for f in one.fields if f.encode_name == key for t in _each(f.type))
+        way.append(inner)
+    return way
+
+
+def _each(shape: msgspec.inspect.Type) -> Sequence[msgspec.inspect.Type]:
+    return shape.types if isinstance(shape, msgspec.inspect.UnionType) else (shape,)
 
 
 def _line(text: str, keys: Keys) -> int | None:
