@@ -80,6 +80,11 @@ class MeasurementError(HilError):
         super().__init__(what, hint=hint)
         self.stage = stage
 
+    @property
+    def is_worth_retry(self) -> bool:
+        """Whether another attempt may succeed: the set-up failed, and not for good."""
+        return self.verdict.is_setup_error
+
     def __str__(self) -> str:
         where = f" at {self.stage}" if self.stage else ""
         return f"[{self.verdict}{where}] {super().__str__()}"
@@ -101,6 +106,20 @@ class ProbeError(MeasurementError):
     """No debug probe answers, or it lost the core."""
 
     verdict = Verdict.PROBE
+
+
+class EmulatorError(MeasurementError):
+    """The emulated board itself failed, by a defect that every further attempt would meet again.
+
+    Nothing is known about the firmware then, as when a probe loses a board on the desk.
+    """
+
+    verdict = Verdict.PROBE
+
+    @property
+    def is_worth_retry(self) -> bool:
+        """Return False: the emulator does the same again."""
+        return False
 
 
 class FlashError(MeasurementError):

@@ -48,19 +48,19 @@ FLASH_SR = 0x4002_3C0C
 @pytest.mark.parametrize("program", [ECHO, INTERRUPT_ECHO], ids=["polling", "interrupts"])
 def test_a_usart_echoes(program: str) -> None:
     with running(chip_with(program)) as chip:
-        usart = chip.usarts["usart1"]
-        usart.send(bytes(range(200)))
-        assert usart.receive(200, 20.0) == bytes(range(1, 201))
+        line = chip.usarts["usart1"].line
+        line.send(bytes(range(200)))
+        assert line.receive(200, 20.0) == bytes(range(1, 201))
 
 
 @pytest.mark.parametrize("program", [ECHO, INTERRUPT_ECHO], ids=["polling", "interrupts"])
 def test_a_core_that_waits_for_input_sleeps(program: str) -> None:
     with running(chip_with(program)) as chip:
-        usart = chip.usarts["usart1"]
-        usart.send(b"a")
-        assert usart.receive(1, 20.0) == b"b"
+        line = chip.usarts["usart1"].line
+        line.send(b"a")
+        assert line.receive(1, 20.0) == b"b"
         cpu, instructions = time.process_time(), chip.clock.run.instructions
-        assert usart.receive(1, 0.3) == b""
+        assert line.receive(1, 0.3) == b""
         # A core that spins would have executed tens of millions of instructions.
         assert chip.clock.run.instructions - instructions < 10_000
         assert time.process_time() - cpu < 0.2
@@ -68,11 +68,11 @@ def test_a_core_that_waits_for_input_sleeps(program: str) -> None:
 
 def test_the_cycle_count_goes_on_while_the_core_waits_for_input() -> None:
     with running(chip_with(ECHO)) as chip:
-        usart = chip.usarts["usart1"]
-        usart.send(b"a")
-        usart.receive(1, 20.0)
+        line = chip.usarts["usart1"].line
+        line.send(b"a")
+        line.receive(1, 20.0)
         before = chip.clock.run.cycles
-        usart.receive(1, 0.3)
+        line.receive(1, 0.3)
         assert chip.clock.run.cycles - before > 0.1 * chip.rcc.core_hz
 
 

@@ -77,7 +77,7 @@ def test_a_program_is_flashed_reset_and_talked_to(target: EmulatedTarget) -> Non
 def test_flash_leaves_the_core_halted(target: EmulatedTarget) -> None:
     target.flash(echo_image())
     assert target.emulated.chip.core.halted
-    assert target.emulated.usart("usart1").in_waiting() == 0
+    assert target.emulated.line("usart1").in_waiting() == 0
 
 
 def test_flashing_the_same_image_again_erases_nothing(target: EmulatedTarget) -> None:

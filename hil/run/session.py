@@ -162,7 +162,7 @@ class Session:
                 try:
                     device = self._take(prepared, trial)
                 except MeasurementError as error:
-                    if self._retried[name] >= self.retries or not error.verdict.is_setup_error:
+                    if self._retried[name] >= self.retries or not error.is_worth_retry:
                         raise
                     self.progress(f"{error.what}; trying again")
                     self._retried[name] += 1

@@ -62,6 +62,7 @@ def run(
         BuildError: the file is no ELF for Arm.
         UsageError: it does not fit the board's memory.
         FirmwareFault: the core locked up, or met a BKPT that is no request.
+        EmulatorError: the emulator itself failed.
     """
     from hil.targets.emulator.board import default_clock
     from hil.targets.emulator.chips.stm32f4.chip import Chip
@@ -72,7 +73,7 @@ def run(
     output = write or _write_to_stdout
     chip = Chip(board, make_clock=default_clock, override_acr=_acr_override(wait_states, art))
     for usart in chip.usarts.values():
-        usart.tap = output
+        usart.line.tap = output
     ended = threading.Event()
     semihosting = Semihosting(
         core=chip.core,
@@ -84,7 +85,7 @@ def run(
         ended=ended.set,
     )
     chip.endings.on_breakpoint = _or_end(chip, semihosting, ended.set)
-    chip.runner.on_lockup = ended.set
+    chip.runner.on_lockup = chip.on_failure = ended.set
     for segment in segments:
         _load(chip, segment)
     chip.power_on(entry=_entry(segments, board))

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, cast
 
 from hil.config.board import Board
 from hil.targets.emulator.chips.stm32f4.chip import Chip, MakeClock
-from hil.targets.emulator.chips.stm32f4.usart import Usart
 from hil.targets.emulator.core.clock import Clock
 from hil.targets.emulator.core.engine import Engine
 from hil.targets.emulator.debug.port import DebugPort
+from hil.targets.emulator.line import Line
 from hil.targets.emulator.terminal import Terminal
 from hil.targets.spent import Spent
 
@@ -41,9 +41,9 @@ class EmulatedBoard:
         self._terminal: Terminal | None = None
         self.chip.power_on()
 
-    def usart(self, name: str) -> Usart:
-        """Return a USART by name. Raises KeyError."""
-        return self.chip.usarts[name.lower()]
+    def line(self, name: str) -> Line:
+        """Return the serial line to a USART, by its name. Raises KeyError."""
+        return self.chip.usarts[name.lower()].line
 
     @property
     def counts_causes(self) -> bool:
@@ -70,7 +70,7 @@ class EmulatedBoard:
         Args:
             link: a path for a symbolic link to it.
         """
-        self._terminal = Terminal(self.usart(self.board.uart), link)
+        self._terminal = Terminal(self.line(self.board.uart), link)
 
     def power_off(self) -> None:
         """End the core's thread; ports that are still open report the loss."""

@@ -7,7 +7,3 @@ class BusError(Exception):
     def __init__(self, address: int) -> None:
         super().__init__(f"nothing answers at {address:#010x}")
         self.address = address
-
-
-class EmulatorFault(Exception):
-    """The emulated core's thread ended by an error of the emulator itself."""

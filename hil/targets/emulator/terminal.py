@@ -2,18 +2,19 @@
 
 import logging
 import os
+import selectors
 import threading
 import tty
 from pathlib import Path
 
-from hil.targets.emulator.chips.stm32f4.usart import Usart
+from hil.targets.emulator.line import Line
 
 _LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 4096
 
 
 class Terminal:
-    """Passes bytes both ways until it is closed.
+    """Passes bytes both ways until it is closed; what nobody reads waits on the line.
 
     Args:
         link: where a symbolic link to the device is put, so that its name is known beforehand.
@@ -22,46 +23,66 @@ class Terminal:
         device: the path of the serial device.
     """
 
-    def __init__(self, usart: Usart, link: str | None = None) -> None:
-        self._usart = usart
+    def __init__(self, line: Line, link: str | None = None) -> None:
+        self._line = line
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
         self.device = os.ttyname(self._slave)
         self._link = Path(link) if link else None
         if self._link:
             self._link.unlink(missing_ok=True)
             self._link.symlink_to(self.device)
-        self._closing = threading.Event()
+        # Readable once the terminal closes: both threads wait for it beside their own matter.
+        self._closing, self._close = os.pipe()
         self._threads = [
             threading.Thread(target=work, name=f"{self.device} {work.__name__}", daemon=True)
             for work in (self._to_firmware, self._to_host)
         ]
         for thread in self._threads:
             thread.start()
-        _LOG.info("%s of the emulated board is at %s", usart.name, self._link or self.device)
+        _LOG.info("%s of the emulated board is at %s", line.name, self._link or self.device)
 
     def close(self) -> None:
-        """Take the device away."""
-        self._closing.set()
-        self._usart.wake_host()
+        """Take the device away; what nobody has read is lost."""
+        os.close(self._close)
+        self._line.wake_host()
         if self._link:
             self._link.unlink(missing_ok=True)
-        # Wakes the reader: it sees its own byte and then that the terminal is closing.
-        os.write(self._slave, b"\0")
         for thread in self._threads:
             thread.join()
-        os.close(self._slave)
-        os.close(self._master)
+        for end in (self._closing, self._slave, self._master):
+            os.close(end)
 
     def _to_firmware(self) -> None:
-        while True:
-            data = os.read(self._master, _CHUNK_BYTES)
-            if self._closing.is_set():
-                return
-            self._usart.send(data)
+        with self._ready_for(selectors.EVENT_READ) as ready:
+            while self._wait(ready):
+                self._line.send(os.read(self._master, _CHUNK_BYTES))
 
     def _to_host(self) -> None:
-        while not self._closing.is_set():
-            data = self._usart.receive(1, None)
-            data += self._usart.receive(self._usart.in_waiting(), 0)
-            os.write(self._master, data)
+        data = b""
+        with self._ready_for(selectors.EVENT_WRITE) as ready:
+            while self._wait(ready):
+                if not data:
+                    data = self._line.receive(1, None)
+                    if not data:
+                        return  # the board is gone
+                    data += self._line.receive(_CHUNK_BYTES - len(data), 0)
+                data = data[self._write(data) :]
+
+    def _write(self, data: bytes) -> int:
+        """Write what fits and return how much did; ready for a byte is not ready for all."""
+        try:
+            return os.write(self._master, data)
+        except BlockingIOError:
+            return 0
+
+    def _ready_for(self, event: int) -> selectors.BaseSelector:
+        selector = selectors.DefaultSelector()
+        selector.register(self._master, event)
+        selector.register(self._closing, selectors.EVENT_READ)
+        return selector
+
+    def _wait(self, ready: selectors.BaseSelector) -> bool:
+        """Wait until the device is ready; returns False once the terminal closes."""
+        return all(key.fd != self._closing for key, _ in ready.select())

@@ -61,8 +61,12 @@ class CoreControl:
         return self._thread.paused()
 
     def linger(self) -> None:
-        """Let a running core go on for a moment, or until it halts."""
+        """Let a running core go on for a moment, or until it halts. Raises EmulatorError."""
         self._thread.linger()
+
+    def raise_failure(self) -> None:
+        """Tell of a failure of the emulator itself, if there was one. Raises EmulatorError."""
+        self._thread.raise_failure()
 
     def halt(self, reason: int) -> None:
         """Stop executing, for a DFSR reason."""

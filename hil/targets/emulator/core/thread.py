@@ -1,11 +1,14 @@
 """The thread that executes, and how others hold it, wait for it and end it."""
 
+import logging
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from hil.targets.emulator.errors import EmulatorFault
+from hil.errors import EmulatorError
 
+_LOG = logging.getLogger(__name__)
 _LINGER_S = 0.002
 
 
@@ -15,19 +18,26 @@ class CoreThread:
     Args:
         clear_stop: called before each turn, with visitors kept out.
         request_stop: makes a turn return; any thread may call it.
+        on_failure: called in the thread when a turn has raised, which ends the execution.
     """
 
-    def __init__(self, clear_stop: Callable[[], None], request_stop: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        clear_stop: Callable[[], None],
+        request_stop: Callable[[], None],
+        on_failure: Callable[[], None],
+    ) -> None:
         self._turn: Callable[[], None] = lambda: None
         self._may_run: Callable[[], bool] = lambda: False
         self._clear_stop = clear_stop
         self._request_stop = request_stop
+        self._on_failure = on_failure
         # Guards what the thread and its visitors share; notified on every change of it.
         self._state = threading.Condition()
         self._busy = False
         self._visitors = 0
         self._ended = False
-        self._failure: BaseException | None = None
+        self._failure: Exception | None = None
         self._visit_lock = threading.RLock()
         self._thread = threading.Thread(target=self._main, name="emulated core", daemon=True)
 
@@ -59,7 +69,7 @@ class CoreThread:
         """Keep the thread between two turns while the block runs.
 
         Raises:
-            EmulatorFault: a turn has failed.
+            EmulatorError: a turn has failed.
         """
         if self.is_current():
             yield
@@ -71,7 +81,7 @@ class CoreThread:
                 self._state.notify_all()
                 self._state.wait_for(lambda: not self._busy)
             try:
-                self._raise_failure()
+                self.raise_failure()
                 yield
             finally:
                 with self._state:
@@ -87,7 +97,7 @@ class CoreThread:
         if not self.is_current():
             with self._state:
                 self._state.wait_for(lambda: not self._busy and not self._may_run(), _LINGER_S)
-            self._raise_failure()
+            self.raise_failure()
 
     def sleep(self, wakes: Callable[[], bool], timeout_s: float) -> bool:
         """Wait, within a turn, until a condition holds; returns whether it does."""
@@ -99,9 +109,18 @@ class CoreThread:
         with self._state:
             self._state.notify_all()
 
-    def _raise_failure(self) -> None:
+    def raise_failure(self) -> None:
+        """Tell of a turn that has failed.
+
+        Raises:
+            EmulatorError: one has; its cause is what the turn raised.
+        """
         if self._failure is not None:
-            raise EmulatorFault("the emulated core's thread failed") from self._failure
+            raise EmulatorError(
+                f"the emulator itself failed: {_gist(self._failure)}",
+                hint="this is no fault of the firmware: please report it, with the traceback "
+                "that stands in the log",
+            ) from self._failure
 
     def _main(self) -> None:
         while True:
@@ -114,12 +133,22 @@ class CoreThread:
             try:
                 self._turn()
             except Exception as error:
-                # Kept for whoever visits next: here is nobody to tell.
+                # Kept for whoever visits or waits: here is nobody to tell.
+                _LOG.exception("the emulated core's thread failed")
                 self._failure = error
             finally:
                 with self._state:
                     self._busy = False
                     self._state.notify_all()
+            if self._failure is not None:
+                self._on_failure()
 
     def _is_free(self) -> bool:
         return not self._visitors and self._failure is None and self._may_run()
+
+
+def _gist(error: Exception) -> str:
+    """Return an error's kind, text and place."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"

@@ -10,6 +10,7 @@ from hil.targets.emulator.core import exceptions as ex
 from hil.targets.emulator.core.registers import Peripheral, Register, Storage
 from hil.targets.emulator.core.system_control import HALTED
 
+ADDRESS = 0xE000_EDF0
 _DEBUG_KEY = 0xA05F
 C_DEBUGEN = 1 << 0
 C_HALT = 1 << 1
@@ -72,9 +73,6 @@ class Core(Protocol):
     def resume(self, *, step: bool) -> None:
         """Go on, for one instruction or until something halts it."""
 
-    def linger(self) -> None:
-        """Let a running core go on for a moment, or until it halts."""
-
     def read_register(self, name: str) -> int:
         """Return a core register."""
 
@@ -100,7 +98,7 @@ class DebugCore(Peripheral):
         self.control = 0
         super().__init__(
             "DCB",
-            0xE000_EDF0,
+            ADDRESS,
             {
                 0x0: Register(self._read_status, self._write_control, merges=False),
                 0x4: Register(lambda: 0, self._transfer, merges=False),
@@ -141,7 +139,6 @@ class DebugCore(Peripheral):
 
     def _read_status(self) -> int:
         core = self._core
-        core.linger()
         value = self.control & ~C_HALT | _S_REGRDY
         # Halting, whatever the reason, sets C_HALT.
         value |= _S_HALT | C_HALT if core.halted else 0

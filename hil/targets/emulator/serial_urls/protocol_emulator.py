@@ -9,7 +9,7 @@ from hil.targets.emulator import powered
 
 if TYPE_CHECKING:
     from hil.targets.emulator.board import EmulatedBoard
-    from hil.targets.emulator.chips.stm32f4.usart import Usart
+    from hil.targets.emulator.line import Line
 
 
 class Serial(SerialBase):
@@ -17,7 +17,7 @@ class Serial(SerialBase):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._board: EmulatedBoard | None = None
-        self._usart: Usart | None = None
+        self._open_line: Line | None = None
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
 
     def open(self) -> None:
@@ -35,13 +35,13 @@ class Serial(SerialBase):
         if name not in board.chip.usarts:
             known = ", ".join(board.chip.usarts)
             raise SerialException(f"an emulated board has no port {name!r}; it has {known}")
-        self._board, self._usart = board, board.usart(name)
+        self._board, self._open_line = board, board.line(name)
         self.is_open = True
 
     def close(self) -> None:
         """Let the line go; what arrives later waits for the next port."""
         self.is_open = False
-        self._board = self._usart = None
+        self._board = self._open_line = None
 
     @property
     def in_waiting(self) -> int:
@@ -54,17 +54,21 @@ class Serial(SerialBase):
         return 0
 
     def read(self, size: int = 1) -> bytes:
-        """Read bytes until there are `size` or the time-out is over."""
+        """Read bytes until there are `size` or the time-out is over.
+
+        Raises:
+            SerialException: the board has lost its power.
+            EmulatorError: the emulator itself has failed.
+        """
         data: bytes = self._line.receive(size, self._timeout)
-        if not data and not self._powered:
-            raise SerialException("the emulated board has lost its power")
+        if not data:
+            self._check_power()
         return data
 
     def write(self, b: Any, /) -> int:
-        """Send bytes."""
+        """Send bytes. Raises SerialException, EmulatorError."""
         data = bytes(b)
-        if not self._powered:
-            raise SerialException("the emulated board has lost its power")
+        self._check_power()
         self._line.send(data)
         return len(data)
 
@@ -80,14 +84,15 @@ class Serial(SerialBase):
         self._line.discard_sent()
 
     @property
-    def _line(self) -> "Usart":
-        if self._usart is None:
+    def _line(self) -> "Line":
+        if self._open_line is None:
             raise PortNotOpenError
-        return self._usart
+        return self._open_line
 
-    @property
-    def _powered(self) -> bool:
-        return self._board is not None and self._board.chip.powered
+    def _check_power(self) -> None:
+        if self._board is None or not self._board.chip.powered:
+            raise SerialException("the emulated board has lost its power")
+        self._board.chip.core.raise_failure()
 
     # pyserial calls these when line settings change; the line has none.
 

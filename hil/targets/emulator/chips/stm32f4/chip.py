@@ -57,6 +57,7 @@ class Chip:
         waiting: how the core sleeps and is woken.
         memory: memories and devices by address.
         usarts: by lower-case name.
+        on_failure: called, in the core's thread, when the emulator itself has failed.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Chip:
         self._override_acr = override_acr
         self._reset_requested = False
         self._powered = False
+        self.on_failure: Callable[[], None] = lambda: None
         self._build_core()
         self._build_debug()
         self._build_peripherals()
@@ -88,7 +90,7 @@ class Chip:
     def _build_core(self) -> None:
         run = self.clock.run
         self.rcc = ResetAndClockControl(HSE_HZ)
-        self._thread = CoreThread(self._clear_stop, self._request_stop)
+        self._thread = CoreThread(self._clear_stop, self._request_stop, self._fail)
         self.waiting = Waiting(self.clock, self._thread, lambda: self.rcc.core_hz)
         self.traps = Traps(self.engine, self._request_stop)
         self.code = SeenCode(self.engine, self.clock)
@@ -239,8 +241,16 @@ class Chip:
         """End the thread and let go whoever waits for bytes of this board."""
         self._powered = False
         self._thread.end()
+        self._wake_hosts()
+
+    def _wake_hosts(self) -> None:
         for usart in self.usarts.values():
-            usart.wake_host()
+            usart.line.wake_host()
+
+    def _fail(self) -> None:
+        """Tell whoever waits for the core that it never comes."""
+        self._wake_hosts()
+        self.on_failure()
 
     @property
     def powered(self) -> bool:

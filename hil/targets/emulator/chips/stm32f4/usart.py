@@ -4,12 +4,11 @@ Bytes pass as fast as either side takes them unless baud timing is on. A firmwar
 empty receiver sleeps until a byte comes. Source: RM0090 section 30.6.
 """
 
-import threading
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
 from hil.targets.emulator.core.registers import Peripheral, Register, Storage
+from hil.targets.emulator.line import Line
 
 _RXNE = 1 << 5
 _TC = 1 << 6
@@ -54,8 +53,8 @@ class Usart(Peripheral):
 
     Attributes:
         irq: its interrupt number.
+        line: to the host.
         times_bytes: whether bytes take the time that the baud rate says.
-        tap: takes what the firmware sends, where that is not kept for `receive`.
     """
 
     def __init__(
@@ -63,13 +62,9 @@ class Usart(Peripheral):
     ) -> None:
         self.irq = irq
         self.times_bytes = False
-        self.tap: Callable[[bytes], None] | None = None
         self._core = core
         self._bus_divider = bus_divider
-        self._to_firmware: deque[int] = deque()
-        self._to_host = bytearray()
-        self._host_has_data = threading.Condition()
-        self._connected = True
+        self.line = Line(name, core.attend)
         self._receive_due = 0
         self._transmit_due = 0
         self._data = 0
@@ -95,7 +90,7 @@ class Usart(Peripheral):
 
     def reset(self) -> None:
         """Return to the state after reset; bytes under way to the firmware are lost."""
-        self._to_firmware.clear()
+        self.line.discard_sent()
         self._receive_due = self._transmit_due = 0
         for storage in (self._baud, *self._control):
             storage.reset()
@@ -113,14 +108,14 @@ class Usart(Peripheral):
         if not self.times_bytes or not self._control[0].value & (_RXNEIE | _TCIE | _TXEIE):
             return None
         now = self._core.now()
-        due = [self._receive_due] if self._to_firmware else []
+        due = [self._receive_due] if self.line else []
         due.append(self._transmit_due)
         return min((cycle for cycle in due if cycle > now), default=None)
 
     def _status(self) -> int:
         now = self._core.now() if self.times_bytes else _LONG_AFTER
         status = _IDLE_STATUS if now >= self._transmit_due else 0
-        if self._to_firmware and now >= self._receive_due:
+        if self.line and now >= self._receive_due:
             status |= _RXNE
         return status
 
@@ -136,7 +131,7 @@ class Usart(Peripheral):
         tight = now - self._last_poll < _TIGHT_CYCLES
         self._polls = self._polls + 1 if tight else 0
         if self._polls >= _TIGHT_POLLS:
-            self._core.doze(lambda: bool(self._to_firmware))
+            self._core.doze(lambda: bool(self.line))
             now = self._core.block_cycles()
         self._last_poll = now
 
@@ -145,8 +140,9 @@ class Usart(Peripheral):
 
     def _read_data(self) -> int:
         self._polls = 0
-        if self._to_firmware and self._status() & _RXNE:
-            self._data = self._to_firmware.popleft()
+        byte = self.line.take() if self._status() & _RXNE else None
+        if byte is not None:
+            self._data = byte
             if self.times_bytes:
                 self._receive_due = self._core.now() + self._byte_cycles()
         return self._data
@@ -155,12 +151,7 @@ class Usart(Peripheral):
         self._polls = 0
         if self.times_bytes:
             self._transmit_due = max(self._core.now(), self._transmit_due) + self._byte_cycles()
-        if self.tap is not None:
-            self.tap(bytes((value & 0xFF,)))
-            return
-        with self._host_has_data:
-            self._to_host.append(value & 0xFF)
-            self._host_has_data.notify_all()
+        self.line.put(bytes((value & 0xFF,)))
 
     def _write_control(self, value: int) -> None:
         self._control[0].write(value)
@@ -169,39 +160,3 @@ class Usart(Peripheral):
     def _byte_cycles(self) -> int:
         """Return the core's cycles for a byte on the line; BRR is the bus cycles per bit."""
         return _BITS_PER_BYTE * self._baud.value * self._bus_divider()
-
-    # the host's side
-
-    def send(self, data: bytes) -> None:
-        """Put bytes on the line to the firmware."""
-        self._to_firmware.extend(data)
-        self._core.attend()
-
-    def in_waiting(self) -> int:
-        """Return how many bytes the firmware has sent that nobody has read."""
-        return len(self._to_host)
-
-    def receive(self, count: int, timeout_s: float | None) -> bytes:
-        """Take bytes that the firmware sent: `count`, or what came before the time-out."""
-        with self._host_has_data:
-            self._host_has_data.wait_for(
-                lambda: len(self._to_host) >= count or not self._connected, timeout_s
-            )
-            data = bytes(self._to_host[:count])
-            del self._to_host[:count]
-        return data
-
-    def discard_received(self) -> None:
-        """Drop what the firmware sent and nobody has read."""
-        with self._host_has_data:
-            self._to_host.clear()
-
-    def discard_sent(self) -> None:
-        """Drop what the host sent and the firmware has not read."""
-        self._to_firmware.clear()
-
-    def wake_host(self) -> None:
-        """Let blocked reads return with what there is: the board is going away."""
-        with self._host_has_data:
-            self._connected = False
-            self._host_has_data.notify_all()

@@ -1,0 +1,85 @@
+"""A serial line between the firmware's USART and a host; each end is another thread's."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+
+class Line:
+    """Bytes under way both ways; they wait until the other end takes them.
+
+    Args:
+        name: of the USART at the firmware's end.
+        on_sent: called when the host has put bytes on the line.
+
+    Attributes:
+        tap: takes what the firmware sends, where that is not kept for `receive`.
+    """
+
+    def __init__(self, name: str, on_sent: Callable[[], None]) -> None:
+        self.name = name
+        self.tap: Callable[[bytes], None] | None = None
+        self._on_sent = on_sent
+        self._to_firmware: deque[int] = deque()
+        self._to_host = bytearray()
+        # Guards what goes to the host; notified of bytes, and of the end.
+        self._host_has_data = threading.Condition()
+        self._connected = True
+
+    # the firmware's end
+
+    def __bool__(self) -> bool:
+        """Whether bytes wait for the firmware."""
+        return bool(self._to_firmware)
+
+    def take(self) -> int | None:
+        """Take the next byte for the firmware, None if there is none."""
+        try:
+            return self._to_firmware.popleft()
+        except IndexError:  # also where the host has just dropped it
+            return None
+
+    def put(self, data: bytes) -> None:
+        """Send bytes to the host."""
+        if self.tap is not None:
+            self.tap(data)
+            return
+        with self._host_has_data:
+            self._to_host += data
+            self._host_has_data.notify_all()
+
+    # the host's end
+
+    def send(self, data: bytes) -> None:
+        """Put bytes on the line to the firmware."""
+        self._to_firmware.extend(data)
+        self._on_sent()
+
+    def in_waiting(self) -> int:
+        """Return how many bytes the firmware has sent that nobody has read."""
+        return len(self._to_host)
+
+    def receive(self, count: int, timeout_s: float | None) -> bytes:
+        """Take bytes that the firmware sent: `count`, or what came before the time-out."""
+        with self._host_has_data:
+            self._host_has_data.wait_for(
+                lambda: len(self._to_host) >= count or not self._connected, timeout_s
+            )
+            data = bytes(self._to_host[:count])
+            del self._to_host[:count]
+        return data
+
+    def discard_received(self) -> None:
+        """Drop what the firmware sent and nobody has read."""
+        with self._host_has_data:
+            self._to_host.clear()
+
+    def discard_sent(self) -> None:
+        """Drop what the host sent and the firmware has not read."""
+        self._to_firmware.clear()
+
+    def wake_host(self) -> None:
+        """Let blocked reads return with what there is: the board is going away."""
+        with self._host_has_data:
+            self._connected = False
+            self._host_has_data.notify_all()
