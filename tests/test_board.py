@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from made_boards import with_sram, without_ccm
 
-from hil.compiler.plan_place import RUNTIME_BYTES, Budget
+from hil.compiler.plan.budget import RUNTIME_BYTES, Budget
 from hil.config import board
 from hil.errors import UsageError
 from hil.paths import BOARDS

@@ -9,9 +9,8 @@ from native import ROOMY, NativeModel, compile_program, run_program
 from random_programs import Builder
 
 from hil.compiler import emit, reference
-from hil.compiler.plan import Plan, make_plan
-from hil.compiler.plan_place import place
-from hil.compiler.plan_steps import Choices
+from hil.compiler.kernels.kernel import Choices
+from hil.compiler.plan import Plan, make_plan, place
 from hil.compiler.program import Conv2D, Program, Residual
 from hil.errors import BuildError
 

@@ -11,9 +11,8 @@ from native import ROOMY, run_program
 from random_programs import Builder
 
 from hil.compiler import reference
-from hil.compiler.plan import make_plan
-from hil.compiler.plan_place import place
-from hil.compiler.plan_steps import Choices, Kind
+from hil.compiler.kernels.kernel import Choices
+from hil.compiler.plan import make_plan, place
 from hil.compiler.program import Int8, Padding, Program, RNNPool
 from hil.compiler.reference import Whole
 
@@ -155,7 +154,7 @@ def test_heads_in_one_product_equal_their_convolutions(  # noqa: PLR0917
     maps = [b.conv(f"head{i}", x, width, 3) for i, width in enumerate(widths)]
     maps[0] = b.maxout("most", maps[0], widths[0] // 2 + 1)
     program = b.program(*maps)
-    assert [step.kind for step in make_plan(program, ROOMY).steps] == [Kind.HEADS]
+    assert [step.kernel.name for step in make_plan(program, ROOMY).steps] == ["heads"]
     check(program, random_programs.image(program), *extremes(program))
 
 
@@ -182,7 +181,7 @@ def test_convolutions_over_a_ring_of_rows_equal_the_reference(  # noqa: PLR0917
     padding = Padding(*(min(edge, rows - 1) for edge in edges))
     maps = [b.conv(f"conv{i}", b.input, n, rows, stride, padding) for i, n in enumerate(widths)]
     program = b.program(*maps)
-    assert [step.kind for step in make_plan(program, ROOMY).steps] == [Kind.HEADS]
+    assert [step.kernel.name for step in make_plan(program, ROOMY).steps] == ["heads"]
     check(program, random_programs.image(program), *extremes(program))
 
 
@@ -304,7 +303,7 @@ def test_a_renet_over_its_own_input_equals_the_reference(channels: int) -> None:
     vertical = b.sweep("vertical", x, 6, 4, "columns")
     program = b.program(b.conv("last", b.sweep("horizontal", vertical, 6, 1, "rows"), 4))
     plan = make_plan(program, ROOMY)
-    assert [s.kind for s in plan.steps[1:3]] == [Kind.RENET, Kind.RENET]
+    assert [s.kernel.name for s in plan.steps[1:3]] == ["renet", "renet"]
     stem, swept = (plan.buffers[name] for name in ("stem", "vertical"))
     assert stem.offset <= swept.offset < stem.end
     check(program, random_programs.image(program), *extremes(program))

@@ -10,9 +10,9 @@ from native import compile_program
 from random_programs import Builder
 
 from hil.compiler import reference
+from hil.compiler.kernels.pointwise import pointwise_of
+from hil.compiler.kernels.windowed import windowed_of
 from hil.compiler.plan import Plan
-from hil.compiler.plan_kernels import pointwise_of, windowed_of
-from hil.compiler.plan_steps import Kind
 from hil.compiler.program import Conv2D, Padding, Program
 
 # Each example is compiled twice, so a failing one is shown as it was drawn.
@@ -42,8 +42,8 @@ def check(program: Program, toolchain: str = "zig") -> Plan:
     return plan
 
 
-def kinds(plan: Plan) -> list[Kind]:
-    return [step.kind for step in plan.steps]
+def kinds(plan: Plan) -> list[str]:
+    return [step.kernel.name for step in plan.steps]
 
 
 @given(
@@ -69,7 +69,7 @@ def test_a_batch_norm_by_itself_equals_the_reference(  # noqa: PLR0917
     x = b.scale("norm", b.input, relu=relu, shift=shift)
     whole = b.pool2d("whole", x, "average", size)
     plan = check(b.program(x, whole))
-    assert kinds(plan) == [Kind.SCALE, Kind.POOL2D]
+    assert kinds(plan) == ["scale", "pool2d"]
 
 
 @given(
@@ -94,7 +94,7 @@ def test_a_batch_norm_before_a_1x1_convolution_equals_the_reference(  # noqa: PL
     b = Builder(seed, (*size, channels), full_range=full_range, extremes=extremes)
     normed = b.scale("norm", b.input, relu=True, shift=shift)
     plan = check(b.program(b.conv("squeeze", normed, out, relu=True)))
-    assert kinds(plan) == [Kind.POINTWISE]
+    assert kinds(plan) == ["pointwise"]
 
 
 def test_a_batch_norm_over_its_own_input_equals_the_reference() -> None:
@@ -110,7 +110,7 @@ def test_a_normalised_map_with_two_readers_is_stored() -> None:
     b = Builder(0, (4, 4, 8))
     normed = b.scale("norm", b.input, relu=True)
     one, two = b.conv("one", normed, 4), b.conv("two", normed, 4)
-    assert kinds(check(b.program(one, two))) == [Kind.SCALE, Kind.POINTWISE, Kind.POINTWISE]
+    assert kinds(check(b.program(one, two))) == ["scale", "pointwise", "pointwise"]
 
 
 @given(
@@ -125,7 +125,7 @@ def test_a_concatenation_equals_the_reference(
 ) -> None:
     b = Builder(seed, (*size, 4), extremes=extremes)
     maps = [b.conv(f"map{i}", b.input, width) for i, width in enumerate(widths)]
-    assert Kind.CONCAT in kinds(check(b.program(b.concat("join", *maps))))
+    assert "concat" in kinds(check(b.program(b.concat("join", *maps))))
 
 
 def test_a_concatenation_over_its_first_map_equals_the_reference() -> None:
@@ -174,7 +174,7 @@ def test_deep_convolutions_take_fewer_pixels_at_a_time(
 
 def test_heads_whose_weights_are_too_many_to_turn_go_over_windows() -> None:
     b = Builder(0, (4, 5, 128), full_range=True)
-    assert kinds(check(b.program(b.conv("grow", b.input, 32, 3)))) == [Kind.WINDOWED]
+    assert kinds(check(b.program(b.conv("grow", b.input, 32, 3)))) == ["windowed"]
 
 
 def test_a_deep_batch_norm_before_a_1x1_convolution_equals_the_reference() -> None:
@@ -206,7 +206,7 @@ def test_a_separable_convolution_equals_the_reference(  # noqa: PLR0917
     b = Builder(seed, (*size, channels), extremes=extremes)
     x = b.conv("depthwise", b.input, channels, 3, stride, depthwise=True, relu=True)
     program = b.program(b.conv("pointwise", x, out, relu=relu))
-    assert kinds(check(program)) == [Kind.STREAMED_BLOCK]
+    assert kinds(check(program)) == ["streamed_block"]
 
 
 def test_separable_convolutions_over_their_own_inputs_equal_the_reference() -> None:
@@ -216,7 +216,7 @@ def test_separable_convolutions_over_their_own_inputs_equal_the_reference() -> N
         x = b.conv(f"{i}.depthwise", x, x.shape[2], 3, stride, depthwise=True, relu=True)
         x = b.conv(f"{i}.pointwise", x, out, relu=True)
     plan = check(b.program(b.pool2d("whole", x, "average", x.shape[:2])))
-    assert kinds(plan)[1:4] == [Kind.STREAMED_BLOCK] * 3
+    assert kinds(plan)[1:4] == ["streamed_block"] * 3
     assert plan.offsets["0.pointwise"] < plan.offsets["stem"] + 12 * 11 * 8
 
 
@@ -224,7 +224,7 @@ def test_a_separable_convolution_of_1024_channels_equals_the_reference() -> None
     b = Builder(0, (2, 3, 1024), full_range=True)
     x = b.conv("depthwise", b.input, 1024, 3, depthwise=True, relu=True)
     program = b.program(b.conv("pointwise", x, 8, relu=True))
-    assert kinds(check(program)) == [Kind.STREAMED_BLOCK]
+    assert kinds(check(program)) == ["streamed_block"]
 
 
 def dense_block(seed: int) -> Program:
@@ -243,5 +243,5 @@ def test_a_dense_block_equals_the_reference(toolchain: str) -> None:
     if toolchain == "gcc" and not cortex_m4.has_gcc():
         pytest.skip("arm-none-eabi-gcc is not on PATH")
     plan = check(dense_block(0), toolchain)
-    layer = [Kind.POINTWISE, Kind.HEADS, Kind.CONCAT]
-    assert kinds(plan) == [*layer, *layer, Kind.POINTWISE, Kind.POOL2D]
+    layer = ["pointwise", "heads", "concat"]
+    assert kinds(plan) == [*layer, *layer, "pointwise", "pool2d"]

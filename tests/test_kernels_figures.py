@@ -10,7 +10,7 @@ from cortex_m4 import BOARD_BUDGET, Measured, measure
 from random_programs import Builder
 
 from hil.compiler.plan import make_plan
-from hil.compiler.plan_place import RUNTIME_BYTES
+from hil.compiler.plan.budget import RUNTIME_BYTES
 from hil.compiler.program import Program, RNNPool
 
 PAPER_RAM_BYTES = 188_160

@@ -11,8 +11,8 @@ from native import ROOMY
 from random_programs import Builder
 
 from hil.compiler import reference
-from hil.compiler.plan_place import Plan, place
-from hil.compiler.plan_steps import Choices, Kind
+from hil.compiler.kernels.kernel import Choices
+from hil.compiler.plan import Plan, place
 from hil.compiler.program import Int8, Program
 
 # Each example is compiled, so a failing one is shown as it was drawn.
@@ -72,8 +72,8 @@ def test_a_pointwise_convolution_by_panels_equals_the_reference(  # noqa: PLR091
     plain = b.conv("plain", b.input, out, shift=shift)
     program = b.program(plain, b.conv("residual", b.input, out, relu=True, residual=plain))
     plan = by_panels(program, 6 * channels + pairs * 4 * (5 + channels))
-    kinds = {step.kind for step in plan.steps}
-    assert kinds == {Kind.POINTWISE if 2 * pairs >= out else Kind.POINTWISE_PANELS}
+    kinds = {step.kernel.name for step in plan.steps}
+    assert kinds == {"pointwise" if 2 * pairs >= out else "pointwise_panels"}
     check(program, plan)
 
 
@@ -102,7 +102,7 @@ def test_an_inverted_residual_by_panels_equals_the_reference(  # noqa: PLR0917
     program = b.program(x, y)
     pair_bytes = 4 * (5 + channels) + 96
     plan = by_panels(program, 6 * channels + pairs * pair_bytes)
-    assert [step.kind for step in plan.steps].count(Kind.EXPAND_FILTER) == 2
+    assert [step.kernel.name for step in plan.steps].count("expand_filter") == 2
     check(program, plan)
 
 
@@ -111,7 +111,7 @@ def test_panels_share_the_channels_evenly_or_leave_a_rest(panel_bytes: int, pane
     b = Builder(1, (5, 7, 8))
     program = b.program(b.conv("conv", b.conv("wide", b.input, 52), 44))
     plan = by_panels(program, panel_bytes)
-    assert (plan.steps[-1].kind, plan.steps[-1].panel) == (Kind.POINTWISE_PANELS, panel)
+    assert (plan.steps[-1].kernel.name, plan.steps[-1].panel) == ("pointwise_panels", panel)
     check(program, plan)
 
 

@@ -12,12 +12,11 @@ from random_programs import Builder
 
 from hil import models
 from hil.compiler.graph import trace
+from hil.compiler.kernels.kernel import Choices
 from hil.compiler.outline import outline
-from hil.compiler.plan import Budget, Plan, make_plan, pareto, table
-from hil.compiler.plan_pack import Item, live_bytes, pack
-from hil.compiler.plan_place import place
-from hil.compiler.plan_schedule import schedule
-from hil.compiler.plan_steps import Choices, Kind
+from hil.compiler.plan import Budget, Plan, make_plan, pareto, place, table
+from hil.compiler.plan.pack import Item, live_bytes, pack
+from hil.compiler.plan.schedule import schedule
 from hil.compiler.program import Program
 from hil.config import board
 from hil.errors import BuildError, MemoryLimitError
@@ -86,7 +85,7 @@ def test_face_m4_needs_less_memory_than_the_paper_with_the_image_in_it(face_plan
 
 def test_no_expanded_map_is_stored(face_plan: Plan) -> None:
     assert not [name for name in face_plan.offsets if name.endswith((".expand", ".depthwise"))]
-    blocks = [step for step in face_plan.steps if step.kind is Kind.STREAMED_BLOCK]
+    blocks = [step for step in face_plan.steps if step.kernel.name == "streamed_block"]
     assert [len(step.operators) for step in blocks] == [3, 3, 3, 3]
 
 
@@ -105,7 +104,7 @@ def test_a_block_whose_expanded_map_is_read_elsewhere_is_not_fused() -> None:
     filtered = b.conv("depthwise", wide, 8, 3, depthwise=True)
     narrow = b.conv("project", filtered, 4)
     plan = make_plan(b.program(narrow, wide), ROOMY)
-    assert [s.kind for s in plan.steps] == [Kind.POINTWISE, Kind.CONV2D, Kind.POINTWISE]
+    assert [s.kernel.name for s in plan.steps] == ["pointwise", "conv2d", "pointwise"]
 
 
 def test_the_input_survives_where_nothing_lies_over_it() -> None:
@@ -155,7 +154,7 @@ def test_a_network_too_large_for_the_board_lacks_memory_and_no_kernel(name: str)
     loaded = models.structure(name)
     program = outline(trace(loaded.module, loaded.spec.shape), name)
     steps = schedule(program, Choices())
-    assert not {Kind.CONV2D, Kind.INVERTED_RESIDUAL} & {step.kind for step in steps}
+    assert not {"conv2d", "inverted_residual"} & {step.kernel.name for step in steps}
     with pytest.raises(MemoryLimitError) as caught:
         place(program, Budget.of(board.load("stm32f439")), Choices(weights_in_flash=True))
     assert caught.value.stage == "plan"
@@ -170,8 +169,8 @@ def test_weights_that_do_not_fit_the_memory_go_through_it_by_panels() -> None:
     program = wide_block()  # of 110,592 weights, twice as many bytes in memory
     whole = make_plan(program, Budget(1 << 20, 1 << 19))
     tight = make_plan(program, Budget(100_000, 30_000))
-    assert [step.kind for step in whole.steps] == [Kind.STREAMED_BLOCK]
-    assert [step.kind for step in tight.steps] == [Kind.EXPAND_FILTER, Kind.POINTWISE_PANELS]
+    assert [step.kernel.name for step in whole.steps] == ["streamed_block"]
+    assert [step.kernel.name for step in tight.steps] == ["expand_filter", "pointwise_panels"]
     assert all(0 < step.panel < 576 for step in tight.steps)
     assert tight.ccm_bytes <= 30_000
 

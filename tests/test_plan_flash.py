@@ -10,11 +10,8 @@ from random_programs import Builder
 
 from hil.build import firmware
 from hil.compiler import emit
-from hil.compiler.emit_steps import step_code
-from hil.compiler.plan import Budget, make_plan
-from hil.compiler.plan_flash import constant_bytes
-from hil.compiler.plan_place import place
-from hil.compiler.plan_steps import Choices, Kind
+from hil.compiler.kernels.kernel import Choices
+from hil.compiler.plan import Budget, make_plan, place
 from hil.compiler.program import Program
 from hil.config import board
 
@@ -41,16 +38,16 @@ CHOICES = [Choices(), Choices(weights_in_flash=True), Choices(panel_bytes=1500)]
 def test_constants_are_counted_to_the_byte(program: Program, choices: Choices) -> None:
     plan = place(program, ROOMY, choices)
     for step in plan.steps:
-        constants = step_code(step, plan).constants
+        constants = step.kernel.code(plan.site(step)).constants
         stored = sum(constant.values.nbytes for constant in constants)
-        assert constant_bytes(step, choices) == stored, step.name
+        assert step.kernel.constant_bytes(step, choices) == stored, step.name
 
 
 def test_panels_keep_the_weights_narrow() -> None:
     steps = {c: place(many_kinds(), ROOMY, c) for c in CHOICES}
     whole, in_flash, panels = (plan.flash_bytes for plan in steps.values())
-    kinds = {step.kind for step in steps[CHOICES[2]].steps}
-    assert kinds >= {Kind.EXPAND_FILTER, Kind.POINTWISE_PANELS}
+    kinds = {step.kernel.name for step in steps[CHOICES[2]].steps}
+    assert kinds >= {"expand_filter", "pointwise_panels"}
     assert panels < whole < in_flash
 
 

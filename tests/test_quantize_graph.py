@@ -12,7 +12,6 @@ from hil.compiler import reference
 from hil.compiler.graph import INPUT, Convolution, Graph, Sweep, trace
 from hil.compiler.outline import outline
 from hil.compiler.plan import make_plan
-from hil.compiler.plan_steps import Kind
 from hil.compiler.program import Concat, Program
 from hil.compiler.quantize import quantise
 from hil.errors import BuildError
@@ -255,4 +254,4 @@ def test_an_outline_of_poolings_has_the_memory_of_the_quantised_program() -> Non
     program = quantise(graph, images, name="poolings", input_range=(-128.0, 127.0))
     plans = [make_plan(p, ROOMY) for p in (program, outline(graph, "poolings"))]
     assert plans[0].offsets == plans[1].offsets
-    assert [s.kind for s in plans[1].steps] == [Kind.POOL2D] * 3
+    assert [s.kernel.name for s in plans[1].steps] == ["pool2d"] * 3

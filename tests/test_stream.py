@@ -9,11 +9,10 @@ from native import ROOMY, run_program
 from random_programs import Builder
 
 from hil.compiler import reference
-from hil.compiler.plan import Budget, Plan, make_plan
-from hil.compiler.plan_place import place
-from hil.compiler.plan_schedule import schedule
-from hil.compiler.plan_steps import Choices, Kind
-from hil.compiler.plan_stream import can_stream
+from hil.compiler.kernels.kernel import Choices
+from hil.compiler.plan import Budget, Plan, make_plan, place
+from hil.compiler.plan.schedule import schedule
+from hil.compiler.plan.stream import can_stream
 from hil.compiler.program import Padding, Program
 from hil.errors import MemoryLimitError
 
@@ -63,9 +62,9 @@ def test_every_kind_of_step_but_the_plain_block_can_stream() -> None:
     x = b.pool2d("mean", x, "average", (x.shape[0], x.shape[1]))
     program = b.program(x)
     steps = schedule(program, Choices())
-    assert {step.kind for step in steps if can_stream(step)} == {
-        Kind.RNNPOOL, Kind.POINTWISE, Kind.WINDOWED, Kind.POOL2D, Kind.CONV2D, Kind.L2NORM,
-        Kind.MAXOUT,
+    assert {step.kernel.name for step in steps if can_stream(step)} == {
+        "rnnpool", "pointwise", "windowed", "pool2d", "conv2d", "l2norm",
+        "maxout",
     }  # fmt: skip
     plan = place(program, ROOMY, Choices(streamed=len(steps)))
     image = random_programs.image(program)

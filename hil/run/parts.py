@@ -20,7 +20,7 @@ _ARENA = "model_arena"  # its buffers stand for it
 
 def whole(judged: Iterable[Metric], measurement: "Measurement") -> list[Metric]:
     """Return a measurement's metrics with each layer's kernel, and its parts behind them."""
-    kernels = {step.name: str(step.kind) for step in measurement.prepared.compiled.plan.steps}
+    kernels = {step.name: step.kernel.name for step in measurement.prepared.compiled.plan.steps}
     layers = f"{measurement.counted}.layer."
     named = [
         replace(metric, note=kernels.get(metric.name.removeprefix(layers), ""))

@@ -1,0 +1,1 @@
+"""How C and assembly are written: text, and how many bytes it becomes."""

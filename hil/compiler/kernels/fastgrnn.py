@@ -1,0 +1,149 @@
+"""The C of a FastGRNN cell: constants, descriptor, and which of its functions are in code."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from hil.compiler.code.c import Constant, Fields, wrap_int32
+from hil.compiler.kernels import fastgrnn_dense, fastgrnn_sparse
+from hil.compiler.program import Cell, Int16, Int32
+
+_SWEEP = "(const int32_t *, const uint32_t *, const sweep_t *, int16_t *)"
+_ARGUMENTS = {
+    "pixel_products": "(const int8_t *, int32_t, int32_t *)",
+    "state_products": "(const int16_t *, int32_t, int32_t *)",
+    "start": _SWEEP,
+    "go_on": _SWEEP,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class CellCode:
+    """A cell under its name in C.
+
+    Attributes:
+        zero_point: of its input; folded into the bias.
+    """
+
+    name: str
+    cell: Cell
+    zero_point: int
+
+    def bias(self) -> Int32:
+        """The bias less the zero point's product with W, modulo 2**32."""
+        cell = self.cell
+        of_zero = cell.w.astype(np.int64).sum(axis=1) * self.zero_point << cell.w_shift
+        return wrap_int32(cell.bias.astype(np.int64) - of_zero)
+
+    def constants(self) -> tuple[Constant, ...]:
+        """Arrays for weights.c."""
+        cell, name = self.cell, self.name
+        gate = cell.gate.T.astype(np.int64) & 0xFFFF
+        update = cell.update.T.astype(np.int64) & 0xFFFF
+        words = (gate | update << 16).astype(np.uint32)
+        return (
+            Constant(f"{name}_w", cell.w.astype(np.int16), f"{name}: [units][inputs]"),
+            Constant(f"{name}_u", cell.u.astype(np.int16), "[units][units]"),
+            Constant(f"{name}_bias", self.bias(), "[units], the input's zero point folded in"),
+            Constant(f"{name}_table", words, "[2**index_bits][units]: gate | update << 16"),
+        )
+
+    def fields(self) -> Fields:
+        """The members of its `fastgrnn_t`."""
+        cell, name = self.cell, self.name
+        members: Fields = {
+            "w": f"{name}_w",
+            "u": f"{name}_u",
+            "bias": f"{name}_bias",
+            "table": f"{name}_table",
+            "units": cell.units,
+            "inputs": int(cell.w.shape[1]),
+            "w_shift": cell.w_shift,
+            "index_shift": cell.index_shift,
+            "index_bits": cell.index_bits,
+        }
+        return members | {f: f"CORTEX_M4_CODE({name}_{f})" for f in self._in_code()}
+
+    def prototypes(self) -> str:
+        """Declarations of the functions in kernels.S."""
+        return "".join(f"void {self.name}_{f}{_ARGUMENTS[f]};\n" for f in self._in_code())
+
+    def assembly(self) -> str:
+        """Those functions."""
+        return "".join(f().text for f in self._in_code().values())
+
+    def _in_code(self) -> dict[str, fastgrnn_sparse.Writer]:
+        cell, name = replace(self.cell, bias=self.bias()), self.name
+        writers: dict[str, fastgrnn_sparse.Writer] = {}
+        if cell.w.shape[1] in {3, 4}:
+            writers["pixel_products"] = lambda: fastgrnn_sparse.pixel_products(
+                f"{name}_pixel_products", cell
+            )
+        elif fastgrnn_sparse.suits_states(cell):
+            writers["state_products"] = lambda: fastgrnn_sparse.state_products(
+                f"{name}_state_products", cell
+            )
+        elif fastgrnn_dense.suits_states(cell):
+            writers["state_products"] = lambda: fastgrnn_dense.state_products(
+                f"{name}_state_products", cell
+            )
+        if fastgrnn_sparse.suits_start(cell):
+            writers["start"] = lambda: fastgrnn_sparse.start(f"{name}_start", cell)
+        if fastgrnn_sparse.suits(cell):
+            writers["go_on"] = lambda: fastgrnn_sparse.go_on(f"{name}_go_on", cell)
+        elif fastgrnn_dense.suits(cell):
+            writers["go_on"] = lambda: fastgrnn_dense.go_on(f"{name}_go_on", cell)
+        return writers
+
+
+def cell_bytes(cell: Cell) -> int:
+    """Count the bytes of a cell's arrays in flash."""
+    words = cell.w.size + cell.u.size + cell.gate.size + cell.update.size
+    return 2 * words + 4 * cell.units
+
+
+def pair_up(row: Cell, summary: Cell) -> tuple[Cell, Cell]:
+    """Renumber RNN1's units such that non-zero weights stand in the same words.
+
+    One SMLAD multiplies both weights of a word, so units that the same units read should be
+    neighbours. RNN1's states go nowhere but into RNN2, whose inputs are renumbered alike; no
+    value changes.
+    """
+    order = _neighbours(
+        7 * _read_together(row.u) + _read_together(summary.w)  # a sweep's steps, its summary
+    )
+    renumbered = replace(
+        row,
+        w=row.w[order],
+        u=row.u[np.ix_(order, order)],
+        bias=row.bias[order],
+        gate=row.gate[order],
+        update=row.update[order],
+    )
+    return renumbered, replace(summary, w=summary.w[:, order])
+
+
+def _read_together(weights: Int16) -> npt.NDArray[np.int64]:
+    """For every two inputs, by how many units both are read."""
+    read = (weights != 0).astype(np.int64)
+    together: npt.NDArray[np.int64] = read.T @ read
+    return together
+
+
+def _neighbours(gain: npt.NDArray[np.int64]) -> list[int]:
+    """An order in which neighbours (0, 1), (2, 3) ... gain much: improved pair by pair."""
+    order = list(range(len(gain)))
+    improved = len(order) % 2 == 0
+    while improved:
+        improved = False
+        for a in range(0, len(order), 2):
+            for b in range(a + 2, len(order), 2):
+                for c in (b, b + 1):
+                    before = gain[order[a], order[a + 1]] + gain[order[b], order[b + 1]]
+                    order[a + 1], order[c] = order[c], order[a + 1]
+                    if gain[order[a], order[a + 1]] + gain[order[b], order[b + 1]] > before:
+                        improved = True
+                    else:
+                        order[a + 1], order[c] = order[c], order[a + 1]
+    return order

@@ -1,0 +1,52 @@
+"""A convolution that runs into another kernel, row by row, so that its map is never stored."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from hil.compiler.code.c import Constant
+from hil.compiler.kernels.kernel import Choices, Scratch, Site
+from hil.compiler.program import Conv2D
+
+
+@dataclass(frozen=True, eq=False)
+class FeedCode:
+    """The convolution's parts of the step's code.
+
+    Attributes:
+        headers, constants, descriptor: as `StepCode` has them.
+        call: the statement that computes rows, with {source}, {row} and {count} to fill in; it
+            writes them to `rows`.
+    """
+
+    headers: tuple[str, ...] = ()
+    constants: tuple[Constant, ...] = ()
+    descriptor: str = ""
+    call: str = ""
+
+
+class Feed(ABC):
+    """One way to compute a convolution that runs into another kernel."""
+
+    @abstractmethod
+    def takes(self, conv: Conv2D) -> bool:
+        """Tell whether this way computes a convolution."""
+
+    @abstractmethod
+    def scratch(self, conv: Conv2D, choices: Choices) -> tuple[Scratch, ...]:
+        """Return its working memory."""
+
+    @abstractmethod
+    def constant_bytes(self, conv: Conv2D, choices: Choices) -> int:
+        """Count the bytes of its arrays in flash."""
+
+    @abstractmethod
+    def cycles(self, conv: Conv2D, site: Site) -> float:
+        """Estimate the cycles of the whole map."""
+
+    @abstractmethod
+    def code(self, conv: Conv2D, site: Site) -> FeedCode:
+        """Write its C."""
+
+    def assembly(self, conv: Conv2D) -> str:
+        """Write its Cortex-M4 code for kernels.S."""
+        return ""

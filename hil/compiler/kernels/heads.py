@@ -1,0 +1,308 @@
+"""Convolutions that share a product over a ring of widened rows, `heads.c`.
+
+They read one map, with an L2 normalisation before them and max-outs after them.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from hil.compiler.code.c import Constant, Fields, identifier, nested, structure
+from hil.compiler.kernels.convolution import conv_comment
+from hil.compiler.kernels.feed import Feed, FeedCode
+from hil.compiler.kernels.kernel import Access, Choices, Kernel, Scratch, Site, Step, StepCode
+from hil.compiler.kernels.l2norm import (
+    NORMALISE_CYCLES,
+    norm_bytes,
+    norm_comment,
+    norm_constant,
+    norm_structure,
+)
+from hil.compiler.kernels.matmul import MOST_SHIFT, MatMul
+from hil.compiler.kernels.product import (
+    STREAM,
+    WIDEN_CYCLES,
+    product_assembly,
+    product_bytes,
+    product_cycles,
+    product_fields,
+    product_prototypes,
+)
+from hil.compiler.kernels.shapes import even, ring_slack
+from hil.compiler.kernels.weights import Inputs, is_narrow, product_stream
+from hil.compiler.program import Conv2D, L2Norm, MaxOut, Operator
+from hil.errors import BuildError
+
+MOST_HEADS = 4  # convolutions in one product
+_MOST_TURNED_BYTES = 49_152  # of weights in as many copies as a kernel has rows
+
+
+class Heads(Kernel):
+    """Alike convolutions of one map, its norm before and their max-outs after them."""
+
+    name = "heads"
+
+    def take(
+        self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices
+    ) -> Step | None:
+        """Take the convolutions of a map that can share a product, its norm and their max-outs."""
+        first = rest[0]
+        norm = first if isinstance(first, L2Norm) else None
+        if norm is None and not (isinstance(first, Conv2D) and heads_of([first])):
+            return None
+        tensor = norm.output if norm else first.inputs[0]
+        convs: list[Conv2D] = []
+        for operator in rest:
+            if not isinstance(operator, Conv2D) or operator.inputs[0].name != tensor.name:
+                continue
+            if heads_of([*convs, operator]):
+                convs.append(operator)
+        product = heads_of(convs) if convs else None
+        if product is None or (norm and readers[tensor.name] != len(convs)):
+            return None
+        operators: list[Operator] = [norm] if norm else []
+        outputs = []
+        for conv in convs:
+            most = _maxout_of(conv, rest, readers)
+            operators += [conv, most] if most else [conv]
+            outputs.append((most or conv).output)
+        is_alone = len(operators) == 1
+        return Step(
+            convs[0].name if is_alone else f"heads.{tensor.name}",
+            self,
+            tuple(operators),
+            first.inputs[:1],
+            tuple(outputs),
+            _scratch(convs[0], product, normalised=norm is not None),
+            _slack(convs[0]) if is_alone else None,
+        )
+
+    def constant_bytes(self, step: Step, choices: Choices) -> int:
+        """Count the product's weights, and the norm's multipliers."""
+        norms, convs, product = _parts(step.operators)
+        return sum(map(norm_bytes, norms)) + product_bytes(product, convs, copied=True)
+
+    def cycles(self, site: Site) -> float:
+        """Estimate normalising, widening and the product."""
+        norms, convs, product = _parts(site.step.operators)
+        return _cycles(convs, product, normalised=bool(norms))
+
+    def access(self, step: Step) -> Access:
+        """Return the rows that the ring does not hold yet."""
+        conv = next(op for op in step.operators if isinstance(op, Conv2D))
+        unread = conv.weight.shape[1] - conv.padding.top
+        return Access(conv.output.shape[0], conv.stride, unread, unread - conv.stride)
+
+    def code(self, site: Site) -> StepCode:
+        """Call `heads_rows`."""
+        step = site.step
+        norms, convs, product = _parts(step.operators)
+        groups = {op.inputs[0].name: op.groups for op in step.operators if isinstance(op, MaxOut)}
+        name = identifier(step.name)
+        outputs_at = ", ".join(site.row(tensor) for tensor in step.outputs)
+        span = ", ".join(site.span(convs[0].output.shape[0]))
+        norm = f"&{identifier(norms[0].name)}" if norms else "NULL"
+        return StepCode(
+            ("heads.h",),
+            "\n * ".join([*map(norm_comment, norms), *map(conv_comment, convs)]),
+            (*map(norm_constant, norms), _constant(name, product, convs)),
+            "".join(map(norm_structure, norms))
+            + _descriptor(name, site, (product, convs), norm=norm, groups=groups),
+            (
+                f"int8_t *const y[] = {{{outputs_at}}};",
+                f"heads_rows(&{name}, {site.map(step.inputs[0])}, {span}, y);",
+            ),
+        )
+
+    def assembly(self, name: str, operators: tuple[Operator, ...], panel: int) -> str:
+        """Write the product."""
+        return product_assembly(f"{identifier(name)}_product", _parts(operators)[2])
+
+
+class HeadsFeed(Feed):
+    """A convolution over a ring of widened rows that runs into another kernel."""
+
+    def takes(self, conv: Conv2D) -> bool:
+        """Take a convolution whose product can be reached."""
+        return heads_of([conv]) is not None
+
+    def scratch(self, conv: Conv2D, choices: Choices) -> tuple[Scratch, ...]:
+        """Return turned weights, the ring and a line."""
+        return _scratch(conv, _product([conv]))
+
+    def constant_bytes(self, conv: Conv2D, choices: Choices) -> int:
+        """Count the product's weights."""
+        return product_bytes(_product([conv]), [conv], copied=True)
+
+    def cycles(self, conv: Conv2D, site: Site) -> float:
+        """Estimate widening and the product."""
+        return _cycles([conv], _product([conv]), normalised=False)
+
+    def code(self, conv: Conv2D, site: Site) -> FeedCode:
+        """Call `heads_rows`."""
+        name, product = identifier(conv.name), _product([conv])
+        return FeedCode(
+            ("heads.h",),
+            (_constant(name, product, [conv]),),
+            _descriptor(name, site, (product, [conv])),
+            f"heads_rows(&{name}, {{source}}, {{row}}, {{count}}, (int8_t *const[]){{{{rows}}}});",
+        )
+
+    def assembly(self, conv: Conv2D) -> str:
+        """Write the product."""
+        return product_assembly(f"{identifier(conv.name)}_product", _product([conv]))
+
+
+def heads_of(convs: Sequence[Conv2D]) -> MatMul | None:
+    """Return the product that computes several alike convolutions of one map, if one does.
+
+    A pixel's window has a segment for each kernel row, in a ring of widened rows.
+    """
+    first = convs[0]
+    columns, channels = first.inputs[0].shape[1:]
+    _, kernel_rows, kernel_columns, _ = first.weight.shape
+    outputs = sum(conv.output.shape[2] for conv in convs)
+    pixel_bytes = 2 * first.stride * channels
+    if not all(_is_alike(conv, first) for conv in convs) or not 1 <= len(convs) <= MOST_HEADS:
+        return None
+    depth = kernel_columns * channels
+    width = max(
+        first.padding.left + columns,
+        (first.output.shape[1] - 1) * first.stride + kernel_columns,
+    )
+    product = MatMul(
+        depth=depth + depth % 2,
+        segments=kernel_rows,
+        segment_bytes=2 * even(width * channels + depth % 2),
+        pixel_bytes=pixel_bytes,
+        channels=outputs,
+        y_bytes=1,
+        y_channel_bytes=1,
+        y_pixel_bytes=outputs,
+        low=first.low,
+        high=first.high,
+    )
+    turned_bytes = 4 * kernel_rows * product.stream_words
+    fits = product.is_reachable and pixel_bytes % 4 == 0 and turned_bytes <= _MOST_TURNED_BYTES
+    return product if fits and kernel_rows > 1 else None
+
+
+def _is_alike(conv: Conv2D, first: Conv2D) -> bool:
+    """Tell whether a convolution can share a product with the first, and is one of the kind."""
+    return (
+        not conv.depthwise
+        and conv.weight.shape[1:] == first.weight.shape[1:]
+        and conv.stride == first.stride <= conv.weight.shape[1]
+        and (conv.padding.top, conv.padding.left) == (first.padding.top, first.padding.left)
+        and conv.output.shape[:2] == first.output.shape[:2]
+        and conv.output.shape[2] % 2 == 0
+        and conv.residual is None
+        and (conv.low, conv.high) == (first.low, first.high)
+        and conv.shift <= MOST_SHIFT
+    )
+
+
+def _parts(operators: Sequence[Operator]) -> tuple[list[L2Norm], list[Conv2D], MatMul]:
+    norms = [op for op in operators if isinstance(op, L2Norm)]
+    convs = [op for op in operators if isinstance(op, Conv2D)]
+    return norms, convs, _product(convs)
+
+
+def _product(convs: Sequence[Conv2D]) -> MatMul:
+    product = heads_of(convs)
+    if product is None:
+        raise BuildError(f"{convs[0].name} is planned as one product but is none")
+    return product
+
+
+def _maxout_of(conv: Conv2D, rest: Sequence[Operator], readers: Mapping[str, int]) -> MaxOut | None:
+    for operator in rest:
+        if isinstance(operator, MaxOut) and operator.inputs[0].name == conv.output.name:
+            return operator if readers[conv.output.name] == 1 else None
+    return None
+
+
+def _scratch(conv: Conv2D, product: MatMul, *, normalised: bool = False) -> tuple[Scratch, ...]:
+    _, columns, channels = conv.inputs[0].shape
+    line = max(columns * channels if normalised else 0, conv.output.shape[1] * product.channels)
+    return (
+        Scratch("turned", 4 * product.segments * product.stream_words),
+        Scratch("ring", product.segments * product.segment_bytes),
+        Scratch("line", line, lasts=False),
+    )
+
+
+def _slack(conv: Conv2D) -> int:
+    return ring_slack(
+        conv.inputs[0],
+        conv.output,
+        stride=conv.stride,
+        top=conv.padding.top,
+        kernel_rows=conv.weight.shape[1],
+    )
+
+
+def _cycles(convs: Sequence[Conv2D], product: MatMul, *, normalised: bool) -> float:
+    rows, columns, channels = convs[0].inputs[0].shape
+    out_rows, out_columns, _ = convs[0].output.shape
+    each = WIDEN_CYCLES + (NORMALISE_CYCLES if normalised else 0.0)
+    return each * rows * columns * channels + product_cycles(product, out_rows * out_columns)
+
+
+def _constant(name: str, product: MatMul, convs: Sequence[Conv2D]) -> Constant:
+    """Return the weights as the product reads them."""
+    in_fours = convs[0].inputs[0].shape[2] % 4 == 0
+    stream = product_stream(
+        convs,
+        inputs=Inputs.WIDENED if in_fours else Inputs.IN_ORDER,
+        narrow=is_narrow(convs, copied=True),
+        segments=product.segments,
+    )
+    return Constant(f"{name}_weights", stream, STREAM)
+
+
+def _descriptor(
+    name: str,
+    site: Site,
+    of: tuple[MatMul, Sequence[Conv2D]],
+    *,
+    norm: str = "NULL",
+    groups: Mapping[str, int] | None = None,
+) -> str:
+    """Define the `heads_t`, and declare its functions in kernels.S.
+
+    Args:
+        name: in C.
+        site: whose working memory it takes.
+        of: the product, and its convolutions.
+        norm: the L2 norm before them, as a C expression.
+        groups: of channels that a max-out reduces, by a convolution's output.
+    """
+    product, convs = of
+    first = convs[0]
+    rows, columns, channels = first.inputs[0].shape
+    parts, begin = [], 0
+    for conv in convs:
+        outputs = conv.output.shape[2]
+        parts.append(f"{{{begin}, {outputs}, {(groups or {}).get(conv.output.name, 1)}}}")
+        begin += outputs
+    fields: Fields = {
+        "norm": norm,
+        "product": nested(product_fields(f"{name}_product", product, convs, copied=True), 2),
+        "weights": f"{name}_weights",
+        "rows": rows,
+        "columns": columns,
+        "channels": channels,
+        "out_columns": first.output.shape[1],
+        "stride": first.stride,
+        "top": first.padding.top,
+        "left": first.padding.left,
+        "x_zero": first.inputs[0].zero_point,
+        "parts": len(convs),
+        "part": f"{{{', '.join(parts)}}}",
+    }
+    fields |= {memory: site.scratch(memory) for memory in ("turned", "ring", "line")}
+    prototypes = product_prototypes(f"{name}_product", product)
+    return prototypes + structure("heads_t", name, fields)
+
+
+HEADS = Heads()
+HEADS_FEED = HeadsFeed()

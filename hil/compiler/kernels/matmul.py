@@ -1,0 +1,89 @@
+"""The shape of a matrix product with requantisation, `matmul_t` in firmware/kernels/matmul.h."""
+
+from dataclasses import dataclass
+
+from hil.compiler.program import Conv2D
+
+MOST_PIXELS = 3  # that a matrix product takes at a time
+MOST_SHIFT = 7  # that int16 weights take in
+REACH = 4095  # bytes, of a load's immediate offset
+UNROLLED_BYTES = 128  # what an unrolled loop adds to an offset, at most
+
+
+@dataclass(frozen=True)
+class MatMul:
+    """A product of int16 pixels with int16 weights, requantised.
+
+    Attributes:
+        depth: inputs that one pixel's window holds in one segment, int16, an even number.
+        segments, segment_bytes: rows of the window, and from one to the next in memory.
+        pixel_bytes: from one pixel's window to the next.
+        channels: of the output, an even number.
+        y_bytes: of one output, 1 or 2.
+        y_channel_bytes, y_pixel_bytes: from one output channel, pixel to the next.
+        low, high: the clamp, after the residual.
+        residual: its zero point, multiplier and shift, for int8 in the output's layout.
+    """
+
+    depth: int
+    segments: int
+    segment_bytes: int
+    pixel_bytes: int
+    channels: int
+    y_bytes: int
+    y_channel_bytes: int
+    y_pixel_bytes: int
+    low: int
+    high: int
+    residual: tuple[int, int, int] | None = None
+
+    @property
+    def stream_words(self) -> int:
+        """Words of weights: for two channels biases, all weights, multipliers, zero point."""
+        return self.channels // 2 * (5 + self.segments * self.depth)
+
+    @property
+    def most_pixels(self) -> int:
+        """Pixels at a time, so many that offsets fit the code's immediates; 0 if none do."""
+        for pixels in range(MOST_PIXELS, 0, -1):
+            x_reach = (pixels - 1) * self.pixel_bytes + UNROLLED_BYTES
+            y_reach = (pixels - 1) * self.y_pixel_bytes + 2 * self.y_channel_bytes
+            if max(x_reach, y_reach) <= REACH:
+                return pixels
+        return 0
+
+    @property
+    def window_bytes(self) -> int:
+        """Bytes of the pixels that are multiplied at a time."""
+        return self.most_pixels * self.pixel_bytes
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether counts are even and the code can be written."""
+        return self.depth % 2 == 0 and self.channels % 2 == 0 and self.most_pixels > 0
+
+
+def of_depth(conv: Conv2D, depth: int) -> MatMul:
+    """Return the product of int16 pixels of so many inputs with a dense convolution's weights."""
+    outputs = conv.weight.shape[0]
+    return MatMul(
+        depth=depth,
+        segments=1,
+        segment_bytes=0,
+        pixel_bytes=2 * depth,
+        channels=outputs,
+        y_bytes=1,
+        y_channel_bytes=1,
+        y_pixel_bytes=outputs,
+        low=conv.low,
+        high=conv.high,
+        residual=residual_of(conv),
+    )
+
+
+def residual_of(conv: Conv2D) -> tuple[int, int, int] | None:
+    """Return the zero point, multiplier and shift of a convolution's residual, if it has one."""
+    residual = conv.residual
+    if residual is None:
+        return None
+    return residual.source.zero_point, residual.multiplier, residual.shift

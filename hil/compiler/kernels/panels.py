@@ -1,0 +1,135 @@
+"""A product whose weights are too many for the memory at once, computed by panels of channels.
+
+Flash holds the weights as int8. A panel holds the weights of a few output channels, widened to
+int16 in memory. The kernel applies one panel to every pixel of the map before it loads the next, so
+that each weight is widened only once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from hil.compiler.code.c import Fields, nested
+from hil.compiler.kernels.kernel import Step
+from hil.compiler.kernels.matmul import MOST_PIXELS, MatMul
+from hil.compiler.kernels.product import (
+    WIDEN_CYCLES,
+    product_assembly,
+    product_fields,
+    product_prototypes,
+)
+from hil.compiler.program import Conv2D
+
+PAIR = 2  # channels that a product takes at a time
+_HELD = 0.6  # of a step's memory may hold the widened map, so that it is widened once
+
+
+@dataclass(frozen=True)
+class Panels:
+    """A product by panels, `panels_t` in firmware/kernels/panels.h.
+
+    Attributes:
+        product: of one panel's channels.
+        rest: of the channels after the whole panels, None where they come out even.
+        whole: panels.
+    """
+
+    product: MatMul
+    rest: MatMul | None
+    whole: int
+
+    @classmethod
+    def of(cls, product: MatMul, channels: int) -> "Panels":
+        """Cut a product into panels of so many channels, an even number."""
+        whole, left = divmod(product.channels, channels)
+        rest = replace(product, channels=left) if left else None
+        return cls(replace(product, channels=channels), rest, whole)
+
+    @property
+    def count(self) -> int:
+        """Panels, the rest included."""
+        return self.whole + (self.rest is not None)
+
+
+def is_held(step: Step, product: MatMul) -> bool:
+    """Tell whether all pixels of the step's map are widened once, not for each panel anew."""
+    rows, columns, _ = step.inputs[0].shape
+    window = step.scratch_bytes("window") or step.scratch_bytes("pixels")
+    return window >= rows * columns * product.pixel_bytes
+
+
+def widen_cycles(step: Step, conv: Conv2D, product: MatMul) -> float:
+    """Estimate widening a step's pixels, all of them once or for each panel anew."""
+    times = 1 if is_held(step, product) else -(-product.channels // step.panel)
+    return WIDEN_CYCLES * conv.inputs[0].bytes * times
+
+
+def pixel_counts(product: MatMul, pixels: int) -> Iterator[int]:
+    """Yield the numbers of pixels that a product over so many of them is called with."""
+    if pixels >= product.most_pixels:
+        yield product.most_pixels
+    if pixels % product.most_pixels:
+        yield pixels % product.most_pixels
+
+
+def window_bytes(conv: Conv2D, product: MatMul, limit: int) -> int:
+    """Return the bytes of widened pixels: all of them, or as many as a product takes at a time."""
+    rows, columns, _ = conv.inputs[0].shape
+    whole = rows * columns * product.pixel_bytes
+    return whole if whole <= _HELD * limit else product.window_bytes
+
+
+def panel_channels(channels: int, pair_bytes: int, limit: int) -> int | None:
+    """Choose the channels of a panel: as many as fit, or rather fewer that leave no rest.
+
+    Args:
+        channels: of the product.
+        pair_bytes: of working memory, for two channels.
+        limit: bytes of working memory.
+
+    Returns:
+        An even number, None where not even two fit.
+    """
+    pairs = channels // PAIR
+    most = min(pairs, limit // pair_bytes)
+    if most < 1:
+        return None
+    divides = max(n for n in range(1, most + 1) if pairs % n == 0)
+    return PAIR * (divides if -(-pairs // divides) <= -(-pairs // most) + 1 else most)
+
+
+def panels_fields(name: str, panels: Panels, conv: Conv2D, pixels: int) -> Fields:
+    """Return the members of a `panels_t`, whose products are called over rows of so many pixels."""
+    fields: Fields = {}
+    for member, part, product in _parts(name, panels):
+        counts = set(pixel_counts(product, pixels))
+        codes = [
+            f"CORTEX_M4_CODE({part}_{p})" if p in counts else "NULL"
+            for p in range(1, MOST_PIXELS + 1)
+        ]
+        described = product_fields(part, product, [conv], copied=True)
+        described |= {"narrow": True, "code": f"{{{', '.join(codes)}}}"}
+        fields[member] = nested(described, 3)
+    return fields | {"whole": panels.whole, "shift": conv.shift}
+
+
+def panels_prototypes(name: str, panels: Panels, pixels: int) -> str:
+    """Declare the products' functions in kernels.S, for the pixels they are called with."""
+    return "".join(
+        product_prototypes(part, product, pixel_counts(product, pixels))
+        for _, part, product in _parts(name, panels)
+    )
+
+
+def panels_assembly(name: str, panels: Panels, pixels: int) -> str:
+    """Write the functions that `panels_prototypes` declares."""
+    return "".join(
+        product_assembly(part, product, pixel_counts(product, pixels))
+        for _, part, product in _parts(name, panels)
+    )
+
+
+def _parts(name: str, panels: Panels) -> Iterator[tuple[str, str, MatMul]]:
+    """Yield the member and the name of each product, and its shape."""
+    yield "product", name, panels.product
+    if panels.rest:
+        yield "rest", f"{name}_rest", panels.rest

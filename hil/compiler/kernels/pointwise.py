@@ -1,0 +1,161 @@
+"""The 1x1 convolution, `pointwise.c`, with a batch norm before it."""
+
+from collections.abc import Mapping, Sequence
+
+from hil.compiler.code.c import Constant, Fields, identifier, nested, structure
+from hil.compiler.kernels import scale
+from hil.compiler.kernels.convolution import check_residual, conv_comment
+from hil.compiler.kernels.kernel import (
+    Access,
+    Choices,
+    Kernel,
+    Site,
+    Step,
+    StepCode,
+    call,
+    expect,
+)
+from hil.compiler.kernels.matmul import MOST_SHIFT, MatMul, of_depth
+from hil.compiler.kernels.product import (
+    STREAM,
+    WIDEN_CYCLES,
+    flash_cycles,
+    product_assembly,
+    product_bytes,
+    product_cycles,
+    product_fields,
+    product_prototypes,
+    product_scratch,
+    unpaired,
+)
+from hil.compiler.kernels.shapes import is_unpadded, pixel_access, sources, window_slack
+from hil.compiler.kernels.weights import Inputs, is_narrow, product_stream
+from hil.compiler.program import Conv2D, Operator
+from hil.errors import BuildError
+
+_NORMALISED_BYTES = 2  # of a value between a batch norm and the product: int16
+
+
+class Pointwise(Kernel):
+    """1x1 convolutions, with the batch norm or activation before them that nothing else reads.
+
+    The convolution widens its pixels anyway, so that the normalised map is never stored.
+    """
+
+    name = "pointwise"
+
+    def take(
+        self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices
+    ) -> Step | None:
+        """Take a 1x1 convolution, or a batch norm and the one behind it."""
+        first = rest[0]
+        if not isinstance(first, Conv2D):
+            return None
+        if pointwise_of(first):
+            return self._step(first, (), choices)
+        second = rest[1] if len(rest) > 1 else None
+        if not (scale.is_scale(first) and isinstance(second, Conv2D) and pointwise_of(second)):
+            return None
+        name = first.output.name
+        alone = second.inputs[0].name == name and readers[name] == 1
+        return self._step(second, (first,), choices) if alone else None
+
+    def _step(self, conv: Conv2D, scales: tuple[Conv2D, ...], choices: Choices) -> Step:
+        product = pointwise_of(conv)
+        maps = [*(s.inputs[0] for s in scales), *sources(conv)]
+        between = {s.output.name for s in scales}
+        inputs = {tensor.name: tensor for tensor in maps if tensor.name not in between}
+        factors = [memory for s in scales for memory in scale.scratch(s, choices)]
+        return Step(
+            conv.name,
+            self,
+            (*scales, conv),
+            tuple(inputs.values()),
+            (conv.output,),
+            (*(product_scratch(product, choices) if product else ()), *factors),
+            window_slack(conv),
+        )
+
+    def constant_bytes(self, step: Step, choices: Choices) -> int:
+        """Count the product's weights, and the norm's factors."""
+        scales, conv, product = _parts(step.operators)
+        factors = sum(4 * scale.words(s) for s in scales)
+        return factors + product_bytes(product, [conv], copied=not choices.weights_in_flash)
+
+    def cycles(self, site: Site) -> float:
+        """Estimate the norm, widening, and the product."""
+        scales, conv, product = _parts(site.step.operators)
+        rows, columns, _ = conv.inputs[0].shape
+        cycles = WIDEN_CYCLES * conv.inputs[0].bytes
+        cycles += flash_cycles(product, rows * columns, site)
+        cycles += product_cycles(product, rows * columns) * unpaired(site)
+        return sum(scale.cycles(s, site) for s in scales) + cycles
+
+    def access(self, step: Step) -> Access:
+        """Return a row for a row."""
+        return pixel_access(step.operators[-1])
+
+    def code(self, site: Site) -> StepCode:
+        """Call `pointwise_rows`."""
+        step = site.step
+        scales, conv, product = _parts(step.operators)
+        check_residual(conv)
+        name = identifier(step.name)
+        rows, columns, channels = conv.inputs[0].shape
+        described = product_fields(f"{name}_product", product, [conv], copied=site.copied)
+        fields: Fields = {
+            "product": nested(described, 2),
+            "scale": f"&{identifier(scales[0].name)}" if scales else "NULL",
+            "weights": f"{name}_weights",
+            "columns": columns,
+            "channels": channels,
+            "copy": site.planned("copy"),
+            "window": site.planned("window"),
+        }
+        x, y = site.map(step.inputs[0]), site.row(step.outputs[0])
+        narrow = is_narrow([conv], copied=site.copied)
+        stream = product_stream([conv], inputs=Inputs.WIDENED, narrow=narrow)
+        norms = (scale.descriptor(site, s, y_bytes=_NORMALISED_BYTES) for s in scales)
+        return StepCode(
+            ("pointwise.h",),
+            "\n * ".join(conv_comment(c) for c in (*scales, conv)),
+            (*map(scale.constant, scales), Constant(f"{name}_weights", stream, STREAM)),
+            "".join(norms)
+            + product_prototypes(f"{name}_product", product)
+            + structure("pointwise_t", name, fields),
+            (call("pointwise_rows", f"&{name}", x, site.residual(conv), *site.span(rows), y),),
+        )
+
+    def assembly(self, name: str, operators: tuple[Operator, ...], panel: int) -> str:
+        """Write the norm and the product."""
+        scales, _, product = _parts(operators)
+        norms = (scale.assembly(s, y_bytes=_NORMALISED_BYTES) for s in scales)
+        return "".join(norms) + product_assembly(f"{identifier(name)}_product", product)
+
+
+def pointwise_of(conv: Conv2D) -> MatMul | None:
+    """Return the product that computes a 1x1 convolution by itself, None where none does."""
+    inputs = conv.inputs[0].shape[2]
+    if (
+        conv.depthwise
+        or conv.weight.shape[1:3] != (1, 1)
+        or conv.stride != 1
+        or not is_unpadded(conv)
+        or inputs % 4
+        or conv.shift > MOST_SHIFT
+    ):
+        return None
+    product = of_depth(conv, inputs)
+    return product if product.is_reachable else None
+
+
+def _parts(operators: Sequence[Operator]) -> tuple[list[Conv2D], Conv2D, MatMul]:
+    """Return the norm if there is one, the convolution, and its product."""
+    *scales, conv = (expect(op, Conv2D) for op in operators)
+    product = pointwise_of(conv)
+    if product is None:
+        raise BuildError(f"{conv.name} is planned as a product but is none")
+    return scales, conv, product
+
+
+POINTWISE = Pointwise()

@@ -1,0 +1,102 @@
+"""What kernels with a matrix product share: its C, its bytes, its working memory, its cycles."""
+
+from collections.abc import Iterable, Sequence
+
+from hil.compiler.code.c import Fields
+from hil.compiler.kernels.kernel import Choices, Scratch, Site
+from hil.compiler.kernels.matmul import MatMul
+from hil.compiler.kernels.matmul_assembly import matmul
+from hil.compiler.kernels.weights import is_narrow
+from hil.compiler.program import Conv2D
+
+STREAM = "for two channels: biases, weights of two inputs by turns, multipliers, zero point"
+WIDEN_CYCLES = 2.6  # per value
+PLAIN_CYCLES = 13.0  # per multiply-accumulate of the plain kernels
+FLASH_WORD_CYCLES = 2.6  # more for a word read in order from flash than from memory
+
+_PROTOTYPE = "(const int16_t *, const int32_t *, void *, const int8_t *)"
+_STEP_CYCLES = {1: 6, 2: 9, 3: 12}  # for two inputs, by pixels at a time
+_LOOP = 1.02  # times a product's steps, for its counters and branches
+_ENDS_CYCLES = 38  # what begins and ends two channels
+_RESIDUAL_CYCLES = 18  # more at their end
+_UNPAIRED = 1.3  # times a product's cycles, where its loads go to two memories
+
+
+def product_fields(name: str, product: MatMul, convs: Sequence[Conv2D], *, copied: bool) -> Fields:
+    """Return the members of a `matmul_t`; `copied` to memory before it is read, or not."""
+    zero, multiplier, shift = product.residual or (0, 0, 0)
+    codes = ", ".join(f"CORTEX_M4_CODE({name}_{p})" for p in range(1, product.most_pixels + 1))
+    return {
+        "depth": product.depth,
+        "segments": product.segments,
+        "segment_bytes": product.segment_bytes,
+        "pixel_bytes": product.pixel_bytes,
+        "channels": product.channels,
+        "y_bytes": product.y_bytes,
+        "y_channel_bytes": product.y_channel_bytes,
+        "y_pixel_bytes": product.y_pixel_bytes,
+        "low": product.low,
+        "high": product.high,
+        "most_pixels": product.most_pixels,
+        "narrow": is_narrow(convs, copied=copied),
+        "residual_zero": zero,
+        "residual_multiplier": multiplier,
+        "residual_shift": shift,
+        "code": f"{{{codes}}}",
+    }
+
+
+def product_prototypes(name: str, product: MatMul, counts: Iterable[int] = ()) -> str:
+    """Declare a product's functions in kernels.S.
+
+    Args:
+        name: of the product.
+        product: its shape.
+        counts: the numbers of pixels it is called with; every one that it can take where empty.
+    """
+    pixels = tuple(counts) or range(1, product.most_pixels + 1)
+    return "".join(f"void {name}_{count}{_PROTOTYPE};\n" for count in pixels)
+
+
+def product_assembly(name: str, product: MatMul, counts: Iterable[int] = ()) -> str:
+    """Write the functions that `product_prototypes` declares."""
+    pixels = tuple(counts) or range(1, product.most_pixels + 1)
+    return "".join(matmul(f"{name}_{count}", product, count).text for count in pixels)
+
+
+def product_scratch(product: MatMul, choices: Choices) -> tuple[Scratch, ...]:
+    """Return the working memory of a product: its weights unless in flash, and widened pixels."""
+    copy = Scratch("copy", 4 * product.stream_words)
+    window = Scratch("window", product.window_bytes, lasts=False)
+    return (window,) if choices.weights_in_flash else (copy, window)
+
+
+def product_bytes(product: MatMul, convs: Sequence[Conv2D], *, copied: bool) -> int:
+    """Count the bytes of a product's weights in flash."""
+    narrow = is_narrow(convs, copied=copied)
+    return narrow_bytes(product) if narrow else 4 * product.stream_words
+
+
+def narrow_bytes(product: MatMul) -> int:
+    """Count the bytes of a product's weights in flash as int8."""
+    return 4 * (product.channels // 2) * (5 + product.segments * product.depth // 2)
+
+
+def product_cycles(product: MatMul, pixels: int) -> float:
+    """Estimate a product: 12 cycles for 12 multiply-accumulates, and two channels' ends."""
+    inner = _STEP_CYCLES[product.most_pixels] * product.depth / 2 * product.segments
+    ends = _ENDS_CYCLES + (_RESIDUAL_CYCLES if product.residual else 0)
+    return pixels / product.most_pixels * product.channels / 2 * (inner * _LOOP + ends)
+
+
+def unpaired(site: Site) -> float:
+    """Return by how much a product slows whose weights and window are in two memories."""
+    copy, window = site.memory.get("copy"), site.memory.get("window")
+    return _UNPAIRED if copy and window and copy.region != window.region else 1.0
+
+
+def flash_cycles(product: MatMul, pixels: int, site: Site) -> float:
+    """Estimate what reading the weights where they are costs, once for all pixels at a time."""
+    if site.copied:
+        return 0.0
+    return FLASH_WORD_CYCLES * -(-pixels // product.most_pixels) * product.stream_words

@@ -1,0 +1,295 @@
+"""The RNNPool layer, `rnnpool.c`, fed by rows of a map or of the convolution before it."""
+
+from collections.abc import Mapping, Sequence
+from math import gcd
+
+from hil.compiler.code.c import Fields, identifier, nested, structure
+from hil.compiler.kernels.conv2d import CONV2D_FEED
+from hil.compiler.kernels.convolution import conv_comment
+from hil.compiler.kernels.fastgrnn import CellCode, cell_bytes, pair_up
+from hil.compiler.kernels.fastgrnn_sparse import suits as is_sparse
+from hil.compiler.kernels.feed import Feed, FeedCode
+from hil.compiler.kernels.heads import HEADS_FEED
+from hil.compiler.kernels.kernel import (
+    Access,
+    Choices,
+    Kernel,
+    Scratch,
+    Site,
+    Step,
+    StepCode,
+    expect,
+)
+from hil.compiler.kernels.shapes import patch_grid, row_bytes
+from hil.compiler.kernels.stem import STEM_FEED
+from hil.compiler.kernels.windowed import WINDOWED_FEED
+from hil.compiler.program import Cell, Conv2D, Operator, RNNPool
+
+FEEDS: tuple[Feed, ...] = (STEM_FEED, HEADS_FEED, WINDOWED_FEED, CONV2D_FEED)
+"""The ways to compute the convolution before the layer; the first that takes it does."""
+
+_MEMORY = (
+    "row_table",
+    "summary_table",
+    "pixel_products",
+    "row_products",
+    "row_states",
+    "column_states",
+)
+_ENTRY_CYCLES = 7.0  # more for a table's word read from flash at random than from memory
+_APART_CYCLES = 1.0  # more per update whose products lie in another memory than the weights
+_SPARSE_CYCLES, _DENSE_CYCLES = 16.1, 27.3  # per update of a unit
+_START_CYCLES = 6.5  # per first update, from a zero state
+_SPARSE_CALL_CYCLES, _DENSE_CALL_CYCLES = 34.0, 57.0  # per sequence and call: states in and out
+_SUMMARY_CALLS = 1.5  # times a call's cycles: the summary's states go out as int8
+_PIXEL_CYCLES = 5.0  # per unit of a pixel's product
+_SPARSE_PRODUCT_CYCLES, _DENSE_PRODUCT_CYCLES = 12.0, 20.0  # per unit of a state's product
+
+
+class Pooling(Kernel):
+    """RNNPool layers, each with the convolution before it where it alone reads it."""
+
+    name = "rnnpool"
+
+    def take(
+        self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices
+    ) -> Step | None:
+        """Take an RNNPool layer, or a convolution and the layer behind it."""
+        conv, pool = None, rest[0]
+        if isinstance(pool, Conv2D) and pool.residual is None and len(rest) > 1:
+            conv, pool = pool, rest[1]
+        if not isinstance(pool, RNNPool):
+            return None
+        if conv is not None and (
+            pool.inputs[0].name != conv.output.name or readers[conv.output.name] != 1
+        ):
+            return None
+        return Step(
+            pool.name,
+            self,
+            (conv, pool) if conv else (pool,),
+            (conv or pool).inputs,
+            (pool.output,),
+            (*(_lines(conv, choices) if conv else ()), *_scratch(pool, choices)),
+            _slack(conv, pool),
+            choices.band,
+        )
+
+    def constant_bytes(self, step: Step, choices: Choices) -> int:
+        """Count both cells' weights and tables, and the convolution's."""
+        conv, pool = _parts(step.operators)
+        feed = feed_of(conv).constant_bytes(conv, choices) if conv else 0
+        return feed + cell_bytes(pool.row) + cell_bytes(pool.summary)
+
+    def cycles(self, site: Site) -> float:
+        """Estimate the convolution, and the updates of both cells."""
+        conv, pool = _parts(site.step.operators)
+        return (feed_of(conv).cycles(conv, site) if conv else 0.0) + _cycles(pool, site)
+
+    def access(self, step: Step) -> Access:
+        """Return a band of rows, or those under the convolution's windows of a band."""
+        conv, pool = _parts(step.operators)
+        calls, band = _rows(pool) // step.band, step.band
+        if conv is None:
+            return Access(calls, band, band, 0)
+        top, kernel = conv.padding.top, conv.weight.shape[1]
+        reach = (band - 1) * conv.stride - top + kernel
+        return Access(calls, band * conv.stride, reach, -top)
+
+    def made(self, step: Step, calls: int) -> int:
+        """Count the patch rows that are complete; the last one is repeated to the output's end."""
+        _, pool = _parts(step.operators)
+        rows = calls * step.band
+        if rows < pool.patch:
+            return 0
+        made = (rows - pool.patch) // pool.stride + 1
+        return made if made < patch_grid(pool)[0] else pool.output.shape[0]
+
+    def bands(self, step: Step) -> int:
+        """Return what divides both patch and stride."""
+        _, pool = _parts(step.operators)
+        return gcd(pool.patch, pool.stride)
+
+    def code(self, site: Site) -> StepCode:
+        """Call `rnnpool_begin`, then `rnnpool_rows` for each band."""
+        conv, pool = _parts(site.step.operators)
+        name = identifier(pool.name)
+        cells = _cells(pool)
+        before = feed_of(conv).code(conv, site) if conv else FeedCode()
+        return StepCode(
+            ("rnnpool.h", *before.headers),
+            "\n * ".join([*([conv_comment(conv)] if conv else []), _comment(pool)]),
+            (*before.constants, *(constant for cell in cells for constant in cell.constants())),
+            "".join(cell.prototypes() for cell in cells)
+            + before.descriptor
+            + structure("rnnpool_t", name, _fields(pool, cells, site)),
+            _calls(site, name, before),
+            made=f"rnnpool_made(&{name}, calls * {name}.band)",
+        )
+
+    def assembly(self, name: str, operators: tuple[Operator, ...], panel: int) -> str:
+        """Write the convolution's functions and both cells'."""
+        conv, pool = _parts(operators)
+        feed = feed_of(conv).assembly(conv) if conv else ""
+        return feed + "".join(cell.assembly() for cell in _cells(pool))
+
+
+def feed_of(conv: Conv2D) -> Feed:
+    """Return the way in which a convolution before the layer is computed."""
+    return next(feed for feed in FEEDS if feed.takes(conv))
+
+
+def _parts(operators: Sequence[Operator]) -> tuple[Conv2D | None, RNNPool]:
+    conv = expect(operators[0], Conv2D) if len(operators) == 2 else None
+    return conv, expect(operators[-1], RNNPool)
+
+
+def _cells(pool: RNNPool) -> tuple[CellCode, CellCode]:
+    name = identifier(pool.name)
+    row, summary = pair_up(pool.row, pool.summary)
+    zero = pool.inputs[0].zero_point
+    return CellCode(f"{name}_row", row, zero), CellCode(f"{name}_summary", summary, 0)
+
+
+def _rows(pool: RNNPool) -> int:
+    """Count the input rows that patches read."""
+    return (patch_grid(pool)[0] - 1) * pool.stride + pool.patch
+
+
+def _lines(conv: Conv2D, choices: Choices) -> tuple[Scratch, ...]:
+    """Return the memory of a band of the convolution's rows, and what computes them."""
+    lines = Scratch("lines", choices.band * row_bytes(conv.output), "sram", lasts=False)
+    return lines, *feed_of(conv).scratch(conv, choices)
+
+
+def _scratch(pool: RNNPool, choices: Choices) -> tuple[Scratch, ...]:
+    columns = pool.inputs[0].shape[1]
+    across = patch_grid(pool)[1]
+    row, summary = pool.row.units, pool.summary.units
+    started = -(-pool.patch // pool.stride)  # patch rows that are open at the same time
+    tables = (
+        Scratch("row_table", 4 * row << pool.row.index_bits),
+        Scratch("summary_table", 4 * summary << pool.summary.index_bits, "sram"),
+    )
+    return (
+        *(() if choices.tables_in_flash else tables),
+        Scratch("row_states", 2 * across * max(row, summary), lasts=False),
+        Scratch("row_products", 4 * pool.patch * across * summary),
+        Scratch("pixel_products", 4 * columns * max(choices.band * row, summary), lasts=False),
+        Scratch("column_states", 2 * started * columns * row, "sram"),
+    )
+
+
+def _slack(conv: Conv2D | None, pool: RNNPool) -> int:
+    """Return how far after its input's start a pooled map may start.
+
+    A pooled row is written when the last row under its patches has gone in, and the rows before
+    the next band's are never read again; the last pooled row is written when all rows have.
+    """
+    source = conv.inputs[0] if conv else pool.inputs[0]
+    in_row, out_row = row_bytes(source), row_bytes(pool.output)
+    slack = source.bytes - pool.output.bytes
+    for row in range(patch_grid(pool)[0] - 1):
+        unread = row * pool.stride + pool.patch
+        if conv is not None:
+            unread = max(0, unread * conv.stride - conv.padding.top)
+        slack = min(slack, unread * in_row - (row + 1) * out_row)
+    return slack
+
+
+def _fields(pool: RNNPool, cells: tuple[CellCode, CellCode], site: Site) -> Fields:
+    """Return the members of the `rnnpool_t`."""
+    patch_rows, patch_columns = patch_grid(pool)
+    fields: Fields = {
+        "row": nested(cells[0].fields(), 2),
+        "summary": nested(cells[1].fields(), 2),
+        "columns": pool.inputs[0].shape[1],
+        "channels": pool.inputs[0].shape[2],
+        "out_rows": pool.output.shape[0],
+        "out_columns": pool.output.shape[1],
+        "patch_rows": patch_rows,
+        "patch_columns": patch_columns,
+        "patch": pool.patch,
+        "stride": pool.stride,
+        "band": site.step.band,
+    }
+    return fields | {memory: site.planned(memory) for memory in _MEMORY}
+
+
+def _calls(site: Site, name: str, before: FeedCode) -> tuple[str, ...]:
+    """Go band by band, or through the one band of a streamed call."""
+    _, pool = _parts(site.step.operators)
+    source = site.map(site.step.inputs[0])
+    target = site.map(pool.output)
+    if before.call:
+        feed = [
+            f"int8_t *rows = {site.scratch('lines')};",
+            before.call.format(source=source, row="first", count=f"{name}.band"),
+        ]
+    else:
+        feed = [f"const int8_t *rows = {source} + first * {row_bytes(pool.inputs[0])};"]
+    band = [*feed, f"rnnpool_rows(&{name}, rows, first, {target});"]
+    if site.is_streamed:
+        return (
+            f"const int32_t first = row * {name}.band;",
+            "if (first == 0) {",
+            f"    rnnpool_begin(&{name});",
+            "}",
+            *band,
+        )
+    return (
+        f"rnnpool_begin(&{name});",
+        f"for (int32_t first = 0; first < {_rows(pool)}; first += {name}.band) {{",
+        *(f"    {line}" for line in band),
+        "}",
+    )
+
+
+def _cycles(pool: RNNPool, site: Site) -> float:
+    patch_rows, patch_columns = patch_grid(pool)
+    columns = pool.inputs[0].shape[1]
+    rows = _rows(pool)
+    row_sweeps, column_sweeps = rows * patch_columns, patch_rows * columns
+    summaries = 4 * patch_rows * patch_columns
+    of_rows = (row_sweeps + column_sweeps) * pool.patch
+    entry = _ENTRY_CYCLES if site.choices.tables_in_flash else 0.0
+    calls = row_sweeps + column_sweeps * pool.patch / site.step.band
+    # In another memory than the weights a product's load hides behind none of theirs; the dense
+    # code loads products by themselves.
+    apart = {
+        name: _APART_CYCLES * (site.memory[name].region != "ccm" and is_sparse(cell))
+        for name, cell in (("pixel_products", pool.row), ("row_products", pool.summary))
+    }
+    return (
+        _updates(pool.row, of_rows, row_sweeps + column_sweeps, entry + apart["pixel_products"])
+        + _updates(pool.summary, summaries * pool.patch, summaries, entry + apart["row_products"])
+        + _call(pool.row) * calls
+        + _call(pool.summary) * _SUMMARY_CALLS * summaries
+        + _PIXEL_CYCLES * rows * columns * pool.row.units
+        + (_SPARSE_PRODUCT_CYCLES if is_sparse(pool.summary) else _DENSE_PRODUCT_CYCLES)
+        * (row_sweeps + column_sweeps)
+        * pool.summary.units
+    )
+
+
+def _updates(cell: Cell, steps: float, starts: float, entry: float) -> float:
+    each = _SPARSE_CYCLES if is_sparse(cell) else _DENSE_CYCLES
+    return cell.units * (steps * entry + (steps - starts) * each + starts * _START_CYCLES)
+
+
+def _call(cell: Cell) -> float:
+    return _SPARSE_CALL_CYCLES if is_sparse(cell) else _DENSE_CALL_CYCLES
+
+
+def _comment(pool: RNNPool) -> str:
+    """Return a pooling layer's shape, for a comment."""
+    rows, columns, channels = pool.inputs[0].shape
+    out_rows, out_columns, out_channels = pool.output.shape
+    return (
+        f"{pool.name}: RNNPool, {pool.patch}x{pool.patch} patches every {pool.stride}, "
+        f"{rows}x{columns}x{channels} -> {out_rows}x{out_columns}x{out_channels}, "
+        f"{pool.row.units} and {pool.summary.units} units"
+    )
+
+
+RNNPOOL = Pooling()

@@ -1,0 +1,220 @@
+"""The streamed inverted residual, `streamed_block.c`: row by row, its expanded map never stored."""
+
+from collections.abc import Mapping, Sequence
+
+from hil.compiler.code.c import Constant, Fields, identifier, nested, structure
+from hil.compiler.kernels.block import (
+    Block,
+    block_name,
+    block_of,
+    block_slack,
+    expanded_of,
+    inputs_of,
+    separable_of,
+)
+from hil.compiler.kernels.convolution import check_residual, conv_comment
+from hil.compiler.kernels.depthwise import (
+    OUTPUT_CYCLES,
+    depthwise,
+    depthwise_biases,
+    depthwise_weights,
+    row_fields,
+)
+from hil.compiler.kernels.kernel import (
+    Access,
+    Choices,
+    Kernel,
+    Scratch,
+    Site,
+    Step,
+    StepCode,
+    call,
+    expect,
+)
+from hil.compiler.kernels.product import (
+    FLASH_WORD_CYCLES,
+    STREAM,
+    WIDEN_CYCLES,
+    product_assembly,
+    product_bytes,
+    product_cycles,
+    product_fields,
+    product_prototypes,
+)
+from hil.compiler.kernels.weights import Inputs, is_narrow, product_stream
+from hil.compiler.program import Conv2D, Operator
+from hil.errors import BuildError
+
+_ROW = "(const int16_t *, const int32_t *, const int32_t *, int16_t *)"
+_FILTER_WORDS = 12  # of a depthwise channel's weights and biases
+_SPREAD_CYCLES = 6.0  # per value of a block without expansion
+# A product's pixels and weights in two memories pair less: a cycle more for every two inputs.
+_APART = 1.05  # times the block's cycles
+
+
+class StreamedBlock(Kernel):
+    """Inverted residuals by packed kernels, with an expansion or without."""
+
+    name = "streamed_block"
+
+    def take(
+        self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices
+    ) -> Step | None:
+        """Take expansion, depthwise and projection, or the last two, if the block is packed."""
+        convs = expanded_of(rest, readers) or separable_of(rest, readers)
+        block = _block(convs) if convs else None
+        if convs is None or block is None:
+            return None
+        return Step(
+            block_name(convs[-1].name),
+            self,
+            convs,
+            inputs_of(convs),
+            (convs[-1].output,),
+            _scratch(block, choices),
+            block_slack(*convs[-2:], x=convs[0].inputs[0]),
+        )
+
+    def constant_bytes(self, step: Step, choices: Choices) -> int:
+        """Count the weights of all three convolutions."""
+        convs, block = _parts(step.operators)
+        copied = not choices.weights_in_flash
+        expand = product_bytes(block.expand, convs[:1], copied=copied) if block.expand else 0
+        project = product_bytes(block.project, convs[-1:], copied=copied)
+        return expand + 4 * _FILTER_WORDS * block.filter.channels + project
+
+    def cycles(self, site: Site) -> float:
+        """Estimate widening, two products, and the depthwise rows between."""
+        convs, block = _parts(site.step.operators)
+        rows, columns, channels = site.step.inputs[0].shape
+        out_rows, out_columns, _ = convs[-1].output.shape
+        cycles = (WIDEN_CYCLES if block.expand else _SPREAD_CYCLES) * rows * columns * channels
+        cycles += OUTPUT_CYCLES * out_rows * out_columns * block.filter.channels
+        cycles += product_cycles(block.expand, rows * columns) if block.expand else 0.0
+        cycles += product_cycles(block.project, out_rows * out_columns)
+        held = [site.memory.get(name) for name in ("weights", "filtered", "pixels")]
+        if len({memory.region for memory in held if memory}) > 1:
+            cycles *= _APART
+        if not site.copied:
+            panels = rows * -(-columns // 3) * block.expand.stream_words if block.expand else 0
+            panels += out_rows * -(-out_columns // 3) * block.project.stream_words
+            cycles += FLASH_WORD_CYCLES * panels
+        return cycles
+
+    def access(self, step: Step) -> Access:
+        """Return the window's rows; a residual is still needed when its row is written."""
+        filtered, project = (expect(op, Conv2D) for op in step.operators[-2:])
+        stride, rows = filtered.stride, project.output.shape[0]
+        return Access(rows, stride, 2, 0 if project.residual else 2 - stride)
+
+    def code(self, site: Site) -> StepCode:
+        """Call `streamed_block_rows`."""
+        step = site.step
+        convs, block = _parts(step.operators)
+        check_residual(convs[-1])
+        name = identifier(step.name)
+        fields = _fields(name, block, convs, copied=site.copied)
+        memory = ("weights", "pixels", "ring", "filtered")
+        fields |= {member: site.planned(member) for member in memory}
+        x, y = site.map(step.inputs[0]), site.row(step.outputs[0])
+        span = site.span(convs[-1].output.shape[0])
+        return StepCode(
+            ("streamed_block.h",),
+            "\n * ".join(conv_comment(conv) for conv in convs),
+            _constants(name, convs, copied=site.copied),
+            _prototypes(name, block) + structure("streamed_block_t", name, fields),
+            (call("streamed_block_rows", f"&{name}", x, site.residual(convs[-1]), *span, y),),
+        )
+
+    def assembly(self, name: str, operators: tuple[Operator, ...], panel: int) -> str:
+        """Write the products and the depthwise row."""
+        _, block = _parts(operators)
+        code = identifier(name)
+        expand = product_assembly(f"{code}_expand", block.expand) if block.expand else ""
+        row = depthwise(f"{code}_filter_row", block.filter).text
+        return expand + row + product_assembly(f"{code}_project", block.project)
+
+
+def _block(convs: Sequence[Conv2D]) -> Block | None:
+    return block_of(convs[0] if len(convs) == 3 else None, *convs[-2:])
+
+
+def _parts(operators: Sequence[Operator]) -> tuple[list[Conv2D], Block]:
+    convs = [expect(op, Conv2D) for op in operators]
+    block = _block(convs)
+    if block is None:
+        raise BuildError(f"{convs[-1].name} is planned as a streamed block but is not of its kind")
+    return convs, block
+
+
+def _scratch(block: Block, choices: Choices) -> tuple[Scratch, ...]:
+    wide, columns = block.filter.channels, block.filter.columns
+    copied = (Scratch("weights", 4 * block.weight_words),)
+    pixels: tuple[Scratch, ...] = ()
+    if block.expand:
+        pixels = (Scratch("pixels", block.expand.window_bytes, lasts=False),)
+    return (
+        *(() if choices.weights_in_flash else copied),
+        *pixels,
+        Scratch("ring", 3 * wide * block.filter.slot_bytes, "sram"),
+        Scratch("filtered", 2 * wide * (columns + columns % 2), lasts=False),
+    )
+
+
+def _constants(name: str, convs: Sequence[Conv2D], *, copied: bool) -> tuple[Constant, ...]:
+    """Return the weights as the kernels read them."""
+    *expands, filtered, project = convs
+    widened = [
+        product_stream(
+            [expand],
+            inputs=Inputs.WIDENED,
+            narrow=is_narrow([expand], copied=copied),
+            planar=True,
+        )
+        for expand in expands
+    ]
+    centred = product_stream(
+        [project], inputs=Inputs.CENTRED, narrow=is_narrow([project], copied=copied)
+    )
+    return (
+        *(Constant(f"{name}_expand", stream, STREAM) for stream in widened),
+        Constant(f"{name}_filter", depthwise_weights(filtered), "rows 0, 1, 2, 0, 1 in two words"),
+        Constant(f"{name}_filter_biases", depthwise_biases(filtered), "bias, multiplier"),
+        Constant(f"{name}_project", centred, STREAM),
+    )
+
+
+def _fields(name: str, block: Block, convs: Sequence[Conv2D], *, copied: bool) -> Fields:
+    """Return the members of the `streamed_block_t` but for the working memory."""
+    x = convs[0].inputs[0]
+    rows, columns, channels = x.shape
+    out_rows, out_columns, out_channels = convs[-1].output.shape
+    expand: Fields = {"x_zero": x.zero_point}
+    if block.expand:
+        product = product_fields(f"{name}_expand", block.expand, convs[:1], copied=copied)
+        expand = {"expand": nested(product, 2), "expand_weights": f"{name}_expand"}
+    project = product_fields(f"{name}_project", block.project, convs[-1:], copied=copied)
+    return {
+        **expand,
+        "filter": nested(row_fields(f"{name}_filter_row", block.filter), 2),
+        "project": nested(project, 2),
+        "rows": rows,
+        "columns": columns,
+        "channels": channels,
+        "out_rows": out_rows,
+        "out_columns": out_columns,
+        "out_channels": out_channels,
+        "filter_weights": f"{name}_filter",
+        "filter_biases": f"{name}_filter_biases",
+        "project_weights": f"{name}_project",
+    }
+
+
+def _prototypes(name: str, block: Block) -> str:
+    """Declare its functions in kernels.S."""
+    expand = product_prototypes(f"{name}_expand", block.expand) if block.expand else ""
+    row = f"void {name}_filter_row{_ROW};\n"
+    return expand + row + product_prototypes(f"{name}_project", block.project)
+
+
+STREAMED_BLOCK = StreamedBlock()

@@ -1,0 +1,157 @@
+"""Which of a program's schedules to take: the fastest, the smallest, or the fastest that fits."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product, takewhile
+from math import gcd
+from typing import Literal, TypeAlias
+
+from hil.compiler.kernels.kernel import Choices
+from hil.compiler.plan.budget import Budget, check
+from hil.compiler.plan.cost import estimate
+from hil.compiler.plan.flash import flash_need
+from hil.compiler.plan.place import Plan, place
+from hil.compiler.plan.schedule import schedule
+from hil.compiler.plan.stream import can_stream
+from hil.compiler.program import Program
+from hil.errors import MemoryLimitError
+
+_UNBOUNDED = 1 << 30  # bytes
+_ALIKE = 1.01  # cycles that the cost model cannot tell apart: then the least memory decides
+_MOST_DEPTHS = 2  # of streaming, that are looked at closely
+
+Aim: TypeAlias = Literal["speed", "ram"] | int
+"""What to plan for: the fewest cycles, the least memory, or the fewest cycles in so many bytes.
+
+Of schedules that take equally few cycles as far as the cost model can tell, the smallest is taken.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A plan, and the cycles that the cost model gives it."""
+
+    plan: Plan
+    cycles: int
+
+    @property
+    def ram_bytes(self) -> int:
+        """Arena and working memory together."""
+        return self.plan.ram_bytes
+
+
+def make_plan(
+    program: Program, budget: Budget, aim: Aim = "speed", *, streams: bool | None = None
+) -> Plan:
+    """Schedule a program and place its buffers.
+
+    Args:
+        program: the quantised network.
+        budget: memory of each region.
+        aim: which of the schedules that fit to take.
+        streams: whether the image comes in row by row while the first steps run; None where it is
+            to be in memory if it fits there.
+
+    Raises:
+        MemoryLimitError: none fits; says which region lacks how many bytes for the one that comes
+            nearest.
+        BuildError: an operator that no kernel computes.
+    """
+    points = _points(program, budget, streams)
+    if aim == "ram":
+        return min(points, key=lambda p: (p.ram_bytes, p.cycles)).plan
+    cap = aim if isinstance(aim, int) else max(p.ram_bytes for p in points)
+    within = [p for p in points if p.ram_bytes <= cap]
+    if not within:
+        least = min(p.ram_bytes for p in points)
+        raise MemoryLimitError(
+            f"{program.name} needs {least:,} B of memory at least, {least - cap:,} B more than the "
+            f"{cap:,} B asked for",
+            stage="plan",
+            lacking=least - cap,
+        )
+    fastest = min(p.cycles for p in within)
+    alike = [p for p in within if p.cycles <= _ALIKE * fastest]
+    return min(alike, key=lambda p: (p.ram_bytes, p.cycles)).plan
+
+
+def pareto(program: Program, budget: Budget, *, streams: bool | None = None) -> list[Point]:
+    """The schedules of which no other takes both fewer cycles and less memory, fastest first."""
+    frontier: list[Point] = []
+    for point in sorted(_points(program, budget, streams), key=lambda p: (p.cycles, p.ram_bytes)):
+        if not frontier or point.ram_bytes < frontier[-1].ram_bytes:
+            frontier.append(point)
+    return frontier
+
+
+def _points(program: Program, budget: Budget, streams: bool | None) -> list[Point]:
+    """Every schedule that fits."""
+    points: list[Point] = []
+    failures: list[MemoryLimitError] = []
+    if not streams:
+        points = _placed(program, budget, list(_choices(program, budget, 0)), failures)
+    if not points and streams is not False:
+        for depth in _depths(program, budget):
+            tried = list(_choices(program, budget, depth))
+            points += _placed(program, budget, tried, failures)
+    if not points:
+        raise min(failures, key=lambda failure: failure.lacking)
+    return points
+
+
+def _placed(
+    program: Program, budget: Budget, tried: Sequence[Choices], failures: list[MemoryLimitError]
+) -> list[Point]:
+    """Those that fit; where the flash holds none, no memory is planned."""
+    images = [flash_need(schedule(program, choices), choices, budget) for choices in tried]
+    if all(image.lacking for image in images):
+        check(program, min(images, key=lambda image: image.lacking))
+    points = []
+    for choices in tried:
+        try:
+            plan = place(program, budget, choices)
+        except MemoryLimitError as error:
+            failures.append(error)
+        else:
+            points.append(Point(plan, estimate(plan)))
+    return points
+
+
+def _depths(program: Program, budget: Budget) -> list[int]:
+    """How many steps to stream: the depths that take the least memory at first guess."""
+    unbounded = replace(budget, sram_bytes=_UNBOUNDED, flash_bytes=_UNBOUNDED)
+    steps = takewhile(can_stream, schedule(program, Choices()))
+    by_panels = Choices(panel_bytes=budget.ccm_bytes)  # of the steps behind the streamed ones
+    guesses = [
+        place(program, unbounded, replace(by_panels, streamed=depth), patience=0)
+        for depth, _ in enumerate(steps, start=1)
+    ]
+    guesses.sort(key=lambda plan: plan.ram_bytes)
+    return [plan.choices.streamed for plan in guesses[:_MOST_DEPTHS]]
+
+
+def _choices(program: Program, budget: Budget, streamed: int) -> Iterator[Choices]:
+    """What to try: every band with the fastest use of CCM, and one row at a time with less CCM."""
+    for band, tables in product(_bands(program), (False, True)):
+        choices = Choices(band, tables, streamed=streamed)
+        yield from _ways_of_weights(program, choices, budget.ccm_bytes)
+    for eighths, tables in product(range(3, 9), (False, True)):
+        ccm_bytes = budget.ccm_bytes * eighths // 8
+        choices = Choices(1, tables, streamed=streamed, ccm_bytes=ccm_bytes)
+        yield from _ways_of_weights(program, choices, ccm_bytes)
+
+
+def _ways_of_weights(program: Program, choices: Choices, panel_bytes: int) -> Iterator[Choices]:
+    """Copied whole, read in flash, and, where some would not fit so much memory, by panels."""
+    yield choices
+    yield replace(choices, weights_in_flash=True)
+    by_panels = replace(choices, panel_bytes=panel_bytes)
+    if any(step.panel for step in schedule(program, by_panels)):
+        yield by_panels
+
+
+def _bands(program: Program) -> list[int]:
+    common = 0
+    for step in schedule(program, Choices()):
+        common = gcd(common, step.kernel.bands(step))
+    return [band for band in range(1, max(common, 1) + 1) if max(common, 1) % band == 0]
