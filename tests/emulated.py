@@ -13,6 +13,29 @@ from hil.targets.emulator.chips.stm32f4.chip import Chip
 
 BOARD = board.load("stm32f439")
 DEADLINE_S = 20.0
+USART1_CLOCKS = """
+ ldr r0, =0x40023800
+ ldr r1, [r0, #0x30]
+ orr r1, r1, #1
+ str r1, [r0, #0x30]
+ ldr r1, [r0, #0x44]
+ orr r1, r1, #16
+ str r1, [r0, #0x44]
+"""
+USART1_PINS = """
+ ldr r0, =0x40020000
+ ldr r1, =0x770
+ str r1, [r0, #0x24]
+ ldr r1, =0xA8280000
+ str r1, [r0]
+"""
+USART1_BAUD = """
+ ldr r0, =0x40011000
+ movs r1, #139
+ str r1, [r0, #8]
+"""
+USART1 = USART1_CLOCKS + USART1_PINS + USART1_BAUD
+"""Everything of USART1 but its control register: r0 holds its address behind it."""
 
 
 def set_ccr(bits: int) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import thumb
-from emulated import BOARD
+from emulated import BOARD, USART1
 
 from hil.errors import BuildError, FirmwareFault
 from hil.studies import emulate
@@ -34,7 +34,9 @@ function start
  str r3, [r2, #8]
  mov r1, r2
  semihost 0x05
- ldr r0, =0x40011000
+"""
+    + USART1
+    + """
  ldr r1, =0x2008
  str r1, [r0, #12]
  movs r1, #'!'

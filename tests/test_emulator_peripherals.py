@@ -3,7 +3,17 @@
 import time
 
 import pytest
-from emulated import chip_with, finished, memory_words, registers, running
+from emulated import (
+    USART1,
+    USART1_BAUD,
+    USART1_CLOCKS,
+    USART1_PINS,
+    chip_with,
+    finished,
+    memory_words,
+    registers,
+    running,
+)
 
 UNLOCK = """
  ldr r7, =0x40023C00
@@ -12,9 +22,9 @@ UNLOCK = """
  ldr r0, =0xCDEF89AB
  str r0, [r7, #4]
 """
-ECHO = """
+ECHO = f"""
 function start
- ldr r0, =0x40011000
+ {USART1}
  ldr r1, =0x200c
  str r1, [r0, #12]
 1: ldr r1, [r0]
@@ -25,9 +35,9 @@ function start
  str r1, [r0, #4]
  b 1b
 """
-INTERRUPT_ECHO = """
+INTERRUPT_ECHO = f"""
 function start
- ldr r0, =0x40011000
+ {USART1}
  ldr r1, =0x202c
  str r1, [r0, #12]
  ldr r2, =0xE000E104
@@ -77,11 +87,9 @@ def test_the_cycle_count_goes_on_while_the_core_waits_for_input() -> None:
 
 
 def test_a_usart_takes_its_time_when_baud_timing_is_on() -> None:
-    program = """
+    program = f"""
     function start
-     ldr r0, =0x40011000
-     movs r1, #139
-     str r1, [r0, #8]
+     {USART1}
      ldr r1, =0x2008
      str r1, [r0, #12]
      movs r4, #10
@@ -100,6 +108,110 @@ def test_a_usart_takes_its_time_when_baud_timing_is_on() -> None:
     chip.usarts["usart1"].times_bytes = True
     with finished(program, chip=chip):
         assert chip.clock.run.cycles == pytest.approx(10 * 10 * 139, rel=0.02)
+
+
+SEND = """
+ movs r1, #65
+ str r1, [r0, #4]
+ ldr r4, [r0]
+"""
+
+
+def sender(*parts: str, control: int = 0x2008) -> str:
+    """Return a program that sets up USART1 in parts and sends a byte; r4 is the status behind."""
+    setting = f" ldr r0, =0x40011000\n ldr r1, ={control}\n str r1, [r0, #12]"
+    return "\n".join(["function start", *parts, setting, SEND, " bkpt 0"])
+
+
+def test_a_usart_sends_when_all_of_it_is_set_up() -> None:
+    with finished(sender(USART1)) as chip:
+        assert chip.usarts["usart1"].line.receive(1, 0.0) == b"A"
+        assert registers(chip, "r4") == (0xC0,)
+
+
+@pytest.mark.parametrize(
+    ("program", "status"),
+    [
+        pytest.param(sender(USART1_PINS, USART1_BAUD), 0, id="no clock"),
+        pytest.param(sender(USART1, control=0x0008), 0, id="UE clear"),
+        pytest.param(sender(USART1, control=0x2004), 0, id="TE clear"),
+        pytest.param(sender(USART1_CLOCKS, USART1_PINS), 0, id="no baud rate"),
+        pytest.param(sender(USART1_CLOCKS, USART1_BAUD), 0xC0, id="no pin"),
+        pytest.param(sender(USART1_PINS, USART1_CLOCKS, USART1_BAUD), 0xC0, id="pin unclocked"),
+    ],
+)
+def test_a_usart_that_lacks_something_sends_nothing(program: str, status: int) -> None:
+    with finished(program) as chip:
+        assert chip.usarts["usart1"].line.receive(1, 0.0) == b""
+        assert registers(chip, "r4") == (status,)
+
+
+@pytest.mark.parametrize(
+    ("setup", "control", "received"),
+    [
+        pytest.param(USART1, 0x2004, True, id="all"),
+        pytest.param(USART1, 0x0004, False, id="UE clear"),
+        pytest.param(USART1, 0x2008, False, id="RE clear"),
+        pytest.param(USART1_CLOCKS + USART1_PINS, 0x2004, False, id="no baud rate"),
+        pytest.param(USART1_CLOCKS + USART1_BAUD, 0x2004, False, id="no pin"),
+    ],
+)
+def test_a_usart_receives_only_when_all_of_it_is_set_up(
+    setup: str, control: int, *, received: bool
+) -> None:
+    chip = chip_with(sender(setup, control=control))
+    with finished("", chip=chip):
+        line = chip.usarts["usart1"].line
+        line.send(b"x")
+        status = int.from_bytes(chip.bus.read(0x4001_1000, 4), "little")
+        assert bool(status & 1 << 5) == received
+
+
+@pytest.mark.parametrize(
+    ("register", "enable", "bit", "value"),
+    [
+        (0x4002_0400, 0x4002_3830, 1, 0x1234),  # GPIOB
+        (0x4002_2800, 0x4002_3830, 10, 0x1234),  # GPIOK
+        (0x4001_1008, 0x4002_3844, 4, 0x1234),  # USART1
+        (0x4000_4408, 0x4002_3840, 17, 0x1234),  # USART2
+        (0x4000_4808, 0x4002_3840, 18, 0x1234),  # USART3
+        (0x4000_7000, 0x4002_3840, 28, 0x4100),  # PWR
+    ],
+)
+def test_a_peripheral_without_its_clock_reads_as_zero_and_ignores_writes(
+    register: int, enable: int, bit: int, value: int
+) -> None:
+    reset = enable - 0x20
+    program = f"""
+    function start
+     ldr r0, ={register}
+     ldr r1, ={value}
+     ldr r2, ={enable}
+     ldr r3, ={reset}
+     ldr r7, =1 << {bit}
+     movs r6, #0
+     str r1, [r0]
+     ldr r4, [r0]
+     str r7, [r2]
+     ldr r5, [r0]
+     str r1, [r0]
+     ldr r8, [r0]
+     str r6, [r2]
+     ldr r9, [r0]
+     str r7, [r2]
+     ldr r10, [r0]
+     str r7, [r3]
+     ldr r11, [r0]
+     str r6, [r3]
+     ldr r12, [r0]
+     bkpt 0
+    """
+    with finished(program) as chip:
+        off, fresh, on, off_again, kept = registers(chip, "r4", "r5", "r8", "r9", "r10")
+        held, reset_again = registers(chip, "r11", "r12")
+        assert (off, off_again, held) == (0, 0, 0)
+        assert on == kept == value
+        assert fresh == reset_again != value
 
 
 def test_flash_is_erased_by_sector_and_programmed_by_size() -> None:
@@ -263,6 +375,9 @@ def test_clocks_are_ready_at_once_and_the_pll_sets_the_core_clock() -> None:
 def test_gpio_outputs_read_back_and_bsrr_sets_and_resets() -> None:
     program = """
     function start
+     ldr r0, =0x40023830
+     movs r1, #0x40
+     str r1, [r0]
      ldr r0, =0x40021800
      ldr r1, =0x10000000
      str r1, [r0]
@@ -291,6 +406,9 @@ def test_bit_band_aliases_reach_single_bits() -> None:
      movs r1, #1
      str r1, [r2, #124]
      ldr r5, [r0]
+     ldr r0, =0x40023830
+     movs r2, #0x10
+     str r2, [r0]
      ldr r2, =0x42420280
      str r1, [r2, #56]
      ldr r0, =0x40021014

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import thumb
-from emulated import BOARD, chip_with, finished, running
+from emulated import BOARD, USART1, chip_with, finished, running
 
 from hil.build.image import Footprint, Image, read_segments
 from hil.errors import EmulatorError, Verdict
@@ -108,9 +108,11 @@ def test_a_debugger_that_looks_at_registers_costs_the_firmware_no_cycle() -> Non
 
 
 def test_a_host_that_drops_what_it_sent_does_not_race_with_firmware_that_reads() -> None:
-    program = """
+    program = f"""
     function start
-     ldr r0, =0x40011000
+     {USART1}
+     ldr r1, =0x2004
+     str r1, [r0, #12]
     again:
      ldr r1, [r0, #4]
      b again

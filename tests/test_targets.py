@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import serial
 import thumb
-from emulated import BOARD
+from emulated import BOARD, USART1
 
 from hil import targets
 from hil.build.image import Footprint, Image, Segment, read_segments
@@ -19,9 +19,9 @@ from hil.targets.emulator import powered
 from hil.targets.emulator.target import EmulatedTarget
 from hil.targets.probe import ProbeTarget
 
-ECHO = """
+ECHO = f"""
 function start
- ldr r0, =0x40011000
+ {USART1}
  ldr r1, =0x200c
  str r1, [r0, #12]
  movs r1, #'>'

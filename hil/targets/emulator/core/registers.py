@@ -71,7 +71,10 @@ class Peripheral:
     Attributes:
         name: as the reference manual spells it.
         registers: by offset from `address`.
+        clocked: whether it has its clock; without, it does nothing.
     """
+
+    clocked = True
 
     def __init__(self, name: str, address: int, registers: Mapping[int, Register]) -> None:
         self.name = name
@@ -98,6 +101,11 @@ class StoragePeripheral(Peripheral):
             storage.reset()
 
 
+_DEAD = constant(0)
+_BLOCK_BYTES = 0x400
+"""What a peripheral with a clock of its own has to itself on the bus."""
+
+
 @dataclass
 class Bus:
     """The registers of all peripherals, by address; what has none keeps what is written to it."""
@@ -105,11 +113,20 @@ class Bus:
     windows: Iterable[tuple[int, int]]
     registers: dict[int, Register] = field(default_factory=dict)
     _unmodelled: dict[int, int] = field(default_factory=dict)
+    _dead_blocks: set[int] = field(default_factory=set)
 
     def add(self, peripheral: Peripheral) -> None:
         """Put a peripheral's registers on the bus."""
         for offset, register in peripheral.registers.items():
             self.registers[peripheral.address + offset] = register
+
+    def set_clock(self, peripheral: Peripheral, *, on: bool) -> None:
+        """Let a peripheral answer, or have its block read as zero and ignore writes."""
+        peripheral.clocked = on
+        block = peripheral.address // _BLOCK_BYTES
+        (self._dead_blocks.discard if on else self._dead_blocks.add)(block)
+        for offset, register in peripheral.registers.items():
+            self.registers[peripheral.address + offset] = register if on else _DEAD
 
     def holds(self, address: int) -> bool:
         """Whether anything answers at an address."""
@@ -126,8 +143,11 @@ class Bus:
             return register.read()
         word = address & ~3
         register = self.registers.get(word)
-        value = register.read() if register else self._unmodelled.get(word, 0)
+        value = register.read() if register else self._unmodelled_value(word)
         return (value >> 8 * (address & 3)) & ((1 << 8 * size) - 1)
+
+    def _unmodelled_value(self, word: int) -> int:
+        return 0 if word // _BLOCK_BYTES in self._dead_blocks else self._unmodelled.get(word, 0)
 
     def write(self, address: int, size: int, value: int) -> None:
         """Write 1, 2 or 4 bytes."""
@@ -144,5 +164,5 @@ class Bus:
             value |= self.read(word, 4) & ~mask
         if register:
             register.write(value)
-        else:
+        elif word // _BLOCK_BYTES not in self._dead_blocks:
             self._unmodelled[word] = value

@@ -9,7 +9,8 @@ from hil.targets.emulator.chips.stm32f4 import gpio, identity
 from hil.targets.emulator.chips.stm32f4.bus import DebugBus
 from hil.targets.emulator.chips.stm32f4.flash import FlashController
 from hil.targets.emulator.chips.stm32f4.memory_map import BOOT_ALIAS, MemoryMap
-from hil.targets.emulator.chips.stm32f4.rcc import PowerControl, ResetAndClockControl
+from hil.targets.emulator.chips.stm32f4.pins import Pins
+from hil.targets.emulator.chips.stm32f4.rcc import GATES, PowerControl, ResetAndClockControl
 from hil.targets.emulator.chips.stm32f4.usart import Usart
 from hil.targets.emulator.core.clock import Clock, InstructionClock
 from hil.targets.emulator.core.code import SeenCode
@@ -129,8 +130,10 @@ class Chip:
             self.clock.run,
             (self.flash_controller, *self.usarts.values()),
         )
+        ports = gpio.all_ports()
+        self.pins = Pins(ports, self.usarts)
         self._peripherals: tuple[Peripheral, ...] = (
-            self.rcc, PowerControl(), self.flash_controller, *gpio.all_ports(),
+            self.rcc, PowerControl(), self.flash_controller, *ports.values(),
             *self.usarts.values(), identity.DebugMcu(), self.system_control, self.systick,
             self.debug, self.dwt, self.flash_patch, MemoryProtectionUnit(), *rom_table(),
         )  # fmt: skip
@@ -166,6 +169,8 @@ class Chip:
         )
 
     def _connect(self) -> None:
+        self.rcc.on_gates = self._update_gates
+        self._update_gates()
         self.engine.on_new_block(self._on_new_block)
         self.exceptions.on_change = self._attend_exceptions
         self.exceptions.on_fault = self._catch_vector
@@ -173,6 +178,19 @@ class Chip:
         self.exceptions.floats.on_change = self._request_stop
         self.system_control.on_cpacr = self._update_traps
         self.system_control.on_configuration = self._update_traps
+
+    def _update_gates(self) -> None:
+        """Give each peripheral the clock and the reset that RCC says."""
+        for peripheral in self._peripherals:
+            gate = GATES.get(peripheral.name)
+            if gate is None:
+                continue
+            held = self.rcc.is_reset(gate)
+            if held:
+                peripheral.reset()
+            on = self.rcc.is_clocked(gate) and not held
+            if on != peripheral.clocked:
+                self.memory.bus.set_clock(peripheral, on=on)
 
     def _on_new_block(self, block: Block) -> None:
         self.code.note(block.address)

@@ -3,7 +3,13 @@
 Source: RM0090 sections 5.4 and 6.3.
 """
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 from hil.targets.emulator.core.registers import Peripheral, Register, Storage, StoragePeripheral
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HSI_HZ = 16_000_000
 _READY_AFTER_ON = {0: 1, 16: 17, 24: 25, 26: 27, 28: 29}  # HSI, HSE, PLL, PLLI2S, PLLSAI
@@ -12,11 +18,40 @@ _APB2 = range(0x4001_0000, 0x4001_8000)
 _AHB_SHIFTS = (1, 2, 3, 4, 6, 7, 8, 9)
 
 
+_ENABLES = {"AHB1": 0x30, "AHB2": 0x34, "AHB3": 0x38, "APB1": 0x40, "APB2": 0x44}
+_ENABLE_TO_RESET = -0x20
+_ENABLE_RESETS = {0x30: 0x0010_0000}  # the CCM's data
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Which bit of a bus's enable and reset registers a peripheral's are."""
+
+    bus: str
+    bit: int
+
+
+GATES = {
+    **{f"GPIO{port}": Gate("AHB1", bit) for bit, port in enumerate("ABCDEFGHIJK")},
+    "USART1": Gate("APB2", 4),
+    "USART2": Gate("APB1", 17),
+    "USART3": Gate("APB1", 18),
+    "PWR": Gate("APB1", 28),
+}
+"""The modelled peripherals that have to be switched on, by name; the others always work.
+
+Source: RM0090 sections 6.3.5 to 6.3.14.
+"""
+
+
 class ResetAndClockControl(Peripheral):
     """RCC.
 
     Args:
         hse_hz: the board's crystal.
+
+    Attributes:
+        on_gates: called when clocks may have been switched, or peripherals reset.
     """
 
     def __init__(self, hse_hz: int) -> None:
@@ -27,13 +62,15 @@ class ResetAndClockControl(Peripheral):
         self._backup = Storage(writable=0x0001_830D)
         self._status = Storage(writable=0x0100_0001)
         self._reset_flags = 0x0E00_0000
-        # Enable, reset and interrupt registers do nothing here: every peripheral is on.
-        self._plain = {offset: Storage() for offset in range(0x0C, 0x70, 4)}
-        self._plain[0x30] = Storage(0x0010_0000)
+        self.on_gates: Callable[[], None] = lambda: None
+        self._plain = {
+            offset: Storage(_ENABLE_RESETS.get(offset, 0)) for offset in range(0x0C, 0x70, 4)
+        }
         super().__init__(
             "RCC",
             0x4002_3800,
             {offset: storage.register() for offset, storage in self._plain.items()}
+            | {at: self._gating(at) for enable in _ENABLES.values() for at in _pair(enable)}
             | {
                 0x00: Register(self._read_control, self._control.write),
                 0x04: self._pll.register(),
@@ -47,6 +84,24 @@ class ResetAndClockControl(Peripheral):
         """Return to the state after reset: HSI, 16 MHz."""
         for storage in (self._control, self._pll, self._configuration, *self._plain.values()):
             storage.reset()
+        self.on_gates()
+
+    def is_clocked(self, gate: Gate) -> bool:
+        """Whether a peripheral's clock is on."""
+        return bool(self._plain[_ENABLES[gate.bus]].value >> gate.bit & 1)
+
+    def is_reset(self, gate: Gate) -> bool:
+        """Whether a peripheral is held in reset."""
+        return bool(self._plain[_ENABLES[gate.bus] + _ENABLE_TO_RESET].value >> gate.bit & 1)
+
+    def _gating(self, offset: int) -> Register:
+        storage = self._plain[offset]
+
+        def write(value: int) -> None:
+            storage.write(value)
+            self.on_gates()
+
+        return Register(storage.read, write)
 
     def note_reset(self, *, by_software: bool) -> None:
         """Set the flags that tell the firmware why it starts."""
@@ -104,6 +159,11 @@ class PowerControl(StoragePeripheral):
             return self._status.value | over_drive << 16 | 1 << 14
 
         self.registers[0x4] = Register(read_status, self._status.write)
+
+
+def _pair(enable: int) -> tuple[int, int]:
+    """Return the offsets of a bus's enable register and its reset register."""
+    return enable, enable + _ENABLE_TO_RESET
 
 
 def _ready(value: int, on: int, ready: int) -> int:
