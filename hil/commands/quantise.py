@@ -44,15 +44,15 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hil import models
     from hil.commands import progress
     from hil.config import scenario
+    from hil.run import network
     from hil.studies.quantisation import choices as quantisation
     from hil.studies.quantisation import table as quantisation_table
     from hil.vision import photographs
 
     chosen = scenario.load(options.scenario).override(checkpoint=options.checkpoint)
-    loaded = models.load(chosen.model, chosen.checkpoint, chosen.seed, **chosen.variant)
+    loaded = network.load(chosen)
     variants = quantisation.undone(loaded) if options.report else ()
     names = photographs.evaluation_set()[: options.photographs]
     with progress.over(quantisation.stages(variants, names)) as bar:

@@ -1,12 +1,14 @@
 """The networks, in float PyTorch, by name."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib import import_module
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import UsageError
+from hil.models import own
 from hil.vision.photographs import Float32, InputSpec, calibration_set, prepare
 
 if TYPE_CHECKING:
@@ -78,6 +80,30 @@ _REGISTRY = {
 
 
 @dataclass(frozen=True)
+class Request:
+    """A network that is asked for.
+
+    Attributes:
+        model_id: one of `names()`, or "module:function" or "path.py:function" that makes it.
+        variant: arguments of the network's constructor, such as `order`.
+        checkpoint: a state dict's file; without one, weights are drawn by `seed` and batch norm is
+            calibrated on photographs.
+        seed: of the weights where there is no checkpoint.
+        keep_weights: leave the weights as the function of others made them.
+        spec: what it takes; None for what ours are known to take.
+        directory: where a path in model_id starts.
+    """
+
+    model_id: str
+    variant: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: Path | None = None
+    seed: int = 0
+    keep_weights: bool = False
+    spec: InputSpec | None = None
+    directory: Path = Path()
+
+
+@dataclass(frozen=True)
 class LoadedModel:
     """A network with its weights.
 
@@ -117,54 +143,71 @@ class LoadedModel:
 
 
 def names() -> list[str]:
-    """Networks that can be asked for."""
-    return sorted(_REGISTRY)
+    """Networks that can be asked for: ours, and those that installed packages offer."""
+    return sorted({*_REGISTRY, *own.names()})
 
 
 def load(
     model_id: str, checkpoint: Path | None = None, seed: int = 0, **variant: Any
 ) -> LoadedModel:
-    """Make a network.
-
-    Args:
-        model_id: one of `names()`.
-        checkpoint: a state dict's file; without one, weights are drawn by `seed` and batch norm is
-            calibrated on photographs.
-        seed: of the weights where there is no checkpoint.
-        variant: arguments of the network's constructor, such as `order`.
-
-    Raises:
-        UsageError: there is no such network or variant of it, or the checkpoint does not fit it
-            (the error names the tensors).
-    """
-    made = structure(model_id, **variant)
-    if checkpoint is None:
-        _seed(made.module, made.spec, seed)
-        return replace(made, weights=f"seed {seed}")
-    from hil.models.checkpoint import load_checkpoint
-
-    load_checkpoint(made.module, checkpoint)
-    return replace(made, weights=str(checkpoint))
+    """Make a network of `names()`; `made` says what the arguments mean and what is raised."""
+    return made(Request(model_id, variant, checkpoint, seed))
 
 
 def structure(model_id: str, **variant: Any) -> LoadedModel:
-    """Make a network whose weights stand for none, to look at its shape.
+    """Make a network of `names()` whose weights stand for none, to look at its shape."""
+    return shape_of(Request(model_id, variant))
+
+
+def made(request: Request) -> LoadedModel:
+    """Make a network with its weights.
 
     Raises:
-        UsageError: there is no such network or variant of it.
+        UsageError: there is no such network or variant of it, the checkpoint does not fit it (the
+            error names the tensors), or the code of a network of others fails (it says where).
     """
-    if model_id not in _REGISTRY:
-        raise UsageError.unknown("model", model_id, names())
-    entry = _REGISTRY[model_id]
-    constructor: Callable[..., nn.Module] = getattr(
-        import_module(f"hil.models.{entry.module}"), entry.constructor
+    bare = shape_of(request)
+    if request.checkpoint is not None:
+        from hil.models.checkpoint import load_checkpoint
+
+        load_checkpoint(bare.module, request.checkpoint)
+        return replace(bare, weights=str(request.checkpoint))
+    if request.keep_weights:
+        return replace(bare, weights=f"its own, seed {request.seed}")
+    _seed(bare.module, bare.spec, request.seed)
+    return replace(bare, weights=f"seed {request.seed}")
+
+
+def shape_of(request: Request) -> LoadedModel:
+    """Make a network whose weights stand for none, to look at its shape. Raises UsageError."""
+    entry = _REGISTRY.get(request.model_id)
+    if entry is None:
+        return _of_others(request)
+    constructor: Callable[..., nn.Module] = partial(
+        getattr(import_module(f"hil.models.{entry.module}"), entry.constructor), *entry.arguments
     )
-    known = list(signature(constructor).parameters)[len(entry.arguments) :]
-    for name in variant:
-        if name not in known:
-            raise UsageError.unknown(f"variant of {model_id}", name, known)
-    module = constructor(*entry.arguments, **variant).eval()
-    return LoadedModel(model_id, module, _spec_of(module, entry.spec), "none")
+    own.check_arguments(request.model_id, constructor, request.variant)
+    module = own.called(request.model_id, constructor, request.variant).eval()
+    return LoadedModel(
+        request.model_id, module, request.spec or _spec_of(module, entry.spec), "none"
+    )
+
+
+def _of_others(request: Request) -> LoadedModel:
+    """Make a network that is not ours."""
+    point = own.offered(request.model_id)
+    if point is None and not own.is_own(request.model_id):
+        raise UsageError.unknown("model", request.model_id, names())
+    if request.spec is None:
+        raise UsageError(
+            f"nothing says what the model {request.model_id!r} takes",
+            hint="add to the scenario: [input] with rows, columns and channels",
+        )
+    where = point.value if point else request.model_id
+    module = own.make(where, request.directory, request.variant, request.seed).eval()
+    own.check_output(request.model_id, module, request.spec.shape)
+    name = request.model_id if point else own.plain_name(request.model_id)
+    return LoadedModel(name, module, request.spec, "none")
 
 
 def _spec_of(module: "nn.Module", spec: InputSpec) -> InputSpec:

@@ -208,11 +208,11 @@ def compile_scenario(scenario: Scenario, board: Board) -> CompiledScenario:
         UsageError: unknown model, or a checkpoint that cannot be read.
         MemoryLimitError: no schedule fits the board; the error names the region and the bytes.
     """
-    from hil import models
     from hil.compiler import compile_model, plan
+    from hil.run import network
     from hil.vision import photographs
 
-    loaded = models.load(scenario.model, scenario.checkpoint, scenario.seed, **scenario.variant)
+    loaded = network.load(scenario)
     names = [*photographs.calibration_set(), *scenario.calibration]
     calibration = [photographs.preprocess(photographs.read(name), loaded.spec) for name in names]
     compiled = compile_model(loaded, calibration)

@@ -11,7 +11,7 @@ from hil.config import board as boards
 from hil.config.scenario import Scenario
 from hil.errors import BuildError, MemoryLimitError, UsageError
 from hil.results.rows import RunIdentity
-from hil.run import measurement
+from hil.run import measurement, network
 from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
 from hil.run.session import Session
 from hil.vision import detection, photographs
@@ -135,10 +135,9 @@ def finder(
             run there yet names the way without a board.
     """
     if on_board is None:
-        loaded = models.load(chosen.model, chosen.checkpoint, chosen.seed, **chosen.variant)
-        yield _in_float(loaded, least_score)
+        yield _in_float(network.load(chosen), least_score)
         return
-    priors_of(models.structure(chosen.model, **chosen.variant))
+    priors_of(network.structure(chosen))
     with ExitStack() as stack:
         try:
             prepared, run = stack.enter_context(flashed(chosen, on_board, progress))
