@@ -55,6 +55,7 @@ _GCC = [
     "arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard",
 ]  # fmt: skip
 _MEMORY = FIRMWARE / "runtime" / "memory.c"
+_CONTRACT = FIRMWARE / "contract.h"
 _STOP = 0x0810_0000  # an address that no code stands at
 _STACK = 0x1001_0000  # the top of CCM
 _ROOMY_STACK = 0x1010_0000  # beyond what a test of shapes may plan
@@ -240,7 +241,9 @@ def _kernels(toolchain: str) -> tuple[Path, ...]:
 
 def _digest(directory: Path, toolchain: str) -> str:
     digest = hashlib.sha256(" ".join([toolchain, *_SHARED]).encode())
-    for path in sorted([*directory.iterdir(), *(FIRMWARE / "kernels").iterdir(), _MEMORY]):
+    for path in sorted(
+        [*directory.iterdir(), *(FIRMWARE / "kernels").iterdir(), _MEMORY, _CONTRACT]
+    ):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:24]
 

@@ -19,8 +19,11 @@ from hil.paths import cache as cache_directory
 
 ROOMY = Budget(sram_bytes=4 << 20, ccm_bytes=1 << 20)
 _HOST = """
+#include <setjmp.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "contract.h"
 #include "runtime/stream.c"
 
 const int8_t *host_input;
@@ -36,11 +39,30 @@ bool model_give(uint32_t offset, const int8_t *from, uint32_t bytes) {
     return true;
 }
 void model_lap(uint32_t layer) { host_laps[layer]++; }
+
+char host_broken[512]; /* the contract that the last run broke */
+static jmp_buf before;
+void contract_broken(const char *file, uint32_t line, const char *condition) {
+    snprintf(host_broken, sizeof host_broken, "%s:%u: %s", file, (unsigned)line, condition);
+    longjmp(before, 1);
+}
+bool host_run(void (*run)(void));
+bool host_run(void (*run)(void)) {
+    if (setjmp(before) != 0) {
+        return false;
+    }
+    run();
+    return true;
+}
 """
 _FLAGS = [
     "-std=c11", "-O2", "-g0", "-fPIC", "-fno-math-errno", "-Wall", "-Wextra", "-Wconversion",
-    "-Werror", "-fsanitize=undefined", "-fno-sanitize-recover=undefined",
+    "-Werror", "-DHIL_CONTRACTS", "-fsanitize=undefined", "-fno-sanitize-recover=undefined",
 ]  # fmt: skip
+
+
+class BrokenContractError(AssertionError):
+    """A kernel was called as it must not be."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +98,10 @@ class NativeModel:
     def _run_layers(self) -> None:
         self.loaded.model_init()
         for index in range(self._number("model_layer_count")):
-            if self._layers()[index].run:
-                self._layers()[index].run()
+            run = self._layers()[index].run
+            if run and not self.loaded.host_run(run):
+                broken = (ctypes.c_char * 512).in_dll(self.loaded, "host_broken")
+                raise BrokenContractError(broken.value.decode())
 
     def layer_names(self) -> list[str]:
         """The layers' names in order."""
@@ -132,7 +156,9 @@ def _kernels() -> Path:
     digest = hashlib.sha256(" ".join((*_FLAGS, _HOST)).encode())
     for path in (
         *sorted((FIRMWARE / "kernels").iterdir()),
+        *(FIRMWARE / "runtime").glob("*.h"),
         *(FIRMWARE / "runtime").glob("stream.*"),
+        FIRMWARE / "contract.h",
     ):
         digest.update(path.read_bytes())
     combined = _directory() / f"kernels-{digest.hexdigest()[:24]}.o"

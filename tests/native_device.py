@@ -55,6 +55,12 @@ uint32_t stack_bytes(void) { return 8192; }
 uint32_t stack_high_water(void) { return 300; }
 const link_fault_t *fault_recorded(void) { return crashed ? &fault : NULL; }
 void fault_forget(void) { crashed = false; }
+char note[64];
+const char *fault_note(void) { return note; }
+void contract_broken(const char *file, uint32_t line, const char *condition) {
+    (void)file, (void)line, (void)condition;
+    __builtin_trap();
+}
 
 static void live(void) {
     serve_start(true);
@@ -81,7 +87,7 @@ void hear(const uint8_t *bytes, uint32_t count) {
 }
 """
 _FLAGS = (
-    "-shared", "-std=gnu11", "-O1", "-fPIC", "-Wall", "-Wextra", "-Werror",
+    "-shared", "-std=gnu11", "-O1", "-fPIC", "-Wall", "-Wextra", "-Werror", "-DHIL_CONTRACTS",
     "-fsanitize=undefined", "-fno-sanitize-recover=undefined",
 )  # fmt: skip
 
@@ -97,8 +103,9 @@ class NativeDevice:
         self._library.hear(data, ctypes.c_uint32(len(data)))
         return self._said()
 
-    def boot(self, *, after_crash: bool = False) -> bytes:
+    def boot(self, *, after_crash: bool = False, note: str = "") -> bytes:
         """Start anew, with or without a fault on record; returns what the firmware says."""
+        (ctypes.c_char * 64).in_dll(self._library, "note").value = note.encode()
         self._library.boot(ctypes.c_bool(after_crash))
         return self._said()
 
@@ -125,7 +132,11 @@ def _build(*, streams: bool, gives_behind: bool) -> Path:
     """Compile once per content, whoever else does so at the same time."""
     settings = (*_FLAGS, _HOST, _BOARD, str(streams), str(gives_behind))
     digest = hashlib.sha256(" ".join(settings).encode())
-    for path in (*sorted((FIRMWARE / "runtime").iterdir()), Path(tiny_model.__file__)):
+    for path in (
+        *sorted((FIRMWARE / "runtime").iterdir()),
+        FIRMWARE / "contract.h",
+        Path(tiny_model.__file__),
+    ):
         digest.update(path.read_bytes())
     library = cache() / "native" / f"link-{digest.hexdigest()[:24]}.so"
     if library.is_file():

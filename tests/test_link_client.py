@@ -34,7 +34,8 @@ from hil.link.messages import (
     layout,
 )
 
-FAULT = Fault(**({field.name: 0 for field in layout(Fault)} | {"exception": 3, "pc": 0x0800_1234}))
+REGISTERS = [field.name for field in layout(Fault) if field.python is int]
+FAULT = Fault(**(dict.fromkeys(REGISTERS, 0) | {"exception": 3, "pc": 0x0800_1234}), note="")
 
 
 def healthy(request: Message) -> list[Message]:

@@ -229,3 +229,14 @@ def test_a_fault_whose_report_was_lost_is_told_to_the_next_request(firmware: Nat
         device.run()
     device.hello()
     device.load_input(INPUT)
+
+
+def test_a_broken_contract_whose_report_was_lost_is_told_to_the_next_request(
+    firmware: NativeDevice,
+) -> None:
+    firmware.boot()
+    device = LinePort(firmware).device()
+    device.load_input(INPUT)
+    firmware.boot(after_crash=True, note="kernels/some.c:7: x > 0")
+    with pytest.raises(FirmwareFault, match=r"broken contract, kernels/some\.c:7: x > 0; pc="):
+        device.run()

@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "contract.h"
 #include "dsp.h"
 
 /* Row `at` of the input, NULL outside the map. */
@@ -53,6 +54,13 @@ static int32_t depthwise_sum(const conv2d_t *layer, conv2d_map_t x, int32_t row,
 
 void conv2d_row(const conv2d_t *layer, conv2d_map_t x, int32_t row, const int8_t *residual,
                 int8_t *y) {
+    REQUIRES(row >= 0 && row < layer->out_rows);
+    REQUIRES(layer->kernel_rows > 0 && layer->kernel_columns > 0 && layer->stride > 0);
+    REQUIRES(x.slots == layer->rows || x.slots >= layer->kernel_rows);
+    REQUIRES(!layer->depthwise || layer->channels == layer->out_channels);
+    REQUIRES(layer->shift >= 0 && layer->shift < 32);
+    REQUIRES(-128 <= layer->low && layer->low <= layer->high && layer->high <= 127);
+    REQUIRES(residual == NULL || (1 <= layer->residual_shift && layer->residual_shift <= 30));
     for (int32_t column = 0; column < layer->out_columns; column++) {
         for (int32_t out = 0; out < layer->out_channels; out++) {
             int32_t sum = layer->depthwise ? depthwise_sum(layer, x, row, column, out)
@@ -71,6 +79,7 @@ void conv2d_row(const conv2d_t *layer, conv2d_map_t x, int32_t row, const int8_t
 
 void conv2d_rows(const conv2d_t *layer, const int8_t *x, const int8_t *residual, int32_t first,
                  int32_t count, int8_t *y) {
+    REQUIRES(first >= 0 && count >= 0 && first + count <= layer->out_rows);
     const int32_t out_row_bytes = layer->out_columns * layer->out_channels;
     const conv2d_map_t map = {.data = x, .slots = layer->rows};
     for (int32_t row = first; row < first + count; row++, y += out_row_bytes) {

@@ -1,5 +1,6 @@
 #include "depthwise.h"
 
+#include "contract.h"
 #include "dsp.h"
 
 static int32_t half(int32_t word, int32_t top) {
@@ -17,6 +18,12 @@ int32_t depthwise_sum(const int16_t *x, int32_t slot, const int32_t *weights, in
 
 void depthwise(const depthwise_t *row, const int16_t *ring, int32_t turn, const int32_t *weights,
                const int32_t *bias_multiplier, int16_t *y) {
+    REQUIRES(0 <= turn && turn < DEPTHWISE_SLOTS);
+    REQUIRES(row->channels > 0 && row->columns > 0);
+    REQUIRES(row->stride == 1 || row->stride == 2);
+    REQUIRES(row->slot_bytes % 4 == 0 && row->y_pixel_bytes % 2 == 0);
+    REQUIRES(row->high >= 0 && row->high <= 255);
+    REQUIRES(IS_ALIGNED(ring, 4) && IS_ALIGNED(y, 2));
     weights += 2 * turn;
     if (row->code != NULL) {
         row->code(ring, weights, bias_multiplier, y);

@@ -1,5 +1,6 @@
 #include "expand_filter.h"
 
+#include "contract.h"
 #include "depthwise.h"
 #include "dsp.h"
 #include "widen.h"
@@ -29,6 +30,7 @@ static const int32_t *unpack_filters(const expand_filter_t *layer, int32_t chann
 
 static void filter_row(const filter_t *row, const int16_t *ring, const int32_t *weights,
                        const int32_t *bias_multiplier, int8_t *y) {
+    REQUIRES(-128 <= row->y_zero && row->high >= 0 && row->y_zero + row->high <= 127);
     if (row->code != NULL) {
         row->code(ring, weights, bias_multiplier, y);
         return;
@@ -97,6 +99,12 @@ static void filter_panel(const expand_filter_t *layer, const matmul_t *expand,
 }
 
 void expand_filter(const expand_filter_t *layer, const int8_t *x, int8_t *y) {
+    REQUIRES(layer->rows > 0 && layer->columns > 0 && layer->channels % 4 == 0);
+    REQUIRES(layer->filter.stride == 1 || layer->filter.stride == 2);
+    REQUIRES(layer->filter.slot_bytes >= 2 * (layer->columns + 1));
+    REQUIRES(layer->filter.channels == layer->expand.product.channels);
+    REQUIRES(layer->filter_rest.channels == layer->expand.rest.channels);
+    REQUIRES(IS_ALIGNED(x, 4) && IS_ALIGNED(layer->pixels, 4) && IS_ALIGNED(layer->ring, 4));
     const int32_t *expand_weights = layer->expand_weights;
     const int32_t *filter_weights = layer->filter_weights;
     const matmul_t *expand = NULL;

@@ -1,5 +1,6 @@
 #include "fastgrnn.h"
 
+#include "contract.h"
 #include "dsp.h"
 #include "widen.h"
 
@@ -9,6 +10,7 @@ enum { WIDENED = 12 };
 /* The code for states, on pixels widened to int16. */
 static void widened_products(const fastgrnn_t *cell, const int8_t *x, int32_t count,
                              int32_t *products) {
+    REQUIRES(cell->inputs <= FASTGRNN_MOST_WIDENED_INPUTS);
     _Alignas(4) int16_t wide[WIDENED * FASTGRNN_MOST_WIDENED_INPUTS];
     while (count > 0) {
         int32_t n = count < WIDENED ? count : WIDENED;
@@ -25,6 +27,8 @@ static void widened_products(const fastgrnn_t *cell, const int8_t *x, int32_t co
 
 void fastgrnn_pixel_products(const fastgrnn_t *cell, const int8_t *x, int32_t count,
                              int32_t *products) {
+    REQUIRES(count > 0 && cell->units > 0 && cell->inputs > 0);
+    REQUIRES(0 <= cell->w_shift && cell->w_shift < 32);
     if (cell->pixel_products != NULL && count >= FASTGRNN_LEAST_VECTORS) {
         cell->pixel_products(x, count, products);
         return;
@@ -47,6 +51,8 @@ void fastgrnn_pixel_products(const fastgrnn_t *cell, const int8_t *x, int32_t co
 
 void fastgrnn_state_products(const fastgrnn_t *cell, const int16_t *x, int32_t count,
                              int32_t *products) {
+    REQUIRES(count > 0 && IS_ALIGNED(x, 4));
+    REQUIRES(0 <= cell->w_shift && cell->w_shift < 32);
     if (cell->state_products != NULL && count >= FASTGRNN_LEAST_VECTORS) {
         cell->state_products(x, count, products);
         return;
@@ -70,6 +76,7 @@ static uint32_t entry_of(const fastgrnn_t *cell, const uint32_t *table, int32_t 
 
 static void step(const fastgrnn_t *cell, const int32_t *products, const uint32_t *table,
                  int16_t *h) {
+    REQUIRES(cell->units > 0 && cell->units <= FASTGRNN_MOST_UNITS);
     int16_t next[FASTGRNN_MOST_UNITS];
     const int16_t *u = cell->u;
     for (int32_t i = 0; i < cell->units; i++, u += cell->units) {
@@ -86,6 +93,9 @@ static void step(const fastgrnn_t *cell, const int32_t *products, const uint32_t
 
 void fastgrnn_go_on(const fastgrnn_t *cell, const int32_t *products, const uint32_t *table,
                     const sweep_t *sweep, int16_t *h) {
+    REQUIRES(sweep->steps >= 0 && sweep->sequences > 0);
+    REQUIRES(1 <= cell->index_bits && 0 <= cell->index_shift && cell->index_shift < 32);
+    REQUIRES(IS_ALIGNED(h, 4));
     if (sweep->steps == 0) {
         return;
     }
@@ -102,6 +112,7 @@ void fastgrnn_go_on(const fastgrnn_t *cell, const int32_t *products, const uint3
 
 void fastgrnn_start(const fastgrnn_t *cell, const int32_t *products, const uint32_t *table,
                     const sweep_t *sweep, int16_t *h) {
+    REQUIRES(sweep->steps > 0 && sweep->sequences > 0);
     if (cell->start != NULL) {
         cell->start(products, table, sweep, h);
     } else {

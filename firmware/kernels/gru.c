@@ -1,5 +1,6 @@
 #include "gru.h"
 
+#include "contract.h"
 #include "dsp.h"
 
 enum { GATES = 3 };
@@ -19,6 +20,12 @@ static int32_t sigmoid(const gru_t *gru, const int16_t *middle, int32_t a) {
 
 void gru_step(const gru_t *gru, const int16_t *products, const int32_t *recurrent,
               const int16_t *table, int32_t sequences, const int16_t *h, int16_t *next) {
+    REQUIRES(gru->units > 0 && sequences > 0);
+    REQUIRES(1 <= gru->index_bits && gru->index_bits <= 16);
+    REQUIRES(0 <= gru->index_shift && gru->index_shift < 32);
+    REQUIRES(0 <= gru->product_shift && gru->product_shift <= 16);
+    REQUIRES(IS_ALIGNED(products, 4) && IS_ALIGNED(h, 4) && IS_ALIGNED(next, 4));
+    REQUIRES(h != next);
     const int16_t *middle = table + shift_left(1, gru->index_bits - 1);
     if (gru->code != NULL) {
         gru->code(products, recurrent, middle, h, next, (sequences + 1) / 2);

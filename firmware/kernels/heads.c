@@ -1,5 +1,6 @@
 #include "heads.h"
 
+#include "contract.h"
 #include "dsp.h"
 #include "widen.h"
 
@@ -47,6 +48,8 @@ static void enter(const heads_t *layer, const int8_t *x, int32_t row) {
 
 /* From the product's line, [column][channel], to one convolution's output row. */
 static int8_t *leave(const heads_t *layer, const heads_part_t *part, int8_t *y) {
+    REQUIRES(part->first >= 0 && part->first + part->channels <= layer->product.channels);
+    REQUIRES(1 <= part->groups && part->groups <= part->channels);
     const int8_t *from = layer->line + part->first;
     for (int32_t column = 0; column < layer->out_columns;
          column++, from += layer->product.channels) {
@@ -86,6 +89,11 @@ static void begin(const heads_t *layer) {
 
 void heads_rows(const heads_t *layer, const int8_t *x, int32_t first, int32_t count,
                 int8_t *const *y) {
+    REQUIRES(0 < layer->parts && layer->parts <= HEADS_MOST_PARTS);
+    REQUIRES(0 < layer->stride && layer->stride <= layer->product.segments);
+    REQUIRES(0 <= layer->top && layer->top < layer->product.segments);
+    REQUIRES(first >= 0 && count >= 0);
+    REQUIRES(layer->norm == NULL || layer->norm->channels == layer->channels);
     const int32_t slots = layer->product.segments;
     const int32_t words = matmul_stream_words(&layer->product);
     const bool is_alone = layer->parts == 1 && layer->part[0].groups == 1;

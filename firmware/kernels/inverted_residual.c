@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 
+#include "contract.h"
+
 static int32_t least(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
@@ -9,6 +11,15 @@ static int32_t least(int32_t a, int32_t b) {
 void inverted_residual(const inverted_residual_t *block, const int8_t *x, const int8_t *residual,
                        int8_t *ring, int8_t *line, int8_t *y) {
     const conv2d_t *depthwise = &block->depthwise;
+    REQUIRES(depthwise->depthwise && !block->expand.depthwise && !block->project.depthwise);
+    REQUIRES(block->expand.kernel_rows == 1 && block->expand.stride == 1);
+    REQUIRES(block->expand.out_rows == depthwise->rows);
+    REQUIRES(block->expand.out_columns == depthwise->columns);
+    REQUIRES(block->expand.out_channels == depthwise->channels);
+    REQUIRES(block->project.kernel_rows == 1 && block->project.stride == 1);
+    REQUIRES(block->project.rows == depthwise->out_rows);
+    REQUIRES(block->project.columns == depthwise->out_columns);
+    REQUIRES(block->project.channels == depthwise->out_channels);
     const int32_t y_row_bytes = block->project.out_columns * block->project.out_channels;
     const int32_t ring_row_bytes = depthwise->columns * depthwise->channels;
     const conv2d_map_t whole = {.data = x, .slots = block->expand.rows};

@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 
+#include "contract.h"
 #include "dsp.h"
 
 /* 2**30 / sqrt(sum), rounded as IEEE single precision has it, then towards zero. */
@@ -47,6 +48,9 @@ static void scale_fours(const int8_t *x, const int32_t *multiplier, int32_t coun
 }
 
 void l2norm(const l2norm_t *layer, int32_t pixels, const int8_t *x, int8_t *y) {
+    REQUIRES(0 < layer->channels && layer->channels <= L2NORM_MOST_CHANNELS);
+    REQUIRES(-128 <= layer->x_zero && layer->x_zero <= 127);
+    REQUIRES(pixels >= 0);
     const int32_t channels = layer->channels;
     const bool by_fours = channels % 4 == 0 && (((uintptr_t)x | (uintptr_t)y) & 3U) == 0;
     for (int32_t pixel = 0; pixel < pixels; pixel++, x += channels, y += channels) {

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "kernel_limits.h"
+
 /*
  * s = sum_c (x[c] - x_zero)**2 ; r = (int)((float)2**30 / sqrt((float)s)), 0 when s = 0
  * y[c] = clamp(y_zero + smmulr((x[c] - x_zero) * r, multiplier[c]), -128, 127)

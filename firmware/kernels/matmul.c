@@ -1,5 +1,6 @@
 #include "matmul.h"
 
+#include "contract.h"
 #include "dsp.h"
 
 enum { BIAS_WORDS = 2, TRAILER_WORDS = 3 };
@@ -10,6 +11,7 @@ int32_t matmul_stream_words(const matmul_t *product) {
 }
 
 int32_t *matmul_unpack(const matmul_t *product, const int32_t *from, int32_t *to) {
+    REQUIRES(product->depth % 2 == 0 && product->channels % 2 == 0);
     if (!product->narrow) {
         const int32_t words = matmul_stream_words(product);
         memcpy(to, from, (size_t)words * sizeof *to);
@@ -51,6 +53,15 @@ static int32_t residual_term(const matmul_t *product, int32_t q) {
 
 void matmul(const matmul_t *product, int32_t pixels, const int16_t *x, const int32_t *weights,
             void *y, const int8_t *residual) {
+    REQUIRES(0 < pixels && pixels <= product->most_pixels);
+    REQUIRES(product->most_pixels <= MATMUL_MOST_PIXELS);
+    REQUIRES(product->depth > 0 && product->depth % 2 == 0 && product->segments > 0);
+    REQUIRES(product->channels > 0 && product->channels % 2 == 0);
+    REQUIRES(product->y_bytes == 1 || product->y_bytes == 2);
+    REQUIRES(product->low <= product->high);
+    REQUIRES(product->residual_shift == 0 || residual != NULL);
+    REQUIRES(IS_ALIGNED(x, 4) && IS_ALIGNED(weights, 4));
+    REQUIRES(product->y_bytes == 1 || IS_ALIGNED(y, 2));
     if (product->code[pixels - 1] != NULL) {
         product->code[pixels - 1](x, weights, y, residual);
         return;

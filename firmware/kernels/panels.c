@@ -1,10 +1,12 @@
 #include "panels.h"
 
+#include "contract.h"
 #include "dsp.h"
 
 enum { BIAS_WORDS = 2, TRAILER_WORDS = 3 };
 
 const matmul_t *panels_product(const panels_t *panels, int32_t index) {
+    REQUIRES(index >= 0 && panels->whole > 0);
     if (index < panels->whole) {
         return &panels->product;
     }
@@ -24,6 +26,8 @@ void panels_widen(int32_t four, int32_t shift, int32_t *to) {
 
 const int32_t *panels_unpack(const panels_t *panels, const matmul_t *product, const int32_t *from,
                              int32_t *to) {
+    REQUIRES(0 <= panels->shift && panels->shift <= 7);
+    REQUIRES(product->narrow && product->channels % 2 == 0);
     const int32_t weights = product->segments * product->depth;
     if (panels->shift == 0) {
         matmul_unpack(product, from, to);

@@ -1,10 +1,16 @@
 #include "pointwise.h"
 
+#include "contract.h"
 #include "dsp.h"
 #include "widen.h"
 
 void pointwise_rows(const pointwise_t *layer, const int8_t *x, const int8_t *residual,
                     int32_t first, int32_t count, int8_t *y) {
+    REQUIRES(layer->product.depth == layer->channels && layer->product.segments == 1);
+    REQUIRES(layer->channels % 4 == 0 && layer->product.most_pixels > 0);
+    REQUIRES(first >= 0 && count >= 0);
+    REQUIRES(layer->scale == NULL || layer->scale->channels == layer->channels);
+    REQUIRES(IS_ALIGNED(x, 4));
     const int32_t *weights = layer->weights;
     const int32_t outputs = layer->product.channels;
     if (layer->copy != NULL) {

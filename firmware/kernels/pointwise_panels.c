@@ -1,5 +1,6 @@
 #include "pointwise_panels.h"
 
+#include "contract.h"
 #include "dsp.h"
 #include "widen.h"
 
@@ -22,6 +23,10 @@ static void multiply(const pointwise_panels_t *layer, const matmul_t *product, c
 
 void pointwise_panels(const pointwise_panels_t *layer, const int8_t *x, const int8_t *residual,
                       int8_t *y) {
+    REQUIRES(layer->panels.product.depth == layer->channels && layer->channels % 4 == 0);
+    REQUIRES(layer->pixels > 0 && IS_ALIGNED(x, 4));
+    REQUIRES(layer->held || y + layer->pixels * layer->outputs <= x ||
+             x + layer->pixels * layer->channels <= y);
     const int32_t *weights = layer->weights;
     const matmul_t *product = NULL;
     if (layer->held) {

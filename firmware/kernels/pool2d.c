@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 
+#include "contract.h"
 #include "dsp.h"
 
 /* So many bytes of either sign add up within an int16. */
@@ -14,6 +15,9 @@ typedef struct {
 } window_t;
 
 static window_t window_at(const pool2d_t *layer, const int8_t *x, int32_t r, int32_t s) {
+    REQUIRES(layer->stride > 0 && layer->window_rows > 0 && layer->window_columns > 0);
+    REQUIRES(0 <= layer->top && layer->top < layer->window_rows);
+    REQUIRES(0 <= layer->left && layer->left < layer->window_columns);
     const int32_t row = r * layer->stride - layer->top;
     const int32_t column = s * layer->stride - layer->left;
     const int32_t first_row = row < 0 ? 0 : row;
@@ -88,6 +92,7 @@ static bool is_by_words(const pool2d_t *layer, const int8_t *x, const int8_t *y)
 
 void pool2d_average(const pool2d_t *layer, const int8_t *x, int32_t first, int32_t count,
                     int8_t *y) {
+    REQUIRES(0 <= layer->shift && layer->shift < 32);
     const int32_t pixels = layer->window_rows * layer->window_columns;
     const bool by_fours = pixels <= MOST_PIXELS && is_by_words(layer, x, y);
     for (int32_t r = first; r < first + count; r++) {

@@ -1,5 +1,6 @@
 #include "renet.h"
 
+#include "contract.h"
 #include "dsp.h"
 #include "widen.h"
 
@@ -100,6 +101,12 @@ static void sweep(const renet_t *layer, const renet_direction_t *direction, bool
 
 void renet(const renet_t *layer, const int8_t *x, int8_t *y) {
     const matmul_t *product = &layer->product;
+    REQUIRES(layer->sequences > 0 && layer->steps > 0);
+    REQUIRES(product->most_pixels > 0 && product->y_bytes == 2);
+    REQUIRES(layer->patch_rows * layer->run_bytes <= product->depth);
+    REQUIRES(!layer->widened || layer->run_bytes % 4 == 0);
+    REQUIRES(!layer->widened || IS_ALIGNED(x, 4));
+    REQUIRES(3 * layer->gru.units <= product->channels);
     const int32_t even = layer->sequences + layer->sequences % 2;
     memset(layer->window, 0, MATMUL_MOST_PIXELS * (size_t)product->pixel_bytes);
     memset(layer->products, 0, (size_t)even * (size_t)product->y_pixel_bytes);

@@ -1,5 +1,6 @@
 #include "rnnpool.h"
 
+#include "contract.h"
 #include "dsp.h"
 
 static void copy_table(const fastgrnn_t *cell, uint32_t *to) {
@@ -170,6 +171,12 @@ int32_t rnnpool_made(const rnnpool_t *pool, int32_t rows) {
 }
 
 void rnnpool_rows(const rnnpool_t *pool, const int8_t *x, int32_t row, int8_t *y) {
+    REQUIRES(pool->band > 0 && row >= 0 && row % pool->band == 0);
+    REQUIRES(pool->patch % pool->band == 0 && pool->stride % pool->band == 0);
+    REQUIRES(pool->patch_rows > 0 && pool->patch_rows <= pool->out_rows);
+    REQUIRES(pool->patch_columns > 0 && pool->patch_columns <= pool->out_columns);
+    REQUIRES((pool->patch_columns - 1) * pool->stride + pool->patch <= pool->columns);
+    REQUIRES(pool->row.inputs == pool->channels && pool->summary.inputs == pool->row.units);
     if (row >= (pool->patch_rows - 1) * pool->stride + pool->patch) {
         return; /* below the last patch */
     }

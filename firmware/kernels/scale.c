@@ -1,5 +1,6 @@
 #include "scale.h"
 
+#include "contract.h"
 #include "dsp.h"
 
 enum { FOUR = 4, WORDS = 10, PAIR_WORDS = 5 };
@@ -12,6 +13,10 @@ static int32_t scaled(const scale_t *layer, const int32_t *pair, int32_t second,
 }
 
 void scale(const scale_t *layer, int32_t pixels, const int8_t *x, const int32_t *weights, void *y) {
+    REQUIRES(0 < pixels && pixels <= SCALE_MOST_PIXELS);
+    REQUIRES(layer->channels > 0 && layer->channels % FOUR == 0);
+    REQUIRES(layer->y_bytes == 1 || layer->y_bytes == 2);
+    REQUIRES(IS_ALIGNED(x, 4) && IS_ALIGNED(y, 4));
     if (layer->code[pixels - 1] != NULL) {
         layer->code[pixels - 1](x, weights, y);
         return;

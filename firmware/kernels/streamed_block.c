@@ -1,5 +1,6 @@
 #include "streamed_block.h"
 
+#include "contract.h"
 #include "dsp.h"
 #include "widen.h"
 
@@ -100,6 +101,13 @@ static void project_row(const streamed_block_t *block, const int32_t *weights,
 
 void streamed_block_rows(const streamed_block_t *block, const int8_t *x, const int8_t *residual,
                          int32_t first, int32_t count, int8_t *y) {
+    REQUIRES(first >= 0 && count >= 0 && first + count <= block->out_rows);
+    REQUIRES(block->filter.columns == block->out_columns);
+    REQUIRES(block->filter.slot_bytes >= 2 * (block->columns + 1));
+    REQUIRES(block->project.channels == block->out_channels);
+    REQUIRES(block->expand_weights != NULL || block->filter.channels == block->channels);
+    REQUIRES(block->expand_weights == NULL || block->filter.channels == block->expand.channels);
+    REQUIRES(block->channels % 4 == 0 && IS_ALIGNED(x, 4));
     if (first == 0) {
         begin(block);
     }

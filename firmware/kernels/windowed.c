@@ -1,5 +1,6 @@
 #include "windowed.h"
 
+#include "contract.h"
 #include "dsp.h"
 #include "widen.h"
 
@@ -33,6 +34,11 @@ static void gather(const windowed_t *layer, const int8_t *x, int32_t row, int32_
 
 void windowed_rows(const windowed_t *layer, const int8_t *x, const int8_t *residual, int32_t first,
                    int32_t count, int8_t *y) {
+    REQUIRES(first >= 0 && count >= 0 && first + count <= layer->out_rows);
+    REQUIRES(layer->product.depth >= layer->kernel_rows * layer->kernel_columns * layer->channels);
+    REQUIRES(layer->product.channels == layer->out_channels && layer->product.segments == 1);
+    REQUIRES(layer->stride > 0 && layer->top >= 0 && layer->left >= 0);
+    REQUIRES(IS_ALIGNED(layer->window, 4));
     const int32_t *weights = layer->weights;
     if (layer->copy != NULL) {
         if (first == 0) {

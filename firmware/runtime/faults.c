@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "contract.h"
 #include "core.h"
 #include "link.h"
 #include "memory_map.h"
@@ -13,12 +14,43 @@
 static struct {
     uint32_t recorded;
     link_fault_t fault;
+#if defined(HIL_CONTRACTS)
+    char note[LINK_LONGEST_TEXT_BYTES];
+#endif
 } last __attribute__((section(".bss.noinit")));
 
 /* r4-r11, sp, exception, EXC_RETURN; then the stacked r0-r3, r12, lr, pc, xpsr. */
 static uint32_t registers[19] __attribute__((used));
 
 static void report(void) __attribute__((used, noreturn));
+
+#if defined(HIL_CONTRACTS)
+static char broken[LINK_LONGEST_TEXT_BYTES]; /* as "file:line: condition", NUL at the end */
+
+static char *put(char *to, const char *text) {
+    while (*text != '\0' && to < broken + sizeof broken - 1) {
+        *to++ = *text++;
+    }
+    return to;
+}
+
+void contract_broken(const char *file, uint32_t line, const char *condition) {
+    char digits[11] = {0};
+    char *digit = digits + sizeof digits - 1;
+    do {
+        *--digit = (char)('0' + line % 10u);
+        line /= 10u;
+    } while (line != 0);
+    put(put(put(put(put(broken, file), ":"), digit), ": "), condition);
+    __asm__ volatile("udf #0");
+    for (;;) {
+    }
+}
+
+const char *fault_note(void) {
+    return last.note;
+}
+#endif
 
 /* Everything is copied out before the stack pointer moves to the top, where there is room even
  * after an overflow; a stack that was lost is not read, as that would lock the core up. */
@@ -71,10 +103,13 @@ static void report(void) {
         .mmfar = SCB_MMFAR,
         .bfar = SCB_BFAR,
     };
+#if defined(HIL_CONTRACTS)
+    link_write_bytes((uint8_t *)last.note, (const uint8_t *)broken, sizeof broken);
+#endif
     last.recorded = RECORDED;
     if (port_is_open()) {
         link_report_t message;
-        link_fault_pack(&message, &last.fault);
+        fault_pack(&message, &last.fault);
         link_send(&message);
         port_drain();
     }

@@ -14,4 +14,17 @@ void faults_trap(void); /* once after reset; makes division by zero one of them 
 const link_fault_t *fault_recorded(void);
 void fault_forget(void);
 
+#if defined(HIL_CONTRACTS)
+const char *fault_note(void); /* the contract that was broken; empty where the fault was another */
+#endif
+
+/* The record as a report. */
+static inline void fault_pack(link_report_t *report, const link_fault_t *fault) {
+    link_fault_pack(report, fault);
+#if defined(HIL_CONTRACTS)
+    report->tail = (const uint8_t *)fault_note();
+    report->tail_bytes = link_text_bytes(fault_note());
+#endif
+}
+
 #endif

@@ -1,6 +1,7 @@
 /* Frames in and out; the receiver takes constant memory whatever comes. */
 #include "link.h"
 
+#include "contract.h"
 #include "port.h"
 
 enum { BLOCK_BYTES = 254 }; /* the longest run without a zero that one COBS code covers */
@@ -99,6 +100,9 @@ static void send_covered(sender_t *sender, uint8_t byte) {
 }
 
 void link_send(const link_report_t *report) {
+    REQUIRES(report->head_bytes <= LINK_HEAD_BYTES);
+    REQUIRES(report->head_bytes + report->tail_bytes <= LINK_LARGEST_BODY_BYTES);
+    REQUIRES(report->tail_bytes == 0 || report->tail != 0);
     static sender_t sender;
     sender.count = 0;
     sender.crc = ~0u;

@@ -297,7 +297,8 @@ static inline void link_log_pack(link_report_t *report, const link_log_t *m) {
 
 /* Unasked, and in answer to whatever is asked before the next greeting: the firmware crashed. The
  * registers at the exception, the stacked ones 0 where the stack was lost; then the fault status
- * and address registers (PM0214 section 4.4). */
+ * and address registers (PM0214 section 4.4). An image that checks contracts notes which one was
+ * broken. */
 enum { LINK_FAULT = 0xC4 };
 typedef struct {
     uint32_t exception;

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "board.h"
+#include "contract.h"
 #include "cycles.h"
 #include "faults.h"
 #include "link.h"
@@ -154,6 +155,7 @@ static void feed(const link_feed_t *request) {
     } else if (request->offset != self.wanted.offset || request->data_bytes != self.wanted.count) {
         refuse(LINK_REFUSED_OUT_OF_RANGE);
     } else {
+        REQUIRES(request->data_bytes <= LINK_DATA_BYTES);
         memcpy(self.wanted_at, request->data, request->data_bytes);
         self.run = WORKING;
         link_started_pack(&self.report);
@@ -320,7 +322,7 @@ static bool dispatch(uint8_t kind, const uint8_t *body, uint32_t bytes) {
 static void turn_away(uint8_t sequence) {
     link_report_t report;
     if (fault_recorded() != NULL) {
-        link_fault_pack(&report, fault_recorded());
+        fault_pack(&report, fault_recorded());
     } else {
         link_refused_pack(&report, &(link_refused_t){.reason = LINK_REFUSED_NOT_GREETED});
     }
@@ -347,6 +349,8 @@ static void serve_frame(uint8_t kind, uint8_t sequence, const uint8_t *body, uin
 }
 
 void serve_start(bool cycles_count) {
+    REQUIRES(model_input_offset + model_input_bytes <= model_arena_bytes || model_streams);
+    REQUIRES(model_output_offset + model_output_bytes <= model_arena_bytes || model_streams);
     self.cycles_count = cycles_count;
     link_report_t report;
     link_booted_pack(&report);

@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "contract.h"
 #include "model.h"
 
 void *memmove(void *to, const void *from, size_t count);
@@ -40,12 +41,14 @@ static void make_room(const stream_t *stream, strip_t *strip, int32_t count) {
     }
     const int32_t first = first_needed(stream, strip);
     const int32_t kept = strip->made - first;
+    REQUIRES(strip->first <= first && kept + count <= strip->capacity);
     memmove(strip->data, strip_row(strip, first), (size_t)(kept * strip->row_bytes));
     strip->first = first;
 }
 
 /* Rows up to `made` are written; those of the result go out. */
 static bool add_rows(strip_t *strip, int32_t made) {
+    REQUIRES(strip->made <= made && made <= strip->rows);
     const int32_t before = strip->made;
     strip->made = made;
     if (strip->result_offset == STREAM_NO_RESULT || made == before) {
@@ -89,6 +92,7 @@ static void begin(const stream_t *stream) {
 }
 
 void stream_run(const stream_t *stream) {
+    REQUIRES(stream->count > 0);
     begin(stream);
     bool goes_on = true;
     while (goes_on) {

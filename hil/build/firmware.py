@@ -30,7 +30,7 @@ _DEADLINE_S = 300.0
 _MOST_LINES_SHOWN = 40
 
 
-def build(model_dir: Path, board: Board, toolchain: Toolchain) -> Image:
+def build(model_dir: Path, board: Board, toolchain: Toolchain, *, contracts: bool = False) -> Image:
     """Compile and link a model's sources with the runtime, or return the image made before.
 
     Images are cached by the content of all sources, the board's values and the compiler, under
@@ -40,12 +40,14 @@ def build(model_dir: Path, board: Board, toolchain: Toolchain) -> Image:
         model_dir: the C files that implement `firmware/runtime/model.h`, and nothing else.
         board: whose memory, clock and serial port the image is for.
         toolchain: what compiles it.
+        contracts: check what functions take for granted (`firmware/contract.h`), at a cost in
+            cycles and bytes; a condition that does not hold ends in a fault that names it.
 
     Raises:
         BuildError: the compiler or linker refuses; carries what it said.
         MemoryLimitError: the image does not fit; says which region lacks how many bytes.
     """
-    settings = _settings(board)
+    settings = _settings(board) | ({"HIL_CONTRACTS": "1"} if contracts else {})
     cached = cache() / "firmware" / f"{_digest(model_dir, settings, toolchain)}.elf"
     if cached.is_file():
         try:

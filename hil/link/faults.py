@@ -46,7 +46,8 @@ def causes(fault: Fault) -> list[str]:
 def describe(fault: Fault) -> str:
     """Return one line: exception, causes, where in the code, and which address if one is known."""
     name = _EXCEPTIONS.get(fault.exception, f"exception {fault.exception}")
-    text = f"{name}: {', '.join(causes(fault))}; pc=0x{fault.pc:08X} lr=0x{fault.lr:08X}"
+    cause = f"broken contract, {fault.note}" if fault.note else ", ".join(causes(fault))
+    text = f"{name}: {cause}; pc=0x{fault.pc:08X} lr=0x{fault.lr:08X}"
     if fault.cfsr & _BFARVALID:
         text += f" address=0x{fault.bfar:08X}"
     elif fault.cfsr & _MMARVALID:

@@ -59,6 +59,8 @@ def _declaration(message: type[Message]) -> Iterator[str]:
     if layout(message):
         yield "typedef struct {"
         for field in layout(message):
+            if field.wire == messages.NOTE:
+                continue
             gap = "" if field.wire.c_type.endswith("*") else " "
             yield f"    {field.wire.c_type}{gap}{field.name};"
             if field.wire == messages.DATA:
@@ -122,7 +124,8 @@ def _placed(message: type[Message]) -> Iterator[tuple[int, Field]]:
     """Yield the fields with their offsets in the body."""
     at = 0
     for field in layout(message):
-        yield at, field
+        if field.wire != messages.NOTE:
+            yield at, field
         at += field.wire.bytes or 0
 
 

@@ -42,6 +42,7 @@ FLAG = Wire("bool", 1)
 IDENTITY = Wire("const uint8_t *", 20)
 NAME = Wire("const char *", 32)  # padded with NUL
 TEXT = Wire("const char *", None)
+NOTE = Wire("", None)  # a text that the firmware appends by itself, or leaves out
 DATA = Wire("const uint8_t *", None)
 
 U8 = Annotated[int, Wire("uint8_t", 1)]
@@ -52,6 +53,7 @@ Flag = Annotated[bool, FLAG]
 Identity = Annotated[bytes, IDENTITY]
 Name = Annotated[str, NAME]
 Text = Annotated[str, TEXT]
+Note = Annotated[str, NOTE]
 Data = Annotated[bytes, DATA]
 
 
@@ -300,7 +302,8 @@ class Fault(Message):
     """Unasked, and in answer to whatever is asked before the next greeting: the firmware crashed.
 
     The registers at the exception, the stacked ones 0 where the stack was lost; then the fault
-    status and address registers (PM0214 section 4.4).
+    status and address registers (PM0214 section 4.4). An image that checks contracts notes which
+    one was broken.
     """
 
     kind: ClassVar[int] = 0xC4
@@ -327,6 +330,7 @@ class Fault(Message):
     hfsr: U32
     mmfar: U32
     bfar: U32
+    note: Note = ""
 
 
 REQUESTS: tuple[type[Message], ...] = (

@@ -1,0 +1,22 @@
+/* What a function takes for granted. REQUIRES states it as a condition, free of side effects:
+ * checked in host tests and in an image built with HIL_CONTRACTS, where one that does not hold
+ * becomes a fault record with file and line; in any other image it leaves no code. */
+#ifndef HIL_CONTRACT_H
+#define HIL_CONTRACT_H
+
+#include <stdint.h>
+
+#if defined(HIL_CONTRACTS)
+#define REQUIRES(condition)                                                                        \
+    ((condition) ? (void)0 : contract_broken(__FILE__, __LINE__, #condition))
+#else
+#define REQUIRES(condition) ((void)sizeof((condition) ? 1 : 0))
+#endif
+
+/* Whoever checks contracts provides it: runtime/faults.c, or the host's tests. */
+_Noreturn void contract_broken(const char *file, uint32_t line, const char *condition);
+
+/* `bytes` a power of two. */
+#define IS_ALIGNED(pointer, bytes) (((uintptr_t)(pointer) & ((bytes) - 1U)) == 0U)
+
+#endif
