@@ -5,26 +5,16 @@ from typing import Literal
 
 import numpy as np
 
-from hil.compiler.program import (
-    GRU,
-    Cell,
-    Concat,
-    Conv2D,
-    GRUSweep,
-    Int8,
-    L2Norm,
-    MaxOut,
-    Operator,
-    Output,
-    Padding,
-    Pool2D,
-    Program,
-    Rescale,
-    Residual,
-    RNNPool,
-    Tensor,
-)
-from hil.compiler.quantize_gru import sigmoids
+from hil.compiler.operators.concat import Concat, Rescale
+from hil.compiler.operators.conv2d import Conv2D, Residual
+from hil.compiler.operators.fastgrnn import Cell
+from hil.compiler.operators.gru import GRU, sigmoids
+from hil.compiler.operators.gru_sweep import GRUSweep
+from hil.compiler.operators.l2norm import L2Norm
+from hil.compiler.operators.maxout import MaxOut
+from hil.compiler.operators.pool2d import Pool2D
+from hil.compiler.operators.rnnpool import RNNPool
+from hil.compiler.program import Int8, Operator, Output, Padding, Program, Tensor
 
 Shape = tuple[int, int, int]
 

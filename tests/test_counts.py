@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from hil import cli, models
 from hil.compiler import compile_model, plan
+from hil.compiler.operators.kind import Macs
+from hil.compiler.operators.rnnpool import pool_macs
 from hil.compiler.program import Operator, Program
 from hil.config import board
 from hil.models.rnnpool import RNNPool
@@ -26,7 +28,7 @@ def all_counts() -> dict[str, Counts]:
     return {name: counts.of_model(name) for name in models.names()}
 
 
-def by_brute_force(pool: RNNPool, rows: int, columns: int) -> counts.Macs:
+def by_brute_force(pool: RNNPool, rows: int, columns: int) -> Macs:
     """Walk every patch, every sweep and every step, and note which products are new."""
     w1, u1, w2, u2 = (
         cell.inputs * cell.units if weight == "W" else cell.units**2
@@ -54,7 +56,7 @@ def by_brute_force(pool: RNNPool, rows: int, columns: int) -> counts.Macs:
                     pixels_seen.add(pixel)
                     shared += w1
                     across += w1
-    return counts.Macs(plain, shared, across, plain)
+    return Macs(plain, shared, across, plain)
 
 
 @given(
@@ -70,7 +72,7 @@ def test_macs_of_a_pooling_are_those_of_its_products(
     channels, first, second = sizes
     pool = RNNPool(channels, (first, second), patch=patch, stride=stride)
     rows, columns = patch + more[0], patch + more[1]
-    assert counts.pool_macs(pool, rows, columns) == by_brute_force(pool, rows, columns)
+    assert pool_macs(pool, rows, columns) == by_brute_force(pool, rows, columns)
 
 
 def test_zeros_of_sparse_cells_are_not_counted(all_counts: dict[str, Counts]) -> None:

@@ -10,8 +10,9 @@ from random_programs import Builder
 
 from hil.compiler import emit, reference
 from hil.compiler.kernels.kernel import Choices
+from hil.compiler.operators.conv2d import Conv2D, Residual
 from hil.compiler.plan import Plan, make_plan, place
-from hil.compiler.program import Conv2D, Program, Residual
+from hil.compiler.program import Program
 from hil.errors import BuildError
 
 

@@ -12,9 +12,9 @@ from native import run_program
 
 from hil import models
 from hil.compiler import Compiled, compile_model, quality, reference
-from hil.compiler.program import GRU, Float32, GRUSweep, Int8, Tensor
-from hil.compiler.quantize_gru import patches, quantise_gru, sigmoids
-from hil.compiler.reference_gru import sweep
+from hil.compiler.operators.gru import GRU, patches, quantise_gru, sigmoids
+from hil.compiler.operators.gru_sweep import GRUSweep, sweep
+from hil.compiler.program import Float32, Int8, Tensor
 from hil.errors import BuildError
 from hil.models import renet
 from hil.vision import photographs

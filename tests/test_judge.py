@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from hil.build.image import Footprint, Image
 from hil.build.toolchain import Toolchain
 from hil.compiler.program import Int8, Output, Program, Tensor
+from hil.compiler.similarity import cosine
 from hil.config import board, scenario
 from hil.errors import Verdict
 from hil.link.client import Run
 from hil.results.rows import Metric
 from hil.run import judge
-from hil.run.compare import Mismatch, compare, cosine
+from hil.run.compare import Mismatch, compare
 from hil.run.measurement import (
     CompiledScenario,
     Iteration,
@@ -29,7 +30,7 @@ from hil.run.measurement import (
 from hil.targets.emulator.target import EmulatedTarget
 
 if TYPE_CHECKING:
-    from hil.compiler.graph import Graph
+    from hil.compiler.front.graph import Graph
     from hil.compiler.plan import Plan
     from hil.link.client import Device
     from hil.models import LoadedModel

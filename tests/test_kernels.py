@@ -11,10 +11,12 @@ from native import ROOMY, run_program
 from random_programs import Builder
 
 from hil.compiler import reference
+from hil.compiler.integers.exact import Whole
 from hil.compiler.kernels.kernel import Choices
+from hil.compiler.operators.fastgrnn import sweep
+from hil.compiler.operators.rnnpool import RNNPool
 from hil.compiler.plan import make_plan, place
-from hil.compiler.program import Int8, Padding, Program, RNNPool
-from hil.compiler.reference import Whole
+from hil.compiler.program import Int8, Padding, Program
 
 # Each example is compiled, so a failing one is shown as it was drawn.
 few = settings(
@@ -245,10 +247,10 @@ def test_sweeps_that_patches_share_give_what_each_patch_alone_gives(
 
 def pool_patch(pool: RNNPool, patch: Whole) -> Int8:
     """One patch's summary, (channels,), as the paper's algorithm 1 defines it."""
-    rows = [reference.sweep(pool.row, row.T) for row in patch]
-    columns = [reference.sweep(pool.row, patch[:, j].T) for j in range(patch.shape[1])]
+    rows = [sweep(pool.row, row.T) for row in patch]
+    columns = [sweep(pool.row, patch[:, j].T) for j in range(patch.shape[1])]
     parts = [rows, rows[::-1], columns, columns[::-1]]
-    h = np.concatenate([reference.sweep(pool.summary, np.stack(p, axis=-1)) for p in parts])
+    h = np.concatenate([sweep(pool.summary, np.stack(p, axis=-1)) for p in parts])
     y: Int8 = np.clip((h.astype(np.int64) + 128) >> 8, -128, 127).astype(np.int8)
     return y
 

@@ -14,8 +14,9 @@ from random_programs import Builder
 from hil import models
 from hil.compiler import compile_model, reference
 from hil.compiler.kernels import gru
+from hil.compiler.operators.gru_sweep import GRUSweep
 from hil.compiler.plan import make_plan
-from hil.compiler.program import GRUSweep, Padding, Program
+from hil.compiler.program import Padding, Program
 from hil.vision import photographs
 
 # Each example is compiled, so a failing one is shown as it was drawn.

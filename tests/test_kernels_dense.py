@@ -12,8 +12,9 @@ from random_programs import Builder
 from hil.compiler import reference
 from hil.compiler.kernels.pointwise import pointwise_of
 from hil.compiler.kernels.windowed import windowed_of
+from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.plan import Plan
-from hil.compiler.program import Conv2D, Padding, Program
+from hil.compiler.program import Padding, Program
 
 # Each example is compiled twice, so a failing one is shown as it was drawn.
 few = settings(

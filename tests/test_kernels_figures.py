@@ -9,9 +9,10 @@ import random_programs
 from cortex_m4 import BOARD_BUDGET, Measured, measure
 from random_programs import Builder
 
+from hil.compiler.operators.rnnpool import RNNPool
 from hil.compiler.plan import make_plan
 from hil.compiler.plan.budget import RUNTIME_BYTES
-from hil.compiler.program import Program, RNNPool
+from hil.compiler.program import Program
 
 PAPER_RAM_BYTES = 188_160
 CAP = PAPER_RAM_BYTES - RUNTIME_BYTES  # stack, link buffers and other static data come on top

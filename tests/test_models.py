@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hil import models
-from hil.compiler.graph import trace
+from hil.compiler.front.trace import trace
 from hil.errors import UsageError
 from hil.models.blocks import ConvBNReLU6, L2Norm, MaxOut, MBConv
 from hil.models.face import (

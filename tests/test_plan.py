@@ -11,7 +11,7 @@ from native import ROOMY
 from random_programs import Builder
 
 from hil import models
-from hil.compiler.graph import trace
+from hil.compiler.front.trace import trace
 from hil.compiler.kernels.kernel import Choices
 from hil.compiler.outline import outline
 from hil.compiler.plan import Budget, Plan, make_plan, pareto, place, table

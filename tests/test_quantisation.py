@@ -14,10 +14,14 @@ from torch import nn
 
 from hil import models
 from hil.compiler import compile_model, quality
-from hil.compiler.choices import Choices
-from hil.compiler.graph import Float64, Graph, trace
-from hil.compiler.program import Conv2D, Program, RNNPool
-from hil.compiler.quantize import quantise_on
+from hil.compiler.front.graph import Graph
+from hil.compiler.front.trace import trace
+from hil.compiler.integers.recipe import Recipe
+from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.operators.kind import Float64
+from hil.compiler.operators.rnnpool import RNNPool
+from hil.compiler.program import Program
+from hil.compiler.quantise import quantise_on
 from hil.models import rnnpool
 from hil.models.blocks import ConvBNReLU6, FlattenMaps
 from hil.models.seeded import calibrate_batch_norm, initialise
@@ -80,7 +84,7 @@ def program(**choices: Any) -> Program:
     graph, seen = _seen()
     with one_thread():
         return quantise_on(
-            graph, seen, name="small", input_range=SPEC.range, choices=Choices(**choices)
+            graph, seen, name="small", input_range=SPEC.range, recipe=Recipe(**choices)
         )
 
 

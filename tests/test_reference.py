@@ -8,21 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hil.compiler.program import (
-    Cell,
-    Conv2D,
-    Int8,
-    L2Norm,
-    MaxOut,
-    Output,
-    Padding,
-    Pool2D,
-    Program,
-    Residual,
-    RNNPool,
-    Tensor,
-)
-from hil.compiler.reference import compute, run, trace
+from hil.compiler.operators.conv2d import Conv2D, Residual
+from hil.compiler.operators.fastgrnn import Cell
+from hil.compiler.operators.l2norm import L2Norm
+from hil.compiler.operators.maxout import MaxOut
+from hil.compiler.operators.pool2d import Pool2D
+from hil.compiler.operators.rnnpool import RNNPool
+from hil.compiler.program import Int8, Output, Padding, Program, Tensor
+from hil.compiler.reference import compute, maps, run
 from hil.errors import UsageError
 
 seeds = st.integers(0, 2**32 - 1)
@@ -270,8 +263,8 @@ def test_a_programs_result_is_its_output_maps_in_their_order() -> None:
     assert run(two_step_program(), x).tolist() == [3, 6, 2, 3, 6, 4]
 
 
-def test_a_trace_holds_every_tensor() -> None:
-    assert set(trace(two_step_program(), np.zeros((1, 2, 3), np.int8))) == {"x", "a", "b"}
+def test_the_maps_of_a_program_are_all_its_tensors() -> None:
+    assert set(maps(two_step_program(), np.zeros((1, 2, 3), np.int8))) == {"x", "a", "b"}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hil.compiler.graph import Graph
+    from hil.compiler.front.graph import Graph
     from hil.compiler.program import Float32, Program
     from hil.models import LoadedModel
 
@@ -28,8 +28,8 @@ def compile_model(loaded: "LoadedModel", calibration: Sequence["Float32"]) -> Co
     Raises:
         BuildError: the network holds an operator that the compiler does not know.
     """
-    from hil.compiler.graph import trace
-    from hil.compiler.quantize import quantise
+    from hil.compiler.front.trace import trace
+    from hil.compiler.quantise import quantise
     from hil.models.threads import one_thread
 
     with one_thread():

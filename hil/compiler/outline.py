@@ -2,37 +2,19 @@
 
 import numpy as np
 
-from hil.compiler.graph import (
-    INPUT,
-    Best,
-    Convolution,
-    Graph,
-    Join,
-    Node,
-    Norm,
-    Pool,
-    Sweep,
-    Window,
-)
-from hil.compiler.program import (
-    GRU,
-    Cell,
-    Concat,
-    Conv2D,
-    GRUSweep,
-    Int16,
-    L2Norm,
-    MaxOut,
-    Operator,
-    Output,
-    Pool2D,
-    Program,
-    Residual,
-    RNNPool,
-    Tensor,
-)
-from hil.compiler.quantize_cell import INDEX_BITS
-from hil.compiler.quantize_gru import TABLE_BITS
+from hil.compiler.front.graph import Graph
+from hil.compiler.operators.concat import Concat, ConcatNode
+from hil.compiler.operators.conv2d import Conv2D, Residual
+from hil.compiler.operators.fastgrnn import INDEX_BITS, Cell
+from hil.compiler.operators.fusing import Conv2DNode
+from hil.compiler.operators.gru import GRU, TABLE_BITS
+from hil.compiler.operators.gru_sweep import GRUSweep, GRUSweepNode
+from hil.compiler.operators.kind import INPUT, Node
+from hil.compiler.operators.l2norm import L2Norm, L2NormNode
+from hil.compiler.operators.maxout import MaxOut, MaxOutNode
+from hil.compiler.operators.pool2d import Pool2D, Pool2DNode
+from hil.compiler.operators.rnnpool import RNNPool, RNNPoolNode
+from hil.compiler.program import Int16, Operator, Output, Program, Tensor
 from hil.errors import BuildError
 from hil.models import renet
 from hil.models.fastgrnn import FastGRNN
@@ -63,7 +45,7 @@ def outline(graph: Graph, name: str) -> Program:
 def _operator(node: Node, tensors: dict[str, Tensor]) -> Operator:
     common = (node.name, tuple(tensors[n] for n in node.inputs), tensors[node.name], node.macs)
     match node:
-        case Convolution():
+        case Conv2DNode():
             channels = len(node.weight)
             return Conv2D(
                 *common,
@@ -77,7 +59,7 @@ def _operator(node: Node, tensors: dict[str, Tensor]) -> Operator:
                 low=0 if np.isfinite(node.low) else -128,
                 residual=Residual(tensors[node.residual], 1, 1) if node.residual else None,
             )
-        case Pool(layer=layer):
+        case RNNPoolNode(layer=layer):
             return RNNPool(
                 *common,
                 patch=layer.patch,
@@ -85,7 +67,7 @@ def _operator(node: Node, tensors: dict[str, Tensor]) -> Operator:
                 row=_cell(layer.row),
                 summary=_cell(layer.summary),
             )
-        case Sweep(layer=swept):
+        case GRUSweepNode(layer=swept):
             return GRUSweep(
                 *common,
                 patch=swept.patch,
@@ -97,13 +79,13 @@ def _operator(node: Node, tensors: dict[str, Tensor]) -> Operator:
                 index_bits=TABLE_BITS,
                 table=np.zeros(2**TABLE_BITS, np.int16),
             )
-        case Norm():
+        case L2NormNode():
             return L2Norm(*common, multiplier=np.ones(len(node.weight), np.int32))
-        case Best():
+        case MaxOutNode():
             return MaxOut(*common, groups=node.groups)
-        case Join():
+        case ConcatNode():
             return Concat(*common, rescales=(None,) * len(node.inputs))
-        case Window():
+        case Pool2DNode():
             return Pool2D(
                 *common,
                 kind=node.kind,

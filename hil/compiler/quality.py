@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from hil.compiler import Compiled
-from hil.compiler.graph import Float64, Graph
+from hil.compiler.front.graph import Graph
+from hil.compiler.operators.kind import Float64, Kept
 from hil.compiler.program import Float32, Int8, Program, Tensor
-from hil.compiler.reference import Kept, trace
+from hil.compiler.reference import maps as maps_of
+from hil.compiler.similarity import cosine
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A program to measure, and what is kept of its cells' states: see `reference.trace`."""
+    """A program to measure, and what is kept of its cells' states: see `reference.maps`."""
 
     program: Program
     kept: Kept | None = None
@@ -105,7 +106,7 @@ class _Tally:
     def add(self, name: str, image: Float32, real: Mapping[str, Float64]) -> None:
         """Run the program on an image whose float activations are these."""
         program = self.candidate.program
-        maps = trace(program, program.quantise_input(image), self.candidate.kept)
+        maps = maps_of(program, program.quantise_input(image), self.candidate.kept)
         for operator in program.operators:
             tensor = operator.output
             exact = real[tensor.name][0]
@@ -131,12 +132,6 @@ class _Tally:
             sqnr_db={n: _decibels(p.signal, p.noise) for n, p in self.powers.items()},
             rounding_db={n: _decibels(p.signal, p.rounding) for n, p in self.powers.items()},
         )
-
-
-def cosine(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
-    """Cosine of the angle between two vectors; 0 where one of them is zero."""
-    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return float(a.astype(np.float64) @ b.astype(np.float64)) / lengths if lengths else 0.0
 
 
 def _decibels(signal: float, noise: float) -> float:

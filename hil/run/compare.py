@@ -41,10 +41,3 @@ def differing(outputs: npt.NDArray[np.int8], expected: npt.NDArray[np.int8]) -> 
     """Count the outputs that differ, both int8, (count,)."""
     mismatch = compare(outputs, expected)
     return mismatch.count if mismatch else 0
-
-
-def cosine(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
-    """Cosine of the angle between two vectors; 0 when either is all zeros."""
-    x, y = a.astype(np.float64), b.astype(np.float64)
-    norms = float(np.linalg.norm(x) * np.linalg.norm(y))
-    return float(x @ y) / norms if norms else 0.0

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hil.run.compare import cosine, differing
+from hil.compiler.similarity import cosine
+from hil.run.compare import differing
 from hil.run.measurement import Iteration, Measurement
 
 

@@ -17,7 +17,7 @@ from hil.targets.spent import NOTHING, Spent
 
 if TYPE_CHECKING:
     from hil.build.firmware import Image, Toolchain
-    from hil.compiler.graph import Graph
+    from hil.compiler.front.graph import Graph
     from hil.compiler.plan import Plan
     from hil.compiler.program import Float32, Int8, Program
     from hil.link.client import Device, Run

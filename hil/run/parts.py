@@ -37,7 +37,7 @@ def parts(measurement: "Measurement") -> Iterator[Metric]:
 
     prepared = measurement.prepared
     yield Metric("output.digest", digest(measurement.outputs), "digest")
-    for name, values in reference.trace(prepared.program, prepared.input).items():
+    for name, values in reference.maps(prepared.program, prepared.input).items():
         yield Metric(f"output.layer.{name}", digest(values), "digest", note="integer reference")
     for buffer in prepared.compiled.plan.buffers.values():
         yield Metric(f"ram.buffer.{buffer.name}", buffer.bytes, "B", note=buffer.region)

@@ -7,7 +7,8 @@ from hil.compiler.kernels.depthwise import DepthwiseRow
 from hil.compiler.kernels.matmul import MOST_SHIFT, MatMul, of_depth
 from hil.compiler.kernels.scale import is_scale
 from hil.compiler.kernels.shapes import even, is_pointwise, ring_slack
-from hil.compiler.program import Conv2D, Operator, Tensor
+from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.program import Operator, Tensor
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from hil.compiler.kernels.kernel import (
     call,
     expect,
 )
-from hil.compiler.program import Concat, Operator
+from hil.compiler.operators.concat import Concat
+from hil.compiler.program import Operator
 
 _JOINED_CYCLES = 1.8  # per value
 

@@ -20,7 +20,8 @@ from hil.compiler.kernels.kernel import (
 )
 from hil.compiler.kernels.product import PLAIN_CYCLES
 from hil.compiler.kernels.shapes import sources, window_access, window_slack
-from hil.compiler.program import Conv2D, Operator
+from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.program import Operator
 
 
 class PlainConvolution(Kernel):

@@ -1,6 +1,6 @@
 """What is said of every convolution: its comment in C, and whether its residual can be added."""
 
-from hil.compiler.program import Conv2D
+from hil.compiler.operators.conv2d import Conv2D
 from hil.errors import BuildError
 
 

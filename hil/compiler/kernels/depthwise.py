@@ -14,7 +14,8 @@ from hil.compiler.code.assembly import Assembly
 from hil.compiler.code.c import Fields, wrap_int32
 from hil.compiler.kernels.matmul import REACH, UNROLLED_BYTES
 from hil.compiler.kernels.weights import narrow_words, pack
-from hil.compiler.program import Conv2D, Int32
+from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.program import Int32
 
 OUTPUT_CYCLES = 14.0  # per output of a depthwise row
 

@@ -41,7 +41,8 @@ from hil.compiler.kernels.panels import (
 )
 from hil.compiler.kernels.product import STREAM, narrow_bytes, product_cycles
 from hil.compiler.kernels.weights import Inputs, product_stream
-from hil.compiler.program import Conv2D, Operator
+from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.program import Operator
 from hil.errors import BuildError
 
 _FILTER_BYTES = 4 * 12  # of a depthwise channel's weights and biases in memory

@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from hil.compiler.code.c import Constant, Fields, wrap_int32
 from hil.compiler.kernels import fastgrnn_dense, fastgrnn_sparse
-from hil.compiler.program import Cell, Int16, Int32
+from hil.compiler.operators.fastgrnn import Cell
+from hil.compiler.program import Int16, Int32
 
 _SWEEP = "(const int32_t *, const uint32_t *, const sweep_t *, int16_t *)"
 _ARGUMENTS = {

@@ -8,7 +8,8 @@ that this code equals is in firmware/kernels/fastgrnn.c.
 import numpy as np
 
 from hil.compiler.code.assembly import Assembly
-from hil.compiler.program import Cell, Int16
+from hil.compiler.operators.fastgrnn import Cell
+from hil.compiler.program import Int16
 
 SEQUENCES = 3
 _SUMS = ("r4", "r5", "r6", "r7", "r8", "r9")

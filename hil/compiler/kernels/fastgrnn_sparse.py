@@ -18,7 +18,8 @@ from typing import TypeAlias
 import numpy as np
 
 from hil.compiler.code.assembly import Assembly, registers
-from hil.compiler.program import Cell, Int16
+from hil.compiler.operators.fastgrnn import Cell
+from hil.compiler.program import Int16
 
 Writer: TypeAlias = Callable[[], Assembly]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hil.compiler.code.c import Constant
 from hil.compiler.kernels.kernel import Choices, Scratch, Site
-from hil.compiler.program import Conv2D
+from hil.compiler.operators.conv2d import Conv2D
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ loads stand together. The C that this code equals is in firmware/kernels/gru.c.
 
 from hil.compiler.code.assembly import Assembly
 from hil.compiler.kernels.sweep import product_of, state_units
-from hil.compiler.program import GRUSweep
+from hil.compiler.operators.gru_sweep import GRUSweep
 
 _MOST_UNROLLED = 10  # of 40 bytes each, so that a unit's code fits the instruction cache
 _REACH = 4095  # bytes, of a load's immediate offset

@@ -28,7 +28,10 @@ from hil.compiler.kernels.product import (
 )
 from hil.compiler.kernels.shapes import even, ring_slack
 from hil.compiler.kernels.weights import Inputs, is_narrow, product_stream
-from hil.compiler.program import Conv2D, L2Norm, MaxOut, Operator
+from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.operators.l2norm import L2Norm
+from hil.compiler.operators.maxout import MaxOut
+from hil.compiler.program import Operator
 from hil.errors import BuildError
 
 MOST_HEADS = 4  # convolutions in one product

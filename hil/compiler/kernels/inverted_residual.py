@@ -17,7 +17,8 @@ from hil.compiler.kernels.kernel import (
     expect,
 )
 from hil.compiler.kernels.product import PLAIN_CYCLES
-from hil.compiler.program import Conv2D, Operator
+from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.program import Operator
 
 
 class InvertedResidual(Kernel):

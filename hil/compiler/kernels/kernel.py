@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from hil.compiler.code.c import Constant, identifier
-from hil.compiler.program import Conv2D, Operator, Tensor
+from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.program import Operator, Tensor
 from hil.errors import BuildError
 
 T = TypeVar("T", bound=Operator)

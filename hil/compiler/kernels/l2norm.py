@@ -17,7 +17,8 @@ from hil.compiler.kernels.kernel import (
 )
 from hil.compiler.kernels.product import PLAIN_CYCLES
 from hil.compiler.kernels.shapes import pixel_access
-from hil.compiler.program import L2Norm, Operator
+from hil.compiler.operators.l2norm import L2Norm
+from hil.compiler.program import Operator
 
 NORMALISE_CYCLES = 18.0  # per value
 

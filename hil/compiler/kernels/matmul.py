@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hil.compiler.program import Conv2D
+from hil.compiler.operators.conv2d import Conv2D
 
 MOST_PIXELS = 3  # that a matrix product takes at a time
 MOST_SHIFT = 7  # that int16 weights take in

@@ -15,7 +15,8 @@ from hil.compiler.kernels.kernel import (
 )
 from hil.compiler.kernels.product import PLAIN_CYCLES
 from hil.compiler.kernels.shapes import pixel_access
-from hil.compiler.program import MaxOut, Operator
+from hil.compiler.operators.maxout import MaxOut
+from hil.compiler.program import Operator
 
 
 class Maximum(Kernel):

@@ -17,7 +17,7 @@ from hil.compiler.kernels.product import (
     product_fields,
     product_prototypes,
 )
-from hil.compiler.program import Conv2D
+from hil.compiler.operators.conv2d import Conv2D
 
 PAIR = 2  # channels that a product takes at a time
 _HELD = 0.6  # of a step's memory may hold the widened map, so that it is widened once

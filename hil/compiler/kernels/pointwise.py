@@ -30,7 +30,8 @@ from hil.compiler.kernels.product import (
 )
 from hil.compiler.kernels.shapes import is_unpadded, pixel_access, sources, window_slack
 from hil.compiler.kernels.weights import Inputs, is_narrow, product_stream
-from hil.compiler.program import Conv2D, Operator
+from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.program import Operator
 from hil.errors import BuildError
 
 _NORMALISED_BYTES = 2  # of a value between a batch norm and the product: int16

@@ -37,7 +37,8 @@ from hil.compiler.kernels.product import (
 )
 from hil.compiler.kernels.shapes import sources
 from hil.compiler.kernels.weights import Inputs, product_stream
-from hil.compiler.program import Conv2D, Operator
+from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.program import Operator
 from hil.errors import BuildError
 
 

@@ -14,7 +14,8 @@ from hil.compiler.kernels.kernel import (
     expect,
 )
 from hil.compiler.kernels.shapes import window_access, window_slack
-from hil.compiler.program import Operator, Pool2D
+from hil.compiler.operators.pool2d import Pool2D
+from hil.compiler.program import Operator
 
 _POOLED_CYCLES = 4.8  # per value in a window
 

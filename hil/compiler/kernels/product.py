@@ -7,7 +7,7 @@ from hil.compiler.kernels.kernel import Choices, Scratch, Site
 from hil.compiler.kernels.matmul import MatMul
 from hil.compiler.kernels.matmul_assembly import matmul
 from hil.compiler.kernels.weights import is_narrow
-from hil.compiler.program import Conv2D
+from hil.compiler.operators.conv2d import Conv2D
 
 STREAM = "for two channels: biases, weights of two inputs by turns, multipliers, zero point"
 WIDEN_CYCLES = 2.6  # per value

@@ -26,7 +26,9 @@ from hil.compiler.kernels.sweep import (
     sweep_scratch,
     sweep_slack,
 )
-from hil.compiler.program import GRU, GRUSweep, Int32, Operator
+from hil.compiler.operators.gru import GRU
+from hil.compiler.operators.gru_sweep import GRUSweep
+from hil.compiler.program import Int32, Operator
 
 Int64 = npt.NDArray[np.int64]
 _WIDENED = (0, 2, 1, 3)  # the order in which SXTB16 widens four bytes

@@ -23,7 +23,10 @@ from hil.compiler.kernels.kernel import (
 from hil.compiler.kernels.shapes import patch_grid, row_bytes
 from hil.compiler.kernels.stem import STEM_FEED
 from hil.compiler.kernels.windowed import WINDOWED_FEED
-from hil.compiler.program import Cell, Conv2D, Operator, RNNPool
+from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.operators.fastgrnn import Cell
+from hil.compiler.operators.rnnpool import RNNPool
+from hil.compiler.program import Operator
 
 FEEDS: tuple[Feed, ...] = (STEM_FEED, HEADS_FEED, WINDOWED_FEED, CONV2D_FEED)
 """The ways to compute the convolution before the layer; the first that takes it does."""

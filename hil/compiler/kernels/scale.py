@@ -26,7 +26,8 @@ from hil.compiler.kernels.matmul import MOST_PIXELS, MOST_SHIFT, REACH
 from hil.compiler.kernels.product import FLASH_WORD_CYCLES
 from hil.compiler.kernels.shapes import is_unpadded, pixel_access, sources
 from hil.compiler.kernels.weights import pack, shifted, stream_bias
-from hil.compiler.program import Conv2D, Int32, Operator
+from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.program import Int32, Operator
 
 _LAYOUT = "for channels 0 and 2, then 1 and 3 of every four: weights, biases, multipliers"
 _PIXELS = ("r3", "r4", "r5")

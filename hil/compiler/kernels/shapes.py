@@ -1,7 +1,10 @@
 """Sizes of maps, who reads them, and how far an output may lie over the input under it."""
 
 from hil.compiler.kernels.kernel import Access
-from hil.compiler.program import Conv2D, Operator, Pool2D, Program, RNNPool, Tensor
+from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.operators.pool2d import Pool2D
+from hil.compiler.operators.rnnpool import RNNPool
+from hil.compiler.program import Operator, Program, Tensor
 
 
 def even(count: int) -> int:

@@ -12,7 +12,8 @@ from hil.compiler.kernels.feed import Feed, FeedCode
 from hil.compiler.kernels.kernel import Choices, Scratch, Site
 from hil.compiler.kernels.matmul import MOST_SHIFT, REACH
 from hil.compiler.kernels.weights import pack, stream_bias
-from hil.compiler.program import Conv2D, Int32
+from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.program import Int32
 
 _CHANNELS = 4
 _WORDS = 7  # of weights for each channel

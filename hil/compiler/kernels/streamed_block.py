@@ -42,7 +42,8 @@ from hil.compiler.kernels.product import (
     product_prototypes,
 )
 from hil.compiler.kernels.weights import Inputs, is_narrow, product_stream
-from hil.compiler.program import Conv2D, Operator
+from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.program import Operator
 from hil.errors import BuildError
 
 _ROW = "(const int16_t *, const int32_t *, const int32_t *, int16_t *)"

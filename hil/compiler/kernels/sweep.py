@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hil.compiler.kernels.kernel import Choices, Scratch
 from hil.compiler.kernels.matmul import MOST_PIXELS, MatMul
 from hil.compiler.kernels.shapes import even, row_bytes
-from hil.compiler.program import GRUSweep
+from hil.compiler.operators.gru_sweep import GRUSweep
 
 _INT16 = 2**15
 _GATES = 3

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hil.compiler.code.c import wrap_int32
-from hil.compiler.program import Conv2D, Int32
+from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.program import Int32
 
 Int64 = npt.NDArray[np.int64]
 _WIDENED = (0, 2, 1, 3)  # the order in which SXTB16 widens four bytes

@@ -32,7 +32,8 @@ from hil.compiler.kernels.product import (
 )
 from hil.compiler.kernels.shapes import even, sources, window_access, window_slack
 from hil.compiler.kernels.weights import Inputs, is_narrow, product_stream
-from hil.compiler.program import Conv2D, Operator
+from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.program import Operator
 from hil.errors import BuildError
 
 _GATHER_CYCLES = 6.0  # per value of a window whose channels are not in words

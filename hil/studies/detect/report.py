@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from hil.compiler.similarity import cosine
 from hil.errors import UsageError
-from hil.run.compare import compare, cosine
+from hil.run.compare import compare
 from hil.run.measurement import Measurement
 from hil.studies.detect.finders import PICTURE, Finder, Found
 from hil.vision import detection, photographs

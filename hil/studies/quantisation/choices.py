@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hil.compiler import quality
-from hil.compiler.choices import DEFAULT, Choices
-from hil.compiler.graph import INPUT, Float64, trace
-from hil.compiler.program import Conv2D, GRUSweep, MaxOut, Operator, Pool2D, Program, RNNPool
-from hil.compiler.quantize import quantise_on
-from hil.compiler.ranges import affine
+from hil.compiler import operators, quality
+from hil.compiler.front.trace import trace
+from hil.compiler.integers.ranges import affine
+from hil.compiler.integers.recipe import DEFAULT, Recipe
+from hil.compiler.operators.kind import INPUT, Float64
+from hil.compiler.program import Operator, Program
+from hil.compiler.quantise import quantise_on
 from hil.models import rnnpool
 from hil.models.threads import one_thread
 from hil.run.measurement import Progress, silent
 from hil.vision import photographs
 
 if TYPE_CHECKING:
+    from hil.compiler.integers.exact import Whole
+    from hil.compiler.operators.kind import Kept
     from hil.compiler.quality import Quality
-    from hil.compiler.reference import Kept, Whole
     from hil.models import LoadedModel
 
 
@@ -39,7 +41,7 @@ class Variant:
 
     name: str
     what: str
-    choices: Choices = DEFAULT
+    recipe: Recipe = DEFAULT
     kept: "Kept | None" = None
     of_cells: bool = False
 
@@ -51,17 +53,17 @@ def _eight_bits(state: "Whole") -> "Whole":
 
 AS_IS = Variant("as is", "as every program is made")
 UNDONE = (
-    Variant("min-max", "maps over their whole calibrated range", Choices(ranges="whole")),
+    Variant("min-max", "maps over their whole calibrated range", Recipe(ranges="whole")),
     Variant(
         f"{DEFAULT.percentile:g} %",
         f"maps between the percentiles {100 - DEFAULT.percentile:g} and {DEFAULT.percentile:g}",
-        Choices(ranges="percentile"),
+        Recipe(ranges="percentile"),
     ),
-    Variant("nearest", "each weight rounded to the nearest", Choices(rounding="nearest")),
-    Variant("per tensor", "one scale for all weights of a layer", Choices(weight_scales="tensor")),
+    Variant("nearest", "each weight rounded to the nearest", Recipe(rounding="nearest")),
+    Variant("per tensor", "one scale for all weights of a layer", Recipe(weight_scales="tensor")),
     Variant("8-bit h", "states of the cells in 8 bits", kept=_eight_bits, of_cells=True),
-    Variant("7 index", "tables of 128 entries", Choices(index_bits=7), of_cells=True),
-    Variant("9 index", "tables of 512 entries", Choices(index_bits=9), of_cells=True),
+    Variant("7 index", "tables of 128 entries", Recipe(index_bits=7), of_cells=True),
+    Variant("9 index", "tables of 512 entries", Recipe(index_bits=9), of_cells=True),
 )
 
 
@@ -73,6 +75,7 @@ class Layer:
         share: of the calibrated range; None where the range was not chosen but follows.
         range: how it came about.
         weights: their bits and how many scales they have.
+        given: where the range comes from that was not chosen, in few letters.
     """
 
     operator: str
@@ -83,6 +86,7 @@ class Layer:
     share: float | None
     range: str
     weights: str
+    given: str = ""
 
     @property
     def low(self) -> float:
@@ -172,7 +176,7 @@ def run(
                 seen,
                 name=loaded.model_id,
                 input_range=loaded.spec.range,
-                choices=variant.choices,
+                recipe=variant.recipe,
             )
             candidates.append(quality.Candidate(program, variant.kept))
         layers = _layers(candidates[0].program, seen, loaded.spec.range)
@@ -195,17 +199,16 @@ def _layers(
 ) -> tuple[Layer, ...]:
     made = program.input
     whole = f"all that a photograph can hold, {input_range[0]:.4g} to {input_range[1]:.4g}"
-    first = Layer(INPUT, "input", made.shape, made.scale, made.zero_point, None, whole, "")
+    first = Layer(INPUT, "input", made.shape, made.scale, made.zero_point, None, whole, "", "all")
     return (first, *(_layer(operator, seen) for operator in program.operators))
 
 
 def _layer(operator: Operator, seen: Mapping[str, Float64]) -> Layer:
-    output = operator.output
+    output, kind = operator.output, operators.of(operator)
+    given = kind.given(operator)
     share: float | None = None
-    if isinstance(operator, MaxOut) or (isinstance(operator, Pool2D) and operator.kind == "max"):
-        how = "its input's"
-    elif isinstance(operator, RNNPool | GRUSweep):
-        how = "the state's, which its tables bound"
+    if given is not None:
+        how = given.words
     else:
         values = seen[output.name]
         low, high = float(values.min()), float(values.max())
@@ -219,17 +222,6 @@ def _layer(operator: Operator, seen: Mapping[str, Float64]) -> Layer:
         zero_point=output.zero_point,
         share=share,
         range=how,
-        weights=_weights(operator),
+        weights=kind.weights(operator),
+        given=given.short if given else "",
     )
-
-
-def _weights(operator: Operator) -> str:
-    match operator:
-        case Conv2D():
-            return f"8 bits x {len(operator.multiplier)}"
-        case RNNPool():
-            return f"16, h 16, 2^{operator.row.index_bits}"
-        case GRUSweep():
-            return f"16, h 16, 2^{operator.index_bits}"
-        case _:
-            return ""

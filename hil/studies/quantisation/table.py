@@ -31,7 +31,7 @@ def layers(report: Report) -> "Table":
         out.add_row(
             layer.operator,
             f"{layer.low:.3g} .. {layer.high:.3g}",
-            _share(layer.kind, layer.share),
+            layer.given if layer.share is None else f"{layer.share:.2f}",
             f"{layer.scale:.3g}",
             str(layer.zero_point),
             layer.weights,
@@ -100,12 +100,6 @@ def _greatest_change(report: Report, outcome: Outcome) -> str:
 
 def _names(report: Report) -> tuple[str, ...]:
     return tuple(outcome.variant.name for outcome in report.outcomes)
-
-
-def _share(kind: str, share: float | None) -> str:
-    if share is not None:
-        return f"{share:.2f}"
-    return {"RNNPool": "bound", "GRUSweep": "bound", "input": "all"}.get(kind, "= input")
 
 
 def _decibels(ratio: float | None) -> str:
@@ -180,7 +174,7 @@ def _record(report: Report) -> dict[str, Any]:
             {
                 "name": outcome.variant.name,
                 "what": outcome.variant.what,
-                "choices": asdict(outcome.variant.choices),
+                "choices": asdict(outcome.variant.recipe),
             }
             | {key: _finite(values) for key, values in asdict(outcome.quality).items()}
             for outcome in report.outcomes

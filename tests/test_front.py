@@ -9,11 +9,16 @@ from torch.nn import functional
 
 from hil import models
 from hil.compiler import reference
-from hil.compiler.graph import INPUT, Convolution, Graph, Sweep, trace
+from hil.compiler.front.graph import Graph
+from hil.compiler.front.trace import trace
+from hil.compiler.operators.concat import Concat
+from hil.compiler.operators.fusing import Conv2DNode
+from hil.compiler.operators.gru_sweep import GRUSweepNode
+from hil.compiler.operators.kind import INPUT
 from hil.compiler.outline import outline
 from hil.compiler.plan import make_plan
-from hil.compiler.program import Concat, Program
-from hil.compiler.quantize import quantise
+from hil.compiler.program import Program
+from hil.compiler.quantise import quantise
 from hil.errors import BuildError
 from hil.models.blocks import ConvBNReLU6, FlattenMaps, MBConv
 from hil.models.densenet import DenseLayer
@@ -45,7 +50,7 @@ def test_every_folded_convolution_computes_the_networks_own_activations(face_m4:
     spec = models.load("face_m4").spec
     maps = face_m4.activations([photographs.prepare("astronaut", spec)])
     for node in face_m4.nodes:
-        if not isinstance(node, Convolution):
+        if not isinstance(node, Conv2DNode):
             continue
         x = torch.from_numpy(maps[node.inputs[0]]).permute(0, 3, 1, 2)
         y = functional.conv2d(
@@ -83,7 +88,7 @@ def test_tracing_leaves_the_network_as_it_was() -> None:
 def test_an_inverted_residuals_addition_is_its_projections() -> None:
     graph = trace(Tail(ConvBNReLU6(1, 4), MBConv(4, 4, expansion=2)).eval(), (6, 6, 1))
     project = graph.nodes[-1]
-    assert isinstance(project, Convolution)
+    assert isinstance(project, Conv2DNode)
     assert project.residual == "layers.0"
     assert project.inputs == ("layers.1.depthwise", "layers.0")
 
@@ -141,7 +146,7 @@ def normed(channels: int) -> nn.BatchNorm2d:
 def test_a_relu_is_folded_like_a_relu6_without_its_ceiling() -> None:
     graph = trace(Tail(nn.Conv2d(2, 4, 1), normed(4), nn.ReLU()).eval(), (6, 6, 2))
     (conv,) = graph.nodes
-    assert isinstance(conv, Convolution)
+    assert isinstance(conv, Conv2DNode)
     assert (conv.low, conv.high) == (0.0, np.inf)
 
 
@@ -150,7 +155,7 @@ def test_norms_and_activations_that_no_convolution_takes_in_are_operators_themse
     layers = (normed(8), nn.ReLU(), nn.Conv2d(8, 4, 1), nn.ReLU6(), normed(4), nn.MaxPool2d(2))
     network = Tail(*layers, nn.ReLU()).eval()
     graph = trace(network, (12, 10, 8))
-    own = [n.name for n in graph.nodes if isinstance(n, Convolution) and n.depthwise]
+    own = [n.name for n in graph.nodes if isinstance(n, Conv2DNode) and n.depthwise]
     assert own == ["layers.0", "layers.4", "layers.6"]
     assert sum(node.macs for node in graph.nodes) == 12 * 10 * 32
     check_noise(graph)
@@ -202,7 +207,7 @@ def check_noise(graph: Graph) -> Program:
     ]
     program = quantise(graph, images, name="checked", input_range=(-128.0, 127.0))
     for image in images:
-        maps = reference.trace(program, program.quantise_input(image))
+        maps = reference.maps(program, program.quantise_input(image))
         exact = graph.activations([image])
         for operator in program.operators:
             scale = operator.output.scale
@@ -215,7 +220,7 @@ def check_noise(graph: Graph) -> Program:
 def test_a_renet_is_two_sweeps() -> None:
     loaded = models.load("vww_renet")
     nodes = trace(loaded.module, loaded.spec.shape).nodes[1:3]
-    assert [type(node) for node in nodes] == [Sweep, Sweep]
+    assert [type(node) for node in nodes] == [GRUSweepNode, GRUSweepNode]
     assert [node.name for node in nodes] == ["pool.vertical", "pool.horizontal"]
     assert [node.shape for node in nodes] == [(28, 28, 32)] * 2
     assert sum(node.macs for node in nodes) == 14_450_688
@@ -224,7 +229,7 @@ def test_a_renet_is_two_sweeps() -> None:
 def test_a_linear_layer_is_a_convolution_of_one_pixel() -> None:
     loaded = models.load("vww_rnnpool_last")
     node = trace(loaded.module, loaded.spec.shape).nodes[-1]
-    assert isinstance(node, Convolution)
+    assert isinstance(node, Conv2DNode)
     assert (node.name, node.shape, node.weight.shape) == ("classifier", (1, 1, 2), (2, 1, 1, 320))
     assert node.macs == 640
 

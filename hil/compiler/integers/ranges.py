@@ -6,14 +6,15 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from hil.compiler.choices import Choices
+from hil.compiler.integers.exact import INT32_MOST
+from hil.compiler.integers.recipe import Recipe
+from hil.errors import BuildError
 
 Reals: TypeAlias = npt.NDArray[np.floating]
 
 _SAMPLES = 100_000  # of a map; more change no figure in docs/quantisation.md
 _SHRINKS = np.linspace(1.0, 0.4, 25)
 _LEVELS = 255
-_MOST_MULTIPLIER = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,15 @@ def affine(low: float, high: float) -> Affine:
     return Affine(float(scale), int(np.clip(np.rint(-128 - low / scale), -128, 127)))
 
 
-def chosen_affine(values: Reals, choices: Choices) -> Affine:
+def chosen_affine(values: Reals, recipe: Recipe) -> Affine:
     """Choose a map's range, from its values in calibration, in the way that is asked for."""
-    match choices.ranges:
+    match recipe.ranges:
         case "least error":
             return best_affine(values)
         case "whole":
             return affine(float(values.min()), float(values.max()))
         case "percentile":
-            tails = [100.0 - choices.percentile, choices.percentile]
+            tails = [100.0 - recipe.percentile, recipe.percentile]
             low, high = np.percentile(_sample(values), tails)
             return affine(float(low), float(high))
 
@@ -70,9 +71,29 @@ def multiplier_and_shift(factors: Reals) -> tuple[npt.NDArray[np.int32], int]:
         Multipliers, int32, and the shift.
     """
     shift = 0
-    while np.rint(factors.max() * 2.0 ** (32 - shift)) > _MOST_MULTIPLIER:
+    while np.rint(factors.max() * 2.0 ** (32 - shift)) > INT32_MOST:
         shift += 1
     return np.rint(factors * 2.0 ** (32 - shift)).astype(np.int32), shift
+
+
+def check_sums(name: str, sums: npt.NDArray[np.number], shift: int) -> None:
+    """Prove that no input whatever overflows an accumulator.
+
+    Args:
+        name: of the operator.
+        sums: the greatest magnitudes that its accumulators can reach.
+        shift: by which they are scaled up.
+
+    Raises:
+        BuildError: one can.
+    """
+    most = int(sums.max()) << shift
+    if most > INT32_MOST:
+        raise BuildError(
+            f"{name}: its sums can reach {most}, beyond 32 bits",
+            hint="its output varies far less in calibration than its weights let it",
+            stage="quantise",
+        )
 
 
 def _sample(values: Reals) -> Reals:

@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 
 from hil import models
 from hil.compiler import Compiled, compile_model, quality
-from hil.compiler.choices import Choices
-from hil.compiler.program import Cell, Conv2D, RNNPool
-from hil.compiler.quantize import quantise
-from hil.compiler.quantize_cell import Seen, quantise_cell
-from hil.compiler.ranges import affine, best_affine, multiplier_and_shift
-from hil.compiler.reference import run, smmulr, trace
+from hil.compiler.integers.exact import smmulr
+from hil.compiler.integers.ranges import affine, best_affine, multiplier_and_shift
+from hil.compiler.integers.recipe import Recipe
+from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.operators.fastgrnn import Cell, Seen, quantise_cell
+from hil.compiler.operators.rnnpool import RNNPool
+from hil.compiler.quantise import quantise
+from hil.compiler.reference import maps, run
+from hil.compiler.similarity import cosine
 from hil.errors import BuildError
 from hil.models.fastgrnn import FastGRNN
 from hil.vision import photographs
@@ -249,7 +252,7 @@ def test_a_network_of_the_old_order_gives_the_outputs_of_its_float_model() -> No
     for image in images.values():
         program = compiled.program
         outputs = program.dequantise_output(run(program, program.quantise_input(image)))
-        assert quality.cosine(outputs, loaded.run(image)) >= 0.99
+        assert cosine(outputs, loaded.run(image)) >= 0.99
 
 
 def test_every_evaluation_photograph_comes_out_close_to_the_float_model(
@@ -300,10 +303,10 @@ def test_more_table_entries_make_less_noise(
             [image],
             name="m",
             input_range=face_m4.spec.range,
-            choices=Choices(index_bits=bits),
+            recipe=Recipe(index_bits=bits),
         )
         exact = graph.activations([image])["pool"][0]
-        got = trace(program, program.quantise_input(image))["pool"]
+        got = maps(program, program.quantise_input(image))["pool"]
         output = next(op.output for op in program.operators if op.name == "pool")
         noise[bits] = float(np.abs(got * output.scale - exact).mean())
     assert noise[8] < noise[5] / 2

@@ -7,7 +7,7 @@ Ranges: TypeAlias = Literal["least error", "whole", "percentile"]
 
 
 @dataclass(frozen=True)
-class Choices:
+class Recipe:
     """How a network is quantised; the defaults are what every program is made with.
 
     Attributes:
@@ -26,4 +26,4 @@ class Choices:
     index_bits: int = 8  # docs/quantisation.md: what 9 and 10 would buy, and cost
 
 
-DEFAULT = Choices()
+DEFAULT = Recipe()

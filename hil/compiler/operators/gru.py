@@ -1,6 +1,6 @@
 """A GRU sweep in integers: one scale for all pre-activations, one table for all gates.
 
-`program.GRUSweep` states the arithmetic; here its constants are chosen.
+`gru_sweep.GRUSweep` states the arithmetic; here its constants are chosen.
 """
 
 from collections.abc import Sequence
@@ -8,16 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hil.compiler.program import GRU, Int16
-from hil.compiler.ranges import Reals
+from hil.compiler.integers.exact import INT16_MOST, INT32_MOST
+from hil.compiler.integers.ranges import Reals
+from hil.compiler.program import Int16, Int32
 from hil.errors import BuildError
-from hil.models.renet import GRUSweep
+from hil.models import renet
 
 TABLE_BITS = 10  # docs/quantisation.md: what fewer and more give
 STATE_SCALE = 2.0**-15
 
-_INT32 = 2**31 - 1
-_INT16 = 2**15 - 1
 _STATE_ONE = 2**15
 _TABLE_REACH_BITS = 3  # the table goes from -8 to 8
 _CANDIDATE = np.array([1.0, 1.0, 2.0])  # tanh(v) = 2 sigmoid(2 v) - 1
@@ -26,8 +25,30 @@ _ROUNDING = 2**26  # of a sum's range, left to its weights' rounding
 
 
 @dataclass(frozen=True)
+class GRU:
+    """A GRU cell's weights in integers; `GRUSweep` states what is computed from them.
+
+    Attributes:
+        w: int16, (3, units, inputs): of the reset gate r, the update gate z and the candidate n.
+            bias, multiplier: int32, (3, units).
+        u: int16, (3, units, units). bias_n: int32, (units,).
+    """
+
+    w: Int16
+    bias: Int32
+    multiplier: Int32
+    u: Int16
+    bias_n: Int32
+
+    @property
+    def units(self) -> int:
+        """Hidden units."""
+        return int(self.u.shape[1])
+
+
+@dataclass(frozen=True)
 class Sweeping:
-    """The constants of a `program.GRUSweep`."""
+    """The constants of a `gru_sweep.GRUSweep`."""
 
     forward: GRU
     backward: GRU
@@ -52,7 +73,7 @@ class _Real:
 
 
 def quantise_gru(
-    layer: GRUSweep, x: Reals, *, x_scale: float, x_most: int, index_bits: int = TABLE_BITS
+    layer: renet.GRUSweep, x: Reals, *, x_scale: float, x_most: int, index_bits: int = TABLE_BITS
 ) -> Sweeping:
     """Quantise a sweep.
 
@@ -106,7 +127,7 @@ def sigmoids(index_bits: int) -> Int16:
     count = 2**index_bits
     at = ((np.arange(count) + 0.5) / count * 2.0 - 1.0) * 2.0**_TABLE_REACH_BITS
     values = np.rint(_STATE_ONE / (1.0 + np.exp(-at)))
-    table: Int16 = np.minimum(values, _INT16).astype(np.int16)
+    table: Int16 = np.minimum(values, INT16_MOST).astype(np.int16)
     return table
 
 
@@ -119,7 +140,7 @@ def patches(x: Reals, patch: int) -> Reals:
     return cells.reshape(n, down, across, -1)
 
 
-def _real(layer: GRUSweep, suffix: str) -> _Real:
+def _real(layer: renet.GRUSweep, suffix: str) -> _Real:
     """A direction's weights, inputs in the order row, column, channel."""
     gru, patch = layer.gru, layer.patch
 
@@ -158,7 +179,7 @@ def _recurrence_fits(real: _Real, unit: float) -> bool:
     u, bias_n = _recurrence(real, unit)
     of_h = np.abs(u).sum(axis=2) * _STATE_ONE
     gates, candidate = of_h[:2].max(), (of_h[2] + np.abs(bias_n)).max()
-    return bool(np.abs(u).max() <= _INT16 and gates < 2**30 and candidate <= _INT32)
+    return bool(np.abs(u).max() <= INT16_MOST and gates < 2**30 and candidate <= INT32_MOST)
 
 
 def _integers(real: _Real, unit: float, product_unit: float, x_scale: float, x_most: int) -> GRU:
@@ -167,13 +188,13 @@ def _integers(real: _Real, unit: float, product_unit: float, x_scale: float, x_m
     w = real.w * x_scale
     sums = np.abs(w).sum(axis=2) * x_most + np.abs(real.bias)
     # A unit of each row's sum: as fine as int16 weights and 32 bits allow.
-    sum_unit = np.maximum(np.abs(w).max(axis=2) / _INT16, sums / (_INT32 - _ROUNDING))
+    sum_unit = np.maximum(np.abs(w).max(axis=2) / INT16_MOST, sums / (INT32_MOST - _ROUNDING))
     sum_unit = np.maximum(sum_unit, product_unit * 2.0**-31)
     rounded = np.rint(w / sum_unit[..., None])
     bias = np.rint(real.bias / sum_unit)
     multiplier = np.rint(sum_unit / product_unit * 2.0**32)
     most = np.abs(rounded).sum(axis=2) * x_most + np.abs(bias)
-    if most.max() > _INT32 or multiplier.max() > _INT32:
+    if most.max() > INT32_MOST or multiplier.max() > INT32_MOST:
         raise BuildError(
             "a GRU's products with its inputs do not fit 32 bits",
             hint="its weights are far larger than its calibration needs",

@@ -1,7 +1,4 @@
-"""A FastGRNN cell in integers: tables over each unit's own range, and weights to match.
-
-`program.Cell` states the arithmetic; here its constants are chosen.
-"""
+"""A FastGRNN cell in integers: tables over each unit's own range, and weights to match."""
 
 from dataclasses import dataclass
 
@@ -9,18 +6,55 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hil.compiler.choices import DEFAULT
-from hil.compiler.program import Cell
-from hil.compiler.ranges import Reals
+from hil.compiler.integers.exact import INT16_MOST, INT32_MOST, Int64, Whole
+from hil.compiler.integers.ranges import Reals
+from hil.compiler.integers.recipe import DEFAULT
+from hil.compiler.operators.kind import Kept
+from hil.compiler.program import Int16, Int32
 from hil.errors import BuildError
 from hil.models.fastgrnn import FastGRNN
 
 INDEX_BITS = DEFAULT.index_bits
 
-_INT32 = 2**31 - 1
-_INT16 = 2**15 - 1
 _GATE_ONE = 2**15
 _LEAST_SHIFT = 12  # of the index: bits of the pre-activation below a table entry
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A FastGRNN cell in integers (paper section 3; the arithmetic is this project's own).
+
+    The state h is int16, real = state_scale * h, and starts at 0. For unit i at every step, all in
+    int32 without overflow for any input whatever (the quantiser proves it from row sums):
+
+        acc   = bias[i] + ((sum_k w[i, k] * x[k]) << w_shift) + sum_k u[i, k] * h[k]
+        j     = clamp(acc >> index_shift, 0, 2**index_bits - 1)
+        h'[i] = (gate[i, j] * h[i] + 65536 * update[i, j] + gate[i, j]) >> 15
+
+    x[k] is the input less its zero point. `bias` places each unit's calibrated range of
+    pre-activations on the table; the FastGRNN biases b_g and b_h and the scalars zeta and nu live
+    in the tables: gate = z in units of 2**-15 (0 .. 32767), update = (sigmoid(zeta) (1 - z) +
+    sigmoid(nu)) tanh in units of 2 * state_scale.
+
+    Attributes:
+        w: int16, (units, inputs). u: int16, (units, units). bias: int32, (units,).
+        gate, update: int16, (units, 2**index_bits).
+    """
+
+    w: Int16
+    u: Int16
+    bias: Int32
+    w_shift: int
+    index_shift: int
+    index_bits: int
+    gate: Int16
+    update: Int16
+    state_scale: float
+
+    @property
+    def units(self) -> int:
+        """Hidden units."""
+        return int(self.u.shape[0])
 
 
 @dataclass(frozen=True)
@@ -98,7 +132,7 @@ class _Weights:
         of_x = np.abs(self.w).sum(axis=1) * x_most * 2**self.w_shift
         of_h = np.abs(self.u).sum(axis=1) * _GATE_ONE
         worst = float((of_x + of_h + np.abs(self.bias)).max())
-        return bool(np.abs(self.u).max() <= _INT16) and worst <= _INT32
+        return bool(np.abs(self.u).max() <= INT16_MOST) and worst <= INT32_MOST
 
 
 def _weights(
@@ -109,7 +143,7 @@ def _weights(
     for index_shift in range(31 - index_bits, 0, -1):
         acc_scale = (high - low) / 2.0 ** (index_bits + index_shift)
         fine_w = w / acc_scale[:, None]
-        w_shift = max(0, int(np.ceil(np.log2(max(np.abs(fine_w).max(), 1.0) / _INT16))))
+        w_shift = max(0, int(np.ceil(np.log2(max(np.abs(fine_w).max(), 1.0) / INT16_MOST))))
         weights = _Weights(
             w=np.rint(fine_w / 2**w_shift),
             u=np.rint(u / acc_scale[:, None]),
@@ -145,8 +179,8 @@ def _tables(
     From |update| <= (2**15 - 1 - gate) / 2 it follows that -2**15 <= h <= 2**15 - 1 implies the
     same of h' = (gate * h + 2**16 * update + gate) >> 15, and that the sum is within 2**30.
     """
-    gate_q = np.clip(np.rint(gate * _GATE_ONE), 0, _INT16)
-    limit = (_INT16 - gate_q) // 2
+    gate_q = np.clip(np.rint(gate * _GATE_ONE), 0, INT16_MOST)
+    limit = (INT16_MOST - gate_q) // 2
     update_q = np.clip(np.rint(update / (2.0 * state_scale)), -limit, limit)
     return gate_q.astype(np.int16), update_q.astype(np.int16)
 
@@ -164,3 +198,41 @@ def _midpoints(low: Reals, high: Reals, index_bits: int) -> Reals:
     count = 2**index_bits
     share: Reals = (np.arange(count) + 0.5) / count
     return low[:, None] + (high - low)[:, None] * share
+
+
+def constant_bytes(cell: FastGRNN, index_bits: int = INDEX_BITS) -> int:
+    """Bytes of the arrays that a cell will have."""
+    tables = 2 * 2 * cell.units << index_bits
+    return 2 * (cell.W.numel() + cell.U.numel()) + 4 * cell.units + tables
+
+
+def sweep(cell: Cell, sequence: Whole, kept: Kept | None = None) -> Whole:
+    """Run a cell over sequences from a zero state.
+
+    Args:
+        cell: the cell.
+        sequence: integers, (..., inputs, steps), the zero point taken off.
+        kept: of every state; None for all.
+
+    Returns:
+        The last states, (..., units), integers.
+    """
+    steps = np.moveaxis(sequence, -1, 0)
+    h = np.zeros((*steps.shape[1:-1], cell.units))
+    for x in steps:
+        h = step(cell, x, h)
+        if kept is not None:
+            h = kept(h)
+    return h
+
+
+def step(cell: Cell, x: Whole, h: Whole) -> Whole:
+    """One step of a cell: inputs (..., inputs) and states (..., units) to states."""
+    of_x = (x @ cell.w.astype(np.float64).T).astype(np.int64) << cell.w_shift
+    acc = cell.bias + of_x + (h @ cell.u.astype(np.float64).T).astype(np.int64)
+    j = np.clip(acc >> cell.index_shift, 0, (1 << cell.index_bits) - 1)
+    unit = np.arange(cell.units)
+    gate = cell.gate[unit, j].astype(np.int64)
+    update = cell.update[unit, j].astype(np.int64)
+    after: Int64 = (gate * h.astype(np.int64) + 65536 * update + gate) >> 15
+    return after.astype(np.float64)

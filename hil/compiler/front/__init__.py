@@ -1,0 +1,1 @@
+"""The front: a torch module becomes a graph of operators."""

@@ -1,0 +1,64 @@
+"""Every operator, one module each: from a layer to its integers and their costs.
+
+`kind.py` says what a module holds. A new operator is its module, named in `KINDS`.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from torch import nn
+
+from hil.compiler.operators import (
+    concat,
+    conv2d,
+    gru_sweep,
+    l2norm,
+    maxout,
+    pool2d,
+    rnnpool,
+)
+from hil.compiler.operators.kind import Kind, Node
+from hil.compiler.program import Operator
+from hil.errors import BuildError
+
+AnyKind: TypeAlias = Kind[Any, Any]
+
+KINDS: tuple[AnyKind, ...] = (
+    conv2d.Conv2DKind(),
+    rnnpool.RNNPoolKind(),
+    gru_sweep.GRUSweepKind(),
+    l2norm.L2NormKind(),
+    maxout.MaxOutKind(),
+    pool2d.Pool2DKind(),
+    concat.ConcatKind(),
+)
+
+
+def of_layer(layer: nn.Module) -> AnyKind | None:
+    """Find the operator that a layer becomes, if there is one."""
+    return next((kind for kind in KINDS if isinstance(layer, kind.layers)), None)
+
+
+def of_function(function: Callable[..., Any]) -> AnyKind | None:
+    """Find the operator that a call in a network becomes, if there is one."""
+    return next((kind for kind in KINDS if function in kind.functions), None)
+
+
+def of(made: Node | Operator) -> AnyKind:
+    """Find the operator that a graph's node or a program's step is of.
+
+    Raises:
+        BuildError: there is none.
+    """
+    for kind in KINDS:
+        if isinstance(made, kind.node | kind.operator):
+            return kind
+    raise BuildError(
+        f"{made.name}: {type(made).__name__} is no operator of the compiler",
+        hint=f"there are {', '.join(kind.operator.__name__ for kind in KINDS)}",
+    )
+
+
+def layer_names() -> str:
+    """Name the layers that can be compiled, for a person."""
+    return ", ".join(layer.__name__ for kind in KINDS for layer in kind.layers)

@@ -1,0 +1,204 @@
+"""Convolutions, and what they take in: batch norms, activations and additions."""
+
+import operator as functions
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from torch import nn
+
+from hil.compiler.integers.exact import Whole, smmulr, windows
+from hil.compiler.integers.ranges import Affine, check_sums, multiplier_and_shift
+from hil.compiler.integers.rounding import round_to_nearest, round_weights
+from hil.compiler.operators import fusing
+from hil.compiler.operators.fusing import Conv2DNode
+from hil.compiler.operators.kind import Calibration, Float64, Kept, Kind, Macs, Place
+from hil.compiler.program import Int8, Int32, Operator, Padding, Shape, Tensor
+from hil.models.pooling import Classifier
+
+_RESIDUAL_BITS = 22  # of its multiplier, so that 255 times it and the rounding fit 32 bits
+_SAMPLES = 6_000  # windows that weights are rounded on
+
+
+@dataclass(frozen=True)
+class Residual:
+    """A map of the output's shape, added after requantisation.
+
+    term = ((q - zero_point) * multiplier + 2**(shift-1)) >> shift, with multiplier / 2**shift =
+    scale_residual / scale_output.
+    """
+
+    source: Tensor
+    multiplier: int
+    shift: int
+
+
+@dataclass(frozen=True, eq=False)
+class Conv2D(Operator):
+    """Convolution, dense or depthwise, with bias, requantisation, clamp and an optional residual.
+
+    acc = bias[o] + sum(weight[o, i, j, c] * (x[r*stride + i - top, s*stride + j - left, c] -
+    x.zero_point)), zeros outside the map y = clamp(y.zero_point + smmulr(acc << shift,
+    multiplier[o]) + residual term, low, high)
+
+    Attributes:
+        weight: int8, (out, kernel rows, kernel columns, in); depthwise: (channels, kernel rows,
+            kernel columns, 1).
+        bias: int32, (out,), in units of x.scale * weight scale of that output channel.
+        multiplier: int32, (out,), non-negative; 2**shift * multiplier / 2**32 = x.scale * weight
+            scale / y.scale.
+        low, high: the clamp, in output units; a ReLU or ReLU6 is folded into it.
+    """
+
+    weight: Int8
+    bias: Int32
+    multiplier: Int32
+    shift: int
+    stride: int
+    padding: Padding
+    depthwise: bool
+    low: int = -128
+    high: int = 127
+    residual: Residual | None = None
+
+
+class Conv2DKind(Kind[Conv2DNode, Conv2D]):
+    """Convolutions from layer to integers, with what they take in."""
+
+    node = Conv2DNode
+    operator = Conv2D
+    layers = (nn.Conv2d, Classifier, nn.BatchNorm2d, nn.ReLU, nn.ReLU6)
+    functions = (functions.add,)
+
+    def trace(self, layer: nn.Module | None, place: Place) -> Conv2DNode:
+        """Make a convolution, or let the one before take a layer or an addition in."""
+        macs = 0 if layer is None else self.macs(layer, place.sources[0].shape, place.shape).plain
+        return fusing.trace(layer, place, macs)
+
+    def quantise(self, node: Conv2DNode, by: Calibration) -> Conv2D:
+        """Choose the output's range, and round weights and bias."""
+        inputs, output = by.inputs(node), by.free(node)
+        x = inputs[0]
+        weight_scale = _weight_scales(node, x.scale)
+        if by.recipe.weight_scales == "tensor":
+            weight_scale = np.full_like(weight_scale, weight_scale.max())
+        if by.recipe.rounding == "nearest":
+            rounded, real_bias = round_to_nearest(node.weight, weight_scale), node.bias
+        else:
+            rounded, left = round_weights(node.weight, _sampled(node, by.seen(node)), weight_scale)
+            real_bias = node.bias + left
+        bias = np.rint(real_bias / (x.scale * weight_scale)).astype(np.int64)
+        multiplier, shift = multiplier_and_shift(x.scale * weight_scale / output.scale)
+        check_sums(node.name, np.abs(rounded).sum(axis=(1, 2, 3)) * x.reach + np.abs(bias), shift)
+        how = Affine(output.scale, output.zero_point)
+        return Conv2D(
+            node.name,
+            inputs,
+            output,
+            node.macs,
+            weight=rounded.astype(np.int8),
+            bias=bias.astype(np.int32),
+            multiplier=multiplier,
+            shift=shift,
+            stride=node.stride,
+            padding=node.padding,
+            depthwise=node.depthwise,
+            low=how.quantise(node.low) if np.isfinite(node.low) else -128,
+            high=how.quantise(node.high) if np.isfinite(node.high) else 127,
+            residual=None if node.residual is None else _residual(inputs[1], output),
+        )
+
+    def compute(self, operator: Conv2D, maps: Mapping[str, Int8], kept: Kept | None) -> Int8:
+        """Compute a convolution of a whole map."""
+        del kept
+        op = operator
+        acc = _sums(op, maps).astype(np.int64) + op.bias
+        y = op.output.zero_point + smmulr(acc << op.shift, op.multiplier.astype(np.int64))
+        if op.residual is not None:
+            add = op.residual
+            term = maps[add.source.name].astype(np.int64) - add.source.zero_point
+            y += (term * add.multiplier + (1 << add.shift >> 1)) >> add.shift
+        return np.clip(y, op.low, op.high).astype(np.int8)
+
+    def macs(self, layer: nn.Module, x: Shape, y: Shape) -> Macs:
+        """Count the products of convolutions and linear layers."""
+        del x
+        match layer:
+            case nn.Conv2d():
+                return Macs.alike(int(np.prod(y)) * layer.weight[0].numel())
+            case Classifier():
+                return Macs.alike(layer.linear.weight.numel())
+            case _:
+                return Macs()
+
+    def constant_bytes(self, layer: nn.Module) -> int:
+        """Count weights, biases and multipliers; norms are folded into those."""
+        match layer:
+            case nn.Conv2d():
+                return _constant_bytes(layer)
+            case Classifier():
+                return _constant_bytes(layer.linear)
+            case _:
+                return 0
+
+    def weights(self, operator: Conv2D) -> str:
+        """Bits, and scales."""
+        return f"8 bits x {len(operator.multiplier)}"
+
+
+def _constant_bytes(layer: nn.Conv2d | nn.Linear) -> int:
+    return layer.weight.numel() + 8 * len(layer.weight)
+
+
+def _weight_scales(node: Conv2DNode, x_scale: float) -> Float64:
+    """One scale per output channel: by its largest weight, unless the bias asks for more."""
+    largest = np.abs(node.weight).max(axis=(1, 2, 3)) / 127.0
+    for_bias = np.abs(node.bias) / (x_scale * 2.0**29)
+    scales: Float64 = np.maximum(np.maximum(largest, for_bias), 1e-12)
+    return scales
+
+
+def _residual(source: Tensor, output: Tensor) -> Residual:
+    factor = source.scale / output.scale
+    shift = int(np.clip(_RESIDUAL_BITS - 1 - np.floor(np.log2(factor)), 1, 30))
+    return Residual(source, int(np.rint(factor * 2.0**shift)), shift)
+
+
+def _sampled(node: Conv2DNode, x: Float64) -> Float64:
+    """Sample the windows that a convolution sees: (1, samples, taps), or per channel depthwise."""
+    pad = node.padding
+    edges = ((0, 0), (pad.top, pad.bottom), (pad.left, pad.right), (0, 0))
+    padded = np.pad(x, edges)
+    rows, columns, _ = node.shape
+    count = len(x) * rows * columns
+    # An odd stride, prime to the common sizes of maps, so that no column is left out.
+    positions = np.arange(0, count, max(1, count // _SAMPLES) | 1)
+    image, row, column = np.unravel_index(positions, (len(x), rows, columns))
+    _, kernel_rows, kernel_columns, _ = node.weight.shape
+    taps = [
+        padded[image, row * node.stride + i, column * node.stride + j]
+        for i in range(kernel_rows)
+        for j in range(kernel_columns)
+    ]
+    stacked = np.stack(taps, axis=1)  # samples, taps, channels
+    if node.depthwise:
+        return stacked.transpose(2, 0, 1)
+    return stacked.reshape(1, len(stacked), -1)
+
+
+def _sums(op: Conv2D, maps: Mapping[str, Int8]) -> Whole:
+    """Every output's sum of products."""
+    source = op.inputs[0]
+    weight = op.weight.astype(np.float64)
+    acc = np.zeros(op.output.shape)
+    met = windows(
+        maps[source.name].astype(np.float64) - source.zero_point,
+        (weight.shape[1], weight.shape[2]),
+        stride=op.stride,
+        padding=op.padding,
+        outputs=op.output.shape[:2],
+        fill=0.0,
+    )
+    for i, j, window in met:
+        acc += window * weight[:, i, j, 0] if op.depthwise else window @ weight[:, i, j, :].T
+    return acc

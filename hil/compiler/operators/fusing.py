@@ -1,0 +1,173 @@
+"""What becomes a convolution: the layer itself, and norms, activations and additions after it."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import nn
+
+from hil.compiler.operators.kind import Float64, Node, Place, Source, refused
+from hil.compiler.program import Padding, Shape
+from hil.models.pooling import Classifier
+
+
+@dataclass(frozen=True, eq=False)
+class Conv2DNode(Node):
+    """y = clip(bias + weight * x, low, high) + residual, of which the last two exclude each other.
+
+    A batch norm or an activation that no convolution can take in is a depthwise one of 1x1.
+
+    Attributes:
+        weight: (out, kernel rows, kernel columns, in), or (channels, kernel rows, kernel columns,
+            1) if depthwise.
+        residual: name of the node whose map is added.
+    """
+
+    weight: Float64
+    bias: Float64
+    stride: int
+    padding: Padding
+    depthwise: bool
+    low: float = -np.inf
+    high: float = np.inf
+    residual: str | None = None
+
+    @property
+    def is_clipped(self) -> bool:
+        """Whether an activation was taken in."""
+        return self.low != -np.inf or self.high != np.inf
+
+
+def trace(layer: nn.Module | None, place: Place, macs: int) -> Conv2DNode:
+    """Make a convolution of a layer or, where there is none, of an addition."""
+    match layer:
+        case None:
+            return _sum(place)
+        case nn.Conv2d():
+            return _convolution(layer, place, macs)
+        case Classifier():
+            return _linear(layer.linear, place, macs)
+        case _:
+            return _elementwise(layer, place)
+
+
+def _sum(place: Place) -> Conv2DNode:
+    """Fuse an addition into the later of the two maps' convolutions."""
+    if len(place.sources) != 2:
+        raise refused(
+            place.name,
+            "the compiler has no operator for addition of a constant or of a map to itself",
+            hint="two different maps of one shape can be added",
+        )
+    residual, last = sorted(place.sources, key=lambda source: source.order)
+    conv = _open(last)
+    if conv is None:
+        raise refused(
+            place.name,
+            "the compiler has no operator for an addition of which no map comes from a convolution "
+            "alone, unclipped",
+            hint="the later of the two maps must be a convolution's, or its batch norm's, and be "
+            "read by nothing else",
+        )
+    inputs = (*conv.inputs, residual.name)
+    return replace(conv, residual=residual.name, inputs=inputs, value=place.value)
+
+
+def _elementwise(layer: nn.Module, place: Place) -> Conv2DNode:
+    """Let the convolution before take an operator in; where it cannot, make it one itself."""
+    (source,) = place.sources
+    conv = _open(source)
+    if conv is None:
+        own = place.name if place.name not in place.taken else place.value
+        conv = _identity(own, source.name, place.shape)
+    match layer:
+        case nn.BatchNorm2d():
+            conv = _fold(conv, layer)
+        case nn.ReLU6():
+            conv = replace(conv, low=0.0, high=6.0)
+        case _:
+            conv = replace(conv, low=0.0)
+    return replace(conv, value=place.value)
+
+
+def _open(source: Source) -> Conv2DNode | None:
+    """The convolution that can take in what alone reads its output, if a value has one."""
+    conv = source.node
+    if not isinstance(conv, Conv2DNode) or source.is_shared:
+        return None
+    return None if conv.residual or conv.is_clipped else conv
+
+
+def _convolution(layer: nn.Conv2d, place: Place, macs: int) -> Conv2DNode:
+    name = place.name.removesuffix(".conv")
+    depthwise = layer.groups > 1
+    if depthwise and not layer.groups == layer.in_channels == layer.out_channels:
+        raise refused(
+            name,
+            f"{layer.groups} groups are neither dense nor depthwise",
+            hint="groups may be 1, or as many as there are input and output channels",
+        )
+    if layer.stride[0] != layer.stride[1] or layer.dilation != (1, 1):
+        raise refused(
+            name,
+            "uneven strides and dilation are not supported",
+            hint="give both strides one value, and dilation 1",
+        )
+    vertical, horizontal = (int(p) for p in layer.padding)
+    return Conv2DNode(
+        *replace(place, name=name).common(macs),
+        weight=layer.weight.detach().double().permute(0, 2, 3, 1).numpy(),
+        bias=_bias(layer),
+        stride=int(layer.stride[0]),
+        padding=Padding(vertical, horizontal, vertical, horizontal),
+        depthwise=depthwise,
+    )
+
+
+def _bias(layer: nn.Conv2d | nn.Linear) -> Float64:
+    if layer.bias is None:
+        return np.zeros(len(layer.weight))
+    bias: Float64 = layer.bias.detach().double().numpy()
+    return bias
+
+
+def _identity(name: str, x: str, shape: Shape) -> Conv2DNode:
+    """A depthwise convolution that changes nothing yet."""
+    channels = shape[2]
+    return Conv2DNode(
+        name,
+        (x,),
+        shape,
+        value=name,
+        macs=0,
+        weight=np.ones((channels, 1, 1, 1)),
+        bias=np.zeros(channels),
+        stride=1,
+        padding=Padding(),
+        depthwise=True,
+    )
+
+
+def _linear(layer: nn.Linear, place: Place, macs: int) -> Conv2DNode:
+    """Treat a linear layer on a map of one pixel as the 1x1 convolution that it is."""
+    return Conv2DNode(
+        *place.common(macs),
+        weight=layer.weight.detach().double().numpy()[:, None, None, :],
+        bias=_bias(layer),
+        stride=1,
+        padding=Padding(),
+        depthwise=False,
+    )
+
+
+def _fold(conv: Conv2DNode, norm: nn.BatchNorm2d) -> Conv2DNode:
+    """Fold y = gamma (x - mean) / sqrt(variance + eps) + beta into weights and bias."""
+    if norm.running_mean is None or norm.running_var is None:
+        raise refused(
+            conv.name,
+            "its batch norm keeps no statistics",
+            hint="make the batch norm with track_running_stats=True",
+        )
+    gamma, beta = norm.weight.detach().double().numpy(), norm.bias.detach().double().numpy()
+    factor = gamma / np.sqrt(norm.running_var.double().numpy() + norm.eps)
+    bias = (conv.bias - norm.running_mean.double().numpy()) * factor + beta
+    return replace(conv, weight=conv.weight * factor[:, None, None, None], bias=bias)

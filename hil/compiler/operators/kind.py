@@ -1,0 +1,240 @@
+"""What the compiler asks of every operator, and what it tells one.
+
+A `Kind` is all that is known of an operator on this side of the firmware: which layers become it,
+how its constants are chosen, what it computes in integers, what it costs. Tracing, quantisation,
+the integer reference and the counts go through the registry of kinds and know none by name.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from hil.compiler.integers.exact import Whole
+from hil.compiler.integers.ranges import Affine, chosen_affine
+from hil.compiler.integers.recipe import Recipe
+from hil.compiler.program import Int8, Operator, Shape, Tensor
+from hil.errors import BuildError
+
+Float64: TypeAlias = npt.NDArray[np.float64]
+Kept: TypeAlias = Callable[[Whole], Whole]
+"""What is kept of every state of a cell, to see what a coarser one would do."""
+
+INPUT = "input"
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """An operator with float weights.
+
+    Attributes:
+        inputs: names of the nodes it reads, or `INPUT`.
+        shape: of its output: rows, columns, channels.
+        value: the traced network's name for what it computes.
+        macs: multiply-accumulates, nothing shared.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    shape: Shape
+    value: str
+    macs: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """A map that a layer reads.
+
+    Attributes:
+        name: of the node that computes it, or `INPUT`.
+        node: None where it is the network's input.
+        order: of its computation among all maps.
+        is_shared: whether others read it too.
+    """
+
+    name: str
+    shape: Shape
+    node: Node | None
+    order: int
+    is_shared: bool
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a layer stands in the traced network.
+
+    Attributes:
+        name: of the layer, or of the function's call.
+        value: the traced network's name for the result.
+        shape: of the result.
+        taken: names of the nodes so far.
+    """
+
+    name: str
+    value: str
+    shape: Shape
+    sources: tuple[Source, ...]
+    taken: Collection[str]
+
+    def common(self, macs: int = 0) -> tuple[str, tuple[str, ...], Shape, str, int]:
+        """Return the fields that every node begins with."""
+        return (self.name, tuple(s.name for s in self.sources), self.shape, self.value, macs)
+
+
+def refused(
+    name: str, reason: str, hint: str, stage: str = "trace", cause: type[BuildError] = BuildError
+) -> BuildError:
+    """Say which layer cannot be compiled, why, and what would work."""
+    return cause(f"{name}: {reason}", hint=hint, stage=stage)
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What an operator is quantised by.
+
+    Attributes:
+        tensors: made so far, by node.
+        activations: by node, (images, rows, columns, channels).
+        chains: for maps that end in a concatenation, the last one of its chain.
+    """
+
+    tensors: Mapping[str, Tensor]
+    activations: Mapping[str, Float64]
+    chains: Mapping[str, str]
+    recipe: Recipe
+
+    def inputs(self, node: Node) -> tuple[Tensor, ...]:
+        """Return the tensors that a node reads."""
+        return tuple(self.tensors[name] for name in node.inputs)
+
+    def seen(self, node: Node) -> Float64:
+        """Return what a node's first input held in calibration."""
+        return self.activations[node.inputs[0]]
+
+    def free(self, node: Node) -> Tensor:
+        """Make a node's output, its range chosen on its own values or on its chain's."""
+        chosen_on = self.chains.get(node.name, node.name)
+        return bound(node, chosen_affine(self.activations[chosen_on], self.recipe))
+
+
+def bound(node: Node, how: Affine) -> Tensor:
+    """Make a node's output, its range given."""
+    return Tensor(node.name, node.shape, how.scale, how.zero_point)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Where a range comes from that is not chosen: in few letters, and in words."""
+
+    short: str
+    words: str
+
+
+ITS_INPUTS = Given("= input", "its input's")
+ITS_STATES = Given("bound", "the state's, which its tables bound")
+
+
+@dataclass(frozen=True)
+class Macs:
+    """Multiply-accumulates of one inference; biases, activations and norms are not counted.
+
+    Attributes:
+        plain: every step of every cell multiplies W by x and U by h.
+        shared: W x is computed once for every pixel of the map and every summary of a patch, as
+            the paper counts.
+        across_patches: W x, and sweeps over the same pixels, are computed once for all patches;
+            the first U h of a sweep, of a zero state, not at all. This is what the firmware does.
+        sparse: plain, less the zeros of the cells' stated density.
+    """
+
+    plain: int = 0
+    shared: int = 0
+    across_patches: int = 0
+    sparse: int = 0
+
+    @classmethod
+    def alike(cls, count: int) -> "Macs":
+        """Of a layer that shares nothing."""
+        return cls(count, count, count, count)
+
+    def __add__(self, more: "Macs") -> "Macs":
+        return Macs(
+            self.plain + more.plain,
+            self.shared + more.shared,
+            self.across_patches + more.across_patches,
+            self.sparse + more.sparse,
+        )
+
+
+NodeT = TypeVar("NodeT", bound=Node)
+OperatorT = TypeVar("OperatorT", bound=Operator)
+
+
+class Kind(ABC, Generic[NodeT, OperatorT]):
+    """One operator, from a layer to its integers.
+
+    Attributes:
+        node: its class in the graph.
+        operator: its class in a program.
+        layers: modules that become it, alone or by being taken in.
+        functions: of a traced network's calls that become it.
+        joins: whether it copies its inputs, which then had better have its range.
+    """
+
+    node: type[NodeT]
+    operator: type[OperatorT]
+    layers: ClassVar[tuple[type[nn.Module], ...]]
+    functions: ClassVar[tuple[Callable[..., Any], ...]] = ()
+    joins: ClassVar[bool] = False
+
+    @abstractmethod
+    def trace(self, layer: nn.Module | None, place: Place) -> NodeT:
+        """Make a layer, or a function's call (None), a node.
+
+        A node of the name of one that stands already takes its place: it has taken it in.
+
+        Raises:
+            BuildError: the layer is set up in a way that has no integers.
+        """
+
+    @abstractmethod
+    def quantise(self, node: NodeT, by: Calibration) -> OperatorT:
+        """Choose the integers.
+
+        Raises:
+            BuildError: a sum would not fit 32 bits.
+        """
+
+    @abstractmethod
+    def compute(self, operator: OperatorT, maps: Mapping[str, Int8], kept: Kept | None) -> Int8:
+        """Compute the output exactly as the operator's docstring states it.
+
+        Args:
+            operator: the operator.
+            maps: it reads, by name.
+            kept: of its cells' states; None for all.
+        """
+
+    def given(self, of: NodeT | OperatorT) -> Given | None:
+        """Where its output's range comes from; None where it is chosen on the map's values."""
+        del of
+        return None
+
+    def macs(self, layer: nn.Module, x: Shape, y: Shape) -> Macs:
+        """Count a layer from its input's to its output's shape."""
+        del layer, x, y
+        return Macs()
+
+    def constant_bytes(self, layer: nn.Module) -> int:
+        """Bytes of the arrays that a layer's operator will have."""
+        del layer
+        return 0
+
+    def weights(self, operator: OperatorT) -> str:
+        """Say bits and scales of the weights, or nothing."""
+        del operator
+        return ""

@@ -1,0 +1,92 @@
+"""Post-training quantisation: a float graph and calibration images make a `Program`.
+
+Every operator chooses its own integers, in `operators/`; `docs/quantisation.md` says which choices
+were made and what they buy.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from hil.compiler import operators
+from hil.compiler.front.graph import Graph
+from hil.compiler.integers.ranges import affine
+from hil.compiler.integers.recipe import DEFAULT, Recipe
+from hil.compiler.operators.kind import INPUT, Calibration, Float64
+from hil.compiler.program import Float32, Operator, Output, Program, Tensor
+from hil.errors import BuildError
+
+
+def quantise(
+    graph: Graph,
+    calibration: Sequence[Float32],
+    *,
+    name: str,
+    input_range: tuple[float, float],
+    recipe: Recipe = DEFAULT,
+) -> Program:
+    """Quantise a network on images.
+
+    Args:
+        graph: the float network.
+        calibration: preprocessed images, (rows, columns, channels) each.
+        name: of the program.
+        input_range: least and greatest value of any preprocessed image.
+        recipe: how.
+
+    Raises:
+        BuildError: an accumulator would not fit 32 bits, or there are no images.
+    """
+    if not calibration:
+        raise BuildError("there are no calibration images", stage="quantise")
+    activations = graph.activations(calibration)
+    return quantise_on(graph, activations, name=name, input_range=input_range, recipe=recipe)
+
+
+def quantise_on(
+    graph: Graph,
+    activations: Mapping[str, Float64],
+    *,
+    name: str,
+    input_range: tuple[float, float],
+    recipe: Recipe = DEFAULT,
+) -> Program:
+    """Quantise a network on its activations, as `graph.activations` gives them.
+
+    Raises:
+        BuildError: an accumulator would not fit 32 bits.
+    """
+    first = affine(*input_range)
+    tensors = {INPUT: Tensor(INPUT, graph.input_shape, first.scale, first.zero_point)}
+    by = Calibration(tensors, activations, _chains(graph), recipe)
+    steps: list[Operator] = []
+    for node in graph.nodes:
+        steps.append(operators.of(node).quantise(node, by))
+        tensors[node.name] = steps[-1].output
+    return Program(
+        name=name,
+        input=tensors[INPUT],
+        operators=tuple(steps),
+        output=Output(tuple(tensors[n] for n in graph.outputs)),
+        notes={"calibration": f"{len(activations[INPUT])} images"}
+        | {name: str(choice) for name, choice in asdict(recipe).items()},
+    )
+
+
+def _chains(graph: Graph) -> dict[str, str]:
+    """Find the maps that share a range, so that concatenation copies them as they are.
+
+    Dense blocks concatenate again and again what they have concatenated; the last map of the chain
+    holds all others. A map whose range is given is rescaled once.
+
+    Returns:
+        For every map that shares a range the map whose range it is.
+    """
+    last: dict[str, str] = {}
+    nodes = {node.name: node for node in graph.nodes}
+    for node in reversed(graph.nodes):
+        if operators.of(node).joins:
+            chain = last.setdefault(node.name, node.name)
+            for source in map(nodes.get, node.inputs):
+                if source is not None and operators.of(source).given(source) is None:
+                    last.setdefault(source.name, chain)
+    return last
