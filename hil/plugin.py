@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hil.run.measurement import Measurement, Prepared
     from hil.run.session import Session
 
+pytest_plugins = ["hil.regression_plugin"]
 SESSION = pytest.StashKey["Session"]()
 _SUITE = Path(__file__).parent / "suite"
 _DEFAULT_REPORT = Path("build/hil/junit.xml")

@@ -157,7 +157,11 @@ def _one(known: dict[Key, Figures], after: Figures, rules: Rules, history: Histo
 
 
 def _compared(before: Figures, after: Figures, rules: Rules, history: History) -> Comparison:
-    names = dict.fromkeys([*before.metrics, *after.metrics])
+    names = [
+        name
+        for name in dict.fromkeys([*before.metrics, *after.metrics])
+        if not is_part(name) or (_has_kind(before, name) and _has_kind(after, name))
+    ]
     changes = [
         change
         for name in names
@@ -175,6 +179,12 @@ def _compared(before: Figures, after: Figures, rules: Rules, history: History) -
     if outcome is Outcome.UNJUDGED:
         said = "too little history of this board to judge its cycles by"
     return Comparison(after.key, outcome, said, tuple(moved), before, after)
+
+
+def _has_kind(figures: Figures, part: str) -> bool:
+    """Whether figures have parts of a kind; earlier versions of the harness knew fewer."""
+    kind = ".".join(part.split(".", 2)[:2]) + "."
+    return any(name.startswith(kind) for name in figures.metrics)
 
 
 def _change(

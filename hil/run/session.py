@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +12,12 @@ from hil.config import board as boards
 from hil.config import scenario
 from hil.config.board import Board
 from hil.config.scenario import Scenario
-from hil.errors import MeasurementError
+from hil.errors import MeasurementError, Verdict
 from hil.results import details, metrics
+from hil.results.compare import Comparison
+from hil.results.figures import Key
 from hil.results.rows import Context, Metric, Row, RunIdentity, in_context
+from hil.results.rules import Grade
 from hil.results.store import Store
 from hil.run import details as run_details
 from hil.run import judge, measurement, parts
@@ -143,6 +146,23 @@ class Session:
     def metric(self, result: Measurement, name: str) -> Metric | None:
         """Return a judged metric of a measurement, None where its target does not measure it."""
         return self._metrics[result.prepared.scenario.name].get(name)
+
+    def mark(self, scenario: str, found: Comparison) -> None:
+        """Give the rows that became worse against a baseline the verdict `regression`."""
+        worse = {one.metric for one in found.changes if one.grade is Grade.REGRESSION}
+        self.rows[:] = [
+            replace(row, metric=replace(row.metric, verdict=Verdict.REGRESSION))
+            if row.context.scenario == scenario
+            and row.metric.name in worse
+            and row.metric.verdict is Verdict.PASS
+            else row
+            for row in self.rows
+        ]
+        self.write()
+
+    def place(self, scenario: Scenario) -> tuple[str, str, str, str]:
+        """Return where a baseline has the scenario's entry: see `hil.results.figures.Key`."""
+        return Key.of(self._context(scenario)).place
 
     def write(self) -> None:
         """Keep the rows gathered so far, if there are any."""

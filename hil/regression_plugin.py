@@ -1,0 +1,147 @@
+"""pytest's part of baselines: `pytest hil/ --hil-baseline`, `--hil-update-baseline --hil-why ...`.
+
+`hil/run/against.py` compares; this file hands it pytest's options and pytest its verdicts.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.errors import HilError, UsageError, Verdict
+from hil.plugin import SESSION
+
+if TYPE_CHECKING:
+    from hil.config.scenario import Scenario
+    from hil.run.against import Against
+    from hil.run.measurement import Measurement
+    from hil.run.session import Session
+
+AGAINST: "pytest.StashKey[Against]" = pytest.StashKey()
+_SAID = pytest.StashKey[list[str]]()
+_TESTS = Path(__file__).parent / "suite" / "test_baseline.py"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options of baselines."""
+    group = parser.getgroup("hil", "hardware in the loop")
+    group.addoption(
+        "--hil-baseline",
+        nargs="?",
+        const="",
+        metavar="FILE|git:REV",
+        help="compare with a baseline and fail where something became worse: "
+        "--hil-baseline for baselines/<board>.csv, --hil-baseline=FILE for another, "
+        "--hil-baseline=git:REV for a revision that is built and run beside this one",
+    )
+    group.addoption(
+        "--hil-stale",
+        choices=("error", "warn"),
+        default="error" if os.environ.get("CI") else "warn",
+        help="what a baseline does that no longer says what is measured: an improvement, other "
+        "outputs, a scenario that it lacks (default: error in CI, warn elsewhere)",
+    )
+    group.addoption(
+        "--hil-update-baseline",
+        action="store_true",
+        help="take this run's figures into the baseline; needs --hil-why",
+    )
+    group.addoption(
+        "--hil-why",
+        default="",
+        metavar="REASON",
+        help="why the baseline moves, for its log",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the baseline before anything runs."""
+    session = config.stash.get(SESSION, None)
+    config.stash[_SAID] = []
+    if session is None:
+        return
+    from hil.run import against as baselines
+
+    try:
+        if config.option.hil_update_baseline and not config.option.hil_why.strip():
+            raise UsageError(
+                "--hil-update-baseline needs a reason", hint='add one: --hil-why "..."'
+            )
+        against = baselines.Against.from_options(config.option, session.identity)
+    except HilError as error:
+        raise pytest.UsageError(str(error)) from error
+    if against is not None and not config.option.hil_update_baseline:
+        config.stash[AGAINST] = against
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the tests of baselines out where none is asked for."""
+    return True if collection_path == _TESTS and AGAINST not in config.stash else None
+
+
+@pytest.fixture
+def hold_to_baseline(
+    request: pytest.FixtureRequest,
+    hil_session: "Session",
+    scenario: "Scenario",
+    measurement: "Measurement",
+) -> Callable[[], None]:
+    """Return the check of a scenario against the baseline; fails with what moved, and where."""
+    del measurement
+
+    def check() -> None:
+        against = request.config.stash[AGAINST]
+        found = against.compare(hil_session.rows, scenario.name)
+        request.node.user_properties.append(("baseline", str(found.outcome)))
+        text = against.explain(found)
+        hil_session.mark(scenario.name, found)
+        if against.fails(found):
+            request.node.user_properties.append(("verdict", str(Verdict.REGRESSION)))
+            pytest.fail(f"[{Verdict.REGRESSION}] {text}", pytrace=False)
+        if found.changes or found.said:
+            request.node.add_report_section("call", "baseline", text)
+            request.config.stash[_SAID].append(f"{scenario.name}: {text}")
+
+    return check
+
+
+@pytest.fixture
+def lost_scenarios(request: pytest.FixtureRequest, hil_session: "Session") -> list[str]:
+    """Scenarios that the baseline has for this target and compiler, and the run does not."""
+    if not request.config.option.hil_all:
+        return []
+    against = request.config.stash[AGAINST]
+    return against.gone([hil_session.place(one) for one in hil_session.scenarios])
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Take the run's figures into the baseline, where that was asked for."""
+    config = session.config
+    run = config.stash.get(SESSION, None)
+    is_worker = hasattr(config, "workerinput")
+    if run is None or is_worker or not config.option.hil_update_baseline:
+        return
+    from hil.run import against
+
+    try:
+        file, lines = against.update(config.option, run.all_rows(), run.scenarios, run.identity)
+    except HilError as error:
+        config.stash[_SAID].append(str(error))
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    else:
+        config.stash[_SAID] += [*lines, f"baseline: {file}" + ("" if lines else ", as it was")]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say what moved without failing the run, and what was taken in."""
+    said = config.stash.get(_SAID, [])
+    if said:
+        terminalreporter.section("baseline")
+        for text in said:
+            terminalreporter.write_line(text)
