@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hil import __version__
 from hil.commands import (
     bench,
+    cache,
     crosscheck,
     detect,
     doctor,
@@ -34,6 +35,7 @@ _COMMANDS = (
     evaluate,
     bench,
     validate_timing,
+    cache,
 )
 _EPILOG = """\
 examples:
@@ -47,6 +49,7 @@ examples:
   hil poolings                         what each pooling of the paper costs on the chip
   hil detect photos/                   faces, as the board and the float model find them
   hil emulate firmware.elf --cycles    run any bare-metal STM32F4 program
+  hil cache prune --older-than 30      delete builds that were not used for a month
   pytest hil/ --board=stm32f439        the main job: build, flash, run, judge
 """
 

@@ -1,3 +1,24 @@
-"""Fixtures that several test files share."""
+"""Fixtures that several test files share, and a cache of builds of the tests' own."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from hil.build import kept
 
 pytest_plugins = ["pytester"]
+
+_CACHE = Path(__file__).parent.parent / "build" / "test-cache"
+_MOST_BYTES = 2 << 30
+
+# Said in the environment, so that subprocesses of tests keep their builds there too.
+os.environ["HIL_CACHE"] = str(_CACHE)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Delete the builds that no test has used for longest, where they take up too much."""
+    if not hasattr(session.config, "workerinput"):
+        found = kept.files(_CACHE)
+        kept.delete(_CACHE, kept.to_prune(found, time.time(), max_bytes=_MOST_BYTES))

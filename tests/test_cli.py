@@ -22,6 +22,7 @@ def test_help_teaches_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         "detect",
         "emulate",
         "bench",
+        "cache",
     ):
         assert f"\n    {command} " in text
     assert "pytest hil/ --board=stm32f439" in text

@@ -9,6 +9,7 @@ from importlib import util
 from pathlib import Path
 
 from hil.build.image import Footprint, Image, Section, Segment, read_segments
+from hil.build.kept import note_use
 from hil.build.toolchain import Toolchain, find_toolchain
 from hil.config.board import Board
 from hil.errors import BuildError, MemoryLimitError
@@ -50,6 +51,7 @@ def build(model_dir: Path, board: Board, toolchain: Toolchain, *, contracts: boo
     settings = _settings(board) | ({"HIL_CONTRACTS": "1"} if contracts else {})
     cached = cache() / "firmware" / f"{_digest(model_dir, settings, toolchain)}.elf"
     if cached.is_file():
+        note_use(cached)
         try:
             return Image.read(cached)
         except BuildError:

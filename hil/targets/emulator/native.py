@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from hil.build.kept import note_use
 from hil.errors import BuildError
 from hil.paths import cache
 
@@ -30,7 +31,9 @@ def load(source: str, headers: Sequence[str] = ("core/run_control.h",)) -> ctype
         digest.update((_HERE / name).read_bytes())
     stem = Path(source).stem
     library = cache() / "native" / f"{stem}-{sys.platform}-{digest.hexdigest()[:16]}.so"
-    if not library.exists():
+    if library.exists():
+        note_use(library)
+    else:
         _compile(_HERE / source, library)
     return ctypes.CDLL(str(library))
 

@@ -1,0 +1,82 @@
+"""The cache of builds: what is kept, and what may go.
+
+Only files in folders that builds make are counted or deleted, so that a wrong $HIL_CACHE costs
+nothing else.
+"""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+KINDS = ("firmware", "native", "cortex-m4", "test-firmware")
+_DAY_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A file of the cache.
+
+    Attributes:
+        used_s: when it was made or last used, in seconds since the epoch.
+    """
+
+    path: Path
+    kind: str
+    bytes: int
+    used_s: float
+
+
+def files(root: Path) -> list[Kept]:
+    """Return every file that builds have left, the longest unused first."""
+    found = []
+    for kind in KINDS:
+        for path in sorted((root / kind).rglob("*")):
+            with contextlib.suppress(FileNotFoundError):  # another process may tidy up meanwhile
+                facts = path.lstat()
+                if not path.is_dir() or path.is_symlink():
+                    found.append(Kept(path, kind, facts.st_size, facts.st_mtime))
+    return sorted(found, key=lambda one: (one.used_s, one.path))
+
+
+def note_use(path: Path) -> None:
+    """Remember that a file was used, where the cache may be written to."""
+    with contextlib.suppress(OSError):
+        os.utime(path)
+
+
+def to_prune(
+    kept: Sequence[Kept],
+    now_s: float,
+    *,
+    older_than_days: float | None = None,
+    max_bytes: int | None = None,
+) -> list[Kept]:
+    """Choose what goes.
+
+    Args:
+        kept: the longest unused first.
+        now_s: in seconds since the epoch.
+        older_than_days: what was not used for longer goes.
+        max_bytes: the longest unused goes until no more is left.
+    """
+    oldest_s = -float("inf") if older_than_days is None else now_s - older_than_days * _DAY_S
+    left = sum(one.bytes for one in kept)
+    chosen = []
+    for one in kept:
+        if one.used_s < oldest_s or (max_bytes is not None and left > max_bytes):
+            chosen.append(one)
+            left -= one.bytes
+    return chosen
+
+
+def delete(root: Path, chosen: Sequence[Kept]) -> None:
+    """Delete files, and folders of the cache that are empty then."""
+    for one in chosen:
+        one.path.unlink(missing_ok=True)
+    for kind in KINDS:
+        folders = [path for path in (root / kind).rglob("*") if path.is_dir()]
+        for path in sorted(folders, reverse=True):
+            with contextlib.suppress(OSError):  # not empty
+                path.rmdir()

@@ -1,0 +1,119 @@
+"""`hil cache`, and where the tests' own builds are kept."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hil import cli, paths
+from hil.build import kept
+from hil.build.kept import Kept
+
+ROOT = Path(__file__).parent.parent
+DAY_S = 86_400
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three builds of 100 B, unused for 1, 5 and 9 days, and a file of the user's."""
+    root = tmp_path / "cache"
+    for name, days in (("firmware/a.elf", 5), ("native/b.so", 1), ("firmware/left/c.o", 9)):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(100))
+        then = time.time() - days * DAY_S
+        os.utime(path, (then, then))
+    (root / "thesis.tex").write_text("dear", encoding="utf-8")
+    monkeypatch.setenv("HIL_CACHE", str(root))
+    return root
+
+
+def left(root: Path) -> set[str]:
+    return {path.name for path in root.rglob("*") if path.is_file()}
+
+
+def test_the_cache_is_listed_by_kind(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["cache"]) == 0
+    text = capsys.readouterr().out
+    assert text.splitlines()[0] == str(cache)
+    assert " ".join(text.split()).count("2 files 200 B, longest unused: 9.0 days") == 1
+    assert "all 3 files 300 B" in " ".join(text.split())
+    assert "thesis" not in text
+
+
+@pytest.mark.parametrize(
+    ("options", "stay"),
+    [
+        (["--older-than=4"], {"b.so"}),
+        (["--older-than=6.5"], {"a.elf", "b.so"}),
+        (["--max-size=250"], {"a.elf", "b.so"}),
+        (["--max-size=1K"], {"a.elf", "b.so", "c.o"}),
+        (["--max-size=100", "--older-than=0"], set()),
+    ],
+)
+def test_what_is_longest_unused_goes_first(cache: Path, options: list[str], stay: set[str]) -> None:
+    assert cli.main(["cache", "prune", *options]) == 0
+    assert left(cache) == stay | {"thesis.tex"}
+
+
+def test_clearing_leaves_what_no_build_made(cache: Path) -> None:
+    assert cli.main(["cache", "clear"]) == 0
+    assert left(cache) == {"thesis.tex"}
+    assert not (cache / "firmware" / "left").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [(["prune"], "nothing says what may go"), (["list", "--max-size=1"], "belong to prune")],
+)
+def test_options_that_say_nothing_are_refused(
+    cache: Path, arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["cache", *arguments]) == 2
+    assert complaint in capsys.readouterr().err
+    assert len(left(cache)) == 4
+
+
+@pytest.mark.parametrize("option", ["--max-size=-1", "--max-size=ten", "--older-than=nan"])
+def test_a_size_or_age_that_is_none_is_refused(cache: Path, option: str) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["cache", "prune", option])
+    assert len(left(cache)) == 4
+
+
+def test_an_empty_cache_is_nothing_special(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HIL_CACHE", str(tmp_path / "none"))
+    for action in ("list", "clear"):
+        assert cli.main(["cache", action]) == 0
+    assert "0 files" in capsys.readouterr().out
+
+
+def test_a_use_makes_a_file_young(cache: Path) -> None:
+    kept.note_use(cache / "firmware" / "left" / "c.o")
+    kept.note_use(cache / "absent")
+    assert kept.files(cache)[-1].path.name == "c.o"
+
+
+def test_pruning_by_size_counts_what_age_has_taken() -> None:
+    found = [Kept(Path(str(at)), "firmware", 10, at * DAY_S) for at in range(4)]
+    chosen = kept.to_prune(found, 4 * DAY_S, older_than_days=3.5, max_bytes=30)
+    assert chosen == found[:1]
+
+
+def test_the_tests_keep_their_builds_in_the_checkout(pytester: pytest.Pytester) -> None:
+    ours = ROOT / "build" / "test-cache"
+    assert paths.cache() == ours
+    script = "from hil import paths; print(paths.cache())"
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == str(ours)
+    pytester.makepyfile(
+        f"def test_where():\n import os; assert os.environ['HIL_CACHE'] == '{ours}'"
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
