@@ -1,162 +1,114 @@
-"""pytest options, fixtures and reports of the harness: `pytest hil/ --board=stm32f439`.
+"""pytest's side of the harness: fixtures and reports.
+
+    pytest hil/ --board=stm32f439
 
 The work is done elsewhere: `measurement` prepares and runs, `judge` compares, `results` writes.
-This file only hands pytest's options to them and their verdicts to pytest.
+This file only hands pytest's options to them and their verdicts to pytest. A run that asks for
+nothing of the harness loads nothing of it: the session opens when the suite or a board is named on
+the command line, or when a test asks for one of the fixtures.
 """
 
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil import numbers, targets
+from hil import options
 from hil.errors import HilError, MeasurementError, UsageError, Verdict
 
 if TYPE_CHECKING:
     from hil.config.board import Board
     from hil.config.scenario import Scenario
     from hil.link.client import Device
-    from hil.results.rows import RunIdentity
+    from hil.results.rows import Row, RunIdentity
     from hil.run.measurement import Measurement, Prepared
     from hil.run.session import Session
 
 pytest_plugins = ["hil.regression_plugin"]
 SESSION = pytest.StashKey["Session"]()
+_RUN = pytest.StashKey["RunIdentity"]()
 _SUITE = Path(__file__).parent / "suite"
 _DEFAULT_REPORT = Path("build/hil/junit.xml")
+_MARKER = "hil_scenario(*names): run the test on these scenarios, by name or by a path beside it"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare `--board` and the `--hil-*` options."""
-    group = parser.getgroup("hil", "hardware in the loop")
-    add = group.addoption
-    add(
-        "--board",
-        default="stm32f439",
-        metavar="NAME",
-        help="board to test on: a file of boards/, or a path of one (default: %(default)s)",
-    )
-    add(
-        "--hil-target",
-        default="emulator",
-        choices=targets.Names(),
-        metavar="NAME",
-        help="what stands for the board (default: %(default)s), one of: %(choices)s. Renode counts "
-        "instructions instead of cycles",
-    )
-    add(
-        "--hil-scenario",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="scenario to run, a file of scenarios/ or a path; may be repeated "
-        "(default: all but those that say default = false)",
-    )
-    add("--hil-all", action="store_true", help="run every scenario, the slow ones too")
-    add(
-        "--hil-input",
-        metavar="IMAGE",
-        help="photograph to run on instead of the scenario's: a path, or a name scikit-image has",
-    )
-    add(
-        "--hil-checkpoint",
-        type=Path,
-        metavar="FILE",
-        help="trained weights, a state dict (.pth), instead of the scenario's",
-    )
-    add(
-        "--hil-toolchain",
-        default="zig",
-        choices=("zig", "gcc"),
-        help="cross compiler (default: %(default)s)",
-    )
-    add(
-        "--hil-csv",
-        type=Path,
-        default=Path("build/hil/results.csv"),
-        metavar="FILE",
-        help="where the results go (default: %(default)s)",
-    )
-    add(
-        "--hil-history-dir",
-        type=Path,
-        metavar="DIR",
-        help="where every run's results are kept (default: history/ beside --hil-csv)",
-    )
-    add(
-        "--hil-iterations",
-        type=numbers.iterations,
-        metavar="N",
-        help="inferences per scenario (default: the scenario's)",
-    )
-    add(
-        "--hil-timeout",
-        type=numbers.seconds,
-        default=120.0,
-        metavar="SECONDS",
-        help="longest silence of the board before it is given up (default: %(default)s)",
-    )
-    add(
-        "--hil-retries",
-        type=numbers.retries,
-        default=1,
-        metavar="N",
-        help="attempts after a failed set-up (default: %(default)s)",
-    )
-    add(
-        "--hil-probe",
-        metavar="ID",
-        help="unique id of the debug probe, where several are connected",
-    )
-    add("--hil-port", metavar="PORT", help="serial port of a real board's link, e.g. /dev/ttyACM0")
-    add(
-        "--hil-renode",
-        metavar="PATH",
-        help="Renode's executable or folder (default: $HIL_RENODE, renode-run, renode on PATH)",
-    )
+    """Declare the options."""
+    options.declare(parser)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None, None, None]:
+    """Declare `--board` when all plugins and conftest files have had the time to declare theirs."""
+    yield
+    options.declare_board(parser)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Open the session, and give the suite a JUnit report where none was asked for."""
-    if not _runs_suite(config):
+    """Open the session where the command line asks for it; the suite has a JUnit report."""
+    config.addinivalue_line("markers", _MARKER)
+    if config.option.help:
         return
-    from hil.results import store
-    from hil.run.session import Session
-
-    if not config.option.xmlpath:
+    runs_suite = _runs_suite(config)
+    if runs_suite and not config.option.xmlpath:
         config.option.xmlpath = str(_DEFAULT_REPORT)
-    if getattr(config.option, "dist", "no") not in {"no", "each"}:
-        config.option.dist = "loadgroup"  # a scenario's tests share its measurement
-    identity, part = _identity(config)
-    try:
-        if not part:
-            store.forget(config.option.hil_csv)
+    if runs_suite or config.option.hil_board is not None:
+        if getattr(config.option, "dist", "no") not in {"no", "each"}:
+            config.option.dist = "loadgroup"  # a scenario's tests share its measurement
+        try:
+            _session(config)
+        except HilError as error:
+            raise pytest.UsageError(str(error)) from error
+
+
+def _session(config: pytest.Config) -> "Session":
+    """Return the session of this run, which opens when it is first asked for."""
+    if SESSION not in config.stash:
+        from hil.run.session import Session
+
+        identity, part = _identity(config)
+        _forget_earlier(config, identity)
+        given = copy(config.option)
+        given.hil_board = given.hil_board or options.BOARD
         config.stash[SESSION] = Session.from_options(
-            config.option, _progress(config), identity=identity, part=part
+            given, _progress(config), identity=identity, part=part
         )
-    except HilError as error:
-        raise pytest.UsageError(str(error)) from error
+    return config.stash[SESSION]
 
 
-def _identity(config: pytest.Config) -> "tuple[RunIdentity | None, str]":
-    """Return the run that this process takes part in and its name there; else None and nothing."""
+def _identity(config: pytest.Config) -> "tuple[RunIdentity, str]":
+    """Return the run that this process takes part in, and its name there if it is not alone."""
     from hil.results.rows import RunIdentity
 
     told = getattr(config, "workerinput", None)
+    here = RunIdentity.now(Path.cwd())
     if told is None:
-        return None, ""
-    return RunIdentity(**told["hil_run"]), told["workerid"]
+        return here, ""
+    return RunIdentity(**told["hil_run"] | {"commit": here.commit}), told["workerid"]
+
+
+def _forget_earlier(config: pytest.Config, identity: "RunIdentity") -> None:
+    """Remove the table of an earlier run, but not of this one, which other processes may write."""
+    from hil.results import store
+
+    csv = config.option.hil_csv
+    if not store.Store.beside(csv, identity.run, history=config.option.hil_history_dir).rows():
+        store.forget(csv)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell a worker of pytest-xdist which run it takes part in."""
-    session = node.config.stash.get(SESSION, None)
-    if session is not None:
-        node.workerinput["hil_run"] = vars(session.identity)
+    from hil.results.rows import RunIdentity
+
+    stash = node.config.stash
+    if SESSION in stash:
+        stash[_RUN] = stash[SESSION].identity
+    node.workerinput["hil_run"] = vars(stash.setdefault(_RUN, RunIdentity.now(None)))
 
 
 def _progress(config: pytest.Config) -> Callable[[str], None]:
@@ -189,31 +141,38 @@ def _path(config: pytest.Config, argument: str) -> Path:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for a scenario once per scenario, and one for a metric per metric."""
-    if "scenario" not in metafunc.fixturenames or SESSION not in metafunc.config.stash:
+    if "hil_scenario" not in metafunc.fixturenames:
         return
-    session = metafunc.config.stash[SESSION]
+    try:
+        session = _session(metafunc.config)
+        scenarios = _scenarios(session, metafunc.definition)
+    except HilError as error:
+        raise pytest.Collector.CollectError(str(error)) from error
     grouped = metafunc.config.pluginmanager.hasplugin("xdist")
 
     def case(scenario: "Scenario", *metric: str) -> Any:
         marks = pytest.mark.xdist_group(scenario.name) if grouped else ()
         return pytest.param(scenario, *metric, id="-".join([scenario.name, *metric]), marks=marks)
 
-    if "metric" in metafunc.fixturenames:
-        cases = [case(one, name) for one in session.scenarios for name in session.judged(one)]
-        metafunc.parametrize(("scenario", "metric"), cases, scope="session")
+    if "hil_metric" in metafunc.fixturenames:
+        cases = [case(one, name) for one in scenarios for name in session.judged(one)]
+        metafunc.parametrize(("hil_scenario", "hil_metric"), cases, scope="session")
     else:
-        metafunc.parametrize("scenario", [case(one) for one in session.scenarios], scope="session")
+        metafunc.parametrize("hil_scenario", [case(one) for one in scenarios], scope="session")
+
+
+def _scenarios(session: "Session", test: pytest.Item) -> "Sequence[Scenario]":
+    """Return the scenarios of a test: those of its nearest marker, or the session's."""
+    marker = test.get_closest_marker("hil_scenario")
+    if marker is None:
+        return session.scenarios
+    return [session.known.load(name, test.path.parent) for name in marker.args]
 
 
 @pytest.fixture(scope="session")
 def hil_session(request: pytest.FixtureRequest) -> Iterator["Session"]:
     """The options of this run and its rows, which are written however it ends."""
-    session = request.config.stash.get(SESSION, None)
-    if session is None:
-        raise UsageError(
-            "the board's fixtures were asked for outside its suite",
-            hint="run: pytest hil/ --board=stm32f439",
-        )
+    session = _session(request.config)
     try:
         yield session
     finally:
@@ -221,40 +180,53 @@ def hil_session(request: pytest.FixtureRequest) -> Iterator["Session"]:
 
 
 @pytest.fixture(scope="session")
-def board(hil_session: "Session") -> "Board":
+def hil_board(hil_session: "Session") -> "Board":
     """The kind of board under test."""
     return hil_session.board
 
 
 @pytest.fixture(scope="session")
-def image(hil_session: "Session", scenario: "Scenario") -> "Prepared":
-    """The scenario's firmware, built, with the outputs that it must produce."""
-    return hil_session.prepare(scenario)
+def hil_scenario() -> "Scenario":
+    """The scenario that the test runs on: it is run once for each."""
+    raise UsageError(
+        "a fixture of the harness was asked for while a test ran, when it was known no more which "
+        "scenarios the test runs on",
+        hint="name the fixture among the test's arguments, or in @pytest.mark.usefixtures",
+    )
 
 
 @pytest.fixture(scope="session")
-def device(hil_session: "Session", image: "Prepared") -> Iterator["Device"]:
+def hil_image(hil_session: "Session", hil_scenario: "Scenario") -> "Prepared":
+    """The scenario's firmware, built, with the outputs that it must produce."""
+    return hil_session.prepare(hil_scenario)
+
+
+@pytest.fixture(scope="session")
+def hil_device(hil_session: "Session", hil_image: "Prepared") -> Iterator["Device"]:
     """The board, flashed with the image and answering, until the scenario's tests are done."""
-    with hil_session.flashed(image) as device:
+    with hil_session.flashed(hil_image) as device:
         yield device
 
 
 @pytest.fixture(scope="session")
-def measurement(hil_session: "Session", image: "Prepared", device: "Device") -> "Measurement":
-    """One run of the scenario on the board, which serves all its tests."""
-    return hil_session.measure(image, device)
+def hil_measurement(
+    hil_session: "Session", hil_image: "Prepared", hil_device: "Device"
+) -> "Measurement":
+    """The scenario's run on the board, of all its iterations; it serves all tests."""
+    return hil_session.measure(hil_image, hil_device)
 
 
 @pytest.fixture
-def hold(
-    request: pytest.FixtureRequest, hil_session: "Session", measurement: "Measurement"
+def hil_hold(
+    request: pytest.FixtureRequest, hil_session: "Session", hil_measurement: "Measurement"
 ) -> Callable[[str], None]:
     """Return the check of one metric: fails with the metric's verdict and figures."""
 
     def check(name: str) -> None:
-        metric = hil_session.metric(measurement, name)
+        metric = hil_session.metric(hil_measurement, name)
         if metric is None:
-            pytest.skip(f"{measurement.target} counts {measurement.timing}: it has no {name}")
+            counts = hil_measurement.timing
+            pytest.skip(f"{hil_measurement.target} counts {counts}: it has no {name}")
         request.node.user_properties += [
             ("metric", metric.name),
             ("value", metric.value),
@@ -263,7 +235,7 @@ def hold(
         if metric.verdict is not Verdict.PASS:
             from hil.run import judge
 
-            explained = judge.explain(metric, measurement)
+            explained = judge.explain(metric, hil_measurement)
             pytest.fail(f"[{metric.verdict}] {explained}", pytrace=False)
 
     return check
@@ -289,8 +261,7 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Print the table of what was measured."""
-    session = config.stash.get(SESSION, None)
-    rows = session.all_rows() if session is not None else []
+    rows = _rows(config)
     if rows:
         from hil.results import summary
 
@@ -298,3 +269,15 @@ def pytest_terminal_summary(
         terminalreporter.section("hardware in the loop")
         terminalreporter.write_line(summary.render(rows, width))
         terminalreporter.write_line(f"results: {config.option.hil_csv}")
+
+
+def _rows(config: pytest.Config) -> "list[Row]":
+    """Return this run's rows; those of workers too, where they alone have opened a session."""
+    if SESSION in config.stash:
+        return config.stash[SESSION].all_rows()
+    if _RUN not in config.stash:
+        return []
+    from hil.results.store import Store
+
+    csv, folder = config.option.hil_csv, config.option.hil_history_dir
+    return Store.beside(csv, config.stash[_RUN].run, history=folder).rows()

@@ -53,7 +53,7 @@ METRICS = {
 def open_session(directory: Path, toolchain: str = "zig", scenario: str = "face_m4") -> Session:
     return Session.from_options(
         Namespace(
-            board="stm32f439",
+            hil_board="stm32f439",
             hil_target="emulator",
             hil_scenario=[scenario],
             hil_all=False,

@@ -131,13 +131,17 @@ class RunIdentity:
     commit: str
 
     @classmethod
-    def now(cls, directory: Path) -> "RunIdentity":
-        """Name a run that begins now, on the commit checked out in the directory, if any."""
+    def now(cls, directory: Path | None) -> "RunIdentity":
+        """Name a run that begins now, on the commit checked out in the directory, if any.
+
+        Args:
+            directory: None to leave the commit out, which takes a call of git.
+        """
         when = datetime.now(UTC).replace(microsecond=0)
         return cls(
             run=f"{when:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}",
             when=when.isoformat(),
-            commit=_commit(directory),
+            commit=_commit(directory) if directory else "",
         )
 
 

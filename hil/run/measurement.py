@@ -12,6 +12,7 @@ import numpy as np
 
 from hil.config.board import Board
 from hil.config.scenario import Scenario
+from hil.errors import UsageError
 from hil.run import laps
 from hil.targets.spent import NOTHING, Spent
 
@@ -184,6 +185,17 @@ class Measurement:
     def layers(self) -> tuple[LayerCycles, ...]:
         """Layers of the middle iteration, in order."""
         return self.middle.layers
+
+    def layer(self, name: str) -> LayerCycles:
+        """Return one layer of the middle iteration.
+
+        Raises:
+            UsageError: the schedule has no layer of this name; the error lists those it has.
+        """
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise UsageError.unknown("layer", name, [layer.name for layer in self.layers])
 
     @property
     def latency_s(self) -> float:

@@ -21,6 +21,7 @@ from hil.results.rules import Grade
 from hil.results.store import Store
 from hil.run import details as run_details
 from hil.run import judge, measurement, parts
+from hil.run.chosen import Scenarios
 from hil.run.measurement import Measurement, Prepared, Progress, Spending, Stopwatch, silent
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Session:
     Attributes:
         timeout_s: longest silence of a board. retries: further attempts after a set-up error.
         store: where `write` puts the rows; None where they are not kept.
+        known: loads further scenarios, with what the command line names.
     """
 
     board: Board
@@ -47,6 +49,7 @@ class Session:
     timeout_s: float
     retries: int
     progress: Progress = silent
+    known: Scenarios = field(default_factory=Scenarios)
     rows: list[Row] = field(default_factory=list)
     _watches: dict[str, Stopwatch] = field(default_factory=dict)
     _retried: dict[str, int] = field(default_factory=dict)
@@ -75,22 +78,20 @@ class Session:
         """
         from hil.build import firmware
 
-        board = boards.load(options.board).on_desk(
+        board = boards.load(options.hil_board).on_desk(
             probe_id=options.hil_probe, port=options.hil_port, renode=options.hil_renode
         )
         names = scenario.names() if options.hil_all else scenario.defaults()
-        chosen = [scenario.load(name) for name in options.hil_scenario or names]
+        known = Scenarios(
+            image=options.hil_input,
+            checkpoint=options.hil_checkpoint,
+            iterations=options.hil_iterations,
+        )
+        chosen = [known.load(name) for name in options.hil_scenario or names]
         identity = identity or RunIdentity.now(Path.cwd())
         return cls(
             board=board,
-            scenarios=[
-                one.override(
-                    image=options.hil_input,
-                    checkpoint=options.hil_checkpoint,
-                    iterations=options.hil_iterations,
-                )
-                for one in chosen
-            ],
+            scenarios=list({one.name: one for one in chosen}.values()),
             target=targets.find(options.hil_target),
             toolchain=firmware.find_toolchain(options.hil_toolchain),
             identity=identity,
@@ -100,6 +101,7 @@ class Session:
             timeout_s=options.hil_timeout,
             retries=options.hil_retries,
             progress=progress,
+            known=known,
         )
 
     def prepare(self, scenario: Scenario) -> Prepared:

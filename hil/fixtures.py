@@ -1,0 +1,56 @@
+"""The harness's fixtures under short names, for the tests that ask for them.
+
+    from hil.fixtures import *  # in a conftest.py, or in a test's own file
+
+The plugin itself gives only fixtures whose names begin with `hil_`, so that a `board` or an `image`
+of another plugin stays what it is.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from hil.config.board import Board
+    from hil.config.scenario import Scenario
+    from hil.link.client import Device
+    from hil.run.measurement import Measurement, Prepared
+
+__all__ = ["board", "device", "hold", "image", "measurement", "scenario"]
+
+
+@pytest.fixture(scope="session")
+def board(hil_board: "Board") -> "Board":
+    """The kind of board under test."""
+    return hil_board
+
+
+@pytest.fixture(scope="session")
+def scenario(hil_scenario: "Scenario") -> "Scenario":
+    """The scenario that the test runs on: it is run once for each."""
+    return hil_scenario
+
+
+@pytest.fixture(scope="session")
+def image(hil_image: "Prepared") -> "Prepared":
+    """The scenario's firmware, built, with the outputs that it must produce."""
+    return hil_image
+
+
+@pytest.fixture(scope="session")
+def device(hil_device: "Device") -> "Device":
+    """The board, flashed with the image and answering, until the scenario's tests are done."""
+    return hil_device
+
+
+@pytest.fixture(scope="session")
+def measurement(hil_measurement: "Measurement") -> "Measurement":
+    """The scenario's run on the board, of all its iterations; it serves all tests."""
+    return hil_measurement
+
+
+@pytest.fixture
+def hold(hil_hold: Callable[[str], None]) -> Callable[[str], None]:
+    """Return the check of one metric: fails with the metric's verdict and figures."""
+    return hil_hold

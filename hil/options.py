@@ -1,0 +1,120 @@
+"""The options of the harness in pytest."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil import numbers, targets
+
+if TYPE_CHECKING:
+    import pytest
+
+BOARD = "stm32f439"
+"""The board where none is named."""
+
+_ANYTHING = "--board=anything"
+
+
+def declare(parser: "pytest.Parser") -> None:
+    """Declare `--hil-board` and the other `--hil-*` options."""
+    add = parser.getgroup("hil", "hardware in the loop").addoption
+    add("--hil-board", metavar="NAME", help=f"board to test on, a file of boards/ ({BOARD})")
+    add(
+        "--hil-target",
+        default="emulator",
+        choices=targets.Names(),
+        metavar="NAME",
+        help="what stands for the board (default: %(default)s), one of: %(choices)s. Renode counts "
+        "instructions instead of cycles",
+    )
+    add(
+        "--hil-scenario",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="scenario to run, a file of scenarios/ or a path; may be repeated "
+        "(default: all but those that say default = false)",
+    )
+    add("--hil-all", action="store_true", help="run every scenario, the slow ones too")
+    add(
+        "--hil-input",
+        metavar="IMAGE",
+        help="photograph to run on instead of the scenario's: a path, or a name scikit-image has",
+    )
+    add(
+        "--hil-checkpoint",
+        type=Path,
+        metavar="FILE",
+        help="trained weights, a state dict (.pth), instead of the scenario's",
+    )
+    add(
+        "--hil-toolchain",
+        default="zig",
+        choices=("zig", "gcc"),
+        help="cross compiler (default: %(default)s)",
+    )
+    add(
+        "--hil-csv",
+        type=Path,
+        default=Path("build/hil/results.csv"),
+        metavar="FILE",
+        help="where the results go (default: %(default)s)",
+    )
+    add(
+        "--hil-history-dir",
+        type=Path,
+        metavar="DIR",
+        help="where every run's results are kept (default: history/ beside --hil-csv)",
+    )
+    add(
+        "--hil-iterations",
+        type=numbers.iterations,
+        metavar="N",
+        help="inferences per scenario (default: the scenario's)",
+    )
+    add(
+        "--hil-timeout",
+        type=numbers.seconds,
+        default=120.0,
+        metavar="SECONDS",
+        help="longest silence of the board before it is given up (default: %(default)s)",
+    )
+    add(
+        "--hil-retries",
+        type=numbers.retries,
+        default=1,
+        metavar="N",
+        help="attempts after a failed set-up (default: %(default)s)",
+    )
+    add(
+        "--hil-probe",
+        metavar="ID",
+        help="unique id of the debug probe, where several are connected",
+    )
+    add("--hil-port", metavar="PORT", help="serial port of a real board's link, e.g. /dev/ttyACM0")
+    add(
+        "--hil-renode",
+        metavar="PATH",
+        help="Renode's executable or folder (default: $HIL_RENODE, renode-run, renode on PATH)",
+    )
+
+
+def declare_board(parser: "pytest.Parser") -> None:
+    """Declare `--board` for `--hil-board`, unless a plugin or a conftest.py has one of its own."""
+    if _is_taken(parser):
+        return
+    parser.getgroup("hil").addoption(
+        "--board",
+        dest="hil_board",
+        metavar="NAME",
+        help="short for --hil-board, where no other plugin has this option",
+    )
+
+
+def _is_taken(parser: "pytest.Parser") -> bool:
+    import pytest
+
+    try:
+        _, unknown = parser.parse_known_and_unknown_args([_ANYTHING])
+    except pytest.UsageError:  # it is another's, who knows no board of this name
+        return True
+    return _ANYTHING not in unknown
