@@ -14,6 +14,7 @@ from hil.commands import (
     emulate,
     evaluate,
     models,
+    new,
     plan,
     poolings,
     profile,
@@ -23,6 +24,7 @@ from hil.commands import (
 from hil.errors import HilError
 
 _COMMANDS = (
+    new,
     doctor,
     plan,
     quantise,
@@ -39,6 +41,7 @@ _COMMANDS = (
 )
 _EPILOG = """\
 examples:
+  hil new my_project                   a project of your own: a network, a scenario, tests, CI
   hil doctor                           what this machine has, and what to do about what it lacks
   hil plan face_m4                     where every buffer of the model lies, step by step
   hil quantise face_m4 --report        what each of the quantiser's choices buys

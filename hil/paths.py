@@ -9,6 +9,7 @@ _ROOT = _PACKAGE.parent if (_PACKAGE.parent / "boards").is_dir() else _PACKAGE /
 FIRMWARE = _ROOT / "firmware"
 BOARDS = _ROOT / "boards"
 SCENARIOS = _ROOT / "scenarios"
+TEMPLATES = _PACKAGE / "templates"
 
 
 def cache() -> Path:

@@ -13,6 +13,7 @@ def test_help_teaches_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert stop.value.code == 0
     text = capsys.readouterr().out
     for command in (
+        "new",
         "doctor",
         "plan",
         "quantise",
