@@ -5,7 +5,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from importlib import util
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 
 from hil.build.image import Footprint, Image, Section, Segment, read_segments
@@ -134,11 +135,11 @@ def _wheel_program(name: str) -> Path:
     beside = Path(sys.executable).parent / name
     if beside.is_file():
         return beside
-    spec = util.find_spec(name)
-    for root in spec.submodule_search_locations or [] if spec else []:
-        inside = Path(root) / "data" / "bin" / name
-        if inside.is_file():
-            return inside
+    with suppress(metadata.PackageNotFoundError):
+        for file in metadata.files(name) or ():
+            program = Path(str(file.locate()))
+            if program.stem == name and program.parent.name == "bin" and program.is_file():
+                return program.resolve()
     raise BuildError(f"{name} is not installed", hint=f"pip install {name}", stage="toolchain")
 
 
