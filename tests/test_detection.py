@@ -12,9 +12,9 @@ from hil import models
 from hil.compiler import compile_model, reference
 from hil.config import scenario
 from hil.errors import UsageError
-from hil.models.face import Anchor, FaceDetector
+from hil.models.face import FaceDetector
 from hil.vision import detection, photographs
-from hil.vision.detection import Box, iou
+from hil.vision.detection import Anchor, Box, iou
 from hil.vision.photographs import Float32
 
 CHECKPOINT = Path(__file__).parents[2] / "shared" / "data" / "edgeml" / "rpool_face_quant.pth"

@@ -1,7 +1,6 @@
 """RNNPool face detectors: a stem, RNNPool, inverted residuals, and heads on several maps."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -16,22 +15,10 @@ from hil.models.blocks import (
 )
 from hil.models.edgeml import block_names, pool_names
 from hil.models.rnnpool import Order, RNNPool
+from hil.vision.detection import Anchor
 
 _NORM_SCALES = (10.0, 8.0, 5.0)  # of the first three maps, as in S3FD
 _BACKGROUNDS = 3  # background outputs of the first class head, of which the largest counts
-
-
-class Anchor(NamedTuple):
-    """The square that every cell of a map starts from.
-
-    Attributes:
-        step: pixels of the image from one cell to the next.
-        size: side, in pixels of the image.
-    """
-
-    step: int
-    size: int
-
 
 _VGA_ANCHORS = tuple(Anchor(step, 4 * step) for step in (4, 8, 16, 32, 64, 128))
 _QVGA_ANCHORS = (Anchor(8, 8), Anchor(8, 16), Anchor(16, 32), Anchor(16, 48))

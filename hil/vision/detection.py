@@ -5,15 +5,12 @@ Source: EdgeML, Face_Detection/layers: prior_box.py, detection.py and bbox_utils
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from hil.errors import UsageError
-
-if TYPE_CHECKING:
-    from hil.models.face import Anchor
 
 Reals: TypeAlias = npt.NDArray[np.floating]
 Float64: TypeAlias = npt.NDArray[np.float64]
@@ -23,6 +20,18 @@ _MOST_OVERLAP = 0.3  # of two boxes that are both kept
 _CANDIDATES = 5000  # the best, among which overlapping ones are suppressed
 _MOST_BOXES = 750
 _CENTRE_VARIANCE, _SIZE_VARIANCE = 0.1, 0.2
+
+
+class Anchor(NamedTuple):
+    """The square that every cell of a map starts from.
+
+    Attributes:
+        step: pixels of the image from one cell to the next.
+        size: side, in pixels of the image.
+    """
+
+    step: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ def iou(a: Box, b: Box) -> float:
     return shared / union if union > 0 else 0.0
 
 
-def priors(anchors: Sequence["Anchor"], rows: int, columns: int) -> Float64:
+def priors(anchors: Sequence[Anchor], rows: int, columns: int) -> Float64:
     """Lay one prior box over every cell of a detector's maps.
 
     Args:
