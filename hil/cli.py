@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from hil import __version__
 from hil.commands import (
     bench,
+    bisect,
     cache,
+    compare,
     crosscheck,
     detect,
     doctor,
     emulate,
     evaluate,
+    history,
     models,
     new,
     plan,
@@ -35,6 +38,9 @@ _COMMANDS = (
     detect,
     emulate,
     evaluate,
+    compare,
+    history,
+    bisect,
     bench,
     validate_timing,
     cache,
@@ -52,6 +58,8 @@ examples:
   hil poolings                         what each pooling of the paper costs on the chip
   hil detect photos/                   faces, as the board and the float model find them
   hil emulate firmware.elf --cycles    run any bare-metal STM32F4 program
+  hil compare last~1 last              what became worse or better since the run before
+  hil bisect --scenario face_m4 A B    the commit between A and B that made it slower
   hil cache prune --older-than 30      delete builds that were not used for a month
   pytest hil/ --board=stm32f439        the main job: build, flash, run, judge
 """

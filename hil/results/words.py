@@ -29,8 +29,12 @@ def moved(change: Change) -> str:
         return f"gone, was {amount(change.before, change.unit)}"
     if change.unit == _DIGESTS:
         return "differs"
-    sign = "+" if change.moved >= 0 else "-"
-    return f"{sign}{amount(abs(change.moved), change.unit)}"
+    return signed(change.moved, change.unit)
+
+
+def signed(value: float, unit: str) -> str:
+    """Write by how much something moved: "+1 cycle", "-256 B"."""
+    return f"{'+' if value >= 0 else '-'}{amount(abs(value), unit)}"
 
 
 def part_name(metric: str) -> str:

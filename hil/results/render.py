@@ -1,0 +1,168 @@
+"""Comparisons as a table, as markdown, CSV and JSON; relevant changes first, the mean last."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from hil.results import words
+from hil.results.compare import Change, Comparison, geometric_mean
+from hil.results.rules import is_part
+from hil.results.table import text
+
+MEANS = ("cycles", "instructions", "ram.total", "flash.total")
+COLUMNS = (
+    *("scenario", "board", "target", "toolchain", "outcome", "said"),
+    *("metric", "unit", "before", "after", "moved", "share", "grade", "note"),
+)
+FORMATS = ("table", "markdown", "csv", "json")
+
+
+def render(comparisons: Sequence[Comparison], form: str, width: int = 100) -> str:
+    """Draw comparisons in one of `FORMATS`."""
+    match form:
+        case "csv":
+            return text(COLUMNS, records(comparisons)).rstrip("\n")
+        case "json":
+            return as_json(comparisons)
+        case "markdown":
+            return markdown(comparisons)
+        case _:
+            return table(comparisons, width)
+
+
+def records(comparisons: Sequence[Comparison]) -> list[dict[str, object]]:
+    """Return one record for each change, and one for each scenario without any."""
+    return [
+        {
+            "scenario": one.key.scenario,
+            "board": one.key.board,
+            "target": one.key.target,
+            "toolchain": one.key.toolchain,
+            "outcome": str(one.outcome),
+            "said": one.said,
+        }
+        | _cells(change)
+        for one in comparisons
+        for change in one.changes or (None,)
+    ]
+
+
+def _cells(change: Change | None) -> dict[str, object]:
+    names = ("metric", "unit", "before", "after", "moved", "share", "grade", "note")
+    if change is None:
+        return dict.fromkeys(names)
+    return {name: getattr(change, name) for name in names}
+
+
+def as_json(comparisons: Sequence[Comparison]) -> str:
+    """Return one JSON object with every comparison and the means."""
+    found = [
+        {
+            "scenario": one.key.scenario,
+            "key": asdict(one.key),
+            "outcome": str(one.outcome),
+            "said": one.said,
+            "changes": [_cells(change) for change in one.changes],
+        }
+        for one in comparisons
+    ]
+    means = {name: geometric_mean(comparisons, name) for name in MEANS}
+    return json.dumps(
+        {"verdict": words.verdict(comparisons), "scenarios": found, "geometric_means": means},
+        indent=2,
+    )
+
+
+def markdown(comparisons: Sequence[Comparison]) -> str:
+    """Return tables for a document or a pull request: wholes, then layers, then the means."""
+    lines = [f"**{words.verdict(comparisons)}**", ""]
+    lines += _grid(
+        ("scenario", "outcome", "metric", "before", "after", "moved", "where"),
+        [row for one in comparisons for row in _rows(one)],
+    )
+    layers = [row for one in comparisons for row in _layers(one)]
+    if layers:
+        lines += ["", *_grid(("scenario", "layer", "kernel", "before", "after", "moved"), layers)]
+    lines += ["", *means(comparisons)]
+    return "\n".join(lines).rstrip()
+
+
+def table(comparisons: Sequence[Comparison], width: int) -> str:
+    """Return tables for a terminal: wholes, then layers, then the means."""
+    parts = [
+        words.verdict(comparisons),
+        _drawn(
+            ("scenario", "outcome", "metric", "before", "after", "moved", "where"),
+            [row for one in comparisons for row in _rows(one)],
+            width,
+        ),
+    ]
+    layers = [row for one in comparisons for row in _layers(one)]
+    if layers:
+        parts.append(
+            _drawn(("scenario", "layer", "kernel", "before", "after", "moved"), layers, width)
+        )
+    return "\n".join([*parts, *means(comparisons)]).rstrip()
+
+
+def means(comparisons: Sequence[Comparison]) -> list[str]:
+    """Say the geometric means of after over before, a line each."""
+    found = [(name, geometric_mean(comparisons, name)) for name in MEANS]
+    return [
+        f"geometric mean of {name}: {mean:.6f} of before"
+        for name, mean in found
+        if mean is not None
+    ]
+
+
+def _rows(one: Comparison) -> list[tuple[str, ...]]:
+    title, outcome = one.key.scenario, str(one.outcome)
+    if not one.changes:
+        return [(title, outcome, "", "", "", "", one.said)]
+    moved = one.wholes or list(one.changes)
+    return [
+        (title, outcome, change.metric, *_figures(change), words.where(change, one))
+        for change in moved
+    ]
+
+
+def _layers(one: Comparison) -> list[tuple[str, ...]]:
+    layers = [c for c in one.changes if is_part(c.metric) and c.unit == "cycle"]
+    layers.sort(key=lambda change: -abs(change.moved))
+    return [
+        (one.key.scenario, words.part_name(change.metric), change.note, *_figures(change))
+        for change in layers
+    ]
+
+
+def _figures(change: Change) -> tuple[str, str, str]:
+    share = (
+        f" ({change.share:+.2%})" if change.share is not None and change.unit != "digest" else ""
+    )
+    before, after = (words.amount(value, change.unit) for value in (change.before, change.after))
+    return before, after, f"{words.moved(change)}{share}"
+
+
+def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    return [line(heads), line(["---"] * len(heads)), *(line(row) for row in rows)]
+
+
+def _drawn(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in heads:
+        right = head in {"before", "after", "moved"}
+        drawn.add_column(head, justify="right" if right else "left", no_wrap=head == "metric")
+    for row in rows:
+        drawn.add_row(*row)
+    console = Console(file=io.StringIO(), width=width, no_color=True)
+    console.print(drawn)
+    output = console.file
+    return output.getvalue().rstrip() + "\n" if isinstance(output, io.StringIO) else ""
