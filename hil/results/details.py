@@ -100,7 +100,7 @@ class Details:
 
     Attributes:
         input: the photograph's name or path. trained: whether the weights came from a checkpoint.
-        detects: whether the model finds boxes.
+        detects: whether the model finds boxes, of which the best are kept.
         regions: bytes that the board has, by region.
         streams: whether the image comes in row by row.
     """

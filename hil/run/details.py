@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _LONGEST_SIDE = 400  # pixels of the picture kept
 _JPEG_QUALITY = 80
+_MOST_BOXES = 20  # the best of each finder
 _SCRATCH = ".ccm_bss"  # the section that holds the kernels' working memory
 
 
@@ -169,5 +170,5 @@ def _boxes(measurement: Measurement) -> list[Box]:
     return [
         Box(finder, box.left, box.top, box.right, box.bottom, box.score)
         for finder, values in outputs.items()
-        for box in detection.detect(values, priors)
+        for box in detection.detect(values, priors)[:_MOST_BOXES]
     ]
