@@ -22,6 +22,7 @@ from hil.commands import (
     poolings,
     profile,
     quantise,
+    report,
     validate_timing,
 )
 from hil.errors import HilError
@@ -32,6 +33,7 @@ _COMMANDS = (
     plan,
     quantise,
     profile,
+    report,
     crosscheck,
     models,
     poolings,
@@ -52,6 +54,7 @@ examples:
   hil plan face_m4                     where every buffer of the model lies, step by step
   hil quantise face_m4 --report        what each of the quantiser's choices buys
   hil profile face_m4                  cycles per layer on the emulated board
+  hil report --open                    the last run as a page
   hil crosscheck face_m4               the emulated board against Renode
   hil evaluate DATASET                 what the integers lose on annotated photographs
   hil models                           every network: its counts beside the paper's

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 _LONGEST_SIDE = 400  # pixels of the picture kept
 _JPEG_QUALITY = 80
 _MOST_BOXES = 20  # the best of each finder
+_OWNERS = {
+    ".text": "code",
+    ".vectors": "vectors",
+    ".weights": "weights and tables",
+    ".note.gnu.build-id": "build id",
+}
 _SCRATCH = ".ccm_bss"  # the section that holds the kernels' working memory
 
 
@@ -95,8 +101,7 @@ def _holdings(measurement: Measurement) -> Iterator[Holding]:
 
 
 def _named(section: "Section") -> tuple[str, int]:
-    names = {".text": "code", ".vectors": "vectors", ".weights": "weights and tables"}
-    return names.get(section.name, section.name.removeprefix(".")), section.bytes
+    return _OWNERS.get(section.name, section.name.removeprefix(".")), section.bytes
 
 
 def _region(board: "Board", address: int) -> str:
