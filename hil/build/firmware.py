@@ -4,11 +4,12 @@ import hashlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
+from hil.build import chips
 from hil.build.image import Footprint, Image, Section, Segment, read_segments
 from hil.build.kept import note_use
 from hil.build.toolchain import Toolchain, find_toolchain
@@ -50,7 +51,9 @@ def build(model_dir: Path, board: Board, toolchain: Toolchain, *, contracts: boo
         MemoryLimitError: the image does not fit; says which region lacks how many bytes.
     """
     settings = _settings(board) | ({"HIL_CONTRACTS": "1"} if contracts else {})
-    cached = cache() / "firmware" / f"{_digest(model_dir, settings, toolchain)}.elf"
+    chip_dir = chips.folder(board.chip)
+    digest = _digest((FIRMWARE, chip_dir, model_dir), settings, toolchain)
+    cached = cache() / "firmware" / f"{digest}.elf"
     if cached.is_file():
         note_use(cached)
         try:
@@ -59,7 +62,8 @@ def build(model_dir: Path, board: Board, toolchain: Toolchain, *, contracts: boo
             cached.unlink(missing_ok=True)  # damaged on disk: build it again
     cached.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="build-", dir=cached.parent) as scratch:
-        elf = _compile(model_dir, Path(scratch), settings, toolchain)
+        folders = {"HIL_MODEL": str(model_dir.resolve()), "HIL_CHIP_DIR": str(chip_dir)}
+        elf = _compile(Path(scratch), settings | folders, toolchain)
         Image.read(elf)
         elf.replace(cached)  # atomic: whoever builds the same in parallel publishes the same bytes
     return Image.read(cached)
@@ -93,9 +97,9 @@ def _memory_settings(board: Board) -> dict[str, str]:
     return {"HIL_MEMORY": "\n    ".join(lines), "HIL_STATIC": fast, "HIL_FAST": fast.upper()}
 
 
-def _digest(model_dir: Path, settings: dict[str, str], toolchain: Toolchain) -> str:
+def _digest(roots: Iterable[Path], settings: dict[str, str], toolchain: Toolchain) -> str:
     digest = hashlib.sha256(f"{toolchain.fingerprint} {sorted(settings.items())}".encode())
-    for root in (FIRMWARE, model_dir):
+    for root in roots:
         for path in _files(root):
             content = path.read_bytes()
             digest.update(f"\0{path.relative_to(root).as_posix()} {len(content)}\0".encode())
@@ -107,11 +111,8 @@ def _files(root: Path) -> Iterator[Path]:
     return (path for path in sorted(root.rglob("*")) if path.is_file())
 
 
-def _compile(
-    model_dir: Path, scratch: Path, settings: dict[str, str], toolchain: Toolchain
-) -> Path:
+def _compile(scratch: Path, settings: dict[str, str], toolchain: Toolchain) -> Path:
     variables = settings | {
-        "HIL_MODEL": str(model_dir.resolve()),
         "HIL_COMPILER": str(toolchain.program),
         "CMAKE_MAKE_PROGRAM": str(_wheel_program("ninja")),
         # Said even where empty, or CMake takes them from the environment.

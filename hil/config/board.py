@@ -79,7 +79,8 @@ class Board:
     """A kind of hardware.
 
     Attributes:
-        chip: names the start-up code and linker script in `firmware/chips`.
+        chip: names the start-up code and linker script in `firmware/chips`, or of an installed
+            package: see `hil.build.chips`.
         pyocd_target: pyOCD's name of the part, which chooses the flash algorithm.
         dev_id, rev_id: the part's identity in DBGMCU_IDCODE, and a revision of it.
         clock_hz: core clock that the firmware sets up.

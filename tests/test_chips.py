@@ -1,0 +1,63 @@
+"""Start-up code of a chip that an installed package brings."""
+
+import shutil
+from dataclasses import replace
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+import tiny_model
+
+from hil.build import chips
+from hil.build.firmware import build, find_toolchain
+from hil.config import board as boards
+from hil.errors import BuildError
+from hil.paths import FIRMWARE
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package whose entry point offers a chip like ours, under another name."""
+    folder = tmp_path / "chips_of_others" / "like_f4"
+    shutil.copytree(FIRMWARE / "chips" / "stm32f4", folder)
+    monkeypatch.syspath_prepend(tmp_path)
+    point = EntryPoint("like_f4", "chips_of_others.like_f4", chips.GROUP)
+    monkeypatch.setattr(chips, "entry_points", lambda **_: [point])
+    return folder
+
+
+def test_a_chip_of_an_installed_package_is_built_from_its_folder(
+    package: Path, tmp_path: Path
+) -> None:
+    model = tiny_model.write(tmp_path / "model")
+    board = replace(boards.load("stm32f439"), chip="like_f4")
+    assert chips.folder("like_f4") == package
+    first = build(model, board, find_toolchain("zig"))
+    with (package / "clock.c").open("a", encoding="utf-8") as stream:
+        stream.write("\nuint32_t clock_of_others(void);\nuint32_t clock_of_others(void) {\n")
+        stream.write("    return BOARD_CLOCK_HZ;\n}\n")
+    again = build(model, board, find_toolchain("zig"))
+    assert again.elf != first.elf
+    assert again.footprint == first.footprint
+
+
+def test_a_chip_that_is_none_is_told(package: Path) -> None:
+    with pytest.raises(
+        BuildError, match=r"chip stm32h7 in firmware/chips\n  known: like_f4, stm32"
+    ):
+        chips.folder("stm32h7")
+    (package / chips.LINKER_SCRIPT).unlink()
+    with pytest.raises(BuildError, match=r"like_f4 is no package with a link\.ld\.in"):
+        chips.folder("like_f4")
+
+
+@pytest.mark.parametrize(
+    "module", ["no_package_of_that_name", "no_package.of_that_name", "json.tool"]
+)
+def test_an_entry_point_without_a_package_is_told(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = EntryPoint("lost", module, chips.GROUP)
+    monkeypatch.setattr(chips, "entry_points", lambda **_: [point])
+    with pytest.raises(BuildError, match="is no package with a"):
+        chips.folder("lost")
