@@ -23,7 +23,7 @@ COMPILER = {
     "front": {"program", "integers", "operators", "similarity"},
     "code": {"program"},
     "kernels": {"program", "integers", "operators", "code"},
-    "plan": {"program", "operators", "kernels"},
+    "plan": {"program", "operators", "kernels", "code"},
     "emit": {"program", "operators", "kernels", "code", "plan"},
     "reference": {"program", "integers", "operators"},
     "quantise": {"program", "integers", "operators", "front", "similarity"},

@@ -22,6 +22,7 @@ class Join(Kernel):
     """Concatenations of channels."""
 
     name = "concat"
+    step_bytes = 140
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

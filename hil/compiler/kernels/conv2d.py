@@ -28,6 +28,7 @@ class PlainConvolution(Kernel):
     """Convolutions that no other kernel takes."""
 
     name = "conv2d"
+    step_bytes = 160
 
     def take(
         self,
@@ -71,6 +72,8 @@ class PlainConvolution(Kernel):
 
 class PlainFeed(Feed):
     """A plain convolution that runs into another kernel."""
+
+    files = ("conv2d",)
 
     def takes(self, conv: Conv2D) -> bool:
         """Take any convolution."""

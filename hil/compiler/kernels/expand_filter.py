@@ -55,6 +55,8 @@ class ExpandFilter(Kernel):
     """The first two convolutions of a block whose weights may not be copied at once."""
 
     name = "expand_filter"
+    parts = ("matmul", "panels", "depthwise")
+    step_bytes = 340
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

@@ -25,7 +25,13 @@ class FeedCode:
 
 
 class Feed(ABC):
-    """One way to compute a convolution that runs into another kernel."""
+    """One way to compute a convolution that runs into another kernel.
+
+    Attributes:
+        files: the C files of firmware/kernels that it takes, without ending.
+    """
+
+    files: tuple[str, ...]
 
     @abstractmethod
     def takes(self, conv: Conv2D) -> bool:

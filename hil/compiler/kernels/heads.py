@@ -33,8 +33,9 @@ from hil.compiler.operators.l2norm import L2Norm
 from hil.compiler.operators.maxout import MaxOut
 from hil.compiler.program import Operator
 from hil.errors import BuildError
+from hil.limits import limit
 
-MOST_HEADS = 4  # convolutions in one product
+MOST_HEADS = limit("HEADS_MOST_PARTS")  # convolutions in one product
 _MOST_TURNED_BYTES = 49_152  # of weights in as many copies as a kernel has rows
 
 
@@ -42,6 +43,8 @@ class Heads(Kernel):
     """Alike convolutions of one map, its norm before and their max-outs after them."""
 
     name = "heads"
+    parts = ("matmul", "l2norm")
+    step_bytes = 292
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices
@@ -122,6 +125,8 @@ class Heads(Kernel):
 
 class HeadsFeed(Feed):
     """A convolution over a ring of widened rows that runs into another kernel."""
+
+    files = ("heads", "matmul", "l2norm")
 
     def takes(self, conv: Conv2D) -> bool:
         """Take a convolution whose product can be reached."""

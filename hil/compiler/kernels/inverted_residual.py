@@ -25,6 +25,8 @@ class InvertedResidual(Kernel):
     """Expansion, depthwise and projection in one, each computed as the plain convolution is."""
 
     name = "inverted_residual"
+    parts = ("conv2d",)
+    step_bytes = 320
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

@@ -196,10 +196,17 @@ class Kernel(ABC):
     """A kernel: which operators it computes, what that takes, and the code it becomes.
 
     Planner, cost model, flash estimate and emitter ask every kernel of `registry.KERNELS` the same
-    questions and know none by name. `name` is that of its C file in firmware/kernels.
+    questions and know none by name.
+
+    Attributes:
+        name: that of its C file in firmware/kernels, without ending.
+        parts: the other C files there that it calls.
+        step_bytes: of flash, at most, for a step's descriptors, its function and its name.
     """
 
     name: str
+    parts: tuple[str, ...] = ()
+    step_bytes: int
 
     @abstractmethod
     def take(
@@ -241,6 +248,10 @@ class Kernel(ABC):
             panel: the step's.
         """
         return ""
+
+    def files(self, step: Step) -> tuple[str, ...]:
+        """Return the C files of firmware/kernels that a step takes, without ending."""
+        return (self.name, *self.parts)
 
     def access(self, step: Step) -> Access | None:
         """Return how a step goes through its input row by row, None where it cannot."""

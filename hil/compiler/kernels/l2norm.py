@@ -27,6 +27,7 @@ class Norm(Kernel):
     """L2 normalisations that no convolutions take in."""
 
     name = "l2norm"
+    step_bytes = 88
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from hil.compiler.operators.conv2d import Conv2D
+from hil.limits import limit
 
-MOST_PIXELS = 3  # that a matrix product takes at a time
+MOST_PIXELS = limit("MATMUL_MOST_PIXELS")  # that a matrix product takes at a time
 MOST_SHIFT = 7  # that int16 weights take in
 REACH = 4095  # bytes, of a load's immediate offset
 UNROLLED_BYTES = 128  # what an unrolled loop adds to an offset, at most

@@ -23,6 +23,7 @@ class Maximum(Kernel):
     """Max-outs that no convolutions take in."""
 
     name = "maxout"
+    step_bytes = 80
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

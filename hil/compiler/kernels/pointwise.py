@@ -44,6 +44,8 @@ class Pointwise(Kernel):
     """
 
     name = "pointwise"
+    parts = ("matmul", "scale")
+    step_bytes = 224
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

@@ -46,6 +46,8 @@ class PointwisePanels(Kernel):
     """1x1 convolutions whose weights may not be copied in one piece."""
 
     name = "pointwise_panels"
+    parts = ("matmul", "panels")
+    step_bytes = 244
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

@@ -24,6 +24,7 @@ class WindowPool(Kernel):
     """Average and max poolings."""
 
     name = "pool2d"
+    step_bytes = 120
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

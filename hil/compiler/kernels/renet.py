@@ -52,6 +52,8 @@ class Sweep(Kernel):
     """GRU sweeps, both directions."""
 
     name = "renet"
+    parts = ("matmul", "gru")
+    step_bytes = 244
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

@@ -53,6 +53,8 @@ class Pooling(Kernel):
     """RNNPool layers, each with the convolution before it where it alone reads it."""
 
     name = "rnnpool"
+    parts = ("fastgrnn",)
+    step_bytes = 600
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices
@@ -83,6 +85,11 @@ class Pooling(Kernel):
         conv, pool = _parts(step.operators)
         feed = feed_of(conv).constant_bytes(conv, choices) if conv else 0
         return feed + cell_bytes(pool.row) + cell_bytes(pool.summary)
+
+    def files(self, step: Step) -> tuple[str, ...]:
+        """Add those of the convolution."""
+        conv, _ = _parts(step.operators)
+        return (*super().files(step), *(feed_of(conv).files if conv else ()))
 
     def cycles(self, site: Site) -> float:
         """Estimate the convolution, and the updates of both cells."""

@@ -22,13 +22,15 @@ from hil.compiler.kernels.kernel import (
     call,
     expect,
 )
-from hil.compiler.kernels.matmul import MOST_PIXELS, MOST_SHIFT, REACH
+from hil.compiler.kernels.matmul import MOST_SHIFT, REACH
 from hil.compiler.kernels.product import FLASH_WORD_CYCLES
 from hil.compiler.kernels.shapes import is_unpadded, pixel_access, sources
 from hil.compiler.kernels.weights import pack, shifted, stream_bias
 from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.program import Int32, Operator
+from hil.limits import limit
 
+_MOST_PIXELS = limit("SCALE_MOST_PIXELS")  # scaled at a time
 _LAYOUT = "for channels 0 and 2, then 1 and 3 of every four: weights, biases, multipliers"
 _PIXELS = ("r3", "r4", "r5")
 _UNROLLED = 2  # groups of four channels
@@ -39,6 +41,7 @@ class Scale(Kernel):
     """Depthwise 1x1 convolutions whose channels come in fours."""
 
     name = "scale"
+    step_bytes = 108
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices
@@ -48,7 +51,7 @@ class Scale(Kernel):
         if not isinstance(conv, Conv2D) or not is_scale(conv):
             return None
         # Three pixels are read, channel by channel, before the next three are.
-        slack = -MOST_PIXELS * conv.output.shape[2]
+        slack = -_MOST_PIXELS * conv.output.shape[2]
         memory = scratch(conv, choices)
         return Step(conv.name, self, (conv,), sources(conv), (conv.output,), memory, slack)
 
@@ -111,7 +114,7 @@ def cycles(conv: Conv2D, site: Site) -> float:
     rows, columns, channels = conv.output.shape
     spent = _SCALED_CYCLES * rows * columns * channels
     if not site.copied:
-        spent += FLASH_WORD_CYCLES * -(-rows * columns // MOST_PIXELS) * words(conv)
+        spent += FLASH_WORD_CYCLES * -(-rows * columns // _MOST_PIXELS) * words(conv)
     return spent
 
 
@@ -161,7 +164,7 @@ def _counts(conv: Conv2D, y_bytes: int) -> Sequence[int]:
     if (conv.low, conv.high) != (-128, 127):
         return ()
     channels = conv.output.shape[2]
-    return [p for p in range(1, MOST_PIXELS + 1) if (p - 1) * channels * y_bytes + 6 <= REACH]
+    return [p for p in range(1, _MOST_PIXELS + 1) if (p - 1) * channels * y_bytes + 6 <= REACH]
 
 
 def _code(conv: Conv2D, pixels: int, y_bytes: int) -> Assembly:

@@ -25,6 +25,8 @@ _LAYOUT = "[2][channel]: (w1, w0) of 3 rows, (w02, w12), (w22, -), b, m"
 class StemFeed(Feed):
     """The first convolution of a network on grey images."""
 
+    files = ("stem",)
+
     def takes(self, conv: Conv2D) -> bool:
         """Take a 3x3 convolution of stride 2 from one channel to four."""
         return is_stem(conv)

@@ -57,6 +57,8 @@ class StreamedBlock(Kernel):
     """Inverted residuals by packed kernels, with an expansion or without."""
 
     name = "streamed_block"
+    parts = ("matmul", "depthwise")
+    step_bytes = 312
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

@@ -43,6 +43,8 @@ class Windowed(Kernel):
     """Dense convolutions of any window, as a product over gathered windows."""
 
     name = "windowed"
+    parts = ("matmul",)
+    step_bytes = 200
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices
@@ -93,6 +95,8 @@ class Windowed(Kernel):
 
 class WindowedFeed(Feed):
     """A dense convolution over windows that runs into another kernel."""
+
+    files = ("windowed", "matmul")
 
     def takes(self, conv: Conv2D) -> bool:
         """Take a dense convolution whose product can be reached."""

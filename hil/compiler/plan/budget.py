@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from hil.compiler.program import Program
 from hil.config.board import Board
 from hil.errors import MemoryLimitError
+from hil.limits import limit
 
-RUNTIME_BYTES = 8 * 1024  # for the stack, the link's frames and other static data
+RUNTIME_BYTES = limit("RUNTIME_RAM_BYTES")
+"""Of memory, for the stack, the link's frames and other static data."""
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,35 @@
 """How much flash an image takes: its constants as the kernels read them, and its code.
 
-Constants are counted to the byte. Code is estimated, a little above what compilers make of it, so
-that an image that is planned also links.
+Constants and Cortex-M4 code are counted to the byte. What compilers make of the C is estimated, a
+little above it, so that an image that is planned also links.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
 
+from hil.compiler.code.thumb import text_bytes
+from hil.compiler.kernels.code_size import FILE_BYTES, STAGE_BYTES, STREAM_BYTES
 from hil.compiler.kernels.kernel import Choices, Kernel, Step
 from hil.compiler.plan.budget import Budget, Need
 from hil.compiler.program import Operator
-
-_RUNTIME_BYTES = 18 * 1024  # the runtime and the kernels' C
-_STEP_BYTES = 350  # a step's descriptors and its call
-_INSTRUCTION_BYTES = 3.6  # of the kernels' code: most take 4, few take 2
+from hil.limits import limit
 
 
 def flash_bytes(steps: Sequence[Step], choices: Choices) -> int:
     """Estimate the bytes of the image that these steps make."""
-    return _RUNTIME_BYTES + sum(
-        step.kernel.constant_bytes(step, choices)
-        + _STEP_BYTES
-        + _code_bytes(step.kernel, step.operators, step.panel)
-        for step in steps
+    files = {file for step in steps for file in step.kernel.files(step)}
+    kernels = sum(FILE_BYTES[file] for file in files)
+    stages = STREAM_BYTES + STAGE_BYTES * choices.streamed if choices.streamed else 0
+    return (
+        limit("RUNTIME_FLASH_BYTES")
+        + kernels
+        + stages
+        + sum(
+            step.kernel.constant_bytes(step, choices)
+            + step.kernel.step_bytes
+            + _code_bytes(step.kernel, step.operators, step.panel)
+            for step in steps
+        )
     )
 
 
@@ -34,8 +41,5 @@ def flash_need(steps: Sequence[Step], choices: Choices, budget: Budget) -> Need:
 
 @lru_cache(maxsize=1024)
 def _code_bytes(kernel: Kernel, operators: tuple[Operator, ...], panel: int) -> int:
-    """Estimate a step's functions in kernels.S: instructions at their average, and words."""
-    lines = [line.strip() for line in kernel.assembly("step", operators, panel).splitlines()]
-    words = sum(line.count(",") + 1 for line in lines if line.startswith(".word"))
-    instructions = sum(bool(line) and line[0].isalpha() and line[-1] != ":" for line in lines)
-    return round(_INSTRUCTION_BYTES * instructions) + 4 * words
+    """Count the bytes of a step's functions in kernels.S."""
+    return text_bytes(kernel.assembly("step", operators, panel))
