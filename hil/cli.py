@@ -1,8 +1,11 @@
 """The `hil` command: each subcommand asks another module for facts and prints them."""
 
 import argparse
+import os
+import select
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from hil import __version__
 from hil.commands import (
@@ -47,6 +50,7 @@ _COMMANDS = (
     validate_timing,
     cache,
 )
+_INTERRUPTED, _UNREAD = 130, 141  # 128 and the number of SIGINT, of SIGPIPE
 _EPILOG = """\
 examples:
   hil new my_project                   a project of your own: a network, a scenario, tests, CI
@@ -69,7 +73,23 @@ examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line; returns the exit status.
+
+    130 tells that it was interrupted, 141 that who read its output went away, as shells have it.
+    """
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _is_unread(sys.stdout):
+            raise
+        _silence(sys.stdout)
+        return _UNREAD
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         status: int = options.run(options)
@@ -78,8 +98,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print(f"hil {options.command}: interrupted", file=sys.stderr)
-        return 130
+        return _INTERRUPTED
     return status
+
+
+def _is_unread(stream: TextIO) -> bool:
+    """Whether nobody reads any more what is written to a stream."""
+    poll = select.poll()
+    poll.register(stream.fileno(), select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what a stream still holds go nowhere: the interpreter writes it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _parser() -> argparse.ArgumentParser:

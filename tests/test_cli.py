@@ -1,8 +1,11 @@
+import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import thumb
 
 from hil import cli
 
@@ -29,18 +32,113 @@ def test_help_teaches_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "pytest hil/ --board=stm32f439" in text
 
 
-def test_help_imports_none_of_the_heavy_packages() -> None:
+def names() -> list[str]:
+    return [command.__name__.rpartition(".")[2].replace("_", "-") for command in cli._COMMANDS]
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_help_of_every_command_teaches_by_example(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([name, "--help"])
+    assert stop.value.code == 0
+    _, _, examples = capsys.readouterr().out.partition("examples:\n")
+    assert f"  hil {name}" in examples
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_example_of_a_help_can_be_parsed(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([name, "--help"])
+    lines = capsys.readouterr().out.partition("examples:\n")[2].splitlines()
+    examples = [line.partition("  ")[0] for line in (one.strip() for one in lines)]
+    shown = [shlex.split(example) for example in examples if example.startswith("hil ")]
+    assert shown
+    for words in shown:
+        assert cli._parser().parse_args(words[1:]).command == name
+
+
+def test_help_imports_nothing_heavy_and_little_of_ours() -> None:
     script = (
         "import sys; from hil import cli\n"
         "try: cli.main(['--help'])\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'numpy', 'pandas', 'pyocd', 'unicorn', 'rich', 'skimage'}\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'pyocd', 'unicorn', 'rich', 'skimage', 'msgspec'}\n"
+        "rooms = {name.split('.')[1] for name in sys.modules if name.startswith('hil.')}\n"
         "print('heavy:', sorted(heavy & set(sys.modules)))\n"
+        "print('rooms:', sorted(rooms))\n"
     )
     answer = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
     )
-    assert answer.stdout.splitlines()[-1] == "heavy: []"
+    heavy, rooms = answer.stdout.splitlines()[-2:]
+    assert heavy == "heavy: []"
+    assert rooms == "rooms: ['cli', 'commands', 'errors', 'numbers', 'paths', 'targets']"
+
+
+def test_an_interrupt_ends_a_command_with_130_and_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", BEGUN, "emulate", str(thumb.assemble("function start\n b ."))]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        assert run.stdout.readline() == "begun\n"
+        run.send_signal(signal.SIGINT)
+        assert run.wait(timeout=60) == 130
+        assert run.stderr.read() == "hil emulate: interrupted\n"
+
+
+BEGUN = """
+import sys
+from hil import cli
+from hil.targets.emulator.chips.stm32f4.chip import Chip as kind
+
+power_on = kind.power_on
+
+def tell(*arguments, **more):
+    power_on(*arguments, **more)
+    print("begun", flush=True)
+
+kind.power_on = tell
+sys.exit(cli.main())
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], ["plan", "face_m4"]])
+def test_output_that_nobody_reads_ends_a_command_in_silence(arguments: list[str]) -> None:
+    # argparse and rich notice it first where output is not buffered, and end with 0 and 1.
+    script = "import sys; from hil import cli; sys.stdin.read(); sys.exit(cli.main())"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stdin is not None
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stdout.close()
+        run.stdin.close()
+        assert run.wait(timeout=120) in {0, 1, 141}
+        assert run.stderr.read() == ""
+
+
+def test_a_broken_pipe_that_is_not_the_outputs_is_not_hushed_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(_: object) -> int:
+        raise BrokenPipeError("of a socket")
+
+    monkeypatch.setattr(cli, "_run", fail)
+    with (tmp_path / "out").open("w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        with pytest.raises(BrokenPipeError, match="of a socket"):
+            cli.main([])
 
 
 def test_an_unknown_scenario_is_told_with_those_there_are(

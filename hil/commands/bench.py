@@ -5,10 +5,23 @@ import sys
 
 from hil.commands.options import Commands, command, csv_option, show
 
+_EXAMPLES = """\
+examples:
+  hil bench emulator                   emulated instructions per second of host time
+  hil bench kernels --toolchain zig    cycles of every operator: some minutes
+  hil bench face_m4 --csv layers.csv   cycles by layer, RNN weights sparse and dense
+"""
+
 
 def add(commands: Commands) -> None:
     """Declare the command."""
-    parser = command(commands, "bench", _run, "measure the emulated board, or the kernels on it")
+    parser = command(
+        commands,
+        "bench",
+        _run,
+        "measure the emulated board, or the kernels on it",
+        epilog=_EXAMPLES,
+    )
     parser.add_argument(
         "what",
         choices=("emulator", "kernels", "face_m4"),

@@ -14,12 +14,23 @@ if TYPE_CHECKING:
 
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _DAY_S = 86_400.0
+_EXAMPLES = """\
+examples:
+  hil cache                            what is there
+  hil cache prune --older-than 30      delete what was not used for a month
+  hil cache prune --max-size 500M      delete what is longest unused
+  hil cache clear                      delete all of it; the next build takes longer
+"""
 
 
 def add(commands: Commands) -> None:
     """Declare the command."""
     parser = command(
-        commands, "cache", _run, "list what builds have left on this machine, or delete it"
+        commands,
+        "cache",
+        _run,
+        "list what builds have left on this machine, or delete it",
+        epilog=_EXAMPLES,
     )
     parser.add_argument(
         "action",

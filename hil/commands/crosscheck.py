@@ -4,6 +4,13 @@ import argparse
 
 from hil.commands.options import Commands, command, scenario_options, show, toolchain_option
 
+_EXAMPLES = """\
+examples:
+  hil crosscheck face_m4               outputs to the bit, instructions by layer
+  hil crosscheck face_m4 --renode ~/renode_portable
+needs Renode: `hil doctor` says whether it is found
+"""
+
 
 def add(commands: Commands) -> None:
     """Declare the command."""
@@ -12,6 +19,7 @@ def add(commands: Commands) -> None:
         "crosscheck",
         _run,
         "run a model on the emulated board and in Renode, and show where they part",
+        epilog=_EXAMPLES,
     )
     scenario_options(parser)
     toolchain_option(parser)

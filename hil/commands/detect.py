@@ -12,6 +12,14 @@ from hil.commands.options import (
     show,
 )
 
+_EXAMPLES = """\
+examples:
+  hil detect astronaut                 a photograph that scikit-image carries
+  hil detect photos/ 'more/*.jpg' --scenario face_quant --checkpoint rpool_face_quant.pth
+  hil detect photo.jpg --float-only    the float model alone: no board, no compiler
+Ctrl-C keeps the pictures and boxes so far.
+"""
+
 
 def add(commands: Commands) -> None:
     """Declare the command."""
@@ -20,6 +28,7 @@ def add(commands: Commands) -> None:
         "detect",
         _run,
         "find faces in photographs, on a board and in float; draw both",
+        epilog=_EXAMPLES,
     )
     parser.add_argument(
         "image", nargs="+", metavar="IMAGE", help="files (PNG, JPEG, PPM, PGM), folders or globs"

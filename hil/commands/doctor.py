@@ -4,6 +4,12 @@ import argparse
 
 from hil.commands.options import Commands, command
 
+_EXAMPLES = """\
+examples:
+  hil doctor                           what is found, and what to do about the rest
+exit status: 0 where the main job on the emulated board can run
+"""
+
 
 def add(commands: Commands) -> None:
     """Declare the command."""
@@ -12,6 +18,7 @@ def add(commands: Commands) -> None:
         "doctor",
         _run,
         "list what is found on this machine and what to do about what is missing",
+        epilog=_EXAMPLES,
     )
 
 

@@ -9,6 +9,14 @@ from hil.commands.options import Commands, command, flame_options, show_stacks
 
 _MOST_HZ = 10_000_000_000
 _MOST_WAIT_STATES = 15
+_EXAMPLES = """\
+examples:
+  hil emulate blinky.elf --max-seconds 10
+  hil emulate firmware.elf --cycles    cycles and instructions on stderr at the end
+  hil emulate firmware.elf --view      who called whom, with cycles
+  hil emulate firmware.elf --wait-states 0 --no-art
+exit status: what the program gives semihosting's SYS_EXIT; 124 where it was stopped
+"""
 
 
 def add(commands: Commands) -> None:
@@ -18,6 +26,7 @@ def add(commands: Commands) -> None:
         "emulate",
         _run,
         "run a bare-metal STM32F4 program; its UART and semihosting go to stdout",
+        epilog=_EXAMPLES,
     )
     parser.add_argument("elf", type=Path, metavar="FILE.elf")
     parser.add_argument(

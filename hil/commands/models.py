@@ -5,6 +5,13 @@ import textwrap
 
 from hil.commands.options import Commands, command, csv_option, show
 
+_EXAMPLES = """\
+examples:
+  hil models                           every network: a minute
+  hil models face_m4 vww_rnnpool       these two
+  hil models --no-plan --csv models.csv
+"""
+
 
 def add(commands: Commands) -> None:
     """Declare the command."""
@@ -13,6 +20,7 @@ def add(commands: Commands) -> None:
         "models",
         _run,
         "list the networks: parameters, MACs, memory, each beside the paper's figure",
+        epilog=_EXAMPLES,
     )
     parser.add_argument("model", nargs="*", help="networks to list (default: all)")
     parser.add_argument(

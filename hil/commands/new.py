@@ -10,12 +10,21 @@ from hil.paths import TEMPLATES
 
 _DOT = "dot_"  # stands for the dot of a hidden file's name
 _SUFFIX = ".in"  # keeps tools from taking a template for what it becomes
+_EXAMPLES = """\
+examples:
+  hil new my_project                   a folder with a network, a scenario, tests and CI
+  cd my_project && pytest              runs it on the emulated board
+"""
 
 
 def add(commands: Commands) -> None:
     """Declare the command."""
     parser = command(
-        commands, "new", _run, "write a project to begin with: a network, a scenario, tests, CI"
+        commands,
+        "new",
+        _run,
+        "write a project to begin with: a network, a scenario, tests, CI",
+        epilog=_EXAMPLES,
     )
     parser.add_argument("directory", type=Path, help="the project's folder, new or empty")
 

@@ -10,11 +10,24 @@ if TYPE_CHECKING:
 
     from hil.compiler.plan import Point
 
+_EXAMPLES = """\
+examples:
+  hil plan face_m4                     where every buffer lies, step by step
+  hil plan face_m4 --pareto            memory against cycles; a scenario picks by `optimise`
+  hil plan face_m4 --optimise 100_000  the fastest schedule within so many bytes
+  hil plan face_quant --stream         the image comes in row by row
+needs no board and no compiler
+"""
+
 
 def add(commands: Commands) -> None:
     """Declare the command."""
     parser = command(
-        commands, "plan", _run, "show the buffers of a model's schedule over its steps"
+        commands,
+        "plan",
+        _run,
+        "show the buffers of a model's schedule over its steps",
+        epilog=_EXAMPLES,
     )
     scenario_options(parser)
     parser.add_argument(

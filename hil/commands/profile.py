@@ -13,6 +13,13 @@ from hil.commands.options import (
     toolchain_option,
 )
 
+_EXAMPLES = """\
+examples:
+  hil profile face_m4                  cycles, cycles per MAC and stalls by layer
+  hil profile face_m4 --view           who called whom, with cycles
+  hil profile face_m4 --trace trace.json --csv layers.csv
+"""
+
 
 def add(commands: Commands) -> None:
     """Declare the command."""
@@ -21,6 +28,7 @@ def add(commands: Commands) -> None:
         "profile",
         _run,
         "run a model on the emulated board and show its cycles by layer",
+        epilog=_EXAMPLES,
     )
     scenario_options(parser)
     toolchain_option(parser)

@@ -5,6 +5,13 @@ from pathlib import Path
 
 from hil.commands.options import Commands, command
 
+_EXAMPLES = """\
+examples:
+  hil validate-timing --embench ~/embench-iot
+  hil validate-timing --pqm4 ~/pqm4 --coremark ~/coremark --csv timing.csv
+the checkouts are yours: nothing is fetched
+"""
+
 
 def add(commands: Commands) -> None:
     """Declare the command."""
@@ -13,6 +20,7 @@ def add(commands: Commands) -> None:
         "validate-timing",
         _run,
         "hold the timing model against cycles published for real chips, on checkouts of yours",
+        epilog=_EXAMPLES,
     )
     parser.add_argument("--embench", type=Path, metavar="DIR", help="embench-iot, embench-2.0rc1")
     parser.add_argument("--pqm4", type=Path, metavar="DIR", help="pqm4 Round3, with submodules")

@@ -88,8 +88,8 @@ def run(
     chip.runner.on_lockup = chip.on_failure = ended.set
     for segment in segments:
         _load(chip, segment)
-    chip.power_on(entry=_entry(segments, board))
     try:
+        chip.power_on(entry=_entry(segments, board))
         in_time = ended.wait(max_seconds)
         chip.core.halt(0)
         if in_time and semihosting.exit_status is None:
