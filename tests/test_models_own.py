@@ -13,7 +13,7 @@ from hil.compiler import compile_model
 from hil.config import scenario
 from hil.errors import UsageError
 from hil.models import own
-from hil.run import network
+from hil.run import named, network
 from hil.vision import photographs
 
 _NETS = """
@@ -192,3 +192,34 @@ def test_an_installed_package_offers_networks(
 def test_the_firmware_can_say_the_networks_name(model: str, name: str) -> None:
     assert own.plain_name(model) == name
     assert len(own.plain_name("n" * 99 + ".py:make")) == 31
+
+
+def test_outputs_have_the_names_and_labels_of_the_scenario(project: Path) -> None:
+    named_so = 'model = "nets.py:make"\n[output]\nnames = ["scores"]\nlabels = ["cat", "dog"]'
+    chosen = written(project, named_so)
+    program = compile_model(network.load(chosen), [np.zeros((8, 8, 3), np.float32)]).program
+    named.check(chosen, program)
+    outputs = np.array([-20, 30], np.int8)
+    scores = named.values(chosen, program, outputs)["scores"]
+    assert scores.shape == (1, 1, 2)
+    assert scores.ravel() == pytest.approx(program.dequantise_output(outputs))
+    assert named.label(chosen, program, outputs) == "dog"
+    bare = written(project, 'model = "nets.py:make"')
+    assert named.label(bare, program, outputs) is None
+    assert len(named.values(bare, program, outputs)) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "complaint"),
+    [
+        ('names = ["a", "b"]', "output.names has 2 entries, the model nets.make 1 maps"),
+        ('labels = ["a"]', "output.labels has 1 entries, the model nets.make 2 output values"),
+    ],
+)
+def test_names_for_other_outputs_than_there_are_are_refused(
+    project: Path, names: str, complaint: str
+) -> None:
+    chosen = written(project, f'model = "nets.py:make"\n[output]\n{names}')
+    program = compile_model(network.load(chosen), [np.zeros((8, 8, 3), np.float32)]).program
+    with pytest.raises(UsageError, match=complaint):
+        named.check(chosen, program)

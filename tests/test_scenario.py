@@ -67,6 +67,10 @@ _OWN = 'model = "m:f"\n[input]\nrows = 4\ncolumns = 4\nchannels = 3\n'
         (_OWN + "mean = [1, 2]", "input.mean = .*: expected a list of length >= 3"),
         (_OWN + "std = 0", "input.std = 0: expected float > 0"),
         (_OWN + "crop_from = 3", "crop_from = 3 is less than rows or columns"),
+        (
+            'model = "m:f"\n[output]\nlabels = ["a", "a"]',
+            "output is wrong: labels has one entry tw",
+        ),
         ('model = "m:f"\nkeep_weights = true\ncheckpoint = "a"', "exclude each other"),
     ],
 )

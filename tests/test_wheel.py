@@ -75,7 +75,7 @@ def test_a_project_of_ones_own_passes_its_tests_with_the_wheel(
     said = run(python, hil, "new", "my_project", at=tmp_path)
     assert "my_project/test_tiny.py" in said
     project = tmp_path / "my_project"
-    assert "6 passed" in run(python, "-m", "pytest", "-p", "no:cacheprovider", at=project)
+    assert "7 passed" in run(python, "-m", "pytest", "-p", "no:cacheprovider", at=project)
     assert (project / "build" / "hil" / "results.csv").is_file()
     suite = ("--pyargs", "hil.suite", "--hil-scenario=tiny.toml", "--board=stm32f407g_disc1")
     assert "tiny on stm32f407g_disc1" in run(python, "-m", "pytest", *suite, at=project)

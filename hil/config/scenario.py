@@ -84,6 +84,8 @@ class Scenario:
         calibration: photographs to choose ranges on beside the usual ones, such as "faces", which
             are in none of them.
         variant: arguments of the network's constructor, such as `order`.
+        output_names: of the maps that the result is made of, in order; empty for none.
+        labels: of the classes that the outputs stand for; empty for none.
     """
 
     name: str
@@ -100,6 +102,8 @@ class Scenario:
     default: bool = True
     calibration: list[str] = field(default_factory=list, hash=False)
     variant: dict[str, Any] = field(default_factory=dict, hash=False)
+    output_names: list[str] = field(default_factory=list, hash=False)
+    labels: list[str] = field(default_factory=list, hash=False)
     limits: Limits = Limits()
     paper: Paper = Paper()
 
@@ -170,6 +174,8 @@ def load(name: str, directory: Path = SCENARIOS) -> Scenario:
         default=entries.default,
         calibration=entries.calibration,
         variant=entries.variant,
+        output_names=entries.output.names,
+        labels=entries.output.labels,
         limits=Limits(**asdict(entries.limits)),
         paper=Paper(**asdict(entries.paper)),
     )
@@ -230,6 +236,19 @@ class _Input(Entries, frozen=True):
         )
 
 
+class _Output(Entries, frozen=True):
+    """Table `[output]`."""
+
+    names: list[_Text] = []  # noqa: RUF012
+    labels: list[_Text] = []  # noqa: RUF012
+
+    def __post_init__(self) -> None:
+        """Hold the names against each other."""
+        for key, named in (("names", self.names), ("labels", self.labels)):
+            if len({*named}) != len(named):
+                raise ValueError(f"{key} has one entry twice")
+
+
 class _ScenarioFile(Entries, frozen=True):
     """A file of scenarios/."""
 
@@ -244,6 +263,7 @@ class _ScenarioFile(Entries, frozen=True):
     default: bool = True
     calibration: list[_Text] = []  # noqa: RUF012
     variant: dict[str, Any] = {}  # noqa: RUF012
+    output: _Output = _Output()
     limits: _Limits = _Limits()
     paper: _Paper = _Paper()
 

@@ -13,7 +13,7 @@ import numpy as np
 from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.errors import UsageError
-from hil.run import laps
+from hil.run import laps, named
 from hil.targets.spent import NOTHING, Spent
 
 if TYPE_CHECKING:
@@ -198,6 +198,16 @@ class Measurement:
         raise UsageError.unknown("layer", name, [layer.name for layer in self.layers])
 
     @property
+    def values(self) -> "dict[str, Float32]":
+        """The outputs as real numbers, (rows, columns, channels) each, by the scenario's names."""
+        return named.values(self.prepared.scenario, self.prepared.program, self.outputs)
+
+    @property
+    def label(self) -> str | None:
+        """The label of the greatest output; None where the scenario has no labels."""
+        return named.label(self.prepared.scenario, self.prepared.program, self.outputs)
+
+    @property
     def latency_s(self) -> float:
         """Seconds per inference at the board's clock."""
         return self.cycles / self.prepared.board.clock_hz
@@ -228,6 +238,7 @@ def compile_scenario(scenario: Scenario, board: Board) -> CompiledScenario:
     names = [*photographs.calibration_set(), *scenario.calibration]
     calibration = [photographs.preprocess(photographs.read(name), loaded.spec) for name in names]
     compiled = compile_model(loaded, calibration)
+    named.check(scenario, compiled.program)
     schedule = plan.make_plan(
         compiled.program, plan.Budget.of(board), scenario.optimise, streams=scenario.stream
     )

@@ -1,0 +1,45 @@
+"""A network's outputs by the names and labels that its scenario gives them."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hil.config.scenario import Scenario
+from hil.errors import UsageError
+
+if TYPE_CHECKING:
+    from hil.compiler.program import Float32, Int8, Program
+
+
+def check(scenario: Scenario, program: "Program") -> None:
+    """Hold the names against the outputs there are. Raises UsageError."""
+    maps, values = len(program.output.tensors), program.output.count
+    for key, named, count in (
+        ("output.names", scenario.output_names, maps),
+        ("output.labels", scenario.labels, values),
+    ):
+        if named and len(named) != count:
+            what = "maps that FlattenMaps joins" if key.endswith("names") else "output values"
+            raise UsageError(
+                f"the scenario {scenario.name}: {key} has {len(named)} entries, "
+                f"the model {program.name} {count} {what}"
+            )
+
+
+def values(scenario: Scenario, program: "Program", outputs: "Int8") -> "dict[str, Float32]":
+    """Return each map of the result as real numbers, (rows, columns, channels), by its name."""
+    exact = program.dequantise_output(outputs)
+    tensors = program.output.tensors
+    names = scenario.output_names or [tensor.name for tensor in tensors]
+    found, at = {}, 0
+    for name, tensor in zip(names, tensors, strict=True):
+        found[name] = exact[at : at + tensor.bytes].reshape(tensor.shape)
+        at += tensor.bytes
+    return found
+
+
+def label(scenario: Scenario, program: "Program", outputs: "Int8") -> str | None:
+    """Return the label of the greatest output; None where the scenario has no labels."""
+    if not scenario.labels:
+        return None
+    return scenario.labels[int(np.argmax(program.dequantise_output(outputs)))]
