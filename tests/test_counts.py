@@ -134,8 +134,7 @@ def test_memory_planned_from_the_structure_is_that_of_the_quantised_program(
     memory = counts.of_model("face_m4", chip).memory
     assert memory is not None
     assert (memory.sram_bytes, memory.ccm_bytes) == (planned.arena_bytes, planned.ccm_bytes)
-    # The code of sparse cells depends on where their zeros are.
-    assert memory.flash_bytes == pytest.approx(planned.flash_bytes, rel=0.01)
+    assert memory.flash_bytes == planned.flash_bytes
 
 
 def test_weights_are_the_constants_of_the_quantised_program(

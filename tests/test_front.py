@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from native import ROOMY
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,8 +14,6 @@ from hil.compiler.operators.concat import Concat
 from hil.compiler.operators.fusing import Conv2DNode
 from hil.compiler.operators.gru_sweep import GRUSweepNode
 from hil.compiler.operators.kind import INPUT
-from hil.compiler.outline import outline
-from hil.compiler.plan import make_plan
 from hil.compiler.program import Program
 from hil.compiler.quantise import quantise
 from hil.errors import BuildError
@@ -195,8 +192,6 @@ def test_maps_of_one_chain_of_concatenations_share_a_scale() -> None:
     assert last.rescales == (None, None)
     assert first.rescales[0] is not None
     assert first.rescales[1] is None
-    plans = [make_plan(p, ROOMY) for p in (program, outline(graph, "dense"))]
-    assert plans[0].offsets == plans[1].offsets
 
 
 def check_noise(graph: Graph) -> Program:
@@ -250,13 +245,3 @@ def test_poolings_are_quantised_close_to_the_float_network() -> None:
     best = check_noise(graph).operators[2]
     assert best.output.scale == best.inputs[0].scale
     assert best.output.zero_point == best.inputs[0].zero_point
-
-
-def test_an_outline_of_poolings_has_the_memory_of_the_quantised_program() -> None:
-    network = Tail(nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(2), GlobalAverage()).eval()
-    graph = trace(network, (20, 24, 4))
-    images = [np.random.default_rng(0).normal(0, 40, (20, 24, 4)).astype(np.float32)]
-    program = quantise(graph, images, name="poolings", input_range=(-128.0, 127.0))
-    plans = [make_plan(p, ROOMY) for p in (program, outline(graph, "poolings"))]
-    assert plans[0].offsets == plans[1].offsets
-    assert [s.kernel.name for s in plans[1].steps] == ["pool2d"] * 3

@@ -11,13 +11,12 @@ from native import ROOMY
 from random_programs import Builder
 
 from hil import models
-from hil.compiler.front.trace import trace
 from hil.compiler.kernels.kernel import Choices
-from hil.compiler.outline import outline
 from hil.compiler.plan import Budget, Plan, make_plan, pareto, place, table
 from hil.compiler.plan.pack import Item, live_bytes, pack
 from hil.compiler.plan.schedule import schedule
 from hil.compiler.program import Program
+from hil.compiler.synthetic import synthetic_program
 from hil.config import board
 from hil.errors import BuildError, MemoryLimitError
 
@@ -151,8 +150,7 @@ def test_a_model_too_large_says_which_region_lacks_how_many_bytes() -> None:
 
 @pytest.mark.parametrize("name", ["mnv1_rnnpool", "densenet121_avgpool"])
 def test_a_network_too_large_for_the_board_lacks_memory_and_no_kernel(name: str) -> None:
-    loaded = models.structure(name)
-    program = outline(trace(loaded.module, loaded.spec.shape), name)
+    program = synthetic_program(models.structure(name))
     steps = schedule(program, Choices())
     assert not {"conv2d", "inverted_residual"} & {step.kernel.name for step in steps}
     with pytest.raises(MemoryLimitError) as caught:

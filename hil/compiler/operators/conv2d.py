@@ -120,6 +120,12 @@ class Conv2DKind(Kind[Conv2DNode, Conv2D]):
             y += (term * add.multiplier + (1 << add.shift >> 1)) >> add.shift
         return np.clip(y, op.low, op.high).astype(np.int8)
 
+    def plausible(self, node: Conv2DNode, drawn: Float64, maps: Mapping[str, Float64]) -> Float64:
+        """Spread as sums of independent inputs do, and clip as the activation does."""
+        power = np.square(node.weight).sum(axis=(1, 2, 3)) * np.square(maps[node.inputs[0]]).mean()
+        values: Float64 = np.clip(node.bias + np.sqrt(power) * drawn, node.low, node.high)
+        return values
+
     def macs(self, layer: nn.Module, x: Shape, y: Shape) -> Macs:
         """Count the products of convolutions and linear layers."""
         del x

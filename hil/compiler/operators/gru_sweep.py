@@ -115,6 +115,10 @@ class GRUSweepKind(Kind[GRUSweepNode, GRUSweep]):
         del of
         return ITS_STATES
 
+    def least_side(self, node: GRUSweepNode) -> int:
+        """A patch."""
+        return node.layer.patch
+
     def macs(self, layer: nn.Module, x: Shape, y: Shape) -> Macs:
         """Count both directions."""
         del y

@@ -224,6 +224,16 @@ class Kind(ABC, Generic[NodeT, OperatorT]):
         del of
         return None
 
+    def least_side(self, node: NodeT) -> int:
+        """Rows and columns of its input that it must see to be quantised."""
+        del node
+        return 1
+
+    def plausible(self, node: NodeT, drawn: Float64, maps: Mapping[str, Float64]) -> Float64:
+        """Turn values of N(0, 1) into what the output might be where these maps are read."""
+        del node, maps
+        return drawn
+
     def macs(self, layer: nn.Module, x: Shape, y: Shape) -> Macs:
         """Count a layer from its input's to its output's shape."""
         del layer, x, y

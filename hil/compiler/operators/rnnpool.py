@@ -119,6 +119,10 @@ class RNNPoolKind(Kind[RNNPoolNode, RNNPool]):
         del of
         return ITS_STATES
 
+    def least_side(self, node: RNNPoolNode) -> int:
+        """A patch."""
+        return node.layer.patch
+
     def macs(self, layer: nn.Module, x: Shape, y: Shape) -> Macs:
         """Count the cells' products."""
         del y

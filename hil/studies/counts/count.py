@@ -12,10 +12,10 @@ from torch import nn
 
 from hil import models
 from hil.compiler import operators
-from hil.compiler.front.trace import shape_of, trace
+from hil.compiler.front.trace import shape_of
 from hil.compiler.operators.kind import Macs
-from hil.compiler.outline import outline
 from hil.compiler.plan import Budget, make_plan
+from hil.compiler.synthetic import synthetic_program
 from hil.config.board import Board
 from hil.errors import BuildError, MemoryLimitError
 from hil.models.blocks import MBConv, Separable
@@ -89,7 +89,7 @@ def of_model(name: str, board: Board | None = None) -> Counts:
         parameters=made.parameters,
         macs=macs,
         map_bytes=_map_bytes(units, paper.convention),
-        memory=_plan(made, board) if board else None,
+        memory=_plan(models.structure(name), board) if board else None,
         weight_bytes=weight_bytes,
         paper=paper,
     )
@@ -97,12 +97,8 @@ def of_model(name: str, board: Board | None = None) -> Counts:
 
 def _plan(made: models.LoadedModel, board: Board) -> Memory:
     """Plan a network's memory for a board, as far as compiler and planner go."""
-    module = made.module.to_empty(device="cpu")
-    for value in (*module.parameters(), *module.buffers()):
-        value.detach().zero_()
     try:
-        program = outline(trace(module, made.spec.shape), made.model_id)
-        plan = make_plan(program, Budget.of(board))
+        plan = make_plan(synthetic_program(made), Budget.of(board))
     except (BuildError, MemoryLimitError) as error:
         return Memory(obstacle=f"{error.verdict}: {error.what}")
     return Memory(plan.arena_bytes, plan.ccm_bytes, plan.flash_bytes, plan.streams)
