@@ -1,0 +1,77 @@
+"""A small program for every kernel of the registry, in which it computes a step."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from random_programs import Builder
+
+from hil.compiler.kernels.kernel import Choices
+from hil.compiler.plan import Budget, Plan, place
+from hil.compiler.program import Program, Tensor
+
+ROOM = Budget(sram_bytes=120 << 10, ccm_bytes=48 << 10)
+PANELS = Choices(panel_bytes=1500)
+
+Make = Callable[[Builder], tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program, and the schedule in which the kernel computes a step of it.
+
+    Attributes:
+        make: adds the operators, and returns the program's outputs.
+    """
+
+    make: Make
+    shape: tuple[int, int, int]
+    choices: Choices = field(default_factory=Choices)
+
+    def program(self) -> Program:
+        """Return the program on seeded parameters."""
+        b = Builder(7, self.shape)
+        return b.program(*self.make(b))
+
+    def plan(self, program: Program) -> Plan:
+        """Place it as chosen."""
+        return place(program, ROOM, self.choices)
+
+
+def _normed(b: Builder) -> tuple[Tensor, ...]:
+    normed = b.norm("norm", b.input)
+    return normed, b.conv("conv", normed, 4, 3)
+
+
+def _pooled(b: Builder) -> tuple[Tensor, ...]:
+    return (b.pool("pool", b.conv("conv", b.input, 8, 3, 2, relu=True), 6, 2, (8, 8)),)
+
+
+CASES: dict[str, Case] = {
+    "concat": Case(lambda b: (b.concat("join", b.input, b.scale("by", b.input)),), (9, 11, 8)),
+    "conv2d": Case(lambda b: (b.conv("conv", b.input, 5, 3),), (9, 11, 5)),
+    "expand_filter": Case(
+        lambda b: (b.inverted_residual("block", b.input, 32),), (9, 10, 32), PANELS
+    ),
+    "heads": Case(
+        lambda b: (b.conv("conf", b.input, 2, 3), b.conv("loc", b.input, 4, 3)), (9, 11, 16)
+    ),
+    "inverted_residual": Case(lambda b: (b.inverted_residual("block", b.input, 6),), (9, 10, 6)),
+    "l2norm": Case(_normed, (9, 11, 5)),
+    "maxout": Case(lambda b: (b.maxout("most", b.input, 3),), (9, 11, 6)),
+    "pointwise": Case(
+        lambda b: (b.conv("conv", b.scale("norm", b.input, relu=True), 16),), (9, 11, 24)
+    ),
+    "pointwise_panels": Case(lambda b: (b.conv("conv", b.input, 32),), (9, 11, 48), PANELS),
+    "pool2d": Case(
+        lambda b: (
+            b.pool2d("average", b.input, "average", (3, 2), 2),
+            b.pool2d("max", b.input, "max", (2, 3), 1),
+        ),
+        (9, 11, 8),
+    ),
+    "renet": Case(lambda b: (b.sweep("sweep", b.input, 8, 2, "columns"),), (10, 12, 8)),
+    "rnnpool": Case(_pooled, (26, 30, 3)),
+    "scale": Case(lambda b: (b.scale("norm", b.input, relu=True),), (9, 11, 12)),
+    "streamed_block": Case(lambda b: (b.inverted_residual("block", b.input, 16),), (9, 10, 16)),
+    "windowed": Case(lambda b: (b.conv("conv", b.input, 16, 3, residual=b.input),), (9, 11, 16)),
+}

@@ -1,0 +1,66 @@
+"""Every kernel of the registry: its C, its Cortex-M4 code and its bytes."""
+
+import cortex_m4
+import numpy as np
+import pytest
+import random_programs
+from kernel_cases import CASES
+from native import run_program
+
+from hil.compiler import reference
+from hil.compiler.kernels.kernel import Kernel
+from hil.compiler.kernels.registry import KERNELS
+from hil.compiler.program import Int8, Program
+from hil.paths import FIRMWARE
+
+
+def by_name(kernel: Kernel) -> str:
+    return kernel.name
+
+
+def inputs(program: Program) -> tuple[Int8, ...]:
+    shape = program.input.shape
+    mixed = np.random.default_rng(0).choice(np.array([-128, 127], np.int8), shape)
+    return random_programs.image(program, 1), mixed
+
+
+every_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=by_name)
+
+
+@every_kernel
+def test_a_kernel_is_named_as_its_c_file_and_has_a_case_that_it_computes(kernel: Kernel) -> None:
+    assert (FIRMWARE / "kernels" / f"{kernel.name}.c").is_file()
+    assert kernel.name in CASES, "tests/kernel_cases.py: add a program that it computes"
+    case = CASES[kernel.name]
+    assert kernel in [step.kernel for step in case.plan(case.program()).steps]
+
+
+def test_no_two_kernels_have_one_name() -> None:
+    assert len({kernel.name for kernel in KERNELS}) == len(KERNELS) == len(CASES)
+
+
+@every_kernel
+def test_a_kernel_s_c_equals_the_reference(kernel: Kernel) -> None:
+    case = CASES[kernel.name]
+    program = case.program()
+    for x in inputs(program):
+        got = run_program(program, x, case.plan(program))
+        assert np.array_equal(got, reference.run(program, x))
+
+
+@every_kernel
+def test_a_kernel_s_cortex_m4_code_equals_the_reference(kernel: Kernel) -> None:
+    case = CASES[kernel.name]
+    program = case.program()
+    outputs = cortex_m4.run_program(program, *inputs(program), plan=case.plan(program))
+    for x, y in zip(inputs(program), outputs, strict=True):
+        assert np.array_equal(y, reference.run(program, x))
+
+
+@every_kernel
+def test_a_kernel_counts_its_constants_to_the_byte(kernel: Kernel) -> None:
+    case = CASES[kernel.name]
+    plan = case.plan(case.program())
+    for step in (step for step in plan.steps if step.kernel is kernel):
+        stored = sum(constant.values.nbytes for constant in kernel.code(plan.site(step)).constants)
+        assert kernel.constant_bytes(step, case.choices) == stored
