@@ -70,7 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
             raise UsageError(
                 "--hil-update-baseline needs a reason", hint='add one: --hil-why "..."'
             )
-        against = baselines.Against.from_options(config.option, session.identity)
+        against = baselines.Against.from_options(config.option, session.scenarios, session.identity)
     except HilError as error:
         raise pytest.UsageError(str(error)) from error
     if against is not None and not config.option.hil_update_baseline:

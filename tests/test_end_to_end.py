@@ -167,6 +167,13 @@ def test_a_flipped_bit_of_a_weight_is_a_mismatch(
     damaged = replace(prepared, image=with_a_flipped_weight(prepared, tmp_path / "damaged.elf"))
     assert damaged.image.build_id == prepared.image.build_id
     assert verdicts(measure(session, damaged)) == {Verdict.MISMATCH}
+    assert "outputs of pool (rnnpool)" in where_it_begins(session)
+
+
+def where_it_begins(session: Session) -> str:
+    """What the last measurement's row says of wrong outputs."""
+    notes = [row.metric.note for row in session.rows if row.metric.name == "output.mismatches"]
+    return notes[-1]
 
 
 def with_a_flipped_weight(prepared: Prepared, elf: Path) -> Image:
@@ -203,6 +210,7 @@ def test_a_changed_kernel_constant_is_a_mismatch(
     emit.write(prepared.program, prepared.compiled.plan, tmp_path / "model")
     image = firmware.build(tmp_path / "model", session.board, session.toolchain)
     assert verdicts(measure(session, replace(prepared, image=image))) == {Verdict.MISMATCH}
+    assert "outputs of heads.norms." in where_it_begins(session)
 
 
 def test_a_stale_image_on_the_board_is_a_flash_error(

@@ -5,6 +5,8 @@ import pytest
 from hil import models
 from hil.config import scenario
 from hil.errors import UsageError
+from hil.results.rules import USUAL, Rule
+from hil.run import against
 
 
 def test_face_m4_is_held_to_the_papers_figures() -> None:
@@ -143,3 +145,18 @@ def test_a_scenario_names_photographs_to_calibrate_on(tmp_path: Path) -> None:
 def test_an_unknown_variant_of_a_network_is_told_with_those_there_are() -> None:
     with pytest.raises(UsageError, match=r"unknown variant of face_quant 'ordre'\n  known: hidden"):
         models.structure("face_quant", ordre="columns_first")
+
+
+def test_a_scenario_says_by_how_much_a_metric_may_move(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(
+        'model = "face_m4"\n[tolerance."cycles"]\nrelative = 0.01\n'
+        '[tolerance."ram.*"]\nabsolute = 256\nbetter = "neither"\n'
+    )
+    rules = against.rules_of([scenario.load(str(path))])
+    assert rules.of("own", "cycles") == Rule("lower", relative=0.01)
+    assert rules.of("own", "ram.total") == Rule("neither", absolute=256)
+    assert rules.of("own", "flash.total") == USUAL.of("own", "flash.total")
+    path.write_text('model = "face_m4"\n[tolerance."cycles"]\nrelative = -1\n')
+    with pytest.raises(UsageError, match="tolerance"):
+        scenario.load(str(path))

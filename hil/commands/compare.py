@@ -69,8 +69,9 @@ def history_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from hil.config import scenario
     from hil.results import compare, fail_on, render
-    from hil.run import sources
+    from hil.run import against, sources
     from hil.run.revisions import How
 
     fails = fail_on.parse(options.fail_on)
@@ -80,7 +81,9 @@ def _run(options: argparse.Namespace) -> int:
     if options.scenario:
         names = {Path(name).stem for name in options.scenario}
         before, after = ([f for f in side if f.key.scenario in names] for side in (before, after))
-    found = compare.compare(before, after)
+    names = {one.key.scenario for one in [*before, *after]} & set(scenario.names())
+    rules = against.rules_of([scenario.load(name) for name in sorted(names)])
+    found = compare.compare(before, after, rules)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
     print(render.render(found, options.format, width))
     return fail_on.exit_status(found, fails)

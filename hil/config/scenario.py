@@ -22,6 +22,8 @@ _Count: TypeAlias = Annotated[int, Meta(gt=0, lt=1 << 53)]
 _Cosine: TypeAlias = Annotated[float, Meta(ge=-1, le=1)]
 _Side: TypeAlias = Annotated[int, Meta(gt=0, le=1 << 16)]
 _Level: TypeAlias = Annotated[float, Meta(ge=-1e9, le=1e9)]
+_Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+_Amount: TypeAlias = Annotated[float, Meta(ge=0, le=1e15)]
 _OF_RGB = Meta(min_length=3, max_length=3)
 _Deviation: TypeAlias = Annotated[float, Meta(gt=0, le=1e9)]
 
@@ -45,6 +47,20 @@ class Paper:
     ram_bytes: int | None = None
     flash_bytes: int | None = None
     macs: int | None = None
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """By how much a metric may move against a baseline; see `docs/regressions.md`.
+
+    Attributes:
+        better: the direction of improvement; None for the metric's usual one.
+        relative: share of the baseline's value. absolute: in the metric's unit.
+    """
+
+    better: Literal["lower", "higher", "neither"] | None = None
+    relative: float = 0.0
+    absolute: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -83,6 +99,7 @@ class Scenario:
         default: whether the suite runs it without being asked to by name.
         calibration: photographs to choose ranges on beside the usual ones, such as "faces", which
             are in none of them.
+        tolerances: by metric or pattern, such as `cycles.layer.*`, against a baseline.
         variant: arguments of the network's constructor, such as `order`.
         output_names: of the maps that the result is made of, in order; empty for none.
         labels: of the classes that the outputs stand for; empty for none.
@@ -106,6 +123,7 @@ class Scenario:
     labels: list[str] = field(default_factory=list, hash=False)
     limits: Limits = Limits()
     paper: Paper = Paper()
+    tolerances: dict[str, Tolerance] = field(default_factory=dict, hash=False)
 
     def override(
         self,
@@ -178,6 +196,7 @@ def load(name: str, directory: Path = SCENARIOS) -> Scenario:
         labels=entries.output.labels,
         limits=Limits(**asdict(entries.limits)),
         paper=Paper(**asdict(entries.paper)),
+        tolerances={name: Tolerance(**asdict(one)) for name, one in entries.tolerance.items()},
     )
 
 
@@ -198,6 +217,14 @@ class _Paper(Entries, frozen=True):
     ram_bytes: _Count | None = None
     flash_bytes: _Count | None = None
     macs: _Count | None = None
+
+
+class _Tolerance(Entries, frozen=True):
+    """A table `[tolerance."cycles"]`."""
+
+    better: Literal["lower", "higher", "neither"] | None = None
+    relative: _Share = 0.0
+    absolute: _Amount = 0.0
 
 
 class _Input(Entries, frozen=True):
@@ -266,6 +293,7 @@ class _ScenarioFile(Entries, frozen=True):
     output: _Output = _Output()
     limits: _Limits = _Limits()
     paper: _Paper = _Paper()
+    tolerance: dict[str, _Tolerance] = {}  # noqa: RUF012
 
     def __post_init__(self) -> None:
         """Hold its entries against each other."""

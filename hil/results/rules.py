@@ -1,7 +1,7 @@
 """When a figure has become worse: the direction and the tolerance of each metric."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from statistics import quantiles
@@ -32,13 +32,14 @@ class Rule:
     """How a figure is held to an earlier one.
 
     Attributes:
-        better: the direction of improvement; "neither": any change has to be looked at.
+        better: the direction of improvement; "neither": any change has to be looked at; None, in a
+            special rule: the usual one.
         judged: whether it is compared at all; the host's seconds are not.
         relative: by which share of the earlier value it may move.
         absolute: by how much it may move, in its own unit.
     """
 
-    better: Better = "lower"
+    better: Better | None = "lower"
     judged: bool = True
     relative: float = 0.0
     absolute: float = 0.0
@@ -63,7 +64,7 @@ class Rule:
         return self._direction(after - (high if after > high else low))
 
     def _direction(self, moved: float) -> Grade:
-        if self.better == "neither":
+        if self.better in {"neither", None}:
             return Grade.CHANGED
         worse = moved > 0 if self.better == "lower" else moved < 0
         return Grade.REGRESSION if worse else Grade.IMPROVEMENT
@@ -90,11 +91,15 @@ class Rules:
 
     def of(self, scenario: str, metric: str) -> Rule:
         """Return a metric's rule in a scenario; an unknown metric may not change."""
-        for rules in (self.special.get(scenario, {}), self.usual):
-            for pattern, rule in rules.items():
-                if fnmatchcase(metric, pattern):
-                    return rule
-        return Rule("neither")
+        usual = _first(self.usual, metric) or Rule("neither")
+        special = _first(self.special.get(scenario, {}), metric)
+        if special is None:
+            return usual
+        return special if special.better else replace(special, better=usual.better)
+
+
+def _first(rules: Mapping[str, Rule], metric: str) -> Rule | None:
+    return next((rule for name, rule in rules.items() if fnmatchcase(metric, name)), None)
 
 
 PARTS = (".layer.", ".buffer.", ".symbol.")

@@ -12,7 +12,7 @@ from hil.results.baseline import Reason
 from hil.results.compare import Comparison, Outcome
 from hil.results.figures import Figures
 from hil.results.rows import Row, RunIdentity
-from hil.results.rules import USUAL, Rules
+from hil.results.rules import USUAL, Rule, Rules
 from hil.run import revisions
 from hil.run.revisions import How
 
@@ -45,7 +45,9 @@ class Against:
     _given: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def from_options(cls, options: argparse.Namespace, identity: RunIdentity) -> "Against | None":
+    def from_options(
+        cls, options: argparse.Namespace, scenarios: Sequence[Scenario], identity: RunIdentity
+    ) -> "Against | None":
         """Resolve `--hil-baseline`; None where it was not given.
 
         Raises:
@@ -70,7 +72,7 @@ class Against:
             revision=revision,
             how=how,
             strict=options.hil_stale == "error" and not revision,
-            rules=USUAL,
+            rules=rules_of(scenarios),
             history=options.hil_history_dir or options.hil_csv.parent / store.HISTORY,
             run=identity.run,
             _given={Path(name).stem: name for name in options.hil_scenario},
@@ -146,6 +148,20 @@ class Against:
         ]
 
 
+def rules_of(scenarios: Sequence[Scenario]) -> Rules:
+    """Return the usual rules, with each scenario's own tolerances before them."""
+    return Rules(
+        USUAL.usual,
+        {
+            one.name: {
+                metric: Rule(told.better, relative=told.relative, absolute=told.absolute)
+                for metric, told in one.tolerances.items()
+            }
+            for one in scenarios
+        },
+    )
+
+
 def refuse_overrides(options: argparse.Namespace) -> None:
     """Refuse to hold other inputs or weights against a baseline: it is of the scenarios' files.
 
@@ -184,7 +200,9 @@ def update(
         why=options.hil_why,
         flags={figures.digest_of(row.context.compiler): row.context.compiler for row in rows},
     )
-    lines = baseline.update(file, measured, reason, whole=options.hil_all)
+    lines = baseline.update(
+        file, measured, reason, rules=rules_of(scenarios), whole=options.hil_all
+    )
     return file, lines
 
 

@@ -51,7 +51,7 @@ def _reference(kind: Kind, scenario: Scenario) -> tuple[float | None, str]:
 def explain(metric: Metric, measurement: Measurement) -> str:
     """Say in words why a metric fails: the figures, and for several iterations which of them."""
     if metric.name == "output.mismatches":
-        return "\n".join(_mismatches(measurement))
+        return "\n".join([*_mismatches(measurement), *([metric.note] if metric.note else [])])
     kind = metrics.find(metric.name)
     if kind.repeated_only:
         listed = ", ".join(f"{iteration.cycles:,}" for iteration in measurement.iterations)

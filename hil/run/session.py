@@ -20,7 +20,7 @@ from hil.results.rows import Context, Metric, Row, RunIdentity, in_context
 from hil.results.rules import Grade
 from hil.results.store import Store
 from hil.run import details as run_details
-from hil.run import judge, measurement, parts
+from hil.run import judge, locate, measurement, parts
 from hil.run.chosen import Scenarios
 from hil.run.measurement import Measurement, Prepared, Progress, Spending, Stopwatch, silent
 
@@ -54,6 +54,7 @@ class Session:
     _watches: dict[str, Stopwatch] = field(default_factory=dict)
     _retried: dict[str, int] = field(default_factory=dict)
     _spending: dict[str, Spending] = field(default_factory=dict)
+    _targets: "dict[str, Target]" = field(default_factory=dict)
     _metrics: dict[str, dict[str, Metric]] = field(default_factory=dict)
 
     @classmethod
@@ -132,7 +133,7 @@ class Session:
                 progress=self.progress,
                 spending=self._spending[name],
             )
-        judged = judge.judge(result)
+        judged = self._located(judge.judge(result), result, device)
         self._metrics[name] = {metric.name: metric for metric in judged}
         context = self._context(prepared.scenario, prepared.image.build_id.hex())
         self.rows += in_context(context, parts.whole(judged, result))
@@ -140,6 +141,27 @@ class Session:
         if self.store is not None:
             details.write(run_details.of(result, self.identity.run), self.store.csv)
         return result
+
+    def _located(self, judged: list[Metric], result: Measurement, device: "Device") -> list[Metric]:
+        """Note where wrong outputs begin, if there are any and the target has a debugger."""
+        return [
+            replace(metric, note=self._where(result, device))
+            if metric.verdict is Verdict.MISMATCH and metric.name == "output.mismatches"
+            else metric
+            for metric in judged
+        ]
+
+    def _where(self, result: Measurement, device: "Device") -> str:
+        target = self._targets.get(result.prepared.scenario.name)
+        try:
+            if target is None or target.debugger is None:
+                return f"{result.target} has no debugger to find the layer with"
+            self.progress("looking for the first layer that differs")
+            prepared, outputs = result.prepared, result.outputs
+            found = locate.locate(prepared, device, target.debugger, outputs)
+        except MeasurementError as error:
+            return f"the layer was not found: {error}"
+        return str(found) if found else "every map that can be read is right"
 
     def judged(self, scenario: Scenario) -> list[str]:
         """Name the metrics that a scenario has on the session's target and that have a limit."""
@@ -197,6 +219,7 @@ class Session:
 
         target = stack.enter_context(self.target(self.board))
         self._spending[prepared.scenario.name] = target.spending
+        self._targets[prepared.scenario.name] = target
         with self._watch(prepared.scenario).stage("flash"):
             self.progress(f"flashing {self.board.name} ({target.name})")
             target.flash(prepared.image)

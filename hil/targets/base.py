@@ -4,13 +4,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from serial import SerialBase
 
 from hil.build.image import Image
 from hil.config.board import Board
 from hil.targets.spent import Spent
+
+if TYPE_CHECKING:
+    from hil.targets.debugger import Debugger
 
 
 class Target(ABC):
@@ -47,6 +50,11 @@ class Target(ABC):
     @abstractmethod
     def serial(self) -> SerialBase:
         """Return the open serial port of the firmware's link."""
+
+    @property
+    def debugger(self) -> "Debugger | None":
+        """What halts the core and reads its memory; None where the target has none."""
+        return None
 
     @contextmanager
     def spending(self) -> Iterator[list[Spent]]:

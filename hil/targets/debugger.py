@@ -1,7 +1,8 @@
 """A pyOCD session: what a real probe and the emulated one have in common."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from hil.build.image import Segment
@@ -9,6 +10,7 @@ from hil.config.board import Board
 from hil.errors import FlashError, ProbeError
 
 _READ_BYTES = 16384
+_LOOK_EVERY_S = 0.005  # a probe has no way to call: whether the core has halted must be asked
 
 _SESSION_OPTIONS = {
     "hide_programming_progress": True,
@@ -74,6 +76,15 @@ class Debugger:
         with self._probe_errors("resetting"):
             self._target.reset()
 
+    @contextmanager
+    def breakpoints(self) -> "Iterator[Breakpoint]":
+        """Lend a breakpoint while the block runs; behind it the core runs on. Raises ProbeError."""
+        stop = Breakpoint(self._target, self._probe_errors)
+        try:
+            yield stop
+        finally:
+            stop.release()
+
     def close(self) -> None:
         """Let the probe go; harmless when it is not open."""
         session, self._session = self._session, None
@@ -120,3 +131,57 @@ class Debugger:
         except (exceptions.Error, OSError) as error:
             what = str(error) or type(error).__name__
             raise ProbeError(f"pyOCD failed while {doing}: {what}", hint=self._hint) from error
+
+
+class Breakpoint:
+    """One hardware breakpoint that moves through the code.
+
+    Args:
+        target: pyOCD's.
+        errors: turns pyOCD's errors into the harness's.
+    """
+
+    def __init__(self, target: Any, errors: Callable[[str], AbstractContextManager[None]]) -> None:
+        self._target = target
+        self._errors = errors
+        self._at: int | None = None
+
+    def halt(self) -> None:
+        """Halt the core where it is."""
+        with self._errors("halting"):
+            self._target.halt()
+
+    def move_to(self, address: int) -> None:
+        """Move the breakpoint, and let the halted core run."""
+        with self._errors("setting a breakpoint"):
+            self._clear()
+            self._target.set_breakpoint(address)
+            self._at = address
+            self._target.resume()
+
+    def reached(self, running: "Future[Any]") -> bool:
+        """Wait until the core halts there; False where what it runs has ended before."""
+        from pyocd.core.target import Target as PyocdTarget
+
+        while True:
+            with self._errors("waiting for a breakpoint"):
+                if self._target.get_state() == PyocdTarget.State.HALTED:
+                    return True
+            if wait([running], timeout=_LOOK_EVERY_S).done:
+                return False
+
+    def read(self, address: int, count: int) -> bytes:
+        """Read memory of the halted core."""
+        with self._errors("reading memory"):
+            return bytes(self._target.read_memory_block8(address, count))
+
+    def release(self) -> None:
+        """Take the breakpoint away and let the core run on."""
+        with self._errors("going on"):
+            self._clear()
+            self._target.resume()
+
+    def _clear(self) -> None:
+        if self._at is not None:
+            self._target.remove_breakpoint(self._at)
+            self._at = None

@@ -51,6 +51,11 @@ class ProbeTarget(Target):
         port: SerialBase = self._serial
         return port
 
+    @property
+    def debugger(self) -> Debugger:
+        """What halts the core and reads its memory. Raises ProbeError."""
+        return self._opened
+
     def close(self) -> None:
         """Release the board; harmless when it is not open."""
         serial, self._serial = self._serial, None

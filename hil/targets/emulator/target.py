@@ -88,6 +88,11 @@ class EmulatedTarget(Target):
         finally:
             emulated.chip.dwt.on_read = None
 
+    @property
+    def debugger(self) -> Debugger:
+        """What halts the core and reads its memory. Raises ProbeError."""
+        return self._opened_debugger
+
     def close(self) -> None:
         """Take the power away; harmless when there is none."""
         serial, self._serial = self._serial, None
