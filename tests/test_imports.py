@@ -27,13 +27,13 @@ COMPILER = {
     "emit": {"program", "operators", "kernels", "code", "plan"},
     "reference": {"program", "integers", "operators"},
     "quantise": {"program", "integers", "operators", "front", "similarity"},
-    "outline": {"program", "integers", "operators", "front", "quantise"},
+    "synthetic": {"program", "integers", "operators", "front", "quantise"},
     "quality": {"program", "integers", "operators", "front", "similarity", "reference", "compiler"},
     "compiler": {"program", "front", "quantise"},  # compile_model, the way from model to program
 }
 """What each room of the compiler knows of the others."""
 
-KNOW_TORCH = {"front", "operators", "quantise", "outline", "quality", "compiler"}
+KNOW_TORCH = {"front", "operators", "quantise", "synthetic", "quality", "compiler"}
 """Rooms of the compiler that look into float networks; what comes behind the program does not."""
 
 FACES = {"plugin", "regression_plugin", "fixtures", "options", "cli", "commands", "suite"}
