@@ -26,7 +26,9 @@ def junit(pytester: pytest.Pytester) -> ET.Element:
     return suite
 
 
-@pytest.mark.parametrize("error", ["BuildError", "ProbeError", "FlashError", "SilenceError"])
+@pytest.mark.parametrize(
+    "error", ["BuildError", "ProbeError", "FlashError", "SilenceError", "EmulatorError"]
+)
 def test_a_fault_of_the_set_up_is_an_error_in_junit(pytester: pytest.Pytester, error: str) -> None:
     pytester.makepyfile(MEETS.format(error=error))
     result = pytester.runpytest("--junitxml=report.xml")
@@ -53,6 +55,40 @@ def test_the_report_names_the_verdict_and_what_to_do(pytester: pytest.Pytester) 
     result.stdout.no_fnmatch_line("*Traceback*")
     names = [(p.get("name"), p.get("value")) for p in junit(pytester).iter("property")]
     assert names == [("verdict", "flash")] * 2
+
+
+def test_a_failure_of_the_emulator_is_told_with_its_cause_and_the_log(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import logging
+        import threading
+        import pytest
+        from hil.errors import EmulatorError
+
+        def core():
+            try:
+                {}["a register"]
+            except KeyError:
+                logging.getLogger("hil.core").exception("the emulated core's thread failed")
+
+        @pytest.fixture(scope="session")
+        def measurement():
+            thread = threading.Thread(target=core)
+            thread.start()
+            thread.join()
+            raise EmulatorError("the emulator itself failed: KeyError: 'a register'")
+
+        def test_one(measurement):
+            pass
+        """
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["*the emulator itself failed: KeyError*", "*Captured log*", '*{}[[]"a register"[]]*']
+    )
 
 
 @pytest.mark.parametrize(
