@@ -8,6 +8,7 @@ nothing of the harness loads nothing of it: the session opens when the suite or 
 the command line, or when a test asks for one of the fixtures.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
 from copy import copy
@@ -269,6 +270,10 @@ def pytest_terminal_summary(
         terminalreporter.section("hardware in the loop")
         terminalreporter.write_line(summary.render(rows, width))
         terminalreporter.write_line(f"results: {config.option.hil_csv}")
+        from hil.results.report import github
+
+        for line in github.tell(rows, config.option.hil_csv, os.environ):
+            terminalreporter.write_line(line)
 
 
 def _rows(config: pytest.Config) -> "list[Row]":

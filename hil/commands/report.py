@@ -9,26 +9,50 @@ from hil.commands.options import Commands, command
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hil.results.report.subjects import Subject
+    from hil.results.report.against import Against
+    from hil.results.rows import Row
 
 _CSV = Path("build/hil/results.csv")
+_PAGE = "html"
+_FORMATS = (_PAGE, "markdown", "openmetrics", "bencher", "benchmark-action", "annotations")
 _EPILOG = """\
 examples:
-  hil report --open                        the last run's page, in the browser
+  hil report --open                                  the last run's page, in the browser
   hil report --csv results.csv --out report.html
+  hil report --format markdown >> $GITHUB_STEP_SUMMARY
+  hil report --format openmetrics --out metrics.txt  GitLab compares it with the target branch's
 """
 
 
 def add(commands: Commands) -> None:
     """Declare the command."""
     parser = command(
-        commands, "report", _run, "make a page of results that needs nothing else", epilog=_EPILOG
+        commands,
+        "report",
+        _run,
+        "make a page of results that needs nothing else, or what other tools read",
+        epilog=_EPILOG,
     )
     parser.add_argument(
         "--csv", type=Path, default=_CSV, metavar="FILE", help="results (default: %(default)s)"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="where it goes (default: report.html beside them)"
+        "--format",
+        choices=_FORMATS,
+        default=_PAGE,
+        help="a page, or one of %(choices)s (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="where it goes (default: report.html beside the results; other formats are printed)",
+    )
+    parser.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="FILE",
+        help="say what moved against it (default: baselines/<board>.csv, where there is one)",
     )
     parser.add_argument(
         "--history",
@@ -40,12 +64,16 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hil.results.report import page
+    from hil.results import table
 
-    out = options.out or options.csv.with_name("report.html")
-    csv_text = options.csv.read_text(encoding="utf-8") if options.csv.is_file() else ""
-    found = _subjects(options)
-    page.write(page.build(found, csv_text), out)
+    text = _render(options)
+    out = options.out
+    if out is None and options.format == _PAGE:
+        out = options.csv.with_name("report.html")
+    if out is None:
+        print(text, end="")
+        return 0
+    table.replace_text(out, text)
     print(out)
     if options.open:
         import webbrowser
@@ -54,10 +82,35 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _subjects(options: argparse.Namespace) -> "Sequence[Subject]":
+def _render(options: argparse.Namespace) -> str:
     from hil.results import store, table
-    from hil.results.report import subjects
+    from hil.results.report import annotations, dashboards, markdown, openmetrics, page, subjects
 
     rows = table.load(options.csv)
     history = options.history or options.csv.parent / store.HISTORY
-    return subjects.gather(rows, options.csv, store.load_history(history))
+    found = subjects.gather(rows, options.csv, store.load_history(history))
+    against = _against(options, rows)
+    match options.format:
+        case "markdown":
+            return markdown.render(found, against)
+        case "openmetrics":
+            return openmetrics.render(found)
+        case "bencher":
+            return dashboards.bencher(found)
+        case "benchmark-action":
+            return dashboards.benchmark_action(found)
+        case "annotations":
+            return annotations.render(found, against)
+        case _:
+            return page.build(found, options.csv.read_text(encoding="utf-8"), against)
+
+
+def _against(options: argparse.Namespace, rows: "Sequence[Row]") -> "Against | None":
+    from hil.results import baseline
+    from hil.results.report import against
+
+    path = options.baseline
+    if path is None and rows:
+        path = baseline.path_of(rows[0].context.board)
+        path = path if path.is_file() else None
+    return None if path is None else against.read(rows, path)

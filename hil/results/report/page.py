@@ -1,6 +1,7 @@
 """The page: one HTML file of a run, that needs nothing else and sends for nothing."""
 
-import json
+import base64
+import gzip
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hil.errors import Verdict
 from hil.results.details import Box, Details, Holding
 from hil.results.report import charts, subjects
+from hil.results.report.against import Against
 from hil.results.report.charts import NARROW, WIDE, Dot
 from hil.results.report.subjects import Subject
 from hil.results.rows import Metric
@@ -43,30 +45,7 @@ CAUSES = {
 _LEAST_HISTORY = 2  # runs that make a line
 
 
-@dataclass(frozen=True)
-class Change:
-    """What moved against the baseline in one scenario, in words, the most important first."""
-
-    scenario: str
-    outcome: str
-    is_worse: bool
-    lines: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """A comparison with a baseline: its verdict, and what moved by scenario."""
-
-    name: str
-    verdict: str
-    changes: Sequence[Change]
-
-    def of(self, scenario: str) -> Change | None:
-        """Return what moved in a scenario."""
-        return next((one for one in self.changes if one.scenario == scenario), None)
-
-
-def build(found: Sequence[Subject], csv_text: str, baseline: Baseline | None = None) -> str:
+def build(found: Sequence[Subject], csv_text: str, baseline: Against | None = None) -> str:
     """Write the page.
 
     Args:
@@ -100,7 +79,7 @@ def build(found: Sequence[Subject], csv_text: str, baseline: Baseline | None = N
         first=found[0].context if found else None,
         baseline=baseline,
         pareto=_pareto(found),
-        csv=_script_safe(csv_text),
+        csv=packed(csv_text),
         style=_asset("page.css"),
         script=_asset("page.js"),
     )
@@ -129,7 +108,7 @@ def anchor(subject: Subject) -> str:
     return f"s-{subject.name}-{subject.context.target}-{subject.context.toolchain.split(' ')[0]}"
 
 
-def _view(subject: Subject, baseline: Baseline | None) -> dict[str, Any]:
+def _view(subject: Subject, baseline: Against | None) -> dict[str, Any]:
     details = subject.details
     return {
         "subject": subject,
@@ -235,11 +214,9 @@ def _svg(text: str) -> "Markup":
     return Markup(text)  # noqa: S704 - drawn by charts, which escapes names
 
 
-def _script_safe(text: str) -> "Markup":
-    """Write a text as JSON that cannot end the script element it stands in."""
-    from markupsafe import Markup
-
-    return Markup(json.dumps(text).replace("<", "\\u003c"))  # noqa: S704
+def packed(text: str) -> str:
+    """Compress a text, as the page's script unpacks it: gzip in base64, the same for the same."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode("ascii")
 
 
 def _asset(name: str) -> "Markup":

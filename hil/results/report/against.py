@@ -1,0 +1,54 @@
+"""A run against a baseline, in words, as the page and the markdown show it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hil.results import baseline, compare, figures, words
+from hil.results.compare import Outcome
+from hil.results.rows import Row
+
+_QUIET = {Outcome.UNCHANGED, Outcome.NEUTRAL}
+
+
+@dataclass(frozen=True)
+class Change:
+    """What moved in one scenario, the most important first."""
+
+    scenario: str
+    outcome: str
+    is_worse: bool
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Against:
+    """A comparison: with what, its verdict, and what moved by scenario."""
+
+    name: str
+    verdict: str
+    changes: Sequence[Change]
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether a scenario became worse."""
+        return any(change.is_worse for change in self.changes)
+
+    def of(self, scenario: str) -> Change | None:
+        """Return what moved in a scenario."""
+        return next((one for one in self.changes if one.scenario == scenario), None)
+
+
+def read(rows: Iterable[Row], path: Path) -> Against:
+    """Compare a table's rows with a baseline's file.
+
+    Raises:
+        UsageError: it is not there, or no baseline.
+    """
+    found = compare.compare(baseline.read(path), figures.gather(rows), whole=False)
+    return Against(path.stem + "'s baseline", words.verdict(found), [_change(one) for one in found])
+
+
+def _change(one: compare.Comparison) -> Change:
+    lines = [] if one.outcome in _QUIET else words.lines(one)
+    return Change(one.key.scenario, str(one.outcome), one.outcome.is_worse, lines)
