@@ -181,8 +181,23 @@ def test_an_installed_package_offers_networks(
 ) -> None:
     point = EntryPoint("theirs", f"{project / 'nets.py'}:make", own.GROUP)
     monkeypatch.setattr(own, "entry_points", lambda **_: [point])
-    assert "theirs" in models.names()
+    assert "theirs" not in models.names()
+    with pytest.raises(UsageError, match=r"unknown model 'thirs'\n  known: .*theirs"):
+        network.structure(written(project, 'model = "thirs"'))
     assert network.structure(written(project, 'model = "theirs"')).model_id == "theirs"
+
+
+def test_a_module_of_the_same_name_elsewhere_is_not_taken_for_the_scenarios(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    for folder in (project, other):
+        (folder / "nets_of_one_name.py").write_text(_NETS, encoding="utf-8")
+    (other / "nets_helper.py").write_text("CHANNELS = 4\n", encoding="utf-8")
+    model = 'model = "nets_of_one_name:make"'
+    assert network.structure(written(project, model)).parameters
+    with pytest.raises(UsageError, match=r"nets_of_one_name\.py is loaded.*other.*\.py"):
+        network.structure(written(other, model))
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,19 @@ def test_a_scenario_has_a_name_that_files_can_have(tmp_path: Path, name: str) ->
         scenario.load(str(path))
 
 
+def test_a_photograph_is_looked_for_beside_the_scenario(tmp_path: Path) -> None:
+    for name in ("mine.png", "astronaut"):
+        (tmp_path / name).write_bytes(b"")
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'model = "face_m4"\ninput = "mine.png"\n'
+        'calibration = ["mine.png", "other.png", "astronaut"]\n'
+    )
+    mine = scenario.load(str(path))
+    assert mine.input == str(tmp_path / "mine.png")
+    assert mine.calibration == [str(tmp_path / "mine.png"), "other.png", "astronaut"]
+
+
 def test_a_scenario_can_keep_out_of_the_runs_that_name_none(tmp_path: Path) -> None:
     (tmp_path / "quick.toml").write_text('model = "face_m4"\n')
     (tmp_path / "heavy.toml").write_text('model = "face_quant"\ndefault = false\n')

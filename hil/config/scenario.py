@@ -185,12 +185,12 @@ def load(name: str, directory: Path = SCENARIOS) -> Scenario:
         seed=entries.seed,
         keep_weights=entries.keep_weights,
         preprocessing=table.preprocessing() if table else None,
-        input=entries.input.image if isinstance(entries.input, _Input) else entries.input,
+        input=_photograph(path, table.image if table else str(entries.input)),
         optimise=entries.optimise,
         stream=entries.stream,
         iterations=entries.iterations,
         default=entries.default,
-        calibration=entries.calibration,
+        calibration=[_photograph(path, one) for one in entries.calibration],
         variant=entries.variant,
         output_names=entries.output.names,
         labels=entries.output.labels,
@@ -299,6 +299,12 @@ class _ScenarioFile(Entries, frozen=True):
         """Hold its entries against each other."""
         if self.keep_weights and self.checkpoint:
             raise ValueError("keep_weights and checkpoint exclude each other")
+
+
+def _photograph(path: Path, name: str) -> str:
+    """A photograph with a suffix is looked for beside the scenario's file first."""
+    beside = path.parent / name
+    return str(beside) if Path(name).suffix and beside.is_file() else name
 
 
 def _of_rgb(

@@ -143,8 +143,8 @@ class LoadedModel:
 
 
 def names() -> list[str]:
-    """Networks that can be asked for: ours, and those that installed packages offer."""
-    return sorted({*_REGISTRY, *own.names()})
+    """Return the networks of this package."""
+    return sorted(_REGISTRY)
 
 
 def load(
@@ -197,7 +197,7 @@ def _of_others(request: Request) -> LoadedModel:
     """Make a network that is not ours."""
     point = own.offered(request.model_id)
     if point is None and not own.is_own(request.model_id):
-        raise UsageError.unknown("model", request.model_id, names())
+        raise UsageError.unknown("model", request.model_id, [*_REGISTRY, *own.names()])
     if request.spec is None:
         raise UsageError(
             f"nothing says what the model {request.model_id!r} takes",

@@ -6,7 +6,8 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.machinery import PathFinder
 from importlib.metadata import EntryPoint, entry_points
 from inspect import Parameter, signature
 from pathlib import Path
@@ -163,13 +164,15 @@ def _importable(directory: Path) -> Iterator[None]:
         yield
     finally:
         for entry in added:
-            sys.path.remove(entry)
+            with suppress(ValueError):  # the user's code may have taken it out
+                sys.path.remove(entry)
 
 
 def _module(where: str, place: str, directory: Path) -> ModuleType:
     try:
         if place.endswith(".py"):
             return _from_file(where, (directory / Path(place).expanduser()).resolve())
+        _check_not_another(where, place, directory)
         return importlib.import_module(place)
     except UsageError:
         raise
@@ -177,6 +180,18 @@ def _module(where: str, place: str, directory: Path) -> ModuleType:
         if isinstance(error, ModuleNotFoundError) and place.startswith(str(error.name)):
             raise UsageError(f"the model {where!r}: {error}", hint=_EXAMPLE) from error
         raise _failure(f"the model {where!r}: {place} cannot be imported", error) from error
+
+
+def _check_not_another(where: str, place: str, directory: Path) -> None:
+    """Refuse a module whose name another one, already loaded, has. Raises UsageError."""
+    top = place.partition(".")[0]
+    loaded = getattr(sys.modules.get(top), "__file__", None)
+    beside = PathFinder.find_spec(top, [str(directory.resolve())])
+    if loaded and beside and beside.origin and Path(beside.origin) != Path(loaded):
+        raise UsageError(
+            f"the model {where!r}: {loaded} is loaded, so that {beside.origin} cannot be",
+            hint=f"name the file: {top}.py:function",
+        )
 
 
 def _from_file(where: str, path: Path) -> ModuleType:
