@@ -1,10 +1,7 @@
 """The firmware build: a model's C sources in, an image out, cached by content."""
 
-import hashlib
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +9,7 @@ from pathlib import Path
 from hil.build import chips
 from hil.build.image import Footprint, Image, Section, Segment, read_segments
 from hil.build.kept import note_use
+from hil.build.once import digest, made_once
 from hil.build.toolchain import Toolchain, find_toolchain
 from hil.config.board import Board
 from hil.errors import BuildError, MemoryLimitError
@@ -52,21 +50,22 @@ def build(model_dir: Path, board: Board, toolchain: Toolchain, *, contracts: boo
     """
     settings = _settings(board) | ({"HIL_CONTRACTS": "1"} if contracts else {})
     chip_dir = chips.folder(board.chip)
-    digest = _digest((FIRMWARE, chip_dir, model_dir), settings, toolchain)
-    cached = cache() / "firmware" / f"{digest}.elf"
+    words = (toolchain.fingerprint, str(sorted(settings.items())))
+    cached = cache() / "firmware" / f"{digest(words, (FIRMWARE, chip_dir, model_dir))}.elf"
     if cached.is_file():
         note_use(cached)
         try:
             return Image.read(cached)
         except BuildError:
             cached.unlink(missing_ok=True)  # damaged on disk: build it again
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="build-", dir=cached.parent) as scratch:
+
+    def make(scratch: Path) -> Path:
         folders = {"HIL_MODEL": str(model_dir.resolve()), "HIL_CHIP_DIR": str(chip_dir)}
-        elf = _compile(Path(scratch), settings | folders, toolchain)
+        elf = _compile(scratch, settings | folders, toolchain)
         Image.read(elf)
-        elf.replace(cached)  # atomic: whoever builds the same in parallel publishes the same bytes
-    return Image.read(cached)
+        return elf
+
+    return Image.read(made_once(cached, make))
 
 
 def _settings(board: Board) -> dict[str, str]:
@@ -95,20 +94,6 @@ def _memory_settings(board: Board) -> dict[str, str]:
     ]
     fast = "sram" if board.ccm is None else "ccm"
     return {"HIL_MEMORY": "\n    ".join(lines), "HIL_STATIC": fast, "HIL_FAST": fast.upper()}
-
-
-def _digest(roots: Iterable[Path], settings: dict[str, str], toolchain: Toolchain) -> str:
-    digest = hashlib.sha256(f"{toolchain.fingerprint} {sorted(settings.items())}".encode())
-    for root in roots:
-        for path in _files(root):
-            content = path.read_bytes()
-            digest.update(f"\0{path.relative_to(root).as_posix()} {len(content)}\0".encode())
-            digest.update(content)
-    return digest.hexdigest()[:32]
-
-
-def _files(root: Path) -> Iterator[Path]:
-    return (path for path in sorted(root.rglob("*")) if path.is_file())
 
 
 def _compile(scratch: Path, settings: dict[str, str], toolchain: Toolchain) -> Path:

@@ -1,11 +1,15 @@
 """What the emulated core needs of a clock: it counts cycles and ends runs."""
 
 import ctypes
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from hil.build import native
 
 if TYPE_CHECKING:
     from hil.targets.emulator.core.engine import Engine
 
+HERE = Path(__file__).parent
 NEVER = (1 << 64) - 1
 
 
@@ -50,6 +54,9 @@ class RunControl(ctypes.Structure):
             arm_const.UC_ARM_REG_FAULTMASK,
         )
         self.deadline = NEVER
+
+
+RUN_CONTROL = native.Mirror(RunControl, "run_control_t")
 
 
 def address_of(function: Any) -> int | None:
@@ -112,6 +119,19 @@ class Clock(Protocol):
         """Empty caches and pipeline, as a reset of the chip does; the counts go on."""
 
 
+class _Head(ctypes.Structure):
+    """The first fields of `instruction_clock_t`."""
+
+    _fields_: ClassVar = [("run", RunControl), ("mem_read", ctypes.c_void_p)]
+
+
+_SOURCE = native.Source(
+    HERE / "instruction_clock.c",
+    HERE,
+    mirrors=[RUN_CONTROL, native.Mirror(_Head, "instruction_clock_t", whole=False)],
+)
+
+
 class InstructionClock:
     """One cycle per instruction, and no look at what may trap."""
 
@@ -120,15 +140,13 @@ class InstructionClock:
     def __init__(self, engine: "Engine") -> None:
         from unicorn.unicorn_py3.unicorn import uclib
 
-        from hil.targets.emulator import native
-
-        self._library = native.load("core/instruction_clock.c")
+        self._library = native.load(_SOURCE)
         self._library.instruction_clock_size.restype = ctypes.c_size_t
         self._state = ctypes.create_string_buffer(self._library.instruction_clock_size())
-        self.run = RunControl.from_buffer(self._state)
+        head = _Head.from_buffer(self._state)
+        head.mem_read = address_of(uclib.uc_mem_read)
+        self.run: RunControl = head.run
         self.run.attach()
-        mem_read = ctypes.c_void_p.from_buffer(self._state, ctypes.sizeof(RunControl))
-        mem_read.value = address_of(uclib.uc_mem_read)
         self.suspects: set[int] = set()
         engine.add_block_hook(self._library.instruction_clock_on_block, self._state)
 

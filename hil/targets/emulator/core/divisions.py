@@ -9,8 +9,8 @@ Source: ARM DDI 0403E B3.2.8 (CCR).
 import ctypes
 from typing import ClassVar
 
-from hil.targets.emulator import native
-from hil.targets.emulator.core.clock import address_of, core_register_ids
+from hil.build import native
+from hil.targets.emulator.core.clock import HERE, address_of, core_register_ids
 from hil.targets.emulator.core.engine import Engine
 from hil.targets.emulator.errors import BusError
 
@@ -31,6 +31,11 @@ class _Divisions(ctypes.Structure):
     trap: int
 
 
+_SOURCE = native.Source(
+    HERE / "divisions.c", HERE, mirrors=[native.Mirror(_Divisions, "divisions_t")]
+)
+
+
 class Divisions:
     """The divisions in the code seen so far.
 
@@ -45,7 +50,7 @@ class Divisions:
         self.found: set[int] = set()
         self._covered: set[int] = set()  # by an IT, or perhaps so
         self._watched: set[int] = set()
-        self._function = native.load("core/divisions.c").divisions_on_instruction
+        self._function = native.load(_SOURCE).divisions_on_instruction
         self._c = _Divisions()
         for name in ("emu_stop", "reg_read", "mem_read"):
             setattr(self._c, name, address_of(getattr(uclib, f"uc_{name}")))

@@ -1,11 +1,13 @@
 """The C side of the timing core: its structures, as state.h has them, and its functions."""
 
 import ctypes
+from enum import IntEnum, IntFlag
 from functools import cache
+from pathlib import Path
 from typing import ClassVar
 
-from hil.targets.emulator import native
-from hil.targets.emulator.core.clock import RunControl
+from hil.build import native
+from hil.targets.emulator.core.clock import RUN_CONTROL, RunControl
 
 
 class Edge(ctypes.Structure):
@@ -116,7 +118,6 @@ class Stall(ctypes.Structure):
     cycles: int
 
 
-_HEADERS = ("core/run_control.h", "timing/calls.h", "timing/checks.h", "timing/state.h")
 _BLOCK_STALLS = 72
 Build = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_uint32] * 3)
 Prepare = ctypes.CFUNCTYPE(None, ctypes.c_uint32)
@@ -170,10 +171,64 @@ class Head(ctypes.Structure):
     ]
 
 
+class Built(IntEnum):
+    """What filling a block's costs comes to."""
+
+    BUILT = 0
+    FAILED = 1
+    AGAIN = 2
+
+
+class Writes(IntFlag):
+    """What a block may write that is looked at behind it."""
+
+    NOTHING = 0
+    MASKS = 1
+    STACK_POINTER = 2
+
+
+class Transfer(IntEnum):
+    """How a block ends."""
+
+    NEITHER = 0
+    CALLS = 1
+    RETURNS = 2
+
+
+CONDITION_HOLDS = 1
+"""Outcome of the IT that a block begins with."""
+
+_HERE = Path(__file__).parent
+_SOURCE = native.Source(
+    _HERE / "core.c",
+    _HERE.parent,
+    mirrors=[
+        RUN_CONTROL,
+        native.Mirror(Edge, "edge_t"),
+        native.Mirror(Node, "node_t"),
+        native.Mirror(Context, "context_t"),
+        native.Mirror(Point, "point_t"),
+        native.Mirror(Checks, "checks_t", whole=False),
+        native.Mirror(Stall, "stall_t"),
+        native.Mirror(Head, "timing_t", whole=False),
+    ],
+    constants={
+        "CONDITION_HOLDS": CONDITION_HOLDS,
+        "BUILT": Built.BUILT,
+        "FAILED": Built.FAILED,
+        "AGAIN": Built.AGAIN,
+        "MASKS": Writes.MASKS,
+        "STACK_POINTER": Writes.STACK_POINTER,
+        "CALLS": Transfer.CALLS,
+        "RETURNS": Transfer.RETURNS,
+    },
+)
+
+
 @cache
 def load_library() -> ctypes.CDLL:
     """Compile core.c, if need be, and declare its functions."""
-    library = native.load("timing/core.c", _HEADERS)
+    library = native.load(_SOURCE)
     pointer, u32 = ctypes.c_void_p, ctypes.c_uint32
     library.timing_size.restype = ctypes.c_size_t
     library.timing_node.restype = ctypes.POINTER(Node)

@@ -13,12 +13,16 @@ from hil.targets.emulator.core.clock import NEVER, RunControl, address_of, core_
 from hil.targets.emulator.core.decode import PC, SP, Decoder, Instruction, Kind
 from hil.targets.emulator.timing.addresses import STM32F439_MEMORIES, AddressTracker, Memory
 from hil.targets.emulator.timing.c_side import (
+    CONDITION_HOLDS,
     Build,
+    Built,
     Context,
     Harvest,
     Head,
     Node,
     Prepare,
+    Transfer,
+    Writes,
     load_library,
 )
 from hil.targets.emulator.timing.guard import Guard
@@ -37,10 +41,6 @@ FLASH_BYTES = 2 << 20
 _FLASH_ALIAS = 0x1_0000_0000 + FLASH_ADDRESS
 _NONE = 0xFFFF_FFFF
 _PAGE_BYTES = 1024
-_CONDITION_HOLDS = 1
-# What a build comes to: BUILT, FAILED, AGAIN of core.c; what a block may write: MASKS, ...
-_BUILT, _FAILED, _AGAIN = range(3)
-_MASKS, _STACK_POINTER = 1, 2
 _MASK_WRITERS = frozenset({"cps", "msr"})
 # Where nothing is known of what went before, the pipeline is empty and code is asked for anew.
 _FRESH = State(branched=True)
@@ -399,8 +399,8 @@ class TimingCore:
             built = self._fill(index, address, size, self._entry_state(self._node(index)))
         except Exception as error:
             self._failure = error
-            return _FAILED
-        return _BUILT if built else _AGAIN
+            return Built.FAILED
+        return Built.BUILT if built else Built.AGAIN
 
     def _fill(self, index: int, address: int, size: int, state: State) -> bool:
         node = self._node(index)
@@ -431,7 +431,7 @@ class TimingCore:
 
     def _entry_state(self, node: Node) -> State:
         state = self._states[node.state]
-        return replace(state, outcome=node.outcome == _CONDITION_HOLDS) if node.outcome else state
+        return replace(state, outcome=node.outcome == CONDITION_HOLDS) if node.outcome else state
 
     def _cost(self, instructions: Sequence[Instruction], state: State) -> BlockTiming:
         return cost_block(
@@ -547,14 +547,14 @@ def _index_at(instructions: Sequence[Instruction], address: int) -> int:
     return next(i for i, instruction in enumerate(instructions) if instruction.end > address)
 
 
-def _may_write(instructions: Sequence[Instruction]) -> int:
-    """Return MASKS and STACK_POINTER of core.c for what a block may write."""
-    found = 0
+def _may_write(instructions: Sequence[Instruction]) -> Writes:
+    """Return what a block may write."""
+    found = Writes.NOTHING
     for instruction in instructions:
         if instruction.name in _MASK_WRITERS:
-            found |= _MASKS | _STACK_POINTER
+            found |= Writes.MASKS | Writes.STACK_POINTER
         if SP in instruction.writes and not _moves_by_words(instruction):
-            found |= _STACK_POINTER
+            found |= Writes.STACK_POINTER
     return found
 
 
@@ -565,14 +565,14 @@ def _moves_by_words(instruction: Instruction) -> bool:
     )
 
 
-def _transfer(end: Instruction) -> int:
-    """Return CALLS or RETURNS of core.c, or 0, for a block's last instruction."""
+def _transfer(end: Instruction) -> Transfer:
+    """Return how a block ends, by its last instruction."""
     if end.name in {"bl", "blx"}:
-        return 1
+        return Transfer.CALLS
     returns = (end.name == "bx" and end.text.endswith("lr")) or (
         end.kind is Kind.LOAD_MULTIPLE and end.loads_pc
     )
-    return 2 if returns else 0
+    return Transfer.RETURNS if returns else Transfer.NEITHER
 
 
 def _is_flash(address: int) -> bool:

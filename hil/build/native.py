@@ -1,0 +1,121 @@
+"""C helpers of the harness itself, compiled for this host at first use and kept in the cache."""
+
+import ctypes
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+from hil.build.once import digest, made_once
+from hil.errors import BuildError
+from hil.paths import cache
+
+# Not for the very CPU that compiles: a cache may be shared by machines, or outlive one.
+_FLAGS = (
+    *("-std=c11", "-O2", "-mcpu=baseline", "-fPIC", "-shared"),
+    *("-Wall", "-Wextra", "-Wconversion", "-Werror"),
+)
+_SOURCES = frozenset({".c", ".h"})
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A C structure that Python has too.
+
+    Attributes:
+        structure: Python's.
+        name: the C type's.
+        whole: whether it has all members, rather than the first few that Python uses.
+    """
+
+    structure: type[ctypes.Structure]
+    name: str
+    whole: bool = True
+
+    def assertions(self) -> Iterator[str]:
+        """Yield C statements that hold where both structures agree."""
+        for member, *_ in self.structure._fields_:
+            place = getattr(self.structure, member)
+            here = f"{self.name}.{member}"
+            yield _assertion(f"offsetof({self.name}, {member})", place.offset, f"place of {here}")
+            length = f"sizeof((({self.name} *)0)->{member})"
+            yield _assertion(length, place.size, f"size of {here}")
+        if self.whole:
+            size = ctypes.sizeof(self.structure)
+            yield _assertion(f"sizeof({self.name})", size, f"size of {self.name}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A C file, and what Python takes it to say.
+
+    Attributes:
+        path: of the file.
+        root: the folder that all it includes is in; a change of any C file there compiles anew.
+        mirrors: structures that Python has too.
+        constants: numbers that Python has too, by their C names.
+    """
+
+    path: Path
+    root: Path
+    mirrors: Sequence[Mirror] = ()
+    constants: Mapping[str, int] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """Return C that compiles the file, if Python and C agree."""
+        lines = [f'#include "{self.path.as_posix()}"', "#include <stddef.h>"]
+        for mirror in self.mirrors:
+            lines += mirror.assertions()
+        for name, value in self.constants.items():
+            lines.append(_assertion(name, value, name))
+        return "\n".join(lines) + "\n"
+
+
+def load(source: Source) -> ctypes.CDLL:
+    """Compile a C file, if need be, and load it.
+
+    Raises:
+        BuildError: the compiler is missing or refuses, as it does where Python's mirror of a
+            structure or a constant is not what C has.
+    """
+    return ctypes.CDLL(str(made_once(_place(source), lambda scratch: _compile(source, scratch))))
+
+
+def _place(source: Source) -> Path:
+    system = "-".join([sys.platform, platform.machine(), *filter(None, platform.libc_ver())])
+    assertions = source.text().partition("\n")[2]
+    words = (*_FLAGS, _compiler_version(), system, source.path.name, assertions)
+    name = f"{source.path.stem}-{system}-{digest(words, [source.root], _SOURCES)}.so"
+    return cache() / "native" / name
+
+
+def _compiler_version() -> str:
+    try:
+        return metadata.version("ziglang")
+    except metadata.PackageNotFoundError as error:
+        raise BuildError(
+            "the emulated board's C parts need a compiler, and ziglang is not installed",
+            hint="pip install ziglang",
+            stage="toolchain",
+        ) from error
+
+
+def _compile(source: Source, scratch: Path) -> Path:
+    text, built = scratch / "checked.c", scratch / "built.so"
+    text.write_text(source.text(), encoding="utf-8")
+    command = [sys.executable, "-m", "ziglang", "cc", *_FLAGS, "-o", str(built), str(text)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise BuildError(
+            f"{source.path.name} does not compile: {result.stderr.strip()}",
+            hint="a static assertion that failed names what Python and C have differently",
+            stage="compile",
+        )
+    return built
+
+
+def _assertion(expression: str, value: int, what: str) -> str:
+    return f'_Static_assert(({expression}) == {int(value)}, "Python has another {what}");'

@@ -1,0 +1,145 @@
+"""C helpers of the harness: for any machine, and what Python takes them to say."""
+
+import ctypes
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from hil.build import native
+from hil.build.native import Mirror, Source
+from hil.build.once import made_once
+from hil.errors import BuildError
+from hil.targets.emulator.core.clock import InstructionClock
+from hil.targets.emulator.core.engine import Engine
+from hil.targets.emulator.timing import c_side
+
+PAIR = """
+#include <stdint.h>
+#include "half.h"
+typedef struct { uint32_t first; half_t second; uint64_t third; } pair_t;
+enum { ANSWER = 42 };
+int answer(void);
+int answer(void) { return ANSWER; }
+"""
+
+
+class Pair(ctypes.Structure):
+    _fields_: ClassVar = [
+        ("first", ctypes.c_uint32),
+        ("second", ctypes.c_uint16),
+        ("third", ctypes.c_uint64),
+    ]
+
+
+class Swapped(ctypes.Structure):
+    _fields_: ClassVar = [
+        ("second", ctypes.c_uint16),
+        ("first", ctypes.c_uint32),
+        ("third", ctypes.c_uint64),
+    ]
+
+
+class Wider(ctypes.Structure):
+    _fields_: ClassVar = [
+        ("first", ctypes.c_uint32),
+        ("second", ctypes.c_uint32),
+        ("third", ctypes.c_uint64),
+    ]
+
+
+class Head(ctypes.Structure):
+    _fields_: ClassVar = [("first", ctypes.c_uint32)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Sources of a C helper, and a cache of their own."""
+    monkeypatch.setenv("HIL_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "source"
+    root.mkdir()
+    (root / "pair.c").write_text(PAIR)
+    (root / "half.h").write_text("#include <stdint.h>\ntypedef uint16_t half_t;\n")
+    return root
+
+
+def built() -> list[str]:
+    from hil.paths import cache
+
+    return sorted(path.name for path in (cache() / "native").iterdir())
+
+
+def test_a_helper_is_compiled_once_for_its_sources(folder: Path) -> None:
+    source = Source(folder / "pair.c", folder, [Mirror(Pair, "pair_t")], {"ANSWER": 42})
+    assert native.load(source).answer() == 42
+    names = built()
+    assert native.load(source).answer() == 42
+    assert built() == names
+    (folder / "half.h").write_text("#include <stdint.h>\ntypedef int16_t half_t;\n")
+    native.load(source)
+    assert len(built()) == 2
+
+
+def test_a_helper_is_named_after_machine_library_and_compiler(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Source(folder / "pair.c", folder)
+    native.load(source)
+    (name,) = built()
+    assert platform.machine() in name
+    assert platform.libc_ver()[1] in name
+    version = metadata.version("ziglang")
+    monkeypatch.setattr(metadata, "version", lambda _name: f"{version}.1")
+    native.load(source)
+    assert len(built()) == 2
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names extensions of x86-64")
+def test_a_helper_runs_on_any_cpu_of_its_architecture(folder: Path) -> None:
+    (folder / "pair.c").write_text(
+        "#if defined(__SSE3__) || defined(__SSE4_2__) || defined(__AVX__)\n"
+        "#error compiled for this very machine\n#endif\nint here(void) {return 1;}\n"
+    )
+    assert native.load(Source(folder / "pair.c", folder)).here() == 1
+
+
+@pytest.mark.parametrize(
+    ("mirror", "what"),
+    [
+        (Mirror(Swapped, "pair_t"), "place of pair_t.second"),
+        (Mirror(Wider, "pair_t"), "size of pair_t.second"),
+        (Mirror(Head, "pair_t"), "size of pair_t"),
+    ],
+)
+def test_a_structure_that_python_has_otherwise_is_refused(
+    folder: Path, mirror: Mirror, what: str
+) -> None:
+    with pytest.raises(BuildError, match=f"Python has another {what}"):
+        native.load(Source(folder / "pair.c", folder, [mirror]))
+
+
+def test_a_structure_may_be_mirrored_in_part(folder: Path) -> None:
+    native.load(Source(folder / "pair.c", folder, [Mirror(Head, "pair_t", whole=False)]))
+
+
+def test_a_constant_that_python_has_otherwise_is_refused(folder: Path) -> None:
+    with pytest.raises(BuildError, match="Python has another ANSWER"):
+        native.load(Source(folder / "pair.c", folder, constants={"ANSWER": 41}))
+
+
+def test_the_emulators_structures_are_those_of_its_c_files() -> None:
+    # Compiling them is the check: each names the structures that Python has too.
+    c_side.load_library()
+    InstructionClock(Engine())
+
+
+def test_a_file_whose_making_fails_is_not_kept(tmp_path: Path) -> None:
+    def fail(scratch: Path) -> Path:
+        (scratch / "half").write_text("half")
+        raise BuildError("no")
+
+    with pytest.raises(BuildError):
+        made_once(tmp_path / "cache" / "whole", fail)
+    assert list((tmp_path / "cache").iterdir()) == []
