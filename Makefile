@@ -5,10 +5,16 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: hil test lint format clean help
+.PHONY: hil gate baseline test lint format clean help
 
 hil: $(STAMP)  ## build, flash, run and judge RNNPool-Face-M4 on the emulated STM32F439
 	$(BIN)/pytest hil/ --board=stm32f439
+
+gate: $(STAMP)  ## every scenario against the committed baseline: one cycle, one byte or one output is a regression
+	$(BIN)/pytest hil/ --board=stm32f439 --hil-all --hil-baseline --hil-stale=error
+
+baseline: $(STAMP)  ## take the figures of every scenario into the baseline; say why: make baseline WHY="..."
+	$(BIN)/pytest hil/ --board=stm32f439 --hil-all --hil-update-baseline --hil-why="$(WHY)"
 
 test: lint  ## the harness's own tests: no board, no Renode
 	$(BIN)/pytest tests -n auto --dist loadfile

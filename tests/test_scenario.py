@@ -9,11 +9,19 @@ from hil.results.rules import USUAL, Rule
 from hil.run import against
 
 
-def test_face_m4_is_held_to_the_papers_figures() -> None:
+def test_face_m4_stands_beside_the_papers_figures_and_is_held_to_its_own() -> None:
     face = scenario.load("face_m4")
     assert face.paper.latency_s == 10.45
-    assert face.limits.ram_bytes == 188_160
+    assert face.paper.ram_bytes == 188_160
+    assert face.limits.latency_s is not None
+    assert face.limits.latency_s < 0.6
     assert face.checkpoint is None
+
+
+def test_every_scenario_of_ours_has_limits_of_time_and_memory() -> None:
+    for name in scenario.names():
+        limits = scenario.load(name).limits
+        assert None not in {limits.latency_s, limits.ram_bytes, limits.flash_bytes, limits.cosine}
 
 
 def test_an_unknown_scenario_is_answered_with_those_there_are() -> None:
