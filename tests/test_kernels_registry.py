@@ -1,4 +1,4 @@
-"""Every kernel of the registry: its C, its Cortex-M4 code and its bytes."""
+"""Every kernel of the registry: its C, its Cortex-M4 code, its bytes and its work."""
 
 import cortex_m4
 import numpy as np
@@ -8,6 +8,7 @@ from kernel_cases import CASES
 from native import run_program
 
 from hil.compiler import reference
+from hil.compiler.kernels.cycles import CYCLES
 from hil.compiler.kernels.kernel import Kernel
 from hil.compiler.kernels.registry import KERNELS
 from hil.compiler.program import Int8, Program
@@ -64,3 +65,13 @@ def test_a_kernel_counts_its_constants_to_the_byte(kernel: Kernel) -> None:
     for step in (step for step in plan.steps if step.kernel is kernel):
         stored = sum(constant.values.nbytes for constant in kernel.code(plan.site(step)).constants)
         assert kernel.constant_bytes(step, case.choices) == stored
+
+
+@every_kernel
+def test_a_kernel_counts_work_that_the_table_has_cycles_for(kernel: Kernel) -> None:
+    case = CASES[kernel.name]
+    plan = case.plan(case.program())
+    for step in plan.steps:
+        work = kernel.work(plan.site(step)) if step.kernel is kernel else {}
+        assert set(work) <= set(CYCLES)
+        assert all(count > 0 for count in work.values())

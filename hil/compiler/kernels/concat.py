@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from hil.compiler.code.c import Fields, identifier, structure
+from hil.compiler.kernels.cycles import Work
 from hil.compiler.kernels.kernel import (
     Choices,
     Kernel,
@@ -14,8 +15,6 @@ from hil.compiler.kernels.kernel import (
 )
 from hil.compiler.operators.concat import Concat
 from hil.compiler.program import Operator
-
-_JOINED_CYCLES = 1.8  # per value
 
 
 class Join(Kernel):
@@ -40,9 +39,9 @@ class Join(Kernel):
         """Return 0: there are none."""
         return 0
 
-    def cycles(self, site: Site) -> float:
-        """Estimate cycles per value."""
-        return _JOINED_CYCLES * site.step.outputs[0].bytes
+    def work(self, site: Site) -> Work:
+        """Count values."""
+        return {"concat.value": site.step.outputs[0].bytes}
 
     def code(self, site: Site) -> StepCode:
         """Call `concat`."""

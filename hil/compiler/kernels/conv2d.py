@@ -6,6 +6,7 @@ import numpy as np
 
 from hil.compiler.code.c import Constant, Fields, identifier, structure
 from hil.compiler.kernels.convolution import check_residual, conv_comment
+from hil.compiler.kernels.cycles import Work
 from hil.compiler.kernels.feed import Feed, FeedCode
 from hil.compiler.kernels.kernel import (
     Access,
@@ -18,7 +19,6 @@ from hil.compiler.kernels.kernel import (
     call,
     expect,
 )
-from hil.compiler.kernels.product import PLAIN_CYCLES
 from hil.compiler.kernels.shapes import sources, window_access, window_slack
 from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.program import Operator
@@ -47,9 +47,9 @@ class PlainConvolution(Kernel):
         """Count weights, biases and multipliers."""
         return conv_bytes(expect(step.operators[0], Conv2D))
 
-    def cycles(self, site: Site) -> float:
-        """Estimate cycles per multiply-accumulate."""
-        return PLAIN_CYCLES * site.step.macs
+    def work(self, site: Site) -> Work:
+        """Count multiply-accumulates."""
+        return {"conv2d.mac": site.step.macs}
 
     def access(self, step: Step) -> Access:
         """Return the window's rows."""
@@ -87,9 +87,9 @@ class PlainFeed(Feed):
         """Count weights, biases and multipliers."""
         return conv_bytes(conv)
 
-    def cycles(self, conv: Conv2D, site: Site) -> float:
-        """Estimate cycles per multiply-accumulate."""
-        return PLAIN_CYCLES * conv.macs
+    def work(self, conv: Conv2D, site: Site) -> Work:
+        """Count multiply-accumulates."""
+        return {"conv2d.mac": conv.macs}
 
     def code(self, conv: Conv2D, site: Site) -> FeedCode:
         """Call `conv2d_rows`."""

@@ -17,8 +17,6 @@ from hil.compiler.kernels.weights import narrow_words, pack
 from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.program import Int32
 
-OUTPUT_CYCLES = 14.0  # per output of a depthwise row
-
 _UNROLLED = 4  # the registers of the pixels come round after four groups
 _WEIGHTS = (("r3", "r4"), ("r5", "r6"), ("r7", "r8"))  # (w0, w1) and (w1, w2) of each row
 _MOST_HIGH = 255

@@ -10,8 +10,8 @@ from dataclasses import replace
 from hil.compiler.code.c import Constant, Fields, identifier, nested, structure
 from hil.compiler.kernels.block import block_of, expanded_of, front_of
 from hil.compiler.kernels.convolution import conv_comment
+from hil.compiler.kernels.cycles import Work, add
 from hil.compiler.kernels.depthwise import (
-    OUTPUT_CYCLES,
     DepthwiseRow,
     depthwise,
     narrow_depthwise,
@@ -36,10 +36,10 @@ from hil.compiler.kernels.panels import (
     panels_assembly,
     panels_fields,
     panels_prototypes,
-    widen_cycles,
+    widen_work,
     window_bytes,
 )
-from hil.compiler.kernels.product import STREAM, narrow_bytes, product_cycles
+from hil.compiler.kernels.product import STREAM, narrow_bytes, product_work
 from hil.compiler.kernels.weights import Inputs, product_stream
 from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.program import Operator
@@ -100,12 +100,15 @@ class ExpandFilter(Kernel):
         _, product, row = _parts(step.operators)
         return narrow_bytes(product) + _NARROW_FILTER_BYTES * row.channels
 
-    def cycles(self, site: Site) -> float:
-        """Estimate widening, the product, and the depthwise rows."""
+    def work(self, site: Site) -> Work:
+        """Count widening, the product, and the depthwise rows."""
         (expand, filtered), product, _ = _parts(site.step.operators)
         rows, columns, _ = expand.output.shape
-        cycles = OUTPUT_CYCLES * filtered.output.bytes + product_cycles(product, rows * columns)
-        return widen_cycles(site.step, expand, product) + cycles
+        return add(
+            widen_work(site.step, expand, product),
+            product_work(product, rows * columns),
+            {"depthwise.output": filtered.output.bytes},
+        )
 
     def code(self, site: Site) -> StepCode:
         """Call `expand_filter`."""

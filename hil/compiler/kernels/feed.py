@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from hil.compiler.code.c import Constant
+from hil.compiler.kernels.cycles import Work
 from hil.compiler.kernels.kernel import Choices, Scratch, Site
 from hil.compiler.operators.conv2d import Conv2D
 
@@ -46,8 +47,8 @@ class Feed(ABC):
         """Count the bytes of its arrays in flash."""
 
     @abstractmethod
-    def cycles(self, conv: Conv2D, site: Site) -> float:
-        """Estimate the cycles of the whole map."""
+    def work(self, conv: Conv2D, site: Site) -> Work:
+        """Count the work of the whole map."""
 
     @abstractmethod
     def code(self, conv: Conv2D, site: Site) -> FeedCode:

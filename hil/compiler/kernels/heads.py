@@ -7,24 +7,24 @@ from collections.abc import Mapping, Sequence
 
 from hil.compiler.code.c import Constant, Fields, identifier, nested, structure
 from hil.compiler.kernels.convolution import conv_comment
+from hil.compiler.kernels.cycles import Work, add
 from hil.compiler.kernels.feed import Feed, FeedCode
 from hil.compiler.kernels.kernel import Access, Choices, Kernel, Scratch, Site, Step, StepCode
 from hil.compiler.kernels.l2norm import (
-    NORMALISE_CYCLES,
     norm_bytes,
     norm_comment,
     norm_constant,
     norm_structure,
+    norm_work,
 )
 from hil.compiler.kernels.matmul import MOST_SHIFT, MatMul
 from hil.compiler.kernels.product import (
     STREAM,
-    WIDEN_CYCLES,
     product_assembly,
     product_bytes,
-    product_cycles,
     product_fields,
     product_prototypes,
+    product_work,
 )
 from hil.compiler.kernels.shapes import even, ring_slack
 from hil.compiler.kernels.weights import Inputs, is_narrow, product_stream
@@ -86,10 +86,10 @@ class Heads(Kernel):
         norms, convs, product = _parts(step.operators)
         return sum(map(norm_bytes, norms)) + product_bytes(product, convs, copied=True)
 
-    def cycles(self, site: Site) -> float:
-        """Estimate normalising, widening and the product."""
+    def work(self, site: Site) -> Work:
+        """Count normalising, widening and the product."""
         norms, convs, product = _parts(site.step.operators)
-        return _cycles(convs, product, normalised=bool(norms))
+        return add(_work(convs, product), *map(norm_work, norms))
 
     def access(self, step: Step) -> Access:
         """Return the rows that the ring does not hold yet."""
@@ -140,9 +140,9 @@ class HeadsFeed(Feed):
         """Count the product's weights."""
         return product_bytes(_product([conv]), [conv], copied=True)
 
-    def cycles(self, conv: Conv2D, site: Site) -> float:
-        """Estimate widening and the product."""
-        return _cycles([conv], _product([conv]), normalised=False)
+    def work(self, conv: Conv2D, site: Site) -> Work:
+        """Count widening and the product."""
+        return _work([conv], _product([conv]))
 
     def code(self, conv: Conv2D, site: Site) -> FeedCode:
         """Call `heads_rows`."""
@@ -248,11 +248,10 @@ def _slack(conv: Conv2D) -> int:
     )
 
 
-def _cycles(convs: Sequence[Conv2D], product: MatMul, *, normalised: bool) -> float:
-    rows, columns, channels = convs[0].inputs[0].shape
+def _work(convs: Sequence[Conv2D], product: MatMul) -> Work:
     out_rows, out_columns, _ = convs[0].output.shape
-    each = WIDEN_CYCLES + (NORMALISE_CYCLES if normalised else 0.0)
-    return each * rows * columns * channels + product_cycles(product, out_rows * out_columns)
+    widened = {"widen.value": convs[0].inputs[0].bytes}
+    return add(widened, product_work(product, out_rows * out_columns))
 
 
 def _constant(name: str, product: MatMul, convs: Sequence[Conv2D]) -> Constant:

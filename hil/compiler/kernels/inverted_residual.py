@@ -6,6 +6,7 @@ from hil.compiler.code.c import Fields, identifier, nested, structure
 from hil.compiler.kernels.block import block_name, block_slack, expanded_of, inputs_of
 from hil.compiler.kernels.conv2d import conv_bytes, conv_constants, conv_fields
 from hil.compiler.kernels.convolution import conv_comment
+from hil.compiler.kernels.cycles import Work
 from hil.compiler.kernels.kernel import (
     Choices,
     Kernel,
@@ -16,7 +17,6 @@ from hil.compiler.kernels.kernel import (
     call,
     expect,
 )
-from hil.compiler.kernels.product import PLAIN_CYCLES
 from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.program import Operator
 
@@ -51,9 +51,9 @@ class InvertedResidual(Kernel):
         """Count weights, biases and multipliers."""
         return sum(conv_bytes(expect(op, Conv2D)) for op in step.operators)
 
-    def cycles(self, site: Site) -> float:
-        """Estimate cycles per multiply-accumulate."""
-        return PLAIN_CYCLES * site.step.macs
+    def work(self, site: Site) -> Work:
+        """Count multiply-accumulates."""
+        return {"inverted_residual.mac": site.step.macs}
 
     def code(self, site: Site) -> StepCode:
         """Call `inverted_residual`."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from hil.compiler.code.c import Constant, identifier
+from hil.compiler.kernels.cycles import Work
 from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.program import Operator, Tensor
 from hil.errors import BuildError
@@ -138,6 +139,7 @@ class Site:
     Attributes:
         offsets: of every stored map in the arena, by tensor's name.
         memory: the step's working memory, by name.
+        wait_states: of flash.
         is_streamed: whether it runs row by row.
     """
 
@@ -146,6 +148,7 @@ class Site:
     offsets: Mapping[str, int]
     memory: Mapping[str, Memory]
     is_streamed: bool
+    wait_states: int
 
     @property
     def copied(self) -> bool:
@@ -228,8 +231,8 @@ class Kernel(ABC):
         """Count the bytes of a step's arrays in flash."""
 
     @abstractmethod
-    def cycles(self, site: Site) -> float:
-        """Estimate the cycles of a step in one inference."""
+    def work(self, site: Site) -> Work:
+        """Count a step's work in one inference, by the names of `cycles.CYCLES`."""
 
     @abstractmethod
     def code(self, site: Site) -> StepCode:

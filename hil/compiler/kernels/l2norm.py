@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from hil.compiler.code.c import Constant, Fields, identifier, structure
+from hil.compiler.kernels.cycles import Work
 from hil.compiler.kernels.kernel import (
     Access,
     Choices,
@@ -15,12 +16,9 @@ from hil.compiler.kernels.kernel import (
     call,
     expect,
 )
-from hil.compiler.kernels.product import PLAIN_CYCLES
 from hil.compiler.kernels.shapes import pixel_access
 from hil.compiler.operators.l2norm import L2Norm
 from hil.compiler.program import Operator
-
-NORMALISE_CYCLES = 18.0  # per value
 
 
 class Norm(Kernel):
@@ -42,9 +40,9 @@ class Norm(Kernel):
         """Count the multipliers."""
         return norm_bytes(expect(step.operators[0], L2Norm))
 
-    def cycles(self, site: Site) -> float:
-        """Estimate cycles per multiply-accumulate."""
-        return PLAIN_CYCLES * site.step.macs
+    def work(self, site: Site) -> Work:
+        """Count values."""
+        return norm_work(expect(site.step.operators[0], L2Norm))
 
     def access(self, step: Step) -> Access:
         """Return a row for a row."""
@@ -66,6 +64,11 @@ class Norm(Kernel):
 def norm_bytes(norm: L2Norm) -> int:
     """Count the bytes of what `norm_constant` returns."""
     return 4 * len(norm.multiplier)
+
+
+def norm_work(norm: L2Norm) -> Work:
+    """Count a norm's values."""
+    return {"l2norm.value": norm.output.bytes}
 
 
 def norm_comment(norm: L2Norm) -> str:

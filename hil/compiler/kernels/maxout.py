@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from hil.compiler.code.c import Fields, identifier, structure
+from hil.compiler.kernels.cycles import Work
 from hil.compiler.kernels.kernel import (
     Access,
     Choices,
@@ -13,7 +14,6 @@ from hil.compiler.kernels.kernel import (
     call,
     expect,
 )
-from hil.compiler.kernels.product import PLAIN_CYCLES
 from hil.compiler.kernels.shapes import pixel_access
 from hil.compiler.operators.maxout import MaxOut
 from hil.compiler.program import Operator
@@ -38,9 +38,9 @@ class Maximum(Kernel):
         """Return 0: there are none."""
         return 0
 
-    def cycles(self, site: Site) -> float:
-        """Estimate cycles per multiply-accumulate."""
-        return PLAIN_CYCLES * site.step.macs
+    def work(self, site: Site) -> Work:
+        """Count values read."""
+        return {"maxout.value": site.step.inputs[0].bytes}
 
     def access(self, step: Step) -> Access:
         """Return a row for a row."""

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from hil.compiler.code.c import Fields, nested
+from hil.compiler.kernels.cycles import Work
 from hil.compiler.kernels.kernel import Step
 from hil.compiler.kernels.matmul import MOST_PIXELS, MatMul
 from hil.compiler.kernels.product import (
-    WIDEN_CYCLES,
     product_assembly,
     product_fields,
     product_prototypes,
@@ -57,10 +57,10 @@ def is_held(step: Step, product: MatMul) -> bool:
     return window >= rows * columns * product.pixel_bytes
 
 
-def widen_cycles(step: Step, conv: Conv2D, product: MatMul) -> float:
-    """Estimate widening a step's pixels, all of them once or for each panel anew."""
+def widen_work(step: Step, conv: Conv2D, product: MatMul) -> Work:
+    """Count widening a step's pixels, all of them once or for each panel anew."""
     times = 1 if is_held(step, product) else -(-product.channels // step.panel)
-    return WIDEN_CYCLES * conv.inputs[0].bytes * times
+    return {"widen.value": conv.inputs[0].bytes * times}
 
 
 def pixel_counts(product: MatMul, pixels: int) -> Iterator[int]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from hil.compiler.code.c import Constant, Fields, identifier, nested, structure
 from hil.compiler.kernels import scale
 from hil.compiler.kernels.convolution import check_residual, conv_comment
+from hil.compiler.kernels.cycles import Work, add
 from hil.compiler.kernels.kernel import (
     Access,
     Choices,
@@ -18,15 +19,13 @@ from hil.compiler.kernels.kernel import (
 from hil.compiler.kernels.matmul import MOST_SHIFT, MatMul, of_depth
 from hil.compiler.kernels.product import (
     STREAM,
-    WIDEN_CYCLES,
-    flash_cycles,
+    copied_product_work,
+    flash_work,
     product_assembly,
     product_bytes,
-    product_cycles,
     product_fields,
     product_prototypes,
     product_scratch,
-    unpaired,
 )
 from hil.compiler.kernels.shapes import is_unpadded, pixel_access, sources, window_slack
 from hil.compiler.kernels.weights import Inputs, is_narrow, product_stream
@@ -85,14 +84,17 @@ class Pointwise(Kernel):
         factors = sum(4 * scale.words(s) for s in scales)
         return factors + product_bytes(product, [conv], copied=not choices.weights_in_flash)
 
-    def cycles(self, site: Site) -> float:
-        """Estimate the norm, widening, and the product."""
+    def work(self, site: Site) -> Work:
+        """Count the norm, widening, and the product."""
         scales, conv, product = _parts(site.step.operators)
         rows, columns, _ = conv.inputs[0].shape
-        cycles = WIDEN_CYCLES * conv.inputs[0].bytes
-        cycles += flash_cycles(product, rows * columns, site)
-        cycles += product_cycles(product, rows * columns) * unpaired(site)
-        return sum(scale.cycles(s, site) for s in scales) + cycles
+        pixels = rows * columns
+        return add(
+            *(scale.work(s, site) for s in scales),
+            {"widen.value": conv.inputs[0].bytes},
+            flash_work(product, pixels, site),
+            copied_product_work(product, pixels, site),
+        )
 
     def access(self, step: Step) -> Access:
         """Return a row for a row."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from hil.compiler.code.c import Constant, Fields, identifier, nested, structure
 from hil.compiler.kernels.convolution import check_residual, conv_comment
+from hil.compiler.kernels.cycles import Work, add
 from hil.compiler.kernels.kernel import (
     Choices,
     Kernel,
@@ -24,16 +25,14 @@ from hil.compiler.kernels.panels import (
     panels_assembly,
     panels_fields,
     panels_prototypes,
-    widen_cycles,
+    widen_work,
     window_bytes,
 )
 from hil.compiler.kernels.pointwise import pointwise_of
 from hil.compiler.kernels.product import (
     STREAM,
-    flash_cycles,
+    copied_product_work,
     narrow_bytes,
-    product_cycles,
-    unpaired,
 )
 from hil.compiler.kernels.shapes import sources
 from hil.compiler.kernels.weights import Inputs, product_stream
@@ -82,13 +81,15 @@ class PointwisePanels(Kernel):
         """Count the product's weights as int8."""
         return narrow_bytes(_parts(step.operators)[1])
 
-    def cycles(self, site: Site) -> float:
-        """Estimate widening and the product."""
+    def work(self, site: Site) -> Work:
+        """Count widening and the product."""
         conv, product = _parts(site.step.operators)
         rows, columns, _ = conv.inputs[0].shape
-        cycles = widen_cycles(site.step, conv, product)
-        cycles += flash_cycles(product, rows * columns, site)
-        return cycles + product_cycles(product, rows * columns) * unpaired(site)
+        pixels = rows * columns
+        return add(
+            widen_work(site.step, conv, product),
+            copied_product_work(product, pixels, site),
+        )
 
     def code(self, site: Site) -> StepCode:
         """Call `pointwise_panels`."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from hil.compiler.code.c import Fields, identifier, structure
+from hil.compiler.kernels.cycles import Work
 from hil.compiler.kernels.kernel import (
     Access,
     Choices,
@@ -16,8 +17,6 @@ from hil.compiler.kernels.kernel import (
 from hil.compiler.kernels.shapes import window_access, window_slack
 from hil.compiler.operators.pool2d import Pool2D
 from hil.compiler.program import Operator
-
-_POOLED_CYCLES = 4.8  # per value in a window
 
 
 class WindowPool(Kernel):
@@ -40,10 +39,10 @@ class WindowPool(Kernel):
         """Return 0: there are none."""
         return 0
 
-    def cycles(self, site: Site) -> float:
-        """Estimate cycles per value in a window."""
+    def work(self, site: Site) -> Work:
+        """Count values in windows."""
         pool = expect(site.step.operators[0], Pool2D)
-        return _POOLED_CYCLES * pool.output.bytes * pool.window[0] * pool.window[1]
+        return {"pool2d.value": pool.output.bytes * pool.window[0] * pool.window[1]}
 
     def access(self, step: Step) -> Access:
         """Return the window's rows."""

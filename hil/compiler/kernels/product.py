@@ -1,8 +1,9 @@
-"""What kernels with a matrix product share: its C, its bytes, its working memory, its cycles."""
+"""What kernels with a matrix product share: its C, its bytes, its working memory, its work."""
 
 from collections.abc import Iterable, Sequence
 
 from hil.compiler.code.c import Fields
+from hil.compiler.kernels.cycles import Work, times
 from hil.compiler.kernels.kernel import Choices, Scratch, Site
 from hil.compiler.kernels.matmul import MatMul
 from hil.compiler.kernels.matmul_assembly import matmul
@@ -10,16 +11,9 @@ from hil.compiler.kernels.weights import is_narrow
 from hil.compiler.operators.conv2d import Conv2D
 
 STREAM = "for two channels: biases, weights of two inputs by turns, multipliers, zero point"
-WIDEN_CYCLES = 2.6  # per value
-PLAIN_CYCLES = 13.0  # per multiply-accumulate of the plain kernels
-FLASH_WORD_CYCLES = 2.6  # more for a word read in order from flash than from memory
 
-_PROTOTYPE = "(const int16_t *, const int32_t *, void *, const int8_t *)"
-_STEP_CYCLES = {1: 6, 2: 9, 3: 12}  # for two inputs, by pixels at a time
-_LOOP = 1.02  # times a product's steps, for its counters and branches
-_ENDS_CYCLES = 38  # what begins and ends two channels
-_RESIDUAL_CYCLES = 18  # more at their end
 _UNPAIRED = 1.3  # times a product's cycles, where its loads go to two memories
+_PROTOTYPE = "(const int16_t *, const int32_t *, void *, const int8_t *)"
 
 
 def product_fields(name: str, product: MatMul, convs: Sequence[Conv2D], *, copied: bool) -> Fields:
@@ -82,21 +76,24 @@ def narrow_bytes(product: MatMul) -> int:
     return 4 * (product.channels // 2) * (5 + product.segments * product.depth // 2)
 
 
-def product_cycles(product: MatMul, pixels: int) -> float:
-    """Estimate a product: 12 cycles for 12 multiply-accumulates, and two channels' ends."""
-    inner = _STEP_CYCLES[product.most_pixels] * product.depth / 2 * product.segments
-    ends = _ENDS_CYCLES + (_RESIDUAL_CYCLES if product.residual else 0)
-    return pixels / product.most_pixels * product.channels / 2 * (inner * _LOOP + ends)
+def product_work(product: MatMul, pixels: int) -> Work:
+    """Count a product's work over so many pixels."""
+    rounds = pixels / product.most_pixels * product.channels / 2
+    steps = rounds * product.depth / 2 * product.segments
+    work = {f"product.step_{product.most_pixels}": steps, "product.ends": rounds}
+    return work | ({"product.residual": rounds} if product.residual else {})
 
 
-def unpaired(site: Site) -> float:
-    """Return by how much a product slows whose weights and window are in two memories."""
+def copied_product_work(product: MatMul, pixels: int, site: Site) -> Work:
+    """Count a product's work, more of it where weights and window are in two memories."""
     copy, window = site.memory.get("copy"), site.memory.get("window")
-    return _UNPAIRED if copy and window and copy.region != window.region else 1.0
+    apart = copy and window and copy.region != window.region
+    return times(_UNPAIRED if apart else 1.0, product_work(product, pixels))
 
 
-def flash_cycles(product: MatMul, pixels: int, site: Site) -> float:
-    """Estimate what reading the weights where they are costs, once for all pixels at a time."""
+def flash_work(product: MatMul, pixels: int, site: Site) -> Work:
+    """Count the words of weights read where they are, once for all pixels at a time."""
     if site.copied:
-        return 0.0
-    return FLASH_WORD_CYCLES * -(-pixels // product.most_pixels) * product.stream_words
+        return {}
+    words = -(-pixels // product.most_pixels) * product.stream_words
+    return {"flash.word": site.wait_states * words}

@@ -7,15 +7,14 @@ import numpy.typing as npt
 
 from hil.compiler.code.c import Constant, Fields, identifier, nested, structure, wrap_int32
 from hil.compiler.kernels import gru
+from hil.compiler.kernels.cycles import Work, add
 from hil.compiler.kernels.kernel import Choices, Kernel, Site, Step, StepCode, call, expect
 from hil.compiler.kernels.product import (
-    FLASH_WORD_CYCLES,
     STREAM,
-    WIDEN_CYCLES,
     product_assembly,
-    product_cycles,
     product_fields,
     product_prototypes,
+    product_work,
 )
 from hil.compiler.kernels.shapes import row_bytes
 from hil.compiler.kernels.sweep import (
@@ -43,9 +42,6 @@ _MEMORY = {
     "states": "states",
     "waiting": "backward",
 }  # members, and the working memory that each names
-_UPDATE_CYCLES = 41.0  # per update of a GRU's unit, its multiply-accumulates apart
-_STATE_CYCLES = 3.0  # per update and state: three gates' multiply-accumulates
-_ENTRY_CYCLES = 7.0  # more for a table's word read from flash at random than from memory
 
 
 class Sweep(Kernel):
@@ -71,19 +67,22 @@ class Sweep(Kernel):
         words = product_of(sweep).stream_words + recurrent_words(sweep)
         return 2 * 4 * words + sweep.table.nbytes
 
-    def cycles(self, site: Site) -> float:
-        """Estimate widening, the product with W, and the updates."""
+    def work(self, site: Site) -> Work:
+        """Count widening, the product with W, and the updates."""
         sweep = expect(site.step.operators[0], GRUSweep)
         lines, product, units = lines_of(sweep), product_of(sweep), sweep.forward.units
         patches = 2 * lines.sequences * lines.steps
-        cycles = WIDEN_CYCLES * patches * product.depth + product_cycles(product, patches)
-        cycles += patches * units * (_UPDATE_CYCLES + _STATE_CYCLES * units)
+        works: list[Work] = [
+            {"widen.value": patches * product.depth},
+            product_work(product, patches),
+            {"gru.update": patches * units, "gru.state": patches * units**2},
+        ]
         if site.choices.tables_in_flash:
-            cycles += 3 * _ENTRY_CYCLES * patches * units
+            works.append({"flash.entry": site.wait_states * 3 * patches * units})
         if not site.copied:
             words = product.stream_words / 3 + recurrent_words(sweep) / 2
-            cycles += FLASH_WORD_CYCLES * patches * words
-        return cycles
+            works.append({"flash.word": site.wait_states * patches * words})
+        return add(*works)
 
     def code(self, site: Site) -> StepCode:
         """Call `renet`."""

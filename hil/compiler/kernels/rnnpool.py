@@ -6,6 +6,7 @@ from math import gcd
 from hil.compiler.code.c import Fields, identifier, nested, structure
 from hil.compiler.kernels.conv2d import CONV2D_FEED
 from hil.compiler.kernels.convolution import conv_comment
+from hil.compiler.kernels.cycles import Work, add
 from hil.compiler.kernels.fastgrnn import CellCode, cell_bytes, pair_up
 from hil.compiler.kernels.fastgrnn_sparse import suits as is_sparse
 from hil.compiler.kernels.feed import Feed, FeedCode
@@ -39,14 +40,7 @@ _MEMORY = (
     "row_states",
     "column_states",
 )
-_ENTRY_CYCLES = 7.0  # more for a table's word read from flash at random than from memory
-_APART_CYCLES = 1.0  # more per update whose products lie in another memory than the weights
-_SPARSE_CYCLES, _DENSE_CYCLES = 16.1, 27.3  # per update of a unit
-_START_CYCLES = 6.5  # per first update, from a zero state
-_SPARSE_CALL_CYCLES, _DENSE_CALL_CYCLES = 34.0, 57.0  # per sequence and call: states in and out
 _SUMMARY_CALLS = 1.5  # times a call's cycles: the summary's states go out as int8
-_PIXEL_CYCLES = 5.0  # per unit of a pixel's product
-_SPARSE_PRODUCT_CYCLES, _DENSE_PRODUCT_CYCLES = 12.0, 20.0  # per unit of a state's product
 
 
 class Pooling(Kernel):
@@ -91,10 +85,10 @@ class Pooling(Kernel):
         conv, _ = _parts(step.operators)
         return (*super().files(step), *(feed_of(conv).files if conv else ()))
 
-    def cycles(self, site: Site) -> float:
-        """Estimate the convolution, and the updates of both cells."""
+    def work(self, site: Site) -> Work:
+        """Count the convolution, and the updates of both cells."""
         conv, pool = _parts(site.step.operators)
-        return (feed_of(conv).cycles(conv, site) if conv else 0.0) + _cycles(pool, site)
+        return add(feed_of(conv).work(conv, site) if conv else {}, _work(pool, site))
 
     def access(self, step: Step) -> Access:
         """Return a band of rows, or those under the convolution's windows of a band."""
@@ -255,40 +249,48 @@ def _calls(site: Site, name: str, before: FeedCode) -> tuple[str, ...]:
     )
 
 
-def _cycles(pool: RNNPool, site: Site) -> float:
+def _work(pool: RNNPool, site: Site) -> Work:
     patch_rows, patch_columns = patch_grid(pool)
     columns = pool.inputs[0].shape[1]
     rows = _rows(pool)
-    row_sweeps, column_sweeps = rows * patch_columns, patch_rows * columns
+    sweeps = rows * patch_columns + patch_rows * columns
     summaries = 4 * patch_rows * patch_columns
-    of_rows = (row_sweeps + column_sweeps) * pool.patch
-    entry = _ENTRY_CYCLES if site.choices.tables_in_flash else 0.0
-    calls = row_sweeps + column_sweeps * pool.patch / site.step.band
-    # In another memory than the weights a product's load hides behind none of theirs; the dense
-    # code loads products by themselves.
-    apart = {
-        name: _APART_CYCLES * (site.memory[name].region != "ccm" and is_sparse(cell))
-        for name, cell in (("pixel_products", pool.row), ("row_products", pool.summary))
-    }
-    return (
-        _updates(pool.row, of_rows, row_sweeps + column_sweeps, entry + apart["pixel_products"])
-        + _updates(pool.summary, summaries * pool.patch, summaries, entry + apart["row_products"])
-        + _call(pool.row) * calls
-        + _call(pool.summary) * _SUMMARY_CALLS * summaries
-        + _PIXEL_CYCLES * rows * columns * pool.row.units
-        + (_SPARSE_PRODUCT_CYCLES if is_sparse(pool.summary) else _DENSE_PRODUCT_CYCLES)
-        * (row_sweeps + column_sweeps)
-        * pool.summary.units
+    calls = rows * patch_columns + patch_rows * columns * pool.patch / site.step.band
+    product = "fastgrnn.sparse_product" if is_sparse(pool.summary) else "fastgrnn.dense_product"
+    return add(
+        _updates(pool.row, sweeps * pool.patch, sweeps),
+        _updates(pool.summary, summaries * pool.patch, summaries),
+        _reads(pool.row, sweeps * pool.patch, site, "pixel_products"),
+        _reads(pool.summary, summaries * pool.patch, site, "row_products"),
+        {_call(pool.row): calls},
+        {_call(pool.summary): _SUMMARY_CALLS * summaries},
+        {"fastgrnn.pixel": rows * columns * pool.row.units},
+        {product: sweeps * pool.summary.units},
     )
 
 
-def _updates(cell: Cell, steps: float, starts: float, entry: float) -> float:
-    each = _SPARSE_CYCLES if is_sparse(cell) else _DENSE_CYCLES
-    return cell.units * (steps * entry + (steps - starts) * each + starts * _START_CYCLES)
+def _updates(cell: Cell, steps: float, starts: float) -> Work:
+    """Count a cell's updates, the first of each sequence apart."""
+    each = "fastgrnn.sparse_update" if is_sparse(cell) else "fastgrnn.dense_update"
+    return {each: cell.units * (steps - starts), "fastgrnn.start": cell.units * starts}
 
 
-def _call(cell: Cell) -> float:
-    return _SPARSE_CALL_CYCLES if is_sparse(cell) else _DENSE_CALL_CYCLES
+def _reads(cell: Cell, steps: float, site: Site, products: str) -> Work:
+    """Count updates whose table is in flash, and those whose products lie in another memory.
+
+    In another memory than the weights a product's load hides behind none of theirs; the dense code
+    loads products by themselves.
+    """
+    work: dict[str, float] = {}
+    if site.choices.tables_in_flash:
+        work["flash.entry"] = site.wait_states * cell.units * steps
+    if site.memory[products].region != "ccm" and is_sparse(cell):
+        work["fastgrnn.apart"] = cell.units * steps
+    return work
+
+
+def _call(cell: Cell) -> str:
+    return "fastgrnn.sparse_call" if is_sparse(cell) else "fastgrnn.dense_call"
 
 
 def _comment(pool: RNNPool) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from hil.compiler.code.assembly import Assembly
 from hil.compiler.code.c import Constant, Fields, identifier, structure, wrap_int32
 from hil.compiler.kernels.convolution import conv_comment
+from hil.compiler.kernels.cycles import Work, add
 from hil.compiler.kernels.kernel import (
     Access,
     Choices,
@@ -23,7 +24,6 @@ from hil.compiler.kernels.kernel import (
     expect,
 )
 from hil.compiler.kernels.matmul import MOST_SHIFT, REACH
-from hil.compiler.kernels.product import FLASH_WORD_CYCLES
 from hil.compiler.kernels.shapes import is_unpadded, pixel_access, sources
 from hil.compiler.kernels.weights import pack, shifted, stream_bias
 from hil.compiler.operators.conv2d import Conv2D
@@ -34,7 +34,6 @@ _MOST_PIXELS = limit("SCALE_MOST_PIXELS")  # scaled at a time
 _LAYOUT = "for channels 0 and 2, then 1 and 3 of every four: weights, biases, multipliers"
 _PIXELS = ("r3", "r4", "r5")
 _UNROLLED = 2  # groups of four channels
-_SCALED_CYCLES = 6.0  # per value
 
 
 class Scale(Kernel):
@@ -59,9 +58,9 @@ class Scale(Kernel):
         """Count the factors."""
         return 4 * words(expect(step.operators[0], Conv2D))
 
-    def cycles(self, site: Site) -> float:
-        """Estimate cycles per value."""
-        return cycles(expect(site.step.operators[0], Conv2D), site)
+    def work(self, site: Site) -> Work:
+        """Count values."""
+        return work(expect(site.step.operators[0], Conv2D), site)
 
     def access(self, step: Step) -> Access:
         """Return a row for a row."""
@@ -109,13 +108,14 @@ def scratch(conv: Conv2D, choices: Choices) -> tuple[Scratch, ...]:
     return () if choices.weights_in_flash else (Scratch("factors", 4 * words(conv)),)
 
 
-def cycles(conv: Conv2D, site: Site) -> float:
-    """Estimate the cycles of the whole map."""
+def work(conv: Conv2D, site: Site) -> Work:
+    """Count the values of the whole map, and the words read from flash."""
     rows, columns, channels = conv.output.shape
-    spent = _SCALED_CYCLES * rows * columns * channels
-    if not site.copied:
-        spent += FLASH_WORD_CYCLES * -(-rows * columns // _MOST_PIXELS) * words(conv)
-    return spent
+    values = {"scale.value": rows * columns * channels}
+    if site.copied:
+        return values
+    read = -(-rows * columns // _MOST_PIXELS) * words(conv)
+    return add(values, {"flash.word": site.wait_states * read})
 
 
 def constant(conv: Conv2D) -> Constant:

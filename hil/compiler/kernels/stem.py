@@ -8,6 +8,7 @@ import numpy as np
 
 from hil.compiler.code.assembly import Assembly, clamp
 from hil.compiler.code.c import Constant, Fields, identifier, structure, wrap_int32
+from hil.compiler.kernels.cycles import Work
 from hil.compiler.kernels.feed import Feed, FeedCode
 from hil.compiler.kernels.kernel import Choices, Scratch, Site
 from hil.compiler.kernels.matmul import MOST_SHIFT, REACH
@@ -18,7 +19,6 @@ from hil.compiler.program import Int32
 _CHANNELS = 4
 _WORDS = 7  # of weights for each channel
 _COUNTER = "s28"
-_PIXEL_CYCLES = 64.0  # per pixel of four channels
 _LAYOUT = "[2][channel]: (w1, w0) of 3 rows, (w02, w12), (w22, -), b, m"
 
 
@@ -39,10 +39,10 @@ class StemFeed(Feed):
         """Count the weights, as they are and upside down."""
         return 2 * 4 * _CHANNELS * _WORDS
 
-    def cycles(self, conv: Conv2D, site: Site) -> float:
-        """Estimate cycles per pixel."""
+    def work(self, conv: Conv2D, site: Site) -> Work:
+        """Count pixels."""
         rows, columns, _ = conv.output.shape
-        return _PIXEL_CYCLES * rows * columns
+        return {"stem.pixel": rows * columns}
 
     def code(self, conv: Conv2D, site: Site) -> FeedCode:
         """Call `stem_rows`."""

@@ -13,8 +13,8 @@ from hil.compiler.kernels.block import (
     separable_of,
 )
 from hil.compiler.kernels.convolution import check_residual, conv_comment
+from hil.compiler.kernels.cycles import Work, add, times
 from hil.compiler.kernels.depthwise import (
-    OUTPUT_CYCLES,
     depthwise,
     depthwise_biases,
     depthwise_weights,
@@ -31,15 +31,14 @@ from hil.compiler.kernels.kernel import (
     call,
     expect,
 )
+from hil.compiler.kernels.matmul import MOST_PIXELS
 from hil.compiler.kernels.product import (
-    FLASH_WORD_CYCLES,
     STREAM,
-    WIDEN_CYCLES,
     product_assembly,
     product_bytes,
-    product_cycles,
     product_fields,
     product_prototypes,
+    product_work,
 )
 from hil.compiler.kernels.weights import Inputs, is_narrow, product_stream
 from hil.compiler.operators.conv2d import Conv2D
@@ -47,10 +46,9 @@ from hil.compiler.program import Operator
 from hil.errors import BuildError
 
 _ROW = "(const int16_t *, const int32_t *, const int32_t *, int16_t *)"
-_FILTER_WORDS = 12  # of a depthwise channel's weights and biases
-_SPREAD_CYCLES = 6.0  # per value of a block without expansion
 # A product's pixels and weights in two memories pair less: a cycle more for every two inputs.
 _APART = 1.05  # times the block's cycles
+_FILTER_WORDS = 12  # of a depthwise channel's weights and biases
 
 
 class StreamedBlock(Kernel):
@@ -86,23 +84,25 @@ class StreamedBlock(Kernel):
         project = product_bytes(block.project, convs[-1:], copied=copied)
         return expand + 4 * _FILTER_WORDS * block.filter.channels + project
 
-    def cycles(self, site: Site) -> float:
-        """Estimate widening, two products, and the depthwise rows between."""
+    def work(self, site: Site) -> Work:
+        """Count widening, two products, and the depthwise rows between."""
         convs, block = _parts(site.step.operators)
         rows, columns, channels = site.step.inputs[0].shape
         out_rows, out_columns, _ = convs[-1].output.shape
-        cycles = (WIDEN_CYCLES if block.expand else _SPREAD_CYCLES) * rows * columns * channels
-        cycles += OUTPUT_CYCLES * out_rows * out_columns * block.filter.channels
-        cycles += product_cycles(block.expand, rows * columns) if block.expand else 0.0
-        cycles += product_cycles(block.project, out_rows * out_columns)
+        read = "widen.value" if block.expand else "streamed_block.spread"
         held = [site.memory.get(name) for name in ("weights", "filtered", "pixels")]
-        if len({memory.region for memory in held if memory}) > 1:
-            cycles *= _APART
-        if not site.copied:
-            panels = rows * -(-columns // 3) * block.expand.stream_words if block.expand else 0
-            panels += out_rows * -(-out_columns // 3) * block.project.stream_words
-            cycles += FLASH_WORD_CYCLES * panels
-        return cycles
+        is_apart = len({memory.region for memory in held if memory}) > 1
+        works: list[Work] = [
+            {read: rows * columns * channels},
+            {"depthwise.output": out_rows * out_columns * block.filter.channels},
+        ]
+        words = 0
+        products = [(block.expand, rows, columns)] if block.expand else []
+        for product, y_rows, y_columns in (*products, (block.project, out_rows, out_columns)):
+            works.append(product_work(product, y_rows * y_columns))
+            words += y_rows * -(-y_columns // MOST_PIXELS) * product.stream_words
+        work = times(_APART if is_apart else 1.0, add(*works))
+        return work if site.copied else add(work, {"flash.word": site.wait_states * words})
 
     def access(self, step: Step) -> Access:
         """Return the window's rows; a residual is still needed when its row is written."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from hil.compiler.code.c import Constant, Fields, identifier, nested, structure
 from hil.compiler.kernels.conv2d import conv_fields
 from hil.compiler.kernels.convolution import check_residual, conv_comment
+from hil.compiler.kernels.cycles import Work, add
 from hil.compiler.kernels.feed import Feed, FeedCode
 from hil.compiler.kernels.kernel import (
     Access,
@@ -20,23 +21,19 @@ from hil.compiler.kernels.kernel import (
 from hil.compiler.kernels.matmul import MOST_SHIFT, MatMul, of_depth
 from hil.compiler.kernels.product import (
     STREAM,
-    WIDEN_CYCLES,
-    flash_cycles,
+    copied_product_work,
+    flash_work,
     product_assembly,
     product_bytes,
-    product_cycles,
     product_fields,
     product_prototypes,
     product_scratch,
-    unpaired,
 )
 from hil.compiler.kernels.shapes import even, sources, window_access, window_slack
 from hil.compiler.kernels.weights import Inputs, is_narrow, product_stream
 from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.program import Operator
 from hil.errors import BuildError
-
-_GATHER_CYCLES = 6.0  # per value of a window whose channels are not in words
 
 
 class Windowed(Kernel):
@@ -62,10 +59,10 @@ class Windowed(Kernel):
         conv, product = _conv_and_product(step)
         return product_bytes(product, [conv], copied=not choices.weights_in_flash)
 
-    def cycles(self, site: Site) -> float:
-        """Estimate gathering and the product."""
+    def work(self, site: Site) -> Work:
+        """Count gathering and the product."""
         conv, product = _conv_and_product(site.step)
-        return _cycles(conv, product, site)
+        return _work(conv, product, site)
 
     def access(self, step: Step) -> Access:
         """Return the window's rows."""
@@ -110,9 +107,9 @@ class WindowedFeed(Feed):
         """Count the product's weights."""
         return product_bytes(_product(conv), [conv], copied=not choices.weights_in_flash)
 
-    def cycles(self, conv: Conv2D, site: Site) -> float:
-        """Estimate gathering and the product."""
-        return _cycles(conv, _product(conv), site)
+    def work(self, conv: Conv2D, site: Site) -> Work:
+        """Count gathering and the product."""
+        return _work(conv, _product(conv), site)
 
     def code(self, conv: Conv2D, site: Site) -> FeedCode:
         """Call `windowed_rows`."""
@@ -148,11 +145,15 @@ def _conv_and_product(step: Step) -> tuple[Conv2D, MatMul]:
     return conv, _product(conv)
 
 
-def _cycles(conv: Conv2D, product: MatMul, site: Site) -> float:
+def _work(conv: Conv2D, product: MatMul, site: Site) -> Work:
     rows, columns, _ = conv.output.shape
-    each = _GATHER_CYCLES if conv.inputs[0].shape[2] % 4 else WIDEN_CYCLES
-    cycles = each * rows * columns * product.depth + flash_cycles(product, rows * columns, site)
-    return cycles + product_cycles(product, rows * columns) * unpaired(site)
+    pixels = rows * columns
+    each = "windowed.gather" if conv.inputs[0].shape[2] % 4 else "widen.value"
+    return add(
+        {each: pixels * product.depth},
+        flash_work(product, pixels, site),
+        copied_product_work(product, pixels, site),
+    )
 
 
 def _constant(conv: Conv2D, *, copied: bool) -> Constant:

@@ -13,19 +13,27 @@ RUNTIME_BYTES = limit("RUNTIME_RAM_BYTES")
 
 @dataclass(frozen=True)
 class Budget:
-    """Memory that a plan may use, by region; flash_bytes None: however much there is."""
+    """Memory that a plan may use, by region.
+
+    Attributes:
+        flash_bytes: None: however much there is.
+        flash_wait_states: cycles that a read of flash waits.
+    """
 
     sram_bytes: int
     ccm_bytes: int
     flash_bytes: int | None = None
+    flash_wait_states: int = 5
 
     @classmethod
     def of(cls, board: Board) -> "Budget":
         """All flash and RAM of a board, less what the runtime needs of its CCM, or else SRAM."""
-        if board.ccm is None:
-            return cls(max(0, board.sram.bytes - RUNTIME_BYTES), 0, board.flash.bytes)
-        ccm_bytes = max(0, board.ccm.bytes - RUNTIME_BYTES)
-        return cls(board.sram.bytes, ccm_bytes, board.flash.bytes)
+        sram_bytes, ccm_bytes = board.sram.bytes, board.ccm.bytes if board.ccm else 0
+        if board.ccm:
+            ccm_bytes = max(0, ccm_bytes - RUNTIME_BYTES)
+        else:
+            sram_bytes = max(0, sram_bytes - RUNTIME_BYTES)
+        return cls(sram_bytes, ccm_bytes, board.flash.bytes, board.flash_wait_states)
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,7 @@ class Plan:
     output_offset: int
     output_bytes: int
     flash_bytes: int
+    flash_wait_states: int
     choices: Choices
 
     @property
@@ -85,7 +86,8 @@ class Plan:
         """Return where a step's maps and working memory stand, for its kernel."""
         held = {s.name: self.buffers[f"{step.name}/{s.name}"] for s in step.scratch}
         memory = {name: Memory(buffer.region, buffer.offset) for name, buffer in held.items()}
-        return Site(step, self.choices, self.offsets, memory, self.is_streamed(step))
+        streamed = self.is_streamed(step)
+        return Site(step, self.choices, self.offsets, memory, streamed, self.flash_wait_states)
 
 
 @dataclass(eq=False)
@@ -168,6 +170,7 @@ def place(program: Program, budget: Budget, choices: Choices, patience: int = PA
         output_offset=output_offset,
         output_bytes=program.output.count,
         flash_bytes=flash.bytes,
+        flash_wait_states=budget.flash_wait_states,
         choices=choices,
     )
 
