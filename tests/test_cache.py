@@ -1,6 +1,7 @@
 """`hil cache`, and where the tests' own builds are kept."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -103,6 +104,14 @@ def test_pruning_by_size_counts_what_age_has_taken() -> None:
     found = [Kept(Path(str(at)), "firmware", 10, at * DAY_S) for at in range(4)]
     chosen = kept.to_prune(found, 4 * DAY_S, older_than_days=3.5, max_bytes=30)
     assert chosen == found[:1]
+
+
+def test_every_folder_that_builds_make_is_one_that_can_be_pruned() -> None:
+    made = re.compile(r'cache(?:_directory)?\(\) / "([\w-]+)"')
+    sources = [*ROOT.glob("hil/**/*.py"), *ROOT.glob("tests/*.py")]
+    kinds = {kind for path in sources for kind in made.findall(path.read_text(encoding="utf-8"))}
+    assert {"firmware", "native"} <= kinds
+    assert kinds <= set(kept.KINDS)
 
 
 def test_the_tests_keep_their_builds_in_the_checkout(pytester: pytest.Pytester) -> None:

@@ -67,6 +67,7 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "nets.py").write_text(_NETS, encoding="utf-8")
     (tmp_path / "nets_helper.py").write_text("CHANNELS = 4\n", encoding="utf-8")
     (tmp_path / "broken.py").write_text("import nothing_of_that_name\n", encoding="utf-8")
+    (tmp_path / "leaving.py").write_text("import sys\nsys.exit(3)\n", encoding="utf-8")
     (tmp_path / "unfinished.py").write_text("x = 1\ndef f(:\n", encoding="utf-8")
     return tmp_path
 
@@ -140,6 +141,7 @@ def test_a_checkpoint_fits_a_network_of_ones_own(project: Path) -> None:
         ("nets.py:five", "five returns int, no torch.nn.Module"),
         ("nets.py:maps", r"returns \(1, 2, 6, 6\), expected one tensor of \(1, outputs\)"),
         ("broken.py:make", r"No module named 'nothing_of_that_name'\n  at .*broken\.py:1"),
+        ("leaving.py:make", r"SystemExit: 3\n  at .*leaving\.py:2"),
         ("unfinished.py:make", r"SyntaxError: .*\n  at .*unfinished\.py:2"),
     ],
 )
@@ -174,6 +176,13 @@ def test_an_input_that_the_network_does_not_take_is_told(project: Path) -> None:
         network.load(written(project, 'model = "nets.py:make"', wrong))
     with pytest.raises(UsageError, match=r"nothing says what .*\n  add to the scenario: \[input\]"):
         network.load(written(project, 'model = "nets.py:make"', ""))
+
+
+def test_a_network_of_ours_may_be_given_another_input(project: Path) -> None:
+    chosen = written(project, 'model = "vww_rnnpool"', _SCENARIO.replace("= 8", "= 96"))
+    loaded = network.structure(chosen)
+    assert loaded.spec.shape == (96, 96, 3)
+    assert loaded.run(np.zeros(loaded.spec.shape, np.float32)).shape == (2,)
 
 
 def test_an_installed_package_offers_networks(

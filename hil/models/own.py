@@ -114,7 +114,7 @@ def called(model_id: str, function: Maker, variant: Mapping[str, Any]) -> "nn.Mo
         return function(**variant)
     except UsageError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failure(f"the model {model_id!r} cannot be made", error) from error
 
 
@@ -176,7 +176,7 @@ def _module(where: str, place: str, directory: Path) -> ModuleType:
         return importlib.import_module(place)
     except UsageError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and place.startswith(str(error.name)):
             raise UsageError(f"the model {where!r}: {error}", hint=_EXAMPLE) from error
         raise _failure(f"the model {where!r}: {place} cannot be imported", error) from error
@@ -214,7 +214,7 @@ def _from_file(where: str, path: Path) -> ModuleType:
     return module
 
 
-def _failure(what: str, error: Exception) -> UsageError:
+def _failure(what: str, error: BaseException) -> UsageError:
     """Tell an error of the user's code by its last line and the place where it arose."""
     said = traceback.format_exception_only(error)[-1].strip()
     frames = traceback.extract_tb(error.__traceback__)
