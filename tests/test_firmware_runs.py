@@ -99,7 +99,7 @@ def test_the_stack_s_high_water_mark_follows_what_a_layer_uses(
     [
         ("volatile int zero = 0; zero = 100 / zero;", "division by zero"),
         ("*(volatile uint32_t *)0x60000000u = 1;", "bus error"),
-        ("*(volatile uint32_t *)model_name = 1;", "bus error"),
+        ("*(volatile uint32_t *)(uintptr_t)model_name = 1;", "bus error"),
         ('__asm__ volatile("udf #0");', "undefined instruction"),
         ("((void (*)(void))0x08000100u)();", "without the Thumb bit"),
         (DEEP.format(9000), "stack overflow"),
