@@ -28,6 +28,30 @@ def limit(name: str) -> int:
     return known[name]
 
 
+def check_limit(layer: str, what: str, count: int, name: str) -> None:
+    """Refuse a layer that exceeds a limit.
+
+    Args:
+        layer: its name in the model.
+        what: is counted, in the plural.
+        count: how many the layer has.
+        name: the limit's.
+
+    Raises:
+        BuildError: there are more than the limit.
+    """
+    if count > limit(name):
+        raise BuildError(
+            f"{layer} has {count:,} {what}, and the firmware has room for {limit(name):,}",
+            hint=f"make the layer smaller, or raise {name} in {_header_of(name)}",
+        )
+
+
+def _header_of(name: str) -> str:
+    path = next(path for path in HEADERS if name in read(path))
+    return f"firmware/{path.parent.name}/{path.name}"
+
+
 @cache
 def _all() -> dict[str, int]:
     return {name: value for path in HEADERS for name, value in read(path).items()}

@@ -56,8 +56,9 @@ bool host_run(void (*run)(void)) {
 }
 """
 _FLAGS = [
-    "-std=c11", "-O2", "-g0", "-fPIC", "-fno-math-errno", "-Wall", "-Wextra", "-Wconversion", "-Wshadow",
-    "-Werror", "-DHIL_CONTRACTS", "-fsanitize=undefined", "-fno-sanitize-recover=undefined",
+    "-std=c11", "-O2", "-g0", "-fPIC", "-fno-math-errno", "-Wall", "-Wextra", "-Wconversion",
+    "-Wshadow", "-Werror", "-DHIL_CONTRACTS", "-fsanitize=undefined",
+    "-fno-sanitize-recover=undefined",
 ]  # fmt: skip
 
 

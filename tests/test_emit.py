@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cortex_m4
 import numpy as np
 import pytest
 import random_programs
@@ -89,4 +90,47 @@ def test_a_residual_beyond_32_bits_is_refused(tmp_path: Path) -> None:
     object.__setattr__(conv, "residual", Residual(b.input, 2**30, 20))
     program = b.program(out)
     with pytest.raises(BuildError, match="wide: its residual"):
+        emit.write(program, make_plan(program, ROOMY), tmp_path)
+
+
+WORDS = ["memcpy", "int8_t", "main", "0", "stages", "matmul", "a*/b", 'a"?\\', "größe", "INT32_MIN"]
+
+
+def words(streamed: int) -> tuple[Program, Plan]:
+    """Layers of several kernels, named as C, libc, the firmware or nobody names things."""
+    b = Builder(5, (9, 8, 4))
+    x = b.input
+    for index, word in enumerate(WORDS):
+        kernel = 3 if index % 2 else 1
+        x = b.conv(word, x, 4 if index < 8 else 3, kernel, relu=bool(index % 3))
+    program = b.program(x, name='a network called "main" */')
+    return program, place(program, ROOMY, Choices(streamed=streamed))
+
+
+@pytest.mark.parametrize("streamed", [0, 4])
+def test_layers_may_be_named_as_things_in_c(streamed: int) -> None:
+    program, plan = words(streamed)
+    x = random_programs.image(program)
+    model, _ = compile_program(program, plan)
+    assert np.array_equal(model.run(x), reference.run(program, x))
+    assert model.layer_names() == WORDS
+
+
+def test_layers_may_be_named_as_things_in_assembly() -> None:
+    program, plan = words(0)
+    x = random_programs.image(program)
+    (y,) = cortex_m4.run_program(program, x, plan=plan)
+    assert np.array_equal(y, reference.run(program, x))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("a.b", "a_b"), ("a.weights", "a"), ("a", "a_weights"), ("é", "ü")],
+)
+def test_two_layers_of_one_name_in_c_are_refused_by_name(
+    first: str, second: str, tmp_path: Path
+) -> None:
+    b = Builder(5, (4, 4, 4))
+    program = b.program(b.conv(second, b.conv(first, b.input, 4), 4))
+    with pytest.raises(BuildError, match=f"the layers ({first} and {second}|{second} and {first})"):
         emit.write(program, make_plan(program, ROOMY), tmp_path)

@@ -8,8 +8,8 @@ static void rescale(const concat_part_t *part, int32_t y_zero, const int8_t *x, 
     const int32_t multiplier = part->multiplier;
     const int32_t shift = part->shift;
     for (int8_t *end = y + part->channels; y != end;) {
-        const int32_t centred = shift_left(*x++ - zero, shift);
-        *y++ = (int8_t)saturate8(smmlar(centred, multiplier, y_zero));
+        const int32_t centred = dsp_shift_left(*x++ - zero, shift);
+        *y++ = (int8_t)dsp_saturate8(dsp_smmlar(centred, multiplier, y_zero));
     }
 }
 

@@ -65,14 +65,14 @@ void conv2d_row(const conv2d_t *layer, conv2d_map_t x, int32_t row, const int8_t
         for (int32_t out = 0; out < layer->out_channels; out++) {
             int32_t sum = layer->depthwise ? depthwise_sum(layer, x, row, column, out)
                                            : dense_sum(layer, x, row, column, out);
-            int32_t value =
-                layer->y_zero + smmulr(shift_left(sum, layer->shift), layer->multiplier[out]);
+            int32_t value = layer->y_zero +
+                            dsp_smmulr(dsp_shift_left(sum, layer->shift), layer->multiplier[out]);
             if (residual != NULL) {
                 int32_t product = (*residual++ - layer->residual_zero) * layer->residual_multiplier;
-                value +=
-                    (product + shift_left(1, layer->residual_shift - 1)) >> layer->residual_shift;
+                value += (product + dsp_shift_left(1, layer->residual_shift - 1)) >>
+                         layer->residual_shift;
             }
-            *y++ = (int8_t)clamp(value, layer->low, layer->high);
+            *y++ = (int8_t)dsp_clamp(value, layer->low, layer->high);
         }
     }
 }

@@ -33,7 +33,7 @@ void depthwise(const depthwise_t *row, const int16_t *ring, int32_t turn, const 
     for (int32_t c = 0; c < row->channels; c++) {
         for (int32_t s = 0; s < row->columns; s++) {
             int32_t sum = depthwise_sum(ring + s * row->stride, slot, weights, bias_multiplier[0]);
-            int32_t value = clamp(smmulr(sum, bias_multiplier[1]), 0, row->high);
+            int32_t value = dsp_clamp(dsp_smmulr(sum, bias_multiplier[1]), 0, row->high);
             y[s * row->y_pixel_bytes / 2 + c] = (int16_t)value;
         }
         ring += DEPTHWISE_SLOTS * slot;

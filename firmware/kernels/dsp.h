@@ -19,37 +19,37 @@ void *memset(void *to, int value, size_t count);
 
 /* A function that a model brings in kernels.S, on the Cortex-M4; elsewhere its twin in C serves. */
 #if HIL_CORTEX_M4
-#define CORTEX_M4_CODE(function) function
+#define HIL_CORTEX_M4_CODE(function) function
 #else
-#define CORTEX_M4_CODE(function) NULL
+#define HIL_CORTEX_M4_CODE(function) NULL
 #endif
 
 #define HIL_INLINE static inline __attribute__((always_inline))
 
 /* Words of narrower values; the addresses are aligned to words. */
-HIL_INLINE int32_t load_word(const void *from) {
+HIL_INLINE int32_t dsp_load_word(const void *from) {
     int32_t word;
     __builtin_memcpy(&word, __builtin_assume_aligned(from, 4), sizeof word);
     return word;
 }
 
-HIL_INLINE void store_word(void *to, int32_t word) {
+HIL_INLINE void dsp_store_word(void *to, int32_t word) {
     __builtin_memcpy(__builtin_assume_aligned(to, 4), &word, sizeof word);
 }
 
 /* The same at any address: the core takes two accesses where a word is not aligned. */
-HIL_INLINE int32_t load_word_anywhere(const void *from) {
+HIL_INLINE int32_t dsp_load_word_anywhere(const void *from) {
     int32_t word;
     __builtin_memcpy(&word, from, sizeof word);
     return word;
 }
 
-HIL_INLINE void store_word_anywhere(void *to, int32_t word) {
+HIL_INLINE void dsp_store_word_anywhere(void *to, int32_t word) {
     __builtin_memcpy(to, &word, sizeof word);
 }
 
 /* The bytes 0 and 2, or 1 and 3, of a word as two int16. */
-HIL_INLINE int32_t sxtb16(int32_t word) {
+HIL_INLINE int32_t dsp_sxtb16(int32_t word) {
 #if HIL_CORTEX_M4
     int32_t result;
     __asm__("sxtb16 %0, %1" : "=r"(result) : "r"(word));
@@ -61,33 +61,33 @@ HIL_INLINE int32_t sxtb16(int32_t word) {
 #endif
 }
 
-HIL_INLINE int32_t sxtb16_odd(int32_t word) {
+HIL_INLINE int32_t dsp_sxtb16_odd(int32_t word) {
 #if HIL_CORTEX_M4
     int32_t result;
     __asm__("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(word));
     return result;
 #else
-    return sxtb16((int32_t)((uint32_t)word >> 8));
+    return dsp_sxtb16((int32_t)((uint32_t)word >> 8));
 #endif
 }
 
 /* The bottom half of a, the top half of b. */
-HIL_INLINE int32_t pkhbt(int32_t a, int32_t b) {
+HIL_INLINE int32_t dsp_pkhbt(int32_t a, int32_t b) {
     return (int32_t)(((uint32_t)a & 0xFFFFU) | ((uint32_t)b & 0xFFFF0000U));
 }
 
 /* The top half of a, and the top half of b below it. */
-HIL_INLINE int32_t pkhtb(int32_t a, int32_t b) {
+HIL_INLINE int32_t dsp_pkhtb(int32_t a, int32_t b) {
     return (int32_t)(((uint32_t)a & 0xFFFF0000U) | (uint32_t)b >> 16);
 }
 
 /* The low halves of two values, the first lowest. */
-HIL_INLINE int32_t pack_halfwords(int32_t a, int32_t b) {
+HIL_INLINE int32_t dsp_pack_halfwords(int32_t a, int32_t b) {
     return (int32_t)(((uint32_t)a & 0xFFFFU) | (uint32_t)b << 16);
 }
 
 /* Both halves added, each saturated. */
-HIL_INLINE int32_t qadd16(int32_t a, int32_t b) {
+HIL_INLINE int32_t dsp_qadd16(int32_t a, int32_t b) {
 #if HIL_CORTEX_M4
     int32_t result;
     __asm__("qadd16 %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
@@ -104,7 +104,7 @@ HIL_INLINE int32_t qadd16(int32_t a, int32_t b) {
 }
 
 /* The upper bytes of four halfwords. */
-HIL_INLINE int32_t high_bytes(int32_t a, int32_t b) {
+HIL_INLINE int32_t dsp_high_bytes(int32_t a, int32_t b) {
     uint32_t first = (uint32_t)a >> 8 & 0x00FF00FFU;
     uint32_t second = (uint32_t)b >> 8 & 0x00FF00FFU;
     first |= first >> 8;
@@ -113,7 +113,7 @@ HIL_INLINE int32_t high_bytes(int32_t a, int32_t b) {
 }
 
 /* The greater of each pair of signed bytes. */
-HIL_INLINE int32_t max_bytes(int32_t a, int32_t b) {
+HIL_INLINE int32_t dsp_max_bytes(int32_t a, int32_t b) {
 #if HIL_CORTEX_M4
     int32_t result;
     __asm__("ssub8 %0, %1, %2\n\tsel %0, %1, %2" : "=&r"(result) : "r"(a), "r"(b) : "cc");
@@ -131,18 +131,18 @@ HIL_INLINE int32_t max_bytes(int32_t a, int32_t b) {
 
 /* One byte of a word, extended with its sign. */
 #if HIL_CORTEX_M4
-#define sxtb(word, byte)                                                                           \
+#define dsp_sxtb(word, byte)                                                                       \
     __extension__({                                                                                \
         int32_t byte_;                                                                             \
         __asm__("sxtb %0, %1, ror %2" : "=r"(byte_) : "r"(word), "i"(8 * (byte)));                 \
         byte_;                                                                                     \
     })
 #else
-#define sxtb(word, byte) ((int32_t)(int8_t)(uint8_t)((uint32_t)(word) >> (8 * (byte)) & 0xFFU))
+#define dsp_sxtb(word, byte) ((int32_t)(int8_t)(uint8_t)((uint32_t)(word) >> (8 * (byte)) & 0xFFU))
 #endif
 
 /* a * b + c modulo 2**32 */
-HIL_INLINE int32_t mla(int32_t a, int32_t b, int32_t c) {
+HIL_INLINE int32_t dsp_mla(int32_t a, int32_t b, int32_t c) {
 #if HIL_CORTEX_M4
     int32_t result;
     __asm__("mla %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(c));
@@ -153,7 +153,7 @@ HIL_INLINE int32_t mla(int32_t a, int32_t b, int32_t c) {
 }
 
 /* sum + ((a * b) >> 16) with b the bottom half of a word, modulo 2**32 */
-HIL_INLINE int32_t smlawb(int32_t a, int32_t b, int32_t sum) {
+HIL_INLINE int32_t dsp_smlawb(int32_t a, int32_t b, int32_t sum) {
 #if HIL_CORTEX_M4
     int32_t result;
     __asm__("smlawb %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
@@ -165,13 +165,13 @@ HIL_INLINE int32_t smlawb(int32_t a, int32_t b, int32_t sum) {
 }
 
 /* The low bytes of four values, the first lowest. */
-HIL_INLINE int32_t pack_bytes(int32_t a, int32_t b, int32_t c, int32_t d) {
+HIL_INLINE int32_t dsp_pack_bytes(int32_t a, int32_t b, int32_t c, int32_t d) {
     return (int32_t)(((uint32_t)a & 0xFFU) | ((uint32_t)b & 0xFFU) << 8 |
                      ((uint32_t)c & 0xFFU) << 16 | (uint32_t)d << 24);
 }
 
 /* (a * b + 2**31) >> 32 */
-HIL_INLINE int32_t smmulr(int32_t a, int32_t b) {
+HIL_INLINE int32_t dsp_smmulr(int32_t a, int32_t b) {
 #if HIL_CORTEX_M4
     int32_t result;
     __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
@@ -182,18 +182,18 @@ HIL_INLINE int32_t smmulr(int32_t a, int32_t b) {
 }
 
 /* sum + ((a * b + 2**31) >> 32) */
-HIL_INLINE int32_t smmlar(int32_t a, int32_t b, int32_t sum) {
+HIL_INLINE int32_t dsp_smmlar(int32_t a, int32_t b, int32_t sum) {
 #if HIL_CORTEX_M4
     int32_t result;
     __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
     return result;
 #else
-    return sum + smmulr(a, b);
+    return sum + dsp_smmulr(a, b);
 #endif
 }
 
 /* clamp(value, -128, 127) */
-HIL_INLINE int32_t saturate8(int32_t value) {
+HIL_INLINE int32_t dsp_saturate8(int32_t value) {
 #if HIL_CORTEX_M4
     int32_t result;
     __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(value));
@@ -206,7 +206,7 @@ HIL_INLINE int32_t saturate8(int32_t value) {
 /* The products of halfwords, named by which half of each operand: b the bottom, t the top. */
 #if HIL_CORTEX_M4
 #define HIL_MAC(name)                                                                              \
-    HIL_INLINE int32_t name(int32_t a, int32_t b, int32_t sum) {                                   \
+    HIL_INLINE int32_t dsp_##name(int32_t a, int32_t b, int32_t sum) {                             \
         int32_t result;                                                                            \
         __asm__(#name " %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));                \
         return result;                                                                             \
@@ -222,7 +222,7 @@ HIL_MAC(smlatt)
 #define HIL_BOTTOM(word) ((int32_t)(int16_t)(uint16_t)((uint32_t)(word) & 0xFFFFU))
 #define HIL_TOP(word) ((int32_t)(int16_t)(uint16_t)((uint32_t)(word) >> 16))
 #define HIL_MAC(name, product)                                                                     \
-    HIL_INLINE int32_t name(int32_t a, int32_t b, int32_t sum) {                                   \
+    HIL_INLINE int32_t dsp_##name(int32_t a, int32_t b, int32_t sum) {                             \
         return (int32_t)((uint32_t)sum + (product));                                               \
     }
 HIL_MAC(smlad, (uint32_t)(HIL_BOTTOM(a) * HIL_BOTTOM(b)) + (uint32_t)(HIL_TOP(a) * HIL_TOP(b)))
@@ -235,16 +235,16 @@ HIL_MAC(smlatt, (uint32_t)(HIL_TOP(a) * HIL_TOP(b)))
 #endif
 
 /* a << shift modulo 2**32, without C's undefined cases. */
-HIL_INLINE int32_t shift_left(int32_t a, int32_t shift) {
+HIL_INLINE int32_t dsp_shift_left(int32_t a, int32_t shift) {
     return (int32_t)((uint32_t)a << (uint32_t)shift);
 }
 
-HIL_INLINE int32_t clamp(int32_t value, int32_t low, int32_t high) {
+HIL_INLINE int32_t dsp_clamp(int32_t value, int32_t low, int32_t high) {
     return value < low ? low : (value > high ? high : value);
 }
 
 /* Correctly rounded single-precision square root. */
-HIL_INLINE float square_root(float value) {
+HIL_INLINE float dsp_square_root(float value) {
 #if HIL_CORTEX_M4
     float result;
     __asm__("vsqrt.f32 %0, %1" : "=t"(result) : "t"(value));

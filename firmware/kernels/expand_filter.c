@@ -28,7 +28,7 @@ static const int32_t *unpack_filters(const expand_filter_t *layer, int32_t chann
     return from;
 }
 
-static void filter_row(const filter_t *row, const int16_t *ring, const int32_t *weights,
+static void filter_row(const expand_filter_row_t *row, const int16_t *ring, const int32_t *weights,
                        const int32_t *bias_multiplier, int8_t *y) {
     REQUIRES(-128 <= row->y_zero && row->high >= 0 && row->y_zero + row->high <= 127);
     if (row->code != NULL) {
@@ -40,7 +40,7 @@ static void filter_row(const filter_t *row, const int16_t *ring, const int32_t *
         for (int32_t s = 0; s < row->columns; s++) {
             const int32_t sum =
                 depthwise_sum(ring + s * row->stride, slot, weights, bias_multiplier[0]);
-            const int32_t value = clamp(smmulr(sum, bias_multiplier[1]), 0, row->high);
+            const int32_t value = dsp_clamp(dsp_smmulr(sum, bias_multiplier[1]), 0, row->high);
             y[s * row->y_pixel_bytes + c] = (int8_t)(value + row->y_zero);
         }
         ring += DEPTHWISE_SLOTS * slot;
@@ -78,7 +78,7 @@ static void clear_slot(const expand_filter_t *layer, int32_t channels, int32_t r
 
 /* All rows of a panel's channels. */
 static void filter_panel(const expand_filter_t *layer, const matmul_t *expand,
-                         const filter_t *filter, const int8_t *x, int8_t *y) {
+                         const expand_filter_row_t *filter, const int8_t *x, int8_t *y) {
     const int32_t channels = filter->channels;
     const int32_t *biases = layer->filters + DEPTHWISE_WEIGHT_WORDS * channels;
     memset(layer->ring, 0, (size_t)(channels * DEPTHWISE_SLOTS * filter->slot_bytes));
@@ -112,7 +112,8 @@ void expand_filter(const expand_filter_t *layer, const int8_t *x, int8_t *y) {
         widen(x, layer->rows * layer->columns * layer->channels, layer->pixels);
     }
     for (int32_t i = 0; (expand = panels_product(&layer->expand, i)) != NULL; i++) {
-        const filter_t *filter = i < layer->expand.whole ? &layer->filter : &layer->filter_rest;
+        const expand_filter_row_t *filter =
+            i < layer->expand.whole ? &layer->filter : &layer->filter_rest;
         expand_weights = panels_unpack(&layer->expand, expand, expand_weights, layer->copy);
         filter_weights = unpack_filters(layer, filter->channels, filter_weights);
         filter_panel(layer, expand, filter, x, y);

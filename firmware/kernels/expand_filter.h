@@ -16,7 +16,7 @@ typedef struct {
     /* The same as written out for this shape; NULL where there is only the C. */
     void (*code)(const int16_t *ring, const int32_t *weights, const int32_t *bias_multiplier,
                  int8_t *y);
-} filter_t;
+} expand_filter_row_t;
 
 /*
  * y = depthwise(expand(x)), by panels of the expanded channels: each panel over the whole map, so
@@ -28,7 +28,7 @@ typedef struct {
  */
 typedef struct {
     panels_t expand;
-    filter_t filter, filter_rest; /* of one panel's channels, and of what is left over */
+    expand_filter_row_t filter, filter_rest; /* of one panel's channels, and of what is left over */
     int32_t filter_shift;
     int32_t rows, columns, channels;                /* of x */
     int32_t out_rows, out_row_bytes;                /* of y */

@@ -70,7 +70,7 @@ void fastgrnn_state_products(const fastgrnn_t *cell, const int16_t *x, int32_t c
 }
 
 static uint32_t entry_of(const fastgrnn_t *cell, const uint32_t *table, int32_t acc, int32_t unit) {
-    int32_t index = clamp(acc >> cell->index_shift, 0, shift_left(1, cell->index_bits) - 1);
+    int32_t index = dsp_clamp(acc >> cell->index_shift, 0, dsp_shift_left(1, cell->index_bits) - 1);
     return table[index * cell->units + unit];
 }
 
@@ -85,14 +85,14 @@ static void step(const fastgrnn_t *cell, const int32_t *products, const uint32_t
             acc += (uint32_t)(u[k] * h[k]);
         }
         uint32_t entry = entry_of(cell, table, (int32_t)acc, i);
-        uint32_t product = (uint32_t)(smlabb((int32_t)entry, h[i], 0));
+        uint32_t product = (uint32_t)(dsp_smlabb((int32_t)entry, h[i], 0));
         next[i] = (int16_t)((int32_t)(product + entry) >> 15);
     }
     memcpy(h, next, (size_t)cell->units * sizeof next[0]);
 }
 
 void fastgrnn_go_on(const fastgrnn_t *cell, const int32_t *products, const uint32_t *table,
-                    const sweep_t *sweep, int16_t *h) {
+                    const fastgrnn_sweep_t *sweep, int16_t *h) {
     REQUIRES(sweep->steps >= 0 && sweep->sequences > 0);
     REQUIRES(1 <= cell->index_bits && 0 <= cell->index_shift && cell->index_shift < 32);
     REQUIRES(IS_ALIGNED(h, 4));
@@ -111,7 +111,7 @@ void fastgrnn_go_on(const fastgrnn_t *cell, const int32_t *products, const uint3
 }
 
 void fastgrnn_start(const fastgrnn_t *cell, const int32_t *products, const uint32_t *table,
-                    const sweep_t *sweep, int16_t *h) {
+                    const fastgrnn_sweep_t *sweep, int16_t *h) {
     REQUIRES(sweep->steps > 0 && sweep->sequences > 0);
     if (cell->start != NULL) {
         cell->start(products, table, sweep, h);
@@ -124,7 +124,7 @@ void fastgrnn_start(const fastgrnn_t *cell, const int32_t *products, const uint3
             }
         }
     }
-    sweep_t rest = *sweep;
+    fastgrnn_sweep_t rest = *sweep;
     rest.steps -= 1;
     fastgrnn_go_on(cell, products + sweep->step_stride, table, &rest, h);
 }

@@ -22,7 +22,7 @@ enum { FASTGRNN_LEAST_VECTORS = 3 };
 typedef struct {
     int32_t sequence_stride, step_stride; /* in words */
     int32_t sequences, steps;
-} sweep_t;
+} fastgrnn_sweep_t;
 
 typedef struct fastgrnn {
     const int16_t *w;      /* [units][inputs] */
@@ -36,8 +36,10 @@ typedef struct fastgrnn {
     void (*pixel_products)(const int8_t *x, int32_t count, int32_t *products);
     /* Both products for FASTGRNN_LEAST_VECTORS or more. */
     void (*state_products)(const int16_t *x, int32_t count, int32_t *products);
-    void (*start)(const int32_t *products, const uint32_t *table, const sweep_t *sweep, int16_t *h);
-    void (*go_on)(const int32_t *products, const uint32_t *table, const sweep_t *sweep, int16_t *h);
+    void (*start)(const int32_t *products, const uint32_t *table, const fastgrnn_sweep_t *sweep,
+                  int16_t *h);
+    void (*go_on)(const int32_t *products, const uint32_t *table, const fastgrnn_sweep_t *sweep,
+                  int16_t *h);
 } fastgrnn_t;
 
 /* products[n][units] of `count` inputs that are int8 pixels, their zero point included. */
@@ -51,10 +53,10 @@ void fastgrnn_state_products(const fastgrnn_t *cell, const int16_t *x, int32_t c
 /* h = the states after sweep->steps steps from zero. `table` is the cell's, in memory without wait
  * states. */
 void fastgrnn_start(const fastgrnn_t *cell, const int32_t *products, const uint32_t *table,
-                    const sweep_t *sweep, int16_t *h);
+                    const fastgrnn_sweep_t *sweep, int16_t *h);
 
 /* h = the states after sweep->steps more steps. */
 void fastgrnn_go_on(const fastgrnn_t *cell, const int32_t *products, const uint32_t *table,
-                    const sweep_t *sweep, int16_t *h);
+                    const fastgrnn_sweep_t *sweep, int16_t *h);
 
 #endif

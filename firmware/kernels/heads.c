@@ -31,7 +31,7 @@ static void enter(const heads_t *layer, const int8_t *x, int32_t row) {
     int16_t *y = layer->ring + (row + slots) % slots * layer->product.segment_bytes / 2 +
                  layer->left * layer->channels;
     if (row < 0 || row >= layer->rows) {
-        fill_halves(layer->x_zero, count, y);
+        widen_fill(layer->x_zero, count, y);
         return;
     }
     x += row * count;
@@ -84,7 +84,7 @@ static void begin(const heads_t *layer) {
     for (int32_t turn = 1; turn < product->segments; turn++) {
         turn_weights(layer, turn, layer->turned, layer->turned + turn * words);
     }
-    fill_halves(layer->x_zero, product->segments * product->segment_bytes / 2, layer->ring);
+    widen_fill(layer->x_zero, product->segments * product->segment_bytes / 2, layer->ring);
 }
 
 void heads_rows(const heads_t *layer, const int8_t *x, int32_t first, int32_t count,

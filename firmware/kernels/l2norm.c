@@ -7,7 +7,7 @@
 
 /* 2**30 / sqrt(sum), rounded as IEEE single precision has it, then towards zero. */
 static int32_t reciprocal_root(int32_t sum) {
-    return sum == 0 ? 0 : (int32_t)(1073741824.0F / square_root((float)sum));
+    return sum == 0 ? 0 : (int32_t)(1073741824.0F / dsp_square_root((float)sum));
 }
 
 static int32_t sum_of_squares(const l2norm_t *layer, const int8_t *x) {
@@ -15,11 +15,11 @@ static int32_t sum_of_squares(const l2norm_t *layer, const int8_t *x) {
     int32_t sum = 0;
     int32_t c = 0;
     for (; c + 4 <= layer->channels && ((uintptr_t)x & 3U) == 0; c += 4) {
-        int32_t word = load_word(x + c);
-        int32_t even = sxtb16(word);
-        int32_t odd = sxtb16_odd(word);
-        squares = smlad(odd, odd, smlad(even, even, squares));
-        sum = smlad(odd, 0x00010001, smlad(even, 0x00010001, sum));
+        int32_t word = dsp_load_word(x + c);
+        int32_t even = dsp_sxtb16(word);
+        int32_t odd = dsp_sxtb16_odd(word);
+        squares = dsp_smlad(odd, odd, dsp_smlad(even, even, squares));
+        sum = dsp_smlad(odd, 0x00010001, dsp_smlad(even, 0x00010001, sum));
     }
     for (; c < layer->channels; c++) {
         squares += x[c] * x[c];
@@ -34,16 +34,20 @@ static int32_t sum_of_squares(const l2norm_t *layer, const int8_t *x) {
 static void scale_fours(const int8_t *x, const int32_t *multiplier, int32_t count, int32_t scale,
                         int32_t offset, int32_t y_zero, int8_t *y) {
     for (const int8_t *end = x + count; x != end; x += 4, y += 4, multiplier += 4) {
-        const int32_t word = load_word(x);
+        const int32_t word = dsp_load_word(x);
         const int32_t m0 = multiplier[0];
         const int32_t m1 = multiplier[1];
         const int32_t m2 = multiplier[2];
         const int32_t m3 = multiplier[3];
-        const int32_t y0 = saturate8(smmlar(mla(sxtb(word, 0), scale, offset), m0, y_zero));
-        const int32_t y1 = saturate8(smmlar(mla(sxtb(word, 1), scale, offset), m1, y_zero));
-        const int32_t y2 = saturate8(smmlar(mla(sxtb(word, 2), scale, offset), m2, y_zero));
-        const int32_t y3 = saturate8(smmlar(mla(sxtb(word, 3), scale, offset), m3, y_zero));
-        store_word(y, pack_bytes(y0, y1, y2, y3));
+        const int32_t y0 =
+            dsp_saturate8(dsp_smmlar(dsp_mla(dsp_sxtb(word, 0), scale, offset), m0, y_zero));
+        const int32_t y1 =
+            dsp_saturate8(dsp_smmlar(dsp_mla(dsp_sxtb(word, 1), scale, offset), m1, y_zero));
+        const int32_t y2 =
+            dsp_saturate8(dsp_smmlar(dsp_mla(dsp_sxtb(word, 2), scale, offset), m2, y_zero));
+        const int32_t y3 =
+            dsp_saturate8(dsp_smmlar(dsp_mla(dsp_sxtb(word, 3), scale, offset), m3, y_zero));
+        dsp_store_word(y, dsp_pack_bytes(y0, y1, y2, y3));
     }
 }
 
@@ -56,14 +60,14 @@ void l2norm(const l2norm_t *layer, int32_t pixels, const int8_t *x, int8_t *y) {
     for (int32_t pixel = 0; pixel < pixels; pixel++, x += channels, y += channels) {
         /* x * scale and zero * scale may wrap, their difference does not. */
         const int32_t scale = reciprocal_root(sum_of_squares(layer, x));
-        const int32_t offset = mla(-layer->x_zero, scale, 0);
+        const int32_t offset = dsp_mla(-layer->x_zero, scale, 0);
         if (by_fours) {
             scale_fours(x, layer->multiplier, channels, scale, offset, layer->y_zero, y);
             continue;
         }
         for (int32_t c = 0; c < channels; c++) {
-            int32_t scaled = mla(x[c], scale, offset);
-            y[c] = (int8_t)saturate8(smmlar(scaled, layer->multiplier[c], layer->y_zero));
+            int32_t scaled = dsp_mla(x[c], scale, offset);
+            y[c] = (int8_t)dsp_saturate8(dsp_smmlar(scaled, layer->multiplier[c], layer->y_zero));
         }
     }
 }

@@ -22,8 +22,8 @@ int32_t *matmul_unpack(const matmul_t *product, const int32_t *from, int32_t *to
         *to++ = *from++;
         for (int32_t i = 0; i < product->segments * product->depth; i += 2) {
             const int32_t four = *from++;
-            *to++ = sxtb16(four);
-            *to++ = sxtb16_odd(four);
+            *to++ = dsp_sxtb16(four);
+            *to++ = dsp_sxtb16_odd(four);
         }
         for (int32_t i = 0; i < TRAILER_WORDS; i++) {
             *to++ = *from++;
@@ -39,7 +39,7 @@ static int32_t sum_of(const matmul_t *product, const int8_t *x, const int32_t *p
     const int32_t *weight = pair + 2 + second;
     for (int32_t s = 0; s < product->segments; s++) {
         for (int32_t k = 0; k < product->depth; k += 2, weight += 2) {
-            sum = smlad(load_word(x + 2 * k), *weight, sum);
+            sum = dsp_smlad(dsp_load_word(x + 2 * k), *weight, sum);
         }
         x += product->segment_bytes;
     }
@@ -48,7 +48,7 @@ static int32_t sum_of(const matmul_t *product, const int8_t *x, const int32_t *p
 
 static int32_t residual_term(const matmul_t *product, int32_t q) {
     int32_t scaled = (q - product->residual_zero) * product->residual_multiplier;
-    return (scaled + shift_left(1, product->residual_shift - 1)) >> product->residual_shift;
+    return (scaled + dsp_shift_left(1, product->residual_shift - 1)) >> product->residual_shift;
 }
 
 void matmul(const matmul_t *product, int32_t pixels, const int16_t *x, const int32_t *weights,
@@ -72,13 +72,13 @@ void matmul(const matmul_t *product, int32_t pixels, const int16_t *x, const int
         for (int32_t c = 0; c < product->channels; c++) {
             const int32_t *pair = weights + c / 2 * pair_words;
             int32_t multiplier = pair[pair_words - 3 + c % 2];
-            int32_t value = smmulr(sum_of(product, from, pair, c % 2), multiplier);
+            int32_t value = dsp_smmulr(sum_of(product, from, pair, c % 2), multiplier);
             value += pair[pair_words - 1];
             int32_t at = p * product->y_pixel_bytes + c * product->y_channel_bytes;
             if (product->residual_shift > 0) {
                 value += residual_term(product, residual[at]);
             }
-            value = clamp(value, product->low, product->high);
+            value = dsp_clamp(value, product->low, product->high);
             if (product->y_bytes == 1) {
                 *((int8_t *)y + at) = (int8_t)value;
             } else {

@@ -20,8 +20,8 @@ static int32_t shift_halves(int32_t pair, int32_t shift) {
 }
 
 void panels_widen(int32_t four, int32_t shift, int32_t *to) {
-    to[0] = shift_halves(sxtb16(four), shift);
-    to[1] = shift_halves(sxtb16_odd(four), shift);
+    to[0] = shift_halves(dsp_sxtb16(four), shift);
+    to[1] = shift_halves(dsp_sxtb16_odd(four), shift);
 }
 
 const int32_t *panels_unpack(const panels_t *panels, const matmul_t *product, const int32_t *from,

@@ -24,14 +24,14 @@ static window_t window_at(const pool2d_t *layer, const int8_t *x, int32_t r, int
     const int32_t first_column = column < 0 ? 0 : column;
     return (window_t){
         .first = x + (first_row * layer->columns + first_column) * layer->channels,
-        .rows = clamp(row + layer->window_rows, 0, layer->rows) - first_row,
-        .columns = clamp(column + layer->window_columns, 0, layer->columns) - first_column,
+        .rows = dsp_clamp(row + layer->window_rows, 0, layer->rows) - first_row,
+        .columns = dsp_clamp(column + layer->window_columns, 0, layer->columns) - first_column,
     };
 }
 
 static int8_t requantise(const pool2d_t *layer, int32_t acc) {
-    return (int8_t)saturate8(
-        smmlar(shift_left(acc, layer->shift), layer->multiplier, layer->y_zero));
+    return (int8_t)dsp_saturate8(
+        dsp_smmlar(dsp_shift_left(acc, layer->shift), layer->multiplier, layer->y_zero));
 }
 
 static int32_t sum(const pool2d_t *layer, window_t window, int32_t c) {
@@ -53,9 +53,9 @@ static void average_four(const pool2d_t *layer, window_t window, int32_t c, int3
     for (int32_t i = 0; i < window.rows; i++) {
         const int8_t *x = window.first + i * layer->columns * layer->channels + c;
         for (int32_t j = 0; j < window.columns; j++, x += layer->channels) {
-            const int32_t word = load_word(x);
-            even = qadd16(even, sxtb16(word));
-            odd = qadd16(odd, sxtb16_odd(word));
+            const int32_t word = dsp_load_word(x);
+            even = dsp_qadd16(even, dsp_sxtb16(word));
+            odd = dsp_qadd16(odd, dsp_sxtb16_odd(word));
         }
     }
     y[0] = requantise(layer, (int16_t)(even & 0xFFFF) - zeros);
@@ -76,11 +76,11 @@ static int8_t most(const pool2d_t *layer, window_t window, int32_t c) {
 }
 
 static int32_t most_four(const pool2d_t *layer, window_t window, int32_t c) {
-    int32_t best = load_word(window.first + c);
+    int32_t best = dsp_load_word(window.first + c);
     for (int32_t i = 0; i < window.rows; i++) {
         const int8_t *x = window.first + i * layer->columns * layer->channels + c;
         for (int32_t j = 0; j < window.columns; j++, x += layer->channels) {
-            best = max_bytes(best, load_word(x));
+            best = dsp_max_bytes(best, dsp_load_word(x));
         }
     }
     return best;
@@ -115,7 +115,7 @@ void pool2d_max(const pool2d_t *layer, const int8_t *x, int32_t first, int32_t c
         for (int32_t s = 0; s < layer->y_columns; s++, y += layer->channels) {
             const window_t window = window_at(layer, x, r, s);
             for (int32_t c = 0; by_fours && c < layer->channels; c += 4) {
-                store_word(y + c, most_four(layer, window, c));
+                dsp_store_word(y + c, most_four(layer, window, c));
             }
             for (int32_t c = 0; !by_fours && c < layer->channels; c++) {
                 y[c] = most(layer, window, c);

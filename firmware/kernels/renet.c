@@ -40,13 +40,14 @@ static void store(const renet_t *layer, const int16_t *h, int8_t *y, int32_t seq
     for (int32_t s = 0; s < layer->sequences; s++, h += states, y += sequence_bytes) {
         if (units % 4 == 0) {
             for (int32_t i = 0; i < units; i += 4) {
-                store_word(y + i, high_bytes(qadd16(load_word(h + i), 0x00800080),
-                                             qadd16(load_word(h + i + 2), 0x00800080)));
+                dsp_store_word(y + i,
+                               dsp_high_bytes(dsp_qadd16(dsp_load_word(h + i), 0x00800080),
+                                              dsp_qadd16(dsp_load_word(h + i + 2), 0x00800080)));
             }
             continue;
         }
         for (int32_t i = 0; i < units; i++) {
-            y[i] = (int8_t)clamp((h[i] + 128) >> 8, -128, 127);
+            y[i] = (int8_t)dsp_clamp((h[i] + 128) >> 8, -128, 127);
         }
     }
 }

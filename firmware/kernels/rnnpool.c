@@ -40,7 +40,7 @@ static int32_t slots_of(const rnnpool_t *pool) {
  */
 static void sweep_rows(const rnnpool_t *pool, int32_t row) {
     const int32_t units = pool->row.units;
-    const sweep_t across = {
+    const fastgrnn_sweep_t across = {
         .sequence_stride = pool->stride * units,
         .step_stride = units,
         .sequences = pool->patch_columns,
@@ -60,7 +60,7 @@ static void sweep_rows(const rnnpool_t *pool, int32_t row) {
 static void sweep_columns(const rnnpool_t *pool, int32_t row) {
     const int32_t units = pool->row.units;
     const int32_t slots = slots_of(pool);
-    const sweep_t down = {
+    const fastgrnn_sweep_t down = {
         .sequence_stride = units,
         .step_stride = pool->columns * units,
         .sequences = pool->columns,
@@ -91,11 +91,11 @@ static void store(const rnnpool_t *pool, int32_t part, int8_t *y) {
     for (int32_t column = 0; column < pool->patch_columns; column++, y += 3 * units) {
         const int8_t *end = y + units;
         for (; units % 4 == 0 && y != end; y += 4, h += 4) {
-            store_word(y, high_bytes(qadd16(load_word(h), 0x00800080),
-                                     qadd16(load_word(h + 2), 0x00800080)));
+            dsp_store_word(y, dsp_high_bytes(dsp_qadd16(dsp_load_word(h), 0x00800080),
+                                             dsp_qadd16(dsp_load_word(h + 2), 0x00800080)));
         }
         for (; y != end; y++) {
-            *y = (int8_t)clamp((*h++ + 128) >> 8, -128, 127);
+            *y = (int8_t)dsp_clamp((*h++ + 128) >> 8, -128, 127);
         }
     }
 }
@@ -107,7 +107,7 @@ static void summarise_rows(const rnnpool_t *pool, int32_t first, int8_t *y) {
     const int32_t slot_words = pool->patch_columns * cell->units;
     const int32_t begin =
         remainder_of(first, pool->patch); /* the ring's slots: begin .. patch - 1, 0 .. begin - 1 */
-    sweep_t part = {.sequence_stride = cell->units, .sequences = pool->patch_columns};
+    fastgrnn_sweep_t part = {.sequence_stride = cell->units, .sequences = pool->patch_columns};
 
     part.step_stride = slot_words;
     part.steps = pool->patch - begin;
@@ -133,7 +133,7 @@ static void summarise_columns(const rnnpool_t *pool, const int16_t *columns, int
     const fastgrnn_t *cell = &pool->summary;
     int32_t *products = pool->pixel_products; /* no longer needed in this band */
     fastgrnn_state_products(cell, columns, pool->columns, products);
-    sweep_t part = {
+    fastgrnn_sweep_t part = {
         .sequence_stride = pool->stride * cell->units,
         .step_stride = cell->units,
         .sequences = pool->patch_columns,

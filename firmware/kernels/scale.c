@@ -7,9 +7,9 @@ enum { FOUR = 4, WORDS = 10, PAIR_WORDS = 5 };
 
 /* One value; a pair's channels are `second` 0 and 1. */
 static int32_t scaled(const scale_t *layer, const int32_t *pair, int32_t second, int32_t x) {
-    const int32_t sum = second ? smlabt(x, pair[0], pair[2]) : smlabb(x, pair[0], pair[1]);
-    const int32_t value = smmlar(sum, pair[3 + second], layer->y_zero);
-    return clamp(value, layer->low, layer->high);
+    const int32_t sum = second ? dsp_smlabt(x, pair[0], pair[2]) : dsp_smlabb(x, pair[0], pair[1]);
+    const int32_t value = dsp_smmlar(sum, pair[3 + second], layer->y_zero);
+    return dsp_clamp(value, layer->low, layer->high);
 }
 
 void scale(const scale_t *layer, int32_t pixels, const int8_t *x, const int32_t *weights, void *y) {

@@ -8,20 +8,20 @@ enum { SLOTS = 3, CHANNEL_WORDS = 7 };
 /* Row `row` of x as words of two pixels; outside the map all of zeros. */
 static void enter(const stem_t *layer, const int8_t *x, int32_t row, int32_t *slot) {
     const int32_t zero = (int32_t)((uint32_t)layer->x_zero & 0xFFFFU);
-    int32_t before = shift_left(zero, 16); /* pixel 4k - 1 on top */
+    int32_t before = dsp_shift_left(zero, 16); /* pixel 4k - 1 on top */
     if (row < 0 || row >= layer->rows) {
         for (int32_t i = 0; i <= layer->columns / 2; i++) {
-            slot[i] = zero | shift_left(zero, 16);
+            slot[i] = zero | dsp_shift_left(zero, 16);
         }
         return;
     }
     x += row * layer->columns;
     for (const int8_t *end = x + layer->columns; x != end; x += 4) {
-        int32_t word = load_word(x);
-        int32_t even = sxtb16(word);
-        int32_t odd = sxtb16_odd(word);
-        *slot++ = pkhbt(even, before);
-        *slot++ = pkhbt(odd, even);
+        int32_t word = dsp_load_word(x);
+        int32_t even = dsp_sxtb16(word);
+        int32_t odd = dsp_sxtb16_odd(word);
+        *slot++ = dsp_pkhbt(even, before);
+        *slot++ = dsp_pkhbt(odd, even);
         before = odd;
     }
     *slot = before;
@@ -34,11 +34,12 @@ static void store_pair(const stem_t *layer, const int32_t *slots, const int32_t 
     int32_t right = w[5];
     for (int32_t i = 0; i < SLOTS; i++, slots += slot_words) {
         const int32_t third = i == 1 ? w[3] >> 16 : w[3 + i / 2];
-        left = smlabb(slots[1], third, smlad(slots[0], w[i], left));
-        right = smlatb(slots[2], third, smladx(slots[1], w[i], right));
+        left = dsp_smlabb(slots[1], third, dsp_smlad(slots[0], w[i], left));
+        right = dsp_smlatb(slots[2], third, dsp_smladx(slots[1], w[i], right));
     }
-    y[0] = (int8_t)clamp(layer->y_zero + smmulr(left, w[6]), layer->low, layer->high);
-    y[STEM_CHANNELS] = (int8_t)clamp(layer->y_zero + smmulr(right, w[6]), layer->low, layer->high);
+    y[0] = (int8_t)dsp_clamp(layer->y_zero + dsp_smmulr(left, w[6]), layer->low, layer->high);
+    y[STEM_CHANNELS] =
+        (int8_t)dsp_clamp(layer->y_zero + dsp_smmulr(right, w[6]), layer->low, layer->high);
 }
 
 static void row(const stem_t *layer, const int32_t *weights, int8_t *y) {

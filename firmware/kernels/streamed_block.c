@@ -45,14 +45,14 @@ static void begin(const streamed_block_t *block) {
 static void spread_row(const streamed_block_t *block, const int8_t *x, int16_t *slot) {
     const int32_t plane = DEPTHWISE_SLOTS * block->filter.slot_bytes / 2;
     const int32_t channels = block->channels;
-    const int32_t minus_zero = pack_halfwords(-block->x_zero, -block->x_zero);
+    const int32_t minus_zero = dsp_pack_halfwords(-block->x_zero, -block->x_zero);
     for (int32_t c = 0; c < channels; c += 4, slot += 4 * plane) {
         const int8_t *from = x + c;
         int16_t *to = slot;
         for (int16_t *end = to + block->columns; to != end; to++, from += channels) {
-            const int32_t word = load_word(from);
-            const int32_t even = qadd16(sxtb16(word), minus_zero);
-            const int32_t odd = qadd16(sxtb16_odd(word), minus_zero);
+            const int32_t word = dsp_load_word(from);
+            const int32_t even = dsp_qadd16(dsp_sxtb16(word), minus_zero);
+            const int32_t odd = dsp_qadd16(dsp_sxtb16_odd(word), minus_zero);
             to[0] = (int16_t)even;
             to[plane] = (int16_t)odd;
             to[2 * plane] = (int16_t)(even >> 16);

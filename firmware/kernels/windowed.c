@@ -11,25 +11,25 @@ static void gather(const windowed_t *layer, const int8_t *x, int32_t row, int32_
     const int32_t channels = layer->channels;
     const int32_t width = layer->kernel_columns * channels;
     const int32_t from = column * layer->stride - layer->left;
-    const int32_t outside = clamp(-from, 0, layer->kernel_columns) * channels;
-    const int32_t inside = clamp((layer->columns - from) * channels, outside, width) - outside;
+    const int32_t outside = dsp_clamp(-from, 0, layer->kernel_columns) * channels;
+    const int32_t inside = dsp_clamp((layer->columns - from) * channels, outside, width) - outside;
     const int32_t first = row * layer->stride - layer->top;
-    const int32_t above = clamp(-first, 0, layer->kernel_rows);
-    const int32_t below = clamp(layer->rows - first, above, layer->kernel_rows);
+    const int32_t above = dsp_clamp(-first, 0, layer->kernel_rows);
+    const int32_t below = dsp_clamp(layer->rows - first, above, layer->kernel_rows);
     const int32_t pitch = layer->columns * channels;
     x += (first + above) * pitch + from * channels + outside;
-    fill_halves(layer->x_zero, above * width, to);
+    widen_fill(layer->x_zero, above * width, to);
     to += above * width;
     for (int32_t i = above; i < below; i++, x += pitch, to += width) {
-        fill_halves(layer->x_zero, outside, to);
+        widen_fill(layer->x_zero, outside, to);
         if (channels % 4 == 0) {
             widen(x, inside, to + outside);
         } else {
             widen_in_order(x, inside, to + outside);
         }
-        fill_halves(layer->x_zero, width - outside - inside, to + outside + inside);
+        widen_fill(layer->x_zero, width - outside - inside, to + outside + inside);
     }
-    fill_halves(layer->x_zero, (layer->kernel_rows - below) * width, to);
+    widen_fill(layer->x_zero, (layer->kernel_rows - below) * width, to);
 }
 
 void windowed_rows(const windowed_t *layer, const int8_t *x, const int8_t *residual, int32_t first,
@@ -48,7 +48,7 @@ void windowed_rows(const windowed_t *layer, const int8_t *x, const int8_t *resid
     }
     const int32_t most = layer->product.most_pixels;
     const int32_t row_bytes = layer->out_columns * layer->out_channels;
-    fill_halves(0, most * layer->product.depth, layer->window);
+    widen_fill(0, most * layer->product.depth, layer->window);
     for (int32_t row = first; row < first + count; row++, y += row_bytes) {
         for (int32_t column = 0; column < layer->out_columns; column += most) {
             int32_t left = layer->out_columns - column;

@@ -11,20 +11,20 @@ static int32_t least(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
 
-static int32_t made_after(const stage_t *stage, int32_t calls) {
+static int32_t made_after(const stream_stage_t *stage, int32_t calls) {
     return stage->made != NULL ? stage->made(calls) : calls;
 }
 
-static bool is_ready(const stage_t *stage, int32_t done) {
+static bool is_ready(const stream_stage_t *stage, int32_t done) {
     return done < stage->calls &&
            stage->x->made >= least(stage->x->rows, done * stage->step + stage->reach);
 }
 
 /* The first row of a map that a stage has still to read. */
-static int32_t first_needed(const stream_t *stream, const strip_t *strip) {
+static int32_t first_needed(const stream_t *stream, const stream_strip_t *strip) {
     int32_t first = strip->made;
     for (int32_t i = 0; i < stream->count; i++) {
-        const stage_t *stage = &stream->stages[i];
+        const stream_stage_t *stage = &stream->stages[i];
         const int32_t done = stream->done[i];
         if (stage->x == strip && done < stage->calls) {
             const int32_t from = done * stage->step + stage->lead;
@@ -35,19 +35,19 @@ static int32_t first_needed(const stream_t *stream, const strip_t *strip) {
 }
 
 /* Room for `count` rows more: where there is none left, drop the rows that nobody needs. */
-static void make_room(const stream_t *stream, strip_t *strip, int32_t count) {
+static void make_room(const stream_t *stream, stream_strip_t *strip, int32_t count) {
     if (strip->made + count - strip->first <= strip->capacity) {
         return;
     }
     const int32_t first = first_needed(stream, strip);
     const int32_t kept = strip->made - first;
     REQUIRES(strip->first <= first && kept + count <= strip->capacity);
-    memmove(strip->data, strip_row(strip, first), (size_t)(kept * strip->row_bytes));
+    memmove(strip->data, stream_strip_row(strip, first), (size_t)(kept * strip->row_bytes));
     strip->first = first;
 }
 
 /* Rows up to `made` are written; those of the result go out. */
-static bool add_rows(strip_t *strip, int32_t made) {
+static bool add_rows(stream_strip_t *strip, int32_t made) {
     REQUIRES(strip->made <= made && made <= strip->rows);
     const int32_t before = strip->made;
     strip->made = made;
@@ -55,11 +55,12 @@ static bool add_rows(strip_t *strip, int32_t made) {
         return true;
     }
     return model_give((uint32_t)(strip->result_offset + before * strip->row_bytes),
-                      strip_row(strip, before), (uint32_t)((made - before) * strip->row_bytes));
+                      stream_strip_row(strip, before),
+                      (uint32_t)((made - before) * strip->row_bytes));
 }
 
 static bool call(const stream_t *stream, int32_t index) {
-    const stage_t *stage = &stream->stages[index];
+    const stream_stage_t *stage = &stream->stages[index];
     const int32_t made = made_after(stage, stream->done[index] + 1);
     for (int32_t i = 0; i < STREAM_MOST_OUTPUTS && stage->y[i] != NULL; i++) {
         make_room(stream, stage->y[i], made - stage->y[i]->made);
@@ -74,10 +75,10 @@ static bool call(const stream_t *stream, int32_t index) {
 }
 
 static bool take_row(const stream_t *stream) {
-    strip_t *image = stream->image;
+    stream_strip_t *image = stream->image;
     make_room(stream, image, 1);
     const uint32_t bytes = (uint32_t)image->row_bytes;
-    return model_take((uint32_t)image->made * bytes, strip_row(image, image->made), bytes) &&
+    return model_take((uint32_t)image->made * bytes, stream_strip_row(image, image->made), bytes) &&
            add_rows(image, image->made + 1);
 }
 

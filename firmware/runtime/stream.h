@@ -17,7 +17,7 @@ typedef struct {
     int32_t capacity;        /* rows that there is room for */
     int32_t result_offset;   /* where the map begins in the model's result, or STREAM_NO_RESULT */
     int32_t first, made;     /* the row at `data`; rows written so far */
-} strip_t;
+} stream_strip_t;
 
 /*
  * A step. Its call n needs the rows of x below n * step + reach, as far as there are any; once n
@@ -27,17 +27,17 @@ typedef struct {
     void (*run)(int32_t call);
     int32_t (*made)(int32_t calls); /* rows of y after so many calls; NULL: one a call */
     int32_t calls;
-    strip_t *x;
+    stream_strip_t *x;
     int32_t step, reach, lead;
-    strip_t *y[STREAM_MOST_OUTPUTS]; /* NULL behind the last */
-    uint32_t layer;                  /* of the model's layers */
-} stage_t;
+    stream_strip_t *y[STREAM_MOST_OUTPUTS]; /* NULL behind the last */
+    uint32_t layer;                         /* of the model's layers */
+} stream_stage_t;
 
 typedef struct {
-    const stage_t *stages; /* in an order in which they can be computed */
+    const stream_stage_t *stages; /* in an order in which they can be computed */
     int32_t count;
-    int32_t *done;  /* [count], working memory: calls so far */
-    strip_t *image; /* the model's input */
+    int32_t *done;         /* [count], working memory: calls so far */
+    stream_strip_t *image; /* the model's input */
 } stream_t;
 
 /* Run all calls of all stages, the latest that can run first, and take rows of the image only when
@@ -45,13 +45,13 @@ typedef struct {
 void stream_run(const stream_t *stream);
 
 /* The address that the map's row 0 has or would have, so that row n stands n rows after it. */
-static inline int8_t *strip_base(const strip_t *strip) {
+static inline int8_t *stream_strip_base(const stream_strip_t *strip) {
     return (int8_t *)((uintptr_t)strip->data -
                       (uintptr_t)strip->first * (uintptr_t)strip->row_bytes);
 }
 
 /* The address of a row that is in memory, or that is about to be written. */
-static inline int8_t *strip_row(const strip_t *strip, int32_t row) {
+static inline int8_t *stream_strip_row(const stream_strip_t *strip, int32_t row) {
     return strip->data + (row - strip->first) * strip->row_bytes;
 }
 

@@ -30,7 +30,7 @@ class Constant:
     def definition(self) -> str:
         """The C definition, aligned so that words can be loaded from it."""
         return (
-            f"/* {self.layout} */\n"
+            f"/* {comment(self.layout)} */\n"
             f"_Alignas(4) const {self.declaration} = {{\n{_values(self.values)}\n}};\n"
         )
 
@@ -41,9 +41,19 @@ def wrap_int32(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
 
 
 def identifier(name: str) -> str:
-    """A C identifier for an operator's or a tensor's name."""
-    safe = re.sub(r"\W", "_", name)
-    return f"_{safe}" if safe[:1].isdigit() else safe
+    """A C identifier for an operator's or a tensor's name, none of C's, libc's or the kernels'."""
+    return "net_" + re.sub(r"\W", "_", name, flags=re.ASCII)
+
+
+def string(text: str) -> str:
+    """A C string literal, other characters than printable ASCII as bytes of UTF-8."""
+    plain = (chr(b) if 32 <= b < 127 and b not in b'"\\?' else f"\\{b:03o}" for b in text.encode())
+    return '"' + "".join(plain) + '"'
+
+
+def comment(text: str) -> str:
+    """Text that can stand in a C comment, which ends only where its writer ends it."""
+    return text.replace("*/", "* /").replace("/*", "/ *").replace("\\\n", "\n")
 
 
 def structure(ctype: str, name: str, fields: Fields, *, constant: bool = True) -> str:

@@ -1,13 +1,14 @@
 """C sources of a planned program, implementing firmware/runtime/model.h."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from hil.compiler.code.c import identifier
+from hil.compiler.code.c import comment, identifier, string
 from hil.compiler.emit import stream
 from hil.compiler.kernels.kernel import Step, StepCode
 from hil.compiler.plan.place import Plan
 from hil.compiler.program import Program
+from hil.errors import BuildError
 
 _GENERATED = "Generated: change the model or the compiler instead."
 
@@ -18,10 +19,11 @@ def write(program: Program, plan: Plan, directory: Path) -> None:
     They include "runtime/..." and "kernels/..." from the firmware's root.
 
     Raises:
-        BuildError: a parameter that a kernel cannot take.
+        BuildError: a parameter that a kernel cannot take, or two names that are one in C.
     """
     directory.mkdir(parents=True, exist_ok=True)
     codes = [step.kernel.code(plan.site(step)) for step in plan.steps]
+    _check_names(plan.steps, codes)
     texts = {
         "weights.h": _weights_header(program, codes),
         "weights.c": _weights(program, codes),
@@ -32,13 +34,42 @@ def write(program: Program, plan: Plan, directory: Path) -> None:
         (directory / name).write_text(text, encoding="utf-8")
 
 
+def _check_names(steps: Sequence[Step], codes: Sequence[StepCode]) -> None:
+    """Refuse layers whose names in C, or those of their constants, are the same.
+
+    Raises:
+        BuildError: names both layers.
+    """
+    owners: dict[str, str] = {}
+    for step, code in zip(steps, codes, strict=True):
+        layers = {step.name, *(operator.name for operator in step.operators)}
+        layers |= {tensor.name for tensor in step.outputs}
+        mine: dict[str, str] = {}
+        for layer in sorted(layers):
+            _claim(identifier(layer), layer, owners, mine)
+            mine[identifier(layer)] = layer
+        for constant in code.constants:  # a fused step may name one as its operator
+            _claim(constant.name, step.name, owners)
+        owners |= mine | {constant.name: step.name for constant in code.constants}
+
+
+def _claim(name: str, layer: str, *owners: Mapping[str, str]) -> None:
+    """Refuse a name in C that a layer has already."""
+    for owner in (known[name] for known in owners if name in known):
+        raise BuildError(
+            f"the layers {owner} and {layer} would both be {name} in C",
+            hint="rename one of them",
+            stage="emit",
+        )
+
+
 def _weights_header(program: Program, codes: list[StepCode]) -> str:
     declarations = [
         f"extern const {constant.declaration};" for code in codes for constant in code.constants
     ]
     return "\n".join(
         [
-            f"/* The constants of {program.name}. {_GENERATED} */",
+            f"/* The constants of {comment(program.name)}. {_GENERATED} */",
             "#ifndef MODEL_WEIGHTS_H",
             "#define MODEL_WEIGHTS_H",
             "",
@@ -54,7 +85,7 @@ def _weights_header(program: Program, codes: list[StepCode]) -> str:
 
 def _weights(program: Program, codes: list[StepCode]) -> str:
     lines = [
-        f"/* The constants of {program.name}, in flash. {_GENERATED} */",
+        f"/* The constants of {comment(program.name)}, in flash. {_GENERATED} */",
         '#include "weights.h"',
         "",
         *(constant.definition() for code in codes for constant in code.constants),
@@ -64,7 +95,9 @@ def _weights(program: Program, codes: list[StepCode]) -> str:
 
 def _model(program: Program, plan: Plan, codes: list[StepCode]) -> str:
     headers = sorted({header for code in codes for header in code.headers})
-    title = f"{program.name}: {len(plan.steps)} steps, {program.macs:,} multiply-accumulates."
+    title = (
+        f"{comment(program.name)}: {len(plan.steps)} steps, {program.macs:,} multiply-accumulates."
+    )
     lines = [
         f"/* {title} {_GENERATED} */",
         "#include <stddef.h>",
@@ -74,7 +107,7 @@ def _model(program: Program, plan: Plan, codes: list[StepCode]) -> str:
         *(['#include "runtime/stream.h"'] if plan.streams else []),
         '#include "weights.h"',
         "",
-        f'const char model_name[] = "{program.name}";',
+        f"const char model_name[] = {string(program.name)};",
         "",
         f"MODEL_SRAM uint8_t model_arena[{max(1, plan.arena_bytes)}];",
         f"const uint32_t model_arena_bytes = {plan.arena_bytes};",
@@ -93,7 +126,7 @@ def _model(program: Program, plan: Plan, codes: list[StepCode]) -> str:
         *_steps(program, plan, codes),
         "const model_layer_t model_layers[] = {",
         *(
-            f'    {{"{step.name}", {step.macs}, {_runner(index, step, plan)}}},'
+            f"    {{{string(step.name)}, {step.macs}, {_runner(index, step, plan)}}},"
             for index, step in enumerate(plan.steps)
         ),
         "};",
@@ -107,7 +140,7 @@ def _kernels(program: Program, plan: Plan) -> str:
     codes = (step.kernel.assembly(step.name, step.operators, step.panel) for step in plan.steps)
     return "\n".join(
         [
-            f"/* Cortex-M4 code of {program.name}. {_GENERATED} */",
+            f"/* Cortex-M4 code of {comment(program.name)}. {_GENERATED} */",
             "    .syntax unified",
             "    .cpu cortex-m4",
             "    .fpu fpv4-sp-d16",
@@ -138,6 +171,6 @@ def _runner(index: int, step: Step, plan: Plan) -> str:
 def _step(step: Step, code: StepCode, after: tuple[str, ...]) -> str:
     calls = "\n".join(f"    {call}" for call in (*code.calls, *after))
     return (
-        f"/* {code.comment} */\n{code.descriptors}\n"
+        f"/* {comment(code.comment)} */\n{code.descriptors}\n"
         f"static void run_{identifier(step.name)}(void) {{\n{calls}\n}}\n"
     )

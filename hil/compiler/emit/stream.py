@@ -5,7 +5,7 @@ The structures are those of firmware/runtime/stream.h.
 
 from collections.abc import Sequence
 
-from hil.compiler.code.c import Fields, identifier, structure
+from hil.compiler.code.c import Fields, comment, identifier, structure
 from hil.compiler.kernels.kernel import Step, StepCode, strip_name
 from hil.compiler.kernels.shapes import row_bytes
 from hil.compiler.plan.place import Plan
@@ -24,7 +24,7 @@ def stage(step: Step, code: StepCode) -> str:
     """Define a streamed step's descriptors and the function of one call."""
     calls = "\n".join(f"    {call}" for call in code.calls)
     name = identifier(step.name)
-    text = f"/* {code.comment} */\n{code.descriptors}\n"
+    text = f"/* {comment(code.comment)} */\n{code.descriptors}\n"
     text += f"static void row_{name}(int32_t row) {{\n{calls}\n}}\n"
     if code.made:
         text += f"\nstatic int32_t made_{name}(int32_t calls) {{\n    return {code.made};\n}}\n"
@@ -45,7 +45,7 @@ def layer(program: Program, plan: Plan, codes: Sequence[StepCode]) -> str:
         "image": f"&{strip_name(program.input)}",
     }
     return (
-        f"static const stage_t stages[] = {{\n{stages},\n}};\n"
+        f"static const stream_stage_t stages[] = {{\n{stages},\n}};\n"
         f"static int32_t stages_done[{len(steps)}];\n"
         + structure("stream_t", "stream", fields)
         + f"\nstatic void run_{identifier(steps[-1].name)}(void) {{\n    stream_run(&stream);\n}}\n"
@@ -69,7 +69,7 @@ def _strip(plan: Plan, tensor: Tensor) -> str:
         "capacity": plan.strips[tensor.name],
         "result_offset": plan.results.get(tensor.name, "STREAM_NO_RESULT"),
     }
-    return structure("strip_t", strip_name(tensor), fields, constant=False)
+    return structure("stream_strip_t", strip_name(tensor), fields, constant=False)
 
 
 def _stage(step: Step, index: int, code: StepCode) -> str:

@@ -33,7 +33,7 @@ class DepthwiseRow:
         slot_bytes: of one row in the ring, a multiple of 4.
         y_pixel_bytes: from one output pixel to the next; channels stand side by side.
         high: the clamp is [0, high], with zero points taken off.
-        y_bytes: of one output: 2, or 1 for `filter_t` in firmware/kernels/expand_filter.h.
+        y_bytes: of one output: 2, or 1 for `expand_filter_row_t` in expand_filter.h beside it.
         y_zero: added to the result.
     """
 
@@ -66,7 +66,7 @@ def row_fields(code: str, row: DepthwiseRow) -> Fields:
         "slot_bytes": row.slot_bytes,
         "y_pixel_bytes": row.y_pixel_bytes,
         "high": row.high,
-        "code": f"CORTEX_M4_CODE({code})",
+        "code": f"HIL_CORTEX_M4_CODE({code})",
     }
 
 

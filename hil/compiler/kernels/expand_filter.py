@@ -189,7 +189,7 @@ def _filters(
 
 
 def _filter_fields(code: str, row: DepthwiseRow) -> Fields:
-    """Return the members of a `filter_t`."""
+    """Return the members of a `expand_filter_row_t`."""
     fields = row_fields(code, row)
     function, high = fields.pop("code"), fields.pop("high")
     return fields | {"y_zero": row.y_zero, "high": high, "code": function}

@@ -10,7 +10,7 @@ from hil.compiler.kernels import fastgrnn_dense, fastgrnn_sparse
 from hil.compiler.operators.fastgrnn import Cell
 from hil.compiler.program import Int16, Int32
 
-_SWEEP = "(const int32_t *, const uint32_t *, const sweep_t *, int16_t *)"
+_SWEEP = "(const int32_t *, const uint32_t *, const fastgrnn_sweep_t *, int16_t *)"
 _ARGUMENTS = {
     "pixel_products": "(const int8_t *, int32_t, int32_t *)",
     "state_products": "(const int16_t *, int32_t, int32_t *)",
@@ -64,7 +64,7 @@ class CellCode:
             "index_shift": cell.index_shift,
             "index_bits": cell.index_bits,
         }
-        return members | {f: f"CORTEX_M4_CODE({name}_{f})" for f in self._in_code()}
+        return members | {f: f"HIL_CORTEX_M4_CODE({name}_{f})" for f in self._in_code()}
 
     def prototypes(self) -> str:
         """Declarations of the functions in kernels.S."""

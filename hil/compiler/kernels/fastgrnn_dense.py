@@ -10,10 +10,11 @@ import numpy as np
 from hil.compiler.code.assembly import Assembly
 from hil.compiler.operators.fastgrnn import Cell
 from hil.compiler.program import Int16
+from hil.limits import limit
 
 SEQUENCES = 3
 _SUMS = ("r4", "r5", "r6", "r7", "r8", "r9")
-_MOST_UNITS = 32
+_MOST_UNITS = limit("FASTGRNN_MOST_WIDENED_INPUTS")
 
 
 def suits(cell: Cell) -> bool:

@@ -165,11 +165,17 @@ class Site:
         Of a streamed step's map there are a few rows: the expression says where the first row of
         the whole map would be.
         """
-        return f"strip_base(&{strip_name(tensor)})" if self.is_streamed else self.arena(tensor)
+        return (
+            f"stream_strip_base(&{strip_name(tensor)})" if self.is_streamed else self.arena(tensor)
+        )
 
     def row(self, tensor: Tensor) -> str:
         """Return the C expression for the first of the rows that a call of the step is about."""
-        return f"strip_row(&{strip_name(tensor)}, row)" if self.is_streamed else self.arena(tensor)
+        return (
+            f"stream_strip_row(&{strip_name(tensor)}, row)"
+            if self.is_streamed
+            else self.arena(tensor)
+        )
 
     def span(self, rows: int) -> tuple[str, str]:
         """Return C expressions for the first row and the number of rows that a call computes."""

@@ -19,6 +19,7 @@ from hil.compiler.kernels.kernel import (
 from hil.compiler.kernels.shapes import pixel_access
 from hil.compiler.operators.l2norm import L2Norm
 from hil.compiler.program import Operator
+from hil.limits import check_limit
 
 
 class Norm(Kernel):
@@ -77,7 +78,12 @@ def norm_comment(norm: L2Norm) -> str:
 
 
 def norm_constant(norm: L2Norm) -> Constant:
-    """Return a norm's multipliers."""
+    """Return a norm's multipliers.
+
+    Raises:
+        BuildError: a sum of so many squares would overflow.
+    """
+    check_limit(norm.name, "channels", norm.output.shape[2], "L2NORM_MOST_CHANNELS")
     return Constant(
         f"{identifier(norm.name)}_multiplier", norm.multiplier.astype(np.int32), "[channels]"
     )

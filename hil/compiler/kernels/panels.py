@@ -103,7 +103,7 @@ def panels_fields(name: str, panels: Panels, conv: Conv2D, pixels: int) -> Field
     for member, part, product in _parts(name, panels):
         counts = set(pixel_counts(product, pixels))
         codes = [
-            f"CORTEX_M4_CODE({part}_{p})" if p in counts else "NULL"
+            f"HIL_CORTEX_M4_CODE({part}_{p})" if p in counts else "NULL"
             for p in range(1, MOST_PIXELS + 1)
         ]
         described = product_fields(part, product, [conv], copied=True)

@@ -19,7 +19,7 @@ _PROTOTYPE = "(const int16_t *, const int32_t *, void *, const int8_t *)"
 def product_fields(name: str, product: MatMul, convs: Sequence[Conv2D], *, copied: bool) -> Fields:
     """Return the members of a `matmul_t`; `copied` to memory before it is read, or not."""
     zero, multiplier, shift = product.residual or (0, 0, 0)
-    codes = ", ".join(f"CORTEX_M4_CODE({name}_{p})" for p in range(1, product.most_pixels + 1))
+    codes = ", ".join(f"HIL_CORTEX_M4_CODE({name}_{p})" for p in range(1, product.most_pixels + 1))
     return {
         "depth": product.depth,
         "segments": product.segments,

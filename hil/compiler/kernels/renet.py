@@ -159,7 +159,7 @@ def _constants(name: str, sweep: GRUSweep) -> tuple[Constant, ...]:
 
 
 def _gru_fields(name: str, sweep: GRUSweep) -> Fields:
-    code: Fields = {"code": f"CORTEX_M4_CODE({name}_step)"} if gru.suits(sweep) else {}
+    code: Fields = {"code": f"HIL_CORTEX_M4_CODE({name}_step)"} if gru.suits(sweep) else {}
     return code | {
         "units": sweep.forward.units,
         "product_shift": sweep.product_shift,

@@ -28,6 +28,7 @@ from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.operators.fastgrnn import Cell
 from hil.compiler.operators.rnnpool import RNNPool
 from hil.compiler.program import Operator
+from hil.limits import check_limit
 
 FEEDS: tuple[Feed, ...] = (STEM_FEED, HEADS_FEED, WINDOWED_FEED, CONV2D_FEED)
 """The ways to compute the convolution before the layer; the first that takes it does."""
@@ -59,6 +60,8 @@ class Pooling(Kernel):
             conv, pool = pool, rest[1]
         if not isinstance(pool, RNNPool):
             return None
+        for cell in (pool.row, pool.summary):
+            check_limit(pool.name, "units", cell.units, "FASTGRNN_MOST_UNITS")
         if conv is not None and (
             pool.inputs[0].name != conv.output.name or readers[conv.output.name] != 1
         ):

@@ -127,7 +127,7 @@ def descriptor(site: Site, conv: Conv2D, *, y_bytes: int) -> str:
     """Define the `scale_t`, and declare its functions in kernels.S."""
     name = identifier(conv.name)
     functions = [f"{name}_scale_{pixels}" for pixels in _counts(conv, y_bytes)]
-    codes = ", ".join(f"CORTEX_M4_CODE({function})" for function in functions)
+    codes = ", ".join(f"HIL_CORTEX_M4_CODE({function})" for function in functions)
     fields: Fields = {
         "weights": f"{name}_factors",
         "channels": conv.output.shape[2],

@@ -57,7 +57,7 @@ class StemFeed(Feed):
             "high": conv.high,
             "weights": f"{name}_weights",
             "slots": site.scratch("slots"),
-            "code": f"CORTEX_M4_CODE({name}_row)",
+            "code": f"HIL_CORTEX_M4_CODE({name}_row)",
         }
         return FeedCode(
             ("stem.h",),

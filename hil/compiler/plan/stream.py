@@ -10,11 +10,13 @@ from typing import TypeAlias
 from hil.compiler.kernels.kernel import Access, Step
 from hil.compiler.program import Tensor
 from hil.errors import BuildError
+from hil.limits import limit
 
 
 def can_stream(step: Step) -> bool:
-    """Tell whether a step can run row by row: its kernel can, and it reads one map."""
-    return step.kernel.access(step) is not None and len(step.inputs) == 1
+    """Tell whether a step can run row by row: its kernel can, it reads one map and writes few."""
+    few = len(step.outputs) <= limit("STREAM_MOST_OUTPUTS")
+    return step.kernel.access(step) is not None and len(step.inputs) == 1 and few
 
 
 def access_of(step: Step) -> Access:
