@@ -117,7 +117,7 @@ def measure(
         directory = Path(name)
         emit.write(program, plan or make_plan(program, BOARD_BUDGET), directory)
         machine = _Machine(_build(directory, toolchain), _STACK)
-    core = TimingCore(machine.uc)
+    core = TimingCore(machine.uc, board.load("stm32f439"))
     core.set_acr(_WAIT_STATES | _ACCELERATOR)
     layers: list[LayerCycles] = []
     machine.enter(x)

@@ -8,6 +8,7 @@ from typing import Any
 import thumb
 
 from hil.config import board
+from hil.config.board import Board
 from hil.targets.emulator.board import default_clock
 from hil.targets.emulator.chips.stm32f4.chip import Chip
 
@@ -50,11 +51,11 @@ def set_ccr(bits: int) -> str:
     """
 
 
-def chip_with(source: str, **settings: Any) -> Chip:
+def chip_with(source: str, board: Board = BOARD, **settings: Any) -> Chip:
     """Return a chip, without power yet, that has a program in its flash."""
     program = thumb.flash_bytes(thumb.assemble(source))
-    flash = bytearray(program.ljust(BOARD.flash.bytes, b"\xff"))
-    return Chip(BOARD, flash=flash, **{"make_clock": default_clock, **settings})
+    flash = bytearray(program.ljust(board.flash.bytes, b"\xff"))
+    return Chip(board, flash=flash, **{"make_clock": default_clock, **settings})
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import thumb
 from elftools.elf.elffile import ELFFile
 
+from hil.config import board
 from hil.targets.emulator.timing import Rules, TimingCore
 
 FLASH, SRAM1, SRAM2, CCM = 0x0800_0000, 0x2000_0000, 0x2001_C000, 0x1000_0000
@@ -56,7 +57,7 @@ class Machine:
         self.uc.mem_write(FLASH, code)
         self.counter_reads: list[int] = []
         self.uc.mmio_map(0xE000_1000, 0x1000, self._read_counter, None, lambda *_: None, None)
-        self.timing = TimingCore(self.uc, rules=rules)
+        self.timing = TimingCore(self.uc, board.load("stm32f439"), rules=rules)
         self.timing.set_acr(acr)
         self.write("sp", SRAM1 + 0x8000)
 

@@ -1,1 +1,1 @@
-"""An emulated STM32F439 board: core, peripherals, cycle counts, debug port and serial ports."""
+"""An emulated STM32F4 board: core, peripherals, cycle counts, debug port and serial ports."""

@@ -95,5 +95,4 @@ def default_clock(engine: Engine, board: Board) -> Clock:
     """Return the clock that cycle counts are published with."""
     from hil.targets.emulator.timing.core import TimingCore
 
-    del board
-    return TimingCore(engine.uc)
+    return TimingCore(engine.uc, board)

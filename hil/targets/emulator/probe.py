@@ -22,13 +22,14 @@ from hil.targets.emulator import powered
 if TYPE_CHECKING:
     from pyocd.board.board_ids import BoardInfo
 
+    from hil.config.board import Board
     from hil.targets.emulator.board import EmulatedBoard
     from hil.targets.emulator.debug.port import DebugPort
 
-DEFAULT_UNIQUE_ID = "emulated-stm32f439"
+BOARD_VARIABLE = "HIL_EMULATOR_BOARD"
 FLASH_VARIABLE = "HIL_EMULATOR_FLASH"
 TERMINAL_VARIABLE = "HIL_EMULATOR_TTY"
-_BOARD = "stm32f439"
+_DEFAULT_BOARD = "stm32f439"
 
 
 class EmulatedProbe(DebugProbe):
@@ -43,7 +44,7 @@ class EmulatedProbe(DebugProbe):
         """Return the probes of all powered boards, and one that powers its own."""
         del unique_id, is_explicit
         ids = powered.unique_ids()
-        return [cls(one) for one in [*ids, *({DEFAULT_UNIQUE_ID} - set(ids))]]
+        return [cls(one) for one in [*ids, *({_own_unique_id()} - set(ids))]]
 
     @classmethod
     def get_probe_with_id(
@@ -73,7 +74,7 @@ class EmulatedProbe(DebugProbe):
     @property
     def product_name(self) -> str:
         """Name of the probe."""
-        return "emulated STM32F439"
+        return f"emulated {self._described.name}"
 
     @property
     def unique_id(self) -> str:
@@ -107,8 +108,8 @@ class EmulatedProbe(DebugProbe):
 
         # The binary is what pyOCD's own test scripts run on this family of chips.
         return BoardInfo(
-            name="emulated STM32F439",
-            target="stm32f439xi",
+            name=self.product_name,
+            target=self._described.pyocd_target,
             binary="NUCLEO_F411RE.bin",
             vendor="rnnpool-hil",
         )
@@ -122,11 +123,9 @@ class EmulatedProbe(DebugProbe):
         from pyocd.board.board import Board
         from pyocd.core.memory_map import RamRegion
 
-        from hil.config import board
-
         session: Any = self.session
         made = Board(session, board_info=self.associated_board_info)
-        for ram in board.load(_BOARD).regions:
+        for ram in self._described.regions:
             if made.target.memory_map.get_region_for_address(ram.address) is None:
                 region = RamRegion(
                     start=ram.address,
@@ -137,6 +136,12 @@ class EmulatedProbe(DebugProbe):
                 )
                 made.target.memory_map.add_region(region)
         return made
+
+    @property
+    def _described(self) -> "Board":
+        """The board behind the probe, or that opening it would power."""
+        found = self._board or powered.find(self._unique_id)
+        return found.board if found else _own_board()
 
     # opening
 
@@ -252,14 +257,25 @@ def _raiser(error: Exception) -> Callable[[], Any]:
     return fail
 
 
+def _own_board() -> "Board":
+    """Return the board that a pyOCD command powers."""
+    from hil.config import board
+
+    return board.load(os.environ.get(BOARD_VARIABLE) or _DEFAULT_BOARD)
+
+
+def _own_unique_id() -> str:
+    chosen = os.environ.get(BOARD_VARIABLE) or _DEFAULT_BOARD
+    return f"emulated-{Path(chosen).stem}"
+
+
 def _power_board(unique_id: str) -> "EmulatedBoard":
     """Power a board for a pyOCD command: flash in a file, serial port on a pseudo-terminal."""
-    from hil.config import board
     from hil.targets.emulator.board import EmulatedBoard, default_clock
 
     flash = os.environ.get(FLASH_VARIABLE)
     emulated = EmulatedBoard(
-        board.load(_BOARD),
+        _own_board(),
         unique_id,
         make_clock=default_clock,
         flash_file=Path(flash) if flash else None,
@@ -288,4 +304,4 @@ class EmulatedProbePlugin(Plugin):
     @property
     def description(self) -> str:
         """What `pyocd list --plugins` says."""
-        return "Emulated STM32F439 board"
+        return "Emulated board"

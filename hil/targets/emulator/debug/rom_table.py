@@ -17,17 +17,21 @@ _COMPONENTS = {
 _ABSENT = (0xE004_0000, 0xE004_1000)  # TPIU and ETM: listed, marked as not present
 _GENERIC_CLASS = (0x0D, 0xE0, 0x05, 0xB1)
 _ROM_TABLE_CLASS = (0x0D, 0x10, 0x05, 0xB1)
-_STM32F42X = (0x19, 0x04, 0x0A, 0x00, 0x00)
+_DESIGNER = 0x0A  # STMicroelectronics, with the bits of other bytes zero
 
 
-def rom_table() -> list[Peripheral]:
-    """Return the ROM table, the id registers of what it lists, and an ITM that traces nothing."""
+def rom_table(part: int) -> list[Peripheral]:
+    """Return the ROM table, the id registers of what it lists, and an ITM that traces nothing.
+
+    Args:
+        part: number of the part by its designer, 12 bits.
+    """
     entries = [*((base, 1) for base in _COMPONENTS), *((base, 0) for base in _ABSENT)]
     table = {
         4 * index: constant((base - ROM_TABLE) & 0xFFFF_F000 | 2 | present)
         for index, (base, present) in enumerate(entries)
     }
-    table |= _id_registers(_STM32F42X, _ROM_TABLE_CLASS)
+    table |= _id_registers((part & 0xFF, part >> 8, _DESIGNER, 0, 0), _ROM_TABLE_CLASS)
     table[0xFCC] = constant(1)  # MEMTYPE: system memory can be reached through this port
     return [
         Peripheral("ROM", ROM_TABLE, table),

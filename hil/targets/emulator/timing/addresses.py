@@ -7,6 +7,7 @@ Both are found once for a block, when it is first costed, and taken to hold from
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from hil.config.board import Board
 from hil.targets.emulator.core.decode import MEMORY, PC, SP, Address, Instruction, Kind
 from hil.targets.emulator.timing.pipeline import Access
 
@@ -23,17 +24,17 @@ class Memory:
     end: int
 
 
-STM32F439_MEMORIES = (
-    Memory("flash", 0x0000_0000, 0x0020_0000),
-    Memory("flash", 0x0800_0000, 0x0820_0000),
-    Memory("ccm", 0x1000_0000, 0x1001_0000),
-    Memory("sram1", 0x2000_0000, 0x2001_C000),
-    Memory("sram2", 0x2001_C000, 0x2002_0000),
-    Memory("sram3", 0x2002_0000, 0x2003_0000),
-    Memory("peripherals", 0x4000_0000, 0xE000_0000),
-    Memory("private", 0xE000_0000, 0x1_0000_0000),
-)
-"""The bus slaves of the chip. Source: RM0090 section 2.3."""
+def memories_of(board: Board) -> tuple[Memory, ...]:
+    """Return the ranges of a board's chip that have a bus slave each.
+
+    Its flash appears once more at 0, from where the core boots. Source: RM0090 section 2.3.
+    """
+    return (
+        Memory("flash", 0x0000_0000, board.flash.bytes),
+        *(Memory(memory.name, memory.address, memory.end) for memory in board.memories),
+        Memory("peripherals", 0x4000_0000, 0xE000_0000),
+        Memory("private", 0xE000_0000, 0x1_0000_0000),
+    )
 
 
 class AddressTracker:

@@ -142,9 +142,9 @@ class Head(ctypes.Structure):
         ("execution_state_id", ctypes.c_int32),
         ("stack_pointer_id", ctypes.c_int32),
         ("flash_base", ctypes.c_uint32),
-        ("flash_alias", ctypes.c_uint64),
+        ("flash_bytes", ctypes.c_uint32),
         ("boot_alias", ctypes.c_uint32),
-        ("boot_alias_bytes", ctypes.c_uint32),
+        ("flash_alias", ctypes.c_uint64),
         ("sees_data", ctypes.c_uint32),
         ("wait_states", ctypes.c_uint32),
         ("prefetch", ctypes.c_uint32),
@@ -195,6 +195,8 @@ class Transfer(IntEnum):
     RETURNS = 2
 
 
+MOST_FLASH_BYTES = 2 << 20
+"""How much flash the C side has room to follow."""
 CONDITION_HOLDS = 1
 """Outcome of the IT that a block begins with."""
 
@@ -214,6 +216,7 @@ _SOURCE = native.Source(
     ],
     constants={
         "CONDITION_HOLDS": CONDITION_HOLDS,
+        "MOST_FLASH_BYTES": MOST_FLASH_BYTES,
         "BUILT": Built.BUILT,
         "FAILED": Built.FAILED,
         "AGAIN": Built.AGAIN,

@@ -126,7 +126,7 @@ static void cache(timing_t *t, uint32_t line) {
 
 /* Begin to read the line after this one, unless it is at hand; `begin` is when the flash can. */
 static void prefetch_behind(timing_t *t, uint32_t line, uint64_t begin) {
-    if (!t->prefetch || flash_line(t, line + 1) >= FLASH_LINES ||
+    if (!t->prefetch || flash_line(t, line + 1) >= MOST_FLASH_LINES ||
         (t->instruction_cache && t->slot_of[flash_line(t, line + 1)])) {
         t->prefetched = NO_LINE;
         return;
@@ -286,7 +286,7 @@ static node_t *find(timing_t *t, uint32_t address, uint32_t size, uint32_t outco
 }
 
 bool timing_add_fetch(timing_t *t, node_t *node, uint32_t line, uint16_t needed, uint16_t ahead) {
-    if (flash_line(t, line) >= FLASH_LINES || t->fetch_count >= FETCHES) {
+    if (flash_line(t, line) >= MOST_FLASH_LINES || t->fetch_count >= FETCHES) {
         return false;
     }
     t->fetches[t->fetch_count++] = (fetch_t){line, needed, ahead};
@@ -302,7 +302,7 @@ bool timing_invalidate(timing_t *t, uint32_t address, uint32_t length) {
     for (uint32_t page = address / PAGE_BYTES; page <= last / PAGE_BYTES; page++) {
         uint32_t at = page * PAGE_BYTES, offset = at - t->flash_base;
         known |= *code_page(t, at);
-        if (offset < FLASH_BYTES) {
+        if (offset < t->flash_bytes) {
             t->shadow_valid[offset / PAGE_BYTES] = 0;
         }
     }
@@ -528,14 +528,15 @@ bool timing_translate(void *engine, uint64_t address, int kind, translation_t *r
     result->address = address;
     result->permissions = MAY_READ | MAY_WRITE;
     uint32_t offset = page - t->flash_base;
-    if (offset >= FLASH_BYTES && page - t->boot_alias < t->boot_alias_bytes) {
+    if (offset >= t->flash_bytes && page - t->boot_alias < t->flash_bytes) {
         offset = page - t->boot_alias;
     }
     if (kind != UNICORN_READ && kind != UNICORN_WRITE) {
         t->prepare(page);
-        result->permissions =
-            offset < FLASH_BYTES && t->sees_data ? MAY_EXECUTE : MAY_READ | MAY_WRITE | MAY_EXECUTE;
-    } else if (offset < FLASH_BYTES && t->sees_data) {
+        result->permissions = offset < t->flash_bytes && t->sees_data
+                                  ? MAY_EXECUTE
+                                  : MAY_READ | MAY_WRITE | MAY_EXECUTE;
+    } else if (offset < t->flash_bytes && t->sees_data) {
         if (kind == UNICORN_READ) {
             result->address = t->flash_alias + offset;
             result->permissions = MAY_READ;

@@ -9,11 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from hil.config.board import Board
+from hil.errors import UsageError
 from hil.targets.emulator.core.clock import NEVER, RunControl, address_of, core_register_ids
 from hil.targets.emulator.core.decode import PC, SP, Decoder, Instruction, Kind
-from hil.targets.emulator.timing.addresses import STM32F439_MEMORIES, AddressTracker, Memory
+from hil.targets.emulator.timing.addresses import AddressTracker, memories_of
 from hil.targets.emulator.timing.c_side import (
     CONDITION_HOLDS,
+    MOST_FLASH_BYTES,
     Build,
     Built,
     Context,
@@ -36,9 +39,7 @@ from hil.targets.emulator.timing.pipeline import (
 )
 from hil.targets.emulator.timing.rules import TIMING_VERSION, Rules
 
-FLASH_ADDRESS = 0x0800_0000
-FLASH_BYTES = 2 << 20
-_FLASH_ALIAS = 0x1_0000_0000 + FLASH_ADDRESS
+_ALIAS_OFFSET = 0x1_0000_0000  # above the core's addresses
 _NONE = 0xFFFF_FFFF
 _PAGE_BYTES = 1024
 _MASK_WRITERS = frozenset({"cps", "msr"})
@@ -86,7 +87,7 @@ class TimingCore:
     Args:
         uc: a unicorn.Uc with its memory map, or to be given one; its address translation is taken
             over.
-        memories: the address ranges with a bus slave each.
+        board: whose memories.
         flash_data_path: whether loads from flash go through the data cache and its wait states.
         rules: another reading of the manual, to study it.
 
@@ -100,7 +101,7 @@ class TimingCore:
     def __init__(
         self,
         uc: Any,
-        memories: Sequence[Memory] = STM32F439_MEMORIES,
+        board: Board,
         *,
         flash_data_path: bool = True,
         rules: Rules | None = None,
@@ -112,7 +113,14 @@ class TimingCore:
         self._t = Head.from_buffer(self._buffer)
         self.run: RunControl = self._t.run
         self._decoder = Decoder()
-        self._tracker = AddressTracker(memories, self._load_word)
+        self._flash = board.flash
+        if self._flash.bytes > MOST_FLASH_BYTES:
+            raise UsageError(
+                f"{board.name} has {self._flash.bytes:,} B of flash; the timing model takes "
+                f"{MOST_FLASH_BYTES:,} B",
+                hint="measure it on a target of another kind",
+            )
+        self._tracker = AddressTracker(memories_of(board), self._load_word)
         self._states: list[State] = []
         self._state_ids: dict[State, int] = {}
         self._code: dict[tuple[int, int], tuple[Instruction, ...]] = {}
@@ -149,8 +157,9 @@ class TimingCore:
         t.pc_id = arm_const.UC_ARM_REG_PC
         t.flags_id = arm_const.UC_ARM_REG_CPSR
         t.execution_state_id = arm_const.UC_ARM_REG_EPSR
-        t.flash_base, t.flash_alias = FLASH_ADDRESS, _FLASH_ALIAS
-        t.boot_alias, t.boot_alias_bytes = 0, FLASH_BYTES
+        t.flash_base, t.flash_bytes = self._flash.address, self._flash.bytes
+        t.flash_alias = _ALIAS_OFFSET + self._flash.address
+        t.boot_alias = 0
         t.sees_data = flash_data_path
         t.prefetch_fills_cache = self._rules.prefetch_fills_cache
         t.stack_pointer_id = arm_const.UC_ARM_REG_SP
@@ -163,8 +172,8 @@ class TimingCore:
         self._check(
             uclib.uc_mmio_map(
                 self._uc._uch,  # noqa: SLF001 - the binding cannot map C functions
-                ctypes.c_uint64(_FLASH_ALIAS),
-                ctypes.c_uint64(FLASH_BYTES),
+                ctypes.c_uint64(t.flash_alias),
+                ctypes.c_uint64(self._flash.bytes),
                 _function(self._library.timing_read_flash),
                 ctypes.cast(self._buffer, ctypes.c_void_p),
                 None,
@@ -460,7 +469,7 @@ class TimingCore:
             return
         if self._prepared.get(page) == code:
             return
-        if page not in self._prepared and not _is_flash(page):
+        if page not in self._prepared and not self._is_flash(page):
             self._see_every_store(page)
         self._prepared[page] = code
         for offset in range(0, _PAGE_BYTES, 2):
@@ -519,7 +528,10 @@ class TimingCore:
 
     def _constant(self, address: int) -> int | None:
         """Return a word of flash."""
-        return self._load_word(address) if _is_flash(address) else None
+        return self._load_word(address) if self._is_flash(address) else None
+
+    def _is_flash(self, address: int) -> bool:
+        return self._flash.holds(address) or address < self._flash.bytes
 
     def _intern(self, state: State) -> int:
         number = self._state_ids.setdefault(state, len(self._states))
@@ -573,10 +585,6 @@ def _transfer(end: Instruction) -> Transfer:
         end.kind is Kind.LOAD_MULTIPLE and end.loads_pc
     )
     return Transfer.RETURNS if returns else Transfer.NEITHER
-
-
-def _is_flash(address: int) -> bool:
-    return address - FLASH_ADDRESS in range(FLASH_BYTES) or address in range(FLASH_BYTES)
 
 
 def _function(function: Any) -> ctypes.c_void_p:

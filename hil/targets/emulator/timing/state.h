@@ -16,13 +16,13 @@ enum {
     FETCHES = 1 << 18,
     BUCKETS = 1 << 17,
     LINE_BYTES = 16,
-    FLASH_BYTES = 2 << 20,
-    FLASH_LINES = FLASH_BYTES / LINE_BYTES,
+    MOST_FLASH_BYTES = 2 << 20,
+    MOST_FLASH_LINES = MOST_FLASH_BYTES / LINE_BYTES,
     PAGE_BYTES = 1024,
     CACHE_LINES = 64,
     DATA_LINES = 8,
-    MEMORY_PAGES = FLASH_BYTES / PAGE_BYTES, /* of the largest memory */
-    CODE_PAGES = 64 * MEMORY_PAGES,          /* of those below 0x4000_0000 */
+    MEMORY_PAGES = MOST_FLASH_BYTES / PAGE_BYTES, /* of the largest memory */
+    CODE_PAGES = 64 * MEMORY_PAGES,               /* of those below 0x4000_0000 */
     BLOCK_STALLS = 72,
 };
 
@@ -100,10 +100,10 @@ struct timing {
     int32_t stack_pointer_id;
 
     uint32_t flash_base;
+    uint32_t flash_bytes; /* at most MOST_FLASH_BYTES */
+    uint32_t boot_alias;  /* second address of the flash */
     uint64_t flash_alias; /* where data reads of flash are sent; no address of the core's */
-    uint32_t boot_alias;  /* second address of the flash, when boot_alias_bytes is not 0 */
-    uint32_t boot_alias_bytes;
-    uint32_t sees_data; /* send them there */
+    uint32_t sees_data;   /* send them there */
 
     /* flash access control register */
     uint32_t wait_states;
@@ -145,7 +145,7 @@ struct timing {
     uint64_t last_use[CACHE_LINES];
     uint32_t data_tags[DATA_LINES];
     uint64_t data_last_use[DATA_LINES];
-    uint8_t slot_of[FLASH_LINES]; /* 1 + slot in the instruction cache, or 0 */
+    uint8_t slot_of[MOST_FLASH_LINES]; /* 1 + slot in the instruction cache, or 0 */
 
     calls_t calls;
     checks_t checks;
@@ -153,8 +153,8 @@ struct timing {
     uint32_t node_count;
     uint32_t fetch_count;
     uint8_t code_pages[CODE_PAGES]; /* some node is there */
-    uint8_t shadow_valid[FLASH_BYTES / PAGE_BYTES];
-    uint8_t shadow[FLASH_BYTES];
+    uint8_t shadow_valid[MOST_FLASH_BYTES / PAGE_BYTES];
+    uint8_t shadow[MOST_FLASH_BYTES];
     node_t *buckets[BUCKETS];
     node_t nodes[NODES];
     fetch_t fetches[FETCHES];

@@ -1,4 +1,4 @@
-"""The STM32F439's peripherals, as far as firmware of this project needs them.
+"""The STM32F4's peripherals, as far as firmware of this project needs them.
 
 Source of all register layouts: RM0090 Rev 21.
 """

@@ -36,7 +36,6 @@ from hil.targets.emulator.errors import BusError
 if TYPE_CHECKING:
     from hil.targets.emulator.core.registers import Peripheral
 
-HSE_HZ = 8_000_000
 _USARTS = (("USART1", 0x4001_1000, 37), ("USART2", 0x4000_4400, 38), ("USART3", 0x4000_4800, 39))
 
 MakeClock = Callable[[Engine, Board], Clock]
@@ -90,7 +89,7 @@ class Chip:
 
     def _build_core(self) -> None:
         run = self.clock.run
-        self.rcc = ResetAndClockControl(HSE_HZ)
+        self.rcc = ResetAndClockControl(self.board.hse_hz)
         self._thread = CoreThread(self._clear_stop, self._request_stop, self._fail)
         self.waiting = Waiting(self.clock, self._thread, lambda: self.rcc.core_hz)
         self.traps = Traps(self.engine, self._request_stop)
@@ -114,6 +113,7 @@ class Chip:
     def _build_peripherals(self) -> None:
         self.flash_controller = FlashController(
             memoryview(self.memory.flash),
+            self.board.flash_sectors,
             changed=self._note_flash_change,
             set_acr=lambda value: self.clock.set_acr(self._override_acr(value)),
             on_interrupt=self.waiting.attend,
@@ -134,8 +134,9 @@ class Chip:
         self.pins = Pins(ports, self.usarts)
         self._peripherals: tuple[Peripheral, ...] = (
             self.rcc, PowerControl(), self.flash_controller, *ports.values(),
-            *self.usarts.values(), identity.DebugMcu(), self.system_control, self.systick,
-            self.debug, self.dwt, self.flash_patch, MemoryProtectionUnit(), *rom_table(),
+            *self.usarts.values(), identity.DebugMcu(self.board.dev_id, self.board.rev_id),
+            self.system_control, self.systick, self.debug, self.dwt, self.flash_patch,
+            MemoryProtectionUnit(), *rom_table(self.board.dev_id),
         )  # fmt: skip
         for peripheral in self._peripherals:
             self.memory.bus.add(peripheral)

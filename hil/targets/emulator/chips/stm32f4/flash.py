@@ -1,6 +1,8 @@
 """The flash controller: locks, erasing, programming, error flags. Source: RM0090 section 3."""
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 
 from hil.targets.emulator.core.registers import Peripheral, Register, Storage, write_only
 
@@ -30,24 +32,14 @@ _EOPIE = 1 << 24
 _ERRIE = 1 << 25
 _LOCK = 1 << 31
 _CONTROL_BITS = 0x0300_83FF
+_SECOND_BANK = _MER1 | 1 << 7  # MER1 and the highest bit of SNB
 
 # FLASH_OPTCR
 _OPTLOCK = 1 << 0
 _OPTSTRT = 1 << 1
 
-KIB = 1024
-_BANK_SECTORS = (*[16 * KIB] * 4, 64 * KIB, *[128 * KIB] * 7)
-
-
-def sector_bounds(flash_bytes: int) -> list[tuple[int, int]]:
-    """Return each sector's first offset and the one past its end: 12 in each bank of 1 MiB."""
-    bounds = []
-    start = 0
-    for _ in range(max(1, flash_bytes // (1024 * KIB))):
-        for size in _BANK_SECTORS:
-            bounds.append((start, start + size))
-            start += size
-    return [one for one in bounds if one[1] <= flash_bytes]
+_BANK_SECTORS = 12
+_BANK_CODES = 16  # the second bank's sector numbers in FLASH_CR start there
 
 
 class FlashController(Peripheral):
@@ -55,6 +47,7 @@ class FlashController(Peripheral):
 
     Args:
         memory: the flash's bytes.
+        sectors: bytes of each sector: 12 of each bank, in one bank or two.
         changed: called with offset and length of what was erased or programmed.
         set_acr: receives the access control register.
         on_interrupt: called when the interrupt line is high.
@@ -67,6 +60,8 @@ class FlashController(Peripheral):
     def __init__(
         self,
         memory: "bytearray | memoryview",
+        sectors: Sequence[int],
+        *,
         changed: Callable[[int, int], None],
         set_acr: Callable[[int], None],
         on_interrupt: Callable[[], None],
@@ -79,12 +74,11 @@ class FlashController(Peripheral):
         self._on_interrupt = on_interrupt
         self._on_repair = on_repair
         self._repairs: list[tuple[int, bytes]] = []
-        self._sectors = sector_bounds(len(memory))
-        self._sector_of = [
-            number
-            for number, (start, end) in enumerate(self._sectors)
-            for _ in range(start, end, _BANK_SECTORS[0])
-        ]
+        ends = list(accumulate(sectors))
+        self._sectors = [(end - size, end) for size, end in zip(sectors, ends, strict=True)]
+        self._ends = ends
+        has_second = len(ends) > _BANK_SECTORS
+        self._control_bits = _CONTROL_BITS if has_second else _CONTROL_BITS & ~_SECOND_BANK
         self._access = Storage(writable=0x0000_1F0F)
         self._options = Storage(0x0FFF_AAEC, writable=0xBFFF_FFEC)
         self._options_2 = Storage(0x0FFF_0000, writable=0x0FFF_0000)
@@ -177,7 +171,7 @@ class FlashController(Peripheral):
             self.settle()
         if self._keys.locked:
             return
-        self._control = value & _CONTROL_BITS
+        self._control = value & self._control_bits
         if value & _STRT:
             self._erase()
         if value & _LOCK:
@@ -200,20 +194,21 @@ class FlashController(Peripheral):
         if self._control & _PG:
             return []
         if self._control & (_MER | _MER1):
-            first = 0 if self._control & _MER else 12
-            last = 24 if self._control & _MER1 else 12
+            first = 0 if self._control & _MER else _BANK_SECTORS
+            last = 2 * _BANK_SECTORS if self._control & _MER1 else _BANK_SECTORS
             return self._sectors[first:last]
         if self._control & _SER:
             code = self._control >> 3 & 0x1F
-            number = code - 4 if code >= 16 else code  # the second bank's codes start at 16
-            return self._sectors[number : number + 1] if code & 0xF < 12 else []
+            bank, number = divmod(code, _BANK_CODES)
+            at = bank * _BANK_SECTORS + number
+            return self._sectors[at : at + 1] if number < _BANK_SECTORS else []
         return []
 
     def _is_protected(self, offset: int) -> bool:
         """Whether the option bytes forbid writing the sector (nWRP is active low)."""
-        number = self._sector_of[offset // _BANK_SECTORS[0]]
-        options = self._options if number < 12 else self._options_2
-        return not options.value >> (16 + number % 12) & 1
+        number = bisect_right(self._ends, offset)
+        options = self._options if number < _BANK_SECTORS else self._options_2
+        return not options.value >> (16 + number % _BANK_SECTORS) & 1
 
     def _end(self) -> None:
         if self._control & _EOPIE:

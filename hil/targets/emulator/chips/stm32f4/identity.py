@@ -8,15 +8,19 @@ SYSTEM_MEMORY = 0x1FFF_0000
 SYSTEM_MEMORY_BYTES = 0x8000
 _UNIQUE_ID_OFFSET = 0x7A10
 _FLASH_SIZE_OFFSET = 0x7A22
-_IDCODE = 0x2001_6419  # STM32F42x/43x, revision 3
+_IDCODE_RESERVED = 0x6000
 
 
 class DebugMcu(StoragePeripheral):
-    """DBGMCU: the id code, and freeze bits that keep what is written."""
+    """DBGMCU: the id code, and freeze bits that keep what is written.
 
-    def __init__(self) -> None:
+    Args:
+        dev_id, rev_id: of the part.
+    """
+
+    def __init__(self, dev_id: int, rev_id: int) -> None:
         super().__init__("DBGMCU", 0xE004_2000, {0x4: 0, 0x8: 0, 0xC: 0})
-        self.registers[0x0] = constant(_IDCODE)
+        self.registers[0x0] = constant(rev_id << 16 | _IDCODE_RESERVED | dev_id)
 
     def reset(self) -> None:
         """Keep everything: only power-on resets it."""

@@ -1,0 +1,147 @@
+"""What differs between emulated boards of one chip family: memories, flash, identity."""
+
+from dataclasses import replace
+
+import pytest
+from emulated import BOARD, chip_with, finished, memory_words, registers
+
+from hil.config import board
+from hil.errors import UsageError
+from hil.targets.emulator.board import default_clock
+from hil.targets.emulator.core.engine import Engine
+from hil.targets.emulator.debug.port import DebugPort, TransferFault
+from hil.targets.emulator.timing.addresses import memories_of
+
+F407 = board.load("stm32f407g_disc1")
+F429 = board.load("stm32f429i_disc1")
+BFAR, FLASH_CR = 0xE000_ED38, 0x4002_3C10
+KIB = 1024
+
+
+@pytest.mark.parametrize(
+    ("chosen", "dev_id", "size_kib"),
+    [(BOARD, 0x419, 2048), (F429, 0x419, 2048), (F407, 0x413, 1024)],
+)
+def test_a_chip_says_which_part_it_is(chosen: board.Board, dev_id: int, size_kib: int) -> None:
+    program = """
+    function start
+     ldr r0, =0x1FFF7A22
+     ldrh r4, [r0]
+     ldr r0, =0xE0042000
+     ldr r5, [r0]
+     bkpt 0
+    """
+    with finished(program, board=chosen) as chip:
+        size, code = registers(chip, "r4", "r5")
+        assert (size, code & 0xFFF, code >> 16) == (size_kib, dev_id, chosen.rev_id)
+        (low,) = memory_words(chip, 0xE00F_FFE0, 1)  # PIDR0 of the ROM table
+        (high,) = memory_words(chip, 0xE00F_FFE4, 1)  # PIDR1
+        assert low | (high & 0xF) << 8 == dev_id
+
+
+@pytest.mark.parametrize(
+    "address",
+    [0x2002_0000, 0x0810_0000, 0x0010_0000, 0x1001_0000],
+    ids=["RAM", "flash", "flash at 0", "CCM"],
+)
+@pytest.mark.parametrize("access", ["ldr r2, [r1]", "str r2, [r1]"])
+def test_what_a_smaller_part_lacks_is_a_bus_fault(address: int, access: str) -> None:
+    program = f"""
+    function start
+     ldr r0, =0x{address - 4:08x}
+     ldr r2, [r0]
+     ldr r1, =0x{address:08x}
+     movs r4, #1
+     {access}
+     movs r4, #2
+     bkpt 0
+    function hard
+     bkpt 1
+    """
+    with finished(program, board=F407) as chip:
+        assert registers(chip, "r4") == (1,)
+        assert memory_words(chip, BFAR, 1) == [address]
+
+
+def test_the_larger_part_has_what_the_smaller_lacks() -> None:
+    program = """
+    function start
+     ldr r0, =0x20020000
+     ldr r1, =0x12345678
+     str r1, [r0]
+     ldr r4, [r0]
+     ldr r0, =0x08100000
+     ldr r5, [r0]
+     bkpt 0
+    """
+    with finished(program) as chip:
+        assert registers(chip, "r4", "r5") == (0x1234_5678, 0xFFFF_FFFF)
+
+
+def test_the_timing_model_knows_the_boards_memories() -> None:
+    names = {memory.address: (memory.name, memory.end) for memory in memories_of(F407)}
+    assert names[0] == ("flash", 0x0010_0000)
+    assert names[0x0800_0000] == ("flash", 0x0810_0000)
+    assert names[0x2001_C000] == ("sram2", 0x2002_0000)
+    assert 0x2002_0000 not in names
+    assert {memory.name for memory in memories_of(BOARD)} >= {"sram1", "sram2", "sram3", "ccm"}
+
+
+def test_more_flash_than_the_timing_model_follows_is_refused() -> None:
+    flash = replace(BOARD.flash, bytes=4 << 20)
+    others = [memory for memory in BOARD.memories if memory.flash is None]
+    with pytest.raises(UsageError, match="4,194,304 B of flash"):
+        default_clock(Engine(), replace(BOARD, memories=(flash, *others)))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sector", "erased"),
+    [
+        (F407, 4, (64 * KIB, 128 * KIB)),
+        (F407, 11, (896 * KIB, 1024 * KIB)),
+        (F407, 12, None),
+        (F407, 16, (0, 16 * KIB)),  # the highest bit of SNB is not there
+        (BOARD, 16, (1024 * KIB, 1040 * KIB)),
+        (BOARD, 27, (1920 * KIB, 2048 * KIB)),
+        (BOARD, 28, None),
+    ],
+)
+def test_sectors_are_those_of_the_board(
+    chosen: board.Board, sector: int, erased: tuple[int, int] | None
+) -> None:
+    chip = chip_with("function start\n b .", board=chosen)
+    chip.memory.flash[:] = bytes(chosen.flash.bytes)
+    for register, value in (
+        (0x4002_3C04, 0x4567_0123), (0x4002_3C04, 0xCDEF_89AB),
+        (FLASH_CR, 2 | sector << 3 | 1 << 16),
+    ):  # fmt: skip
+        chip.bus.write(register, value.to_bytes(4, "little"))
+    start, end = erased or (0, 0)
+    expected = bytearray(chosen.flash.bytes)
+    expected[start:end] = b"\xff" * (end - start)
+    assert bytes(chip.memory.flash) == expected
+
+
+def test_a_crystal_of_another_speed_gives_another_clock() -> None:
+    program = """
+    function start
+     ldr r0, =0x40023800
+     ldr r1, =0x00010081
+     str r1, [r0]
+     movs r1, #1
+     str r1, [r0, #8]
+     bkpt 0
+    """
+    with finished(program, board=replace(BOARD, hse_hz=25_000_000)) as chip:
+        assert chip.rcc.core_hz == 25_000_000
+
+
+def test_a_debugger_cannot_read_past_the_smaller_parts_memory() -> None:
+    port = DebugPort(chip_with("function start\n b .", board=F407).bus)
+    port.write_dp(0x4, 0x5000_0000)
+    port.write_ap(0x0, 0x2300_0052)
+    port.write_ap(0x4, 0x2001_FFFC)
+    port.read_ap(0xC)
+    port.write_ap(0x4, 0x2002_0000)
+    with pytest.raises(TransferFault):
+        port.read_ap(0xC)
