@@ -162,6 +162,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("hil_scenario", [case(one) for one in scenarios], scope="session")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a scenario together, or it would be measured again for each metric."""
+    first: dict[object, int] = {}
+
+    def place(position: int, item: pytest.Item) -> int:
+        params = getattr(item, "callspec", None)
+        scenario = params.params.get("hil_scenario") if params is not None else None
+        return position if scenario is None else first.setdefault(scenario.name, position)
+
+    places = {item: place(position, item) for position, item in enumerate(items)}
+    items.sort(key=places.__getitem__)
+
+
 def _scenarios(session: "Session", test: pytest.Item) -> "Sequence[Scenario]":
     """Return the scenarios of a test: those of its nearest marker, or the session's."""
     marker = test.get_closest_marker("hil_scenario")

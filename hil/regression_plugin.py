@@ -3,13 +3,16 @@
 `hil/run/against.py` compares; this file hands it pytest's options and pytest its verdicts.
 """
 
+import argparse
 import os
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from hil import options
 from hil.errors import HilError, UsageError, Verdict
 from hil.plugin import SESSION
 
@@ -70,11 +73,19 @@ def pytest_configure(config: pytest.Config) -> None:
             raise UsageError(
                 "--hil-update-baseline needs a reason", hint='add one: --hil-why "..."'
             )
-        against = baselines.Against.from_options(config.option, session.scenarios, session.identity)
+        given = _with_board(config)
+        against = baselines.Against.from_options(given, session.scenarios, session.identity)
     except HilError as error:
         raise pytest.UsageError(str(error)) from error
     if against is not None and not config.option.hil_update_baseline:
         config.stash[AGAINST] = against
+
+
+def _with_board(config: pytest.Config) -> argparse.Namespace:
+    """The options, with the board that is taken where none is named."""
+    given = copy(config.option)
+    given.hil_board = given.hil_board or options.BOARD
+    return given
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -83,33 +94,33 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 @pytest.fixture
-def hold_to_baseline(
+def hil_hold_to_baseline(
     request: pytest.FixtureRequest,
     hil_session: "Session",
-    scenario: "Scenario",
-    measurement: "Measurement",
+    hil_scenario: "Scenario",
+    hil_measurement: "Measurement",
 ) -> Callable[[], None]:
     """Return the check of a scenario against the baseline; fails with what moved, and where."""
-    del measurement
+    del hil_measurement
 
     def check() -> None:
         against = request.config.stash[AGAINST]
-        found = against.compare(hil_session.rows, scenario.name)
+        found = against.compare(hil_session.rows, hil_scenario.name)
         request.node.user_properties.append(("baseline", str(found.outcome)))
         text = against.explain(found)
-        hil_session.mark(scenario.name, found)
+        hil_session.mark(hil_scenario.name, found)
         if against.fails(found):
             request.node.user_properties.append(("verdict", str(Verdict.REGRESSION)))
             pytest.fail(f"[{Verdict.REGRESSION}] {text}", pytrace=False)
         if found.changes or found.said:
             request.node.add_report_section("call", "baseline", text)
-            request.config.stash[_SAID].append(f"{scenario.name}: {text}")
+            request.config.stash[_SAID].append(f"{hil_scenario.name}: {text}")
 
     return check
 
 
 @pytest.fixture
-def lost_scenarios(request: pytest.FixtureRequest, hil_session: "Session") -> list[str]:
+def hil_lost_scenarios(request: pytest.FixtureRequest, hil_session: "Session") -> list[str]:
     """Scenarios that the baseline has for this target and compiler, and the run does not."""
     if not request.config.option.hil_all:
         return []
@@ -127,7 +138,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     from hil.run import against
 
     try:
-        file, lines = against.update(config.option, run.all_rows(), run.scenarios, run.identity)
+        file, lines = against.update(
+            _with_board(config), run.all_rows(), run.scenarios, run.identity
+        )
     except HilError as error:
         config.stash[_SAID].append(str(error))
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -15,9 +15,9 @@ import pytest
 import planted
 
 @pytest.fixture(scope="session")
-def measurement(hil_session, scenario):
+def hil_measurement(hil_session, hil_scenario):
     values = json.loads(os.environ.get("PLANTED", "{{}}"))
-    context = hil_session._context(scenario, os.environ.get("PLANTED_IMAGE", "aa"))
+    context = hil_session._context(hil_scenario, os.environ.get("PLANTED_IMAGE", "aa"))
     hil_session.rows += planted.with_values(context, values)
 """
 
@@ -41,7 +41,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
 @pytest.fixture
 def made(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the suite where a baseline of face_m4 has been made."""
-    Path("test_measured.py").write_text("def test_measured(measurement, scenario): pass\n")
+    Path("test_measured.py").write_text("def test_measured(hil_measurement, hil_scenario): pass\n")
     result = run("-k", "measured", "--hil-update-baseline", "--hil-why=first")
     assert result.ret == 0, result.stdout.str()
     result.stdout.fnmatch_lines(["*face_m4 on *: new", "baseline: baselines/stm32f439.csv"])
@@ -133,3 +133,15 @@ def test_what_makes_no_sense_is_told_before_anything_runs(
     result = run(*options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert complaint in result.stderr.str()
+
+
+def test_the_tests_of_a_scenario_stay_together_so_that_it_is_measured_once(
+    pytester: pytest.Pytester,
+) -> None:
+    result = pytester.runpytest_inprocess(
+        *("--pyargs", "hil.suite", "--collect-only", "-q"),
+        *("--hil-scenario=face_m4", "--hil-scenario=vww_strided"),
+    )
+    order = [line.partition("[")[2].partition("-")[0] for line in result.outlines if "[" in line]
+    assert len(order) > 4
+    assert order == sorted(order)

@@ -58,16 +58,16 @@ class Against:
             return None
         refuse_overrides(options)
         revision = asked.removeprefix(_GIT) if asked.startswith(_GIT) else ""
-        how = How(options.board, options.hil_target, options.hil_toolchain)
+        how = How(options.hil_board, options.hil_target, options.hil_toolchain)
         if revision:
             revision = revisions.resolve(revision, how.repository)
-        file = None if revision else Path(asked) if asked else baseline.path_of(options.board)
+        file = None if revision else Path(asked) if asked else baseline.path_of(options.hil_board)
         if file is not None and file.is_dir():
             raise UsageError(
                 f"{file} is a directory, no baseline", hint="write --hil-baseline=FILE, with ="
             )
         against = cls(
-            board=options.board,
+            board=options.hil_board,
             file=file,
             revision=revision,
             how=how,
@@ -190,7 +190,9 @@ def update(
     """
     refuse_overrides(options)
     asked = options.hil_baseline or ""
-    file = Path(asked) if asked and not asked.startswith(_GIT) else baseline.path_of(options.board)
+    file = (
+        Path(asked) if asked and not asked.startswith(_GIT) else baseline.path_of(options.hil_board)
+    )
     measured = figures.gather(rows)
     _refuse_failures(measured, scenarios)
     reason = Reason(
