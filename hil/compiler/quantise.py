@@ -7,13 +7,17 @@ were made and what they buy.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
+import numpy as np
+
 from hil.compiler import operators
 from hil.compiler.front.graph import Graph
 from hil.compiler.integers.ranges import affine
 from hil.compiler.integers.recipe import DEFAULT, Recipe
-from hil.compiler.operators.kind import INPUT, Calibration, Float64
+from hil.compiler.operators.kind import INPUT, Calibration, Float64, Node, refused
 from hil.compiler.program import Float32, Operator, Output, Program, Tensor
 from hil.errors import BuildError
+
+_FLOAT_MOST = float(np.finfo(np.float32).max)
 
 
 def quantise(
@@ -37,7 +41,12 @@ def quantise(
         BuildError: an accumulator would not fit 32 bits, or there are no images.
     """
     if not calibration:
-        raise BuildError("there are no calibration images", stage="quantise")
+        raise BuildError(
+            "there are no calibration images",
+            hint="give preprocessed images, (rows, columns, channels) each",
+            stage="quantise",
+        )
+    _check_images(graph, calibration)
     activations = graph.activations(calibration)
     return quantise_on(graph, activations, name=name, input_range=input_range, recipe=recipe)
 
@@ -60,7 +69,7 @@ def quantise_on(
     by = Calibration(tensors, activations, _chains(graph), recipe)
     steps: list[Operator] = []
     for node in graph.nodes:
-        steps.append(operators.of(node).quantise(node, by))
+        steps.append(_quantised(node, by))
         tensors[node.name] = steps[-1].output
     return Program(
         name=name,
@@ -70,6 +79,37 @@ def quantise_on(
         notes={"calibration": f"{len(activations[INPUT])} images"}
         | {name: str(choice) for name, choice in asdict(recipe).items()},
     )
+
+
+def _check_images(graph: Graph, images: Sequence[Float32]) -> None:
+    for image in images:
+        if image.shape != graph.input_shape or not np.isfinite(image).all():
+            raise refused(
+                INPUT,
+                f"a calibration image of {image.shape} is not of {graph.input_shape}, or holds "
+                "values that are not finite",
+                hint="preprocess images as the network expects them",
+                stage="quantise",
+            )
+
+
+def _quantised(node: Node, by: Calibration) -> Operator:
+    """Quantise a node; whatever cannot be done names it."""
+    values = by.activations[node.name]
+    if not max(-values.min(), values.max()) < _FLOAT_MOST:
+        raise refused(
+            node.name,
+            "it gives values in calibration that are not finite in single precision",
+            hint="its weights, or those of the layers before, are far too large",
+            stage="quantise",
+        )
+    try:
+        made: Operator = operators.of(node).quantise(node, by)
+    except BuildError as error:
+        if error.what.startswith(f"{node.name}: "):
+            raise
+        raise refused(node.name, error.what, hint=error.hint, stage="quantise") from error
+    return made
 
 
 def _chains(graph: Graph) -> dict[str, str]:

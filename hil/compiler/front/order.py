@@ -3,7 +3,8 @@
 import torch
 from torch import fx, nn
 
-from hil.errors import BuildError
+from hil.compiler.front.refusals import owner
+from hil.compiler.operators.kind import refused
 from hil.models.rnnpool import RNNPool
 
 
@@ -38,10 +39,10 @@ def _permute_readers(traced: fx.GraphModule, node: fx.Node, order: torch.Tensor)
             case nn.ReLU() | nn.ReLU6():
                 _permute_readers(traced, reader, order)
             case _:
-                raise BuildError(
-                    f"{reader.name} reads an RNNPool whose order cannot be changed there",
+                raise refused(
+                    owner(reader),
+                    "it reads an RNNPool whose order of channels cannot be changed there",
                     hint='use order="rows_first"',
-                    stage="trace",
                 )
 
 

@@ -5,33 +5,40 @@ asked for any activation.
 """
 
 import copy
+from itertools import chain, count
+from typing import Any
 
 import torch
 from torch import fx, nn
 
 from hil.compiler import operators
-from hil.compiler.front.graph import Graph, values_of
+from hil.compiler.front import refusals
+from hil.compiler.front.graph import Graph
 from hil.compiler.front.order import put_rows_first
 from hil.compiler.operators.kind import INPUT, Node, Place, Source, refused
 from hil.compiler.program import Shape
-from hil.errors import BuildError
 from hil.models.blocks import FlattenMaps
+from hil.models.threads import one_thread
 
 
 def trace(module: nn.Module, input_shape: Shape) -> Graph:
     """Turn a network into a graph.
 
     Args:
-        module: in evaluation mode, mapping one (1, channels, rows, columns) tensor to one (1,
-            count) tensor.
+        module: maps one (1, channels, rows, columns) tensor to one (1, count) tensor; taken as in
+            evaluation mode.
         input_shape: rows, columns, channels.
 
     Raises:
-        BuildError: the network holds an operator that the compiler does not know.
+        BuildError: the network holds what the compiler cannot take; the error names the layer, the
+            reason and what would work.
     """
-    module = copy.deepcopy(module).double()
-    graph = _Tracer().trace(module)
+    module = copy.deepcopy(module).double().eval()
+    graph = _graph(module)
     traced = fx.GraphModule(module, graph)
+    for node in graph.nodes:
+        refusals.check(traced, node)
+    refusals.check_ends(traced)
     put_rows_first(traced)
     builder = _Builder(traced, _shapes(traced, input_shape))
     for node in graph.nodes:
@@ -41,15 +48,47 @@ def trace(module: nn.Module, input_shape: Shape) -> Graph:
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        known = isinstance(m, FlattenMaps) or operators.of_layer(m) is not None
+        known = isinstance(m, FlattenMaps) or operators.knows_layer(m)
         return known or super().is_leaf_module(m, module_qualified_name)
 
 
+def _graph(module: nn.Module) -> fx.Graph:
+    try:
+        return _Tracer().trace(module)
+    except Exception as error:  # the network's own code ran, so it can be any
+        raise refused(
+            "forward",
+            f"the network cannot be traced: {type(error).__name__}: {error}",
+            hint="forward has to call the same layers whatever the values of its input are",
+        ) from error
+
+
 def _shapes(traced: fx.GraphModule, input_shape: Shape) -> dict[str, Shape]:
-    """Find the shape of every value of the traced network, from a batch of no images."""
+    """Find the shape of every value of the traced network, from a batch of no images.
+
+    Raises:
+        BuildError: a layer cannot be computed on what it reads.
+    """
     rows, columns, channels = input_shape
-    values = values_of(traced, torch.zeros(0, channels, rows, columns, dtype=torch.float64), None)
-    return {name: shape_of(value) for name, value in values.items()}
+    shapes: dict[str, Shape] = {}
+
+    class Observer(fx.Interpreter):
+        def run_node(self, n: fx.Node) -> Any:
+            try:
+                value = super().run_node(n)
+            except Exception as error:  # PyTorch's layers raise errors of many kinds
+                raise refused(
+                    refusals.owner(n),
+                    f"it cannot be computed on what it reads: {error}",
+                    hint=f"is the input, {rows} x {columns} x {channels}, the network's?",
+                ) from error
+            refusals.check_value(traced, n, value)
+            shapes[n.name] = shape_of(value)
+            return value
+
+    with one_thread(), torch.inference_mode():
+        Observer(traced).run(torch.zeros(0, channels, rows, columns, dtype=torch.float64))
+    return shapes
 
 
 def shape_of(value: torch.Tensor) -> Shape:
@@ -61,7 +100,7 @@ def shape_of(value: torch.Tensor) -> Shape:
 
 
 class _Builder:
-    """Adds the traced network's nodes one by one."""
+    """Adds the traced network's nodes, which have been checked, one by one."""
 
     def __init__(self, traced: fx.GraphModule, shapes: dict[str, Shape]) -> None:
         self.traced = traced
@@ -77,31 +116,25 @@ class _Builder:
             case "call_module":
                 self._add_module(node, self.traced.get_submodule(str(node.target)))
             case "call_function":
-                self._add_function(node)
-            case "output":
-                pass
-            case _:
-                raise self._unknown(node, str(node.target))
+                kind = operators.of_function(node.target)
+                self._put(node, kind.trace(None, self._place(node, refusals.owner(node))))
 
     def _add_module(self, node: fx.Node, layer: nn.Module) -> None:
         if isinstance(layer, FlattenMaps):
             self.outputs = tuple(self._name_of[n.name] for n in node.all_input_nodes)
             return
-        kind = operators.of_layer(layer)
-        if kind is None:
-            raise self._unknown(node, type(layer).__name__)
-        self._put(node, kind.trace(layer, self._place(node, str(node.target))))
-
-    def _add_function(self, node: fx.Node) -> None:
-        assert callable(node.target)  # noqa: S101
-        kind = operators.of_function(node.target)
-        if kind is None:
-            raise self._unknown(node, str(node.target))
-        self._put(node, kind.trace(None, self._place(node, node.name)))
+        place = self._place(node, str(node.target).removesuffix(".conv"))
+        self._put(node, operators.of_layer(layer).trace(layer, place))
 
     def _place(self, node: fx.Node, name: str) -> Place:
         sources = tuple(self._source(n) for n in node.all_input_nodes)
-        return Place(name, node.name, self.shapes[node.name], sources, self.nodes.keys())
+        return Place(self._free(name), node.name, self.shapes[node.name], sources)
+
+    def _free(self, name: str) -> str:
+        """A name that no node has yet: a layer that is called twice is two nodes."""
+        taken = {INPUT, *self.nodes}
+        again = (f"{name}.{times}" for times in count(2))
+        return next(one for one in chain([name], again) if one not in taken)
 
     def _source(self, node: fx.Node) -> Source:
         name = self._name_of[node.name]
@@ -116,10 +149,3 @@ class _Builder:
     def _put(self, node: fx.Node, made: Node) -> None:
         self.nodes[made.name] = made
         self._name_of[node.name] = made.name
-
-    def _unknown(self, node: fx.Node, what: str) -> BuildError:
-        return refused(
-            node.name,
-            f"the compiler has no operator for {what}",
-            hint=f"it knows additions and {operators.layer_names()}",
-        )

@@ -15,6 +15,7 @@ Reals: TypeAlias = npt.NDArray[np.floating]
 _SAMPLES = 100_000  # of a map; more change no figure in docs/quantisation.md
 _SHRINKS = np.linspace(1.0, 0.4, 25)
 _LEVELS = 255
+_MOST_SHIFT = 30
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,16 @@ def multiplier_and_shift(factors: Reals) -> tuple[npt.NDArray[np.int32], int]:
 
     Returns:
         Multipliers, int32, and the shift.
+
+    Raises:
+        BuildError: a factor is no number, or beyond 32 bits.
     """
+    if not float(factors.max()) < 2.0**_MOST_SHIFT:
+        raise BuildError(
+            f"two scales are {float(factors.max()):.3g} apart, more than 2**{_MOST_SHIFT}",
+            hint="the weights are far larger than what they give in calibration needs",
+            stage="quantise",
+        )
     shift = 0
     while np.rint(factors.max() * 2.0 ** (32 - shift)) > INT32_MOST:
         shift += 1

@@ -3,7 +3,6 @@
 `kind.py` says what a module holds. A new operator is its module, named in `KINDS`.
 """
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from torch import nn
@@ -34,14 +33,24 @@ KINDS: tuple[AnyKind, ...] = (
 )
 
 
-def of_layer(layer: nn.Module) -> AnyKind | None:
-    """Find the operator that a layer becomes, if there is one."""
-    return next((kind for kind in KINDS if isinstance(layer, kind.layers)), None)
+def knows_layer(layer: nn.Module) -> bool:
+    """Say whether an operator is made of such layers."""
+    return any(isinstance(layer, kind.layers) for kind in KINDS)
 
 
-def of_function(function: Callable[..., Any]) -> AnyKind | None:
-    """Find the operator that a call in a network becomes, if there is one."""
-    return next((kind for kind in KINDS if function in kind.functions), None)
+def knows_function(function: object) -> bool:
+    """Say whether an operator is made of calls of such a function."""
+    return any(function in kind.functions for kind in KINDS)
+
+
+def of_layer(layer: nn.Module) -> AnyKind:
+    """Find the operator that a layer becomes; there has to be one."""
+    return next(kind for kind in KINDS if isinstance(layer, kind.layers))
+
+
+def of_function(function: object) -> AnyKind:
+    """Find the operator that a call in a network becomes; there has to be one."""
+    return next(kind for kind in KINDS if function in kind.functions)
 
 
 def of(made: Node | Operator) -> AnyKind:

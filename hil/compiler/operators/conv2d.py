@@ -167,7 +167,9 @@ def _weight_scales(node: Conv2DNode, x_scale: float) -> Float64:
 def _residual(source: Tensor, output: Tensor) -> Residual:
     factor = source.scale / output.scale
     shift = int(np.clip(_RESIDUAL_BITS - 1 - np.floor(np.log2(factor)), 1, 30))
-    return Residual(source, int(np.rint(factor * 2.0**shift)), shift)
+    multiplier = int(np.rint(factor * 2.0**shift))
+    check_sums(output.name, np.array([255 * multiplier + (1 << shift >> 1)], np.int64), 0)
+    return Residual(source, multiplier, shift)
 
 
 def _sampled(node: Conv2DNode, x: Float64) -> Float64:

@@ -101,7 +101,7 @@ def quantise_cell(
     low, high = _wide_enough(low, high, sums, index_bits)
     gate, update = _curves(cell, _midpoints(low, high, index_bits))
     reach = float((np.abs(update) / np.maximum(1.0 - gate, 1.0 / _GATE_ONE)).max())
-    state_scale = min(reach, most_state) / _GATE_ONE
+    state_scale = (min(reach, most_state) or 1.0) / _GATE_ONE  # a cell that never moves has any
     gate_q, update_q = _tables(gate, update, state_scale)
     weights = _weights(w, u * state_scale, (low, high), x_most, index_bits)
     return Cell(

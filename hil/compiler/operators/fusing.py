@@ -52,19 +52,18 @@ def trace(layer: nn.Module | None, place: Place, macs: int) -> Conv2DNode:
 
 def _sum(place: Place) -> Conv2DNode:
     """Fuse an addition into the later of the two maps' convolutions."""
-    if len(place.sources) != 2:
+    residual, last = sorted(place.sources, key=lambda source: source.order)
+    if residual.shape != last.shape:
         raise refused(
             place.name,
-            "the compiler has no operator for addition of a constant or of a map to itself",
-            hint="two different maps of one shape can be added",
+            f"it adds maps of {residual.shape} and {last.shape} (rows, columns, channels)",
+            hint="both maps of an addition must have one shape; none is repeated",
         )
-    residual, last = sorted(place.sources, key=lambda source: source.order)
     conv = _open(last)
     if conv is None:
         raise refused(
             place.name,
-            "the compiler has no operator for an addition of which no map comes from a convolution "
-            "alone, unclipped",
+            "it is an addition of which no map comes from a convolution alone, unclipped",
             hint="the later of the two maps must be a convolution's, or its batch norm's, and be "
             "read by nothing else",
         )
@@ -77,8 +76,7 @@ def _elementwise(layer: nn.Module, place: Place) -> Conv2DNode:
     (source,) = place.sources
     conv = _open(source)
     if conv is None:
-        own = place.name if place.name not in place.taken else place.value
-        conv = _identity(own, source.name, place.shape)
+        conv = _identity(place.name, source.name, place.shape)
     match layer:
         case nn.BatchNorm2d():
             conv = _fold(conv, layer)
@@ -98,29 +96,46 @@ def _open(source: Source) -> Conv2DNode | None:
 
 
 def _convolution(layer: nn.Conv2d, place: Place, macs: int) -> Conv2DNode:
-    name = place.name.removesuffix(".conv")
-    depthwise = layer.groups > 1
-    if depthwise and not layer.groups == layer.in_channels == layer.out_channels:
-        raise refused(
-            name,
-            f"{layer.groups} groups are neither dense nor depthwise",
-            hint="groups may be 1, or as many as there are input and output channels",
-        )
-    if layer.stride[0] != layer.stride[1] or layer.dilation != (1, 1):
-        raise refused(
-            name,
-            "uneven strides and dilation are not supported",
-            hint="give both strides one value, and dilation 1",
-        )
+    _check(layer, place.name)
     vertical, horizontal = (int(p) for p in layer.padding)
     return Conv2DNode(
-        *replace(place, name=name).common(macs),
+        *place.common(macs),
         weight=layer.weight.detach().double().permute(0, 2, 3, 1).numpy(),
         bias=_bias(layer),
         stride=int(layer.stride[0]),
         padding=Padding(vertical, horizontal, vertical, horizontal),
-        depthwise=depthwise,
+        depthwise=layer.groups > 1,
     )
+
+
+def _check(layer: nn.Conv2d, name: str) -> None:
+    """Refuse a convolution that no kernel computes."""
+    of_channels = layer.groups == layer.in_channels == layer.out_channels
+    reasons = {
+        f"{layer.groups} groups are neither dense nor depthwise": (
+            layer.groups > 1 and not of_channels,
+            "groups may be 1, or as many as there are input and output channels",
+        ),
+        f"padding_mode={layer.padding_mode!r} is not supported": (
+            layer.padding_mode != "zeros",
+            "use padding_mode='zeros'",
+        ),
+        f"padding={layer.padding!r} is not supported": (
+            isinstance(layer.padding, str),
+            "give the padding in pixels, such as (kernel - 1) // 2",
+        ),
+        f"strides of {layer.stride} are uneven": (
+            layer.stride[0] != layer.stride[1],
+            "give both strides one value",
+        ),
+        f"a dilation of {layer.dilation} is not supported": (
+            layer.dilation != (1, 1),
+            "use dilation=1, and a larger kernel or stride",
+        ),
+    }
+    for reason, (is_so, hint) in reasons.items():
+        if is_so:
+            raise refused(name, reason, hint)
 
 
 def _bias(layer: nn.Conv2d | nn.Linear) -> Float64:
@@ -167,7 +182,16 @@ def _fold(conv: Conv2DNode, norm: nn.BatchNorm2d) -> Conv2DNode:
             "its batch norm keeps no statistics",
             hint="make the batch norm with track_running_stats=True",
         )
-    gamma, beta = norm.weight.detach().double().numpy(), norm.bias.detach().double().numpy()
-    factor = gamma / np.sqrt(norm.running_var.double().numpy() + norm.eps)
+    variance = norm.running_var.double().numpy() + norm.eps
+    if not (variance > 0.0).all():
+        raise refused(
+            conv.name,
+            "its batch norm has a variance that is not positive",
+            hint="let the batch norm see images, or give it an eps",
+        )
+    gamma, beta = np.ones(len(variance)), np.zeros(len(variance))
+    if norm.affine:
+        gamma, beta = norm.weight.detach().double().numpy(), norm.bias.detach().double().numpy()
+    factor = gamma / np.sqrt(variance)
     bias = (conv.bias - norm.running_mean.double().numpy()) * factor + beta
     return replace(conv, weight=conv.weight * factor[:, None, None, None], bias=bias)

@@ -6,7 +6,7 @@ the integer reference and the counts go through the registry of kinds and know n
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
@@ -68,28 +68,24 @@ class Place:
     """Where a layer stands in the traced network.
 
     Attributes:
-        name: of the layer, or of the function's call.
+        name: of the layer, or of the function's call; no other node has it.
         value: the traced network's name for the result.
         shape: of the result.
-        taken: names of the nodes so far.
     """
 
     name: str
     value: str
     shape: Shape
     sources: tuple[Source, ...]
-    taken: Collection[str]
 
     def common(self, macs: int = 0) -> tuple[str, tuple[str, ...], Shape, str, int]:
         """Return the fields that every node begins with."""
         return (self.name, tuple(s.name for s in self.sources), self.shape, self.value, macs)
 
 
-def refused(
-    name: str, reason: str, hint: str, stage: str = "trace", cause: type[BuildError] = BuildError
-) -> BuildError:
+def refused(name: str, reason: str, hint: str, stage: str = "trace") -> BuildError:
     """Say which layer cannot be compiled, why, and what would work."""
-    return cause(f"{name}: {reason}", hint=hint, stage=stage)
+    return BuildError(f"{name}: {reason}", hint=hint, stage=stage)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ import numpy as np
 from torch import nn
 
 from hil.compiler.integers.exact import smmulr
+from hil.compiler.integers.ranges import check_sums
 from hil.compiler.operators.kind import Calibration, Float64, Kept, Kind, Node, Place
 from hil.compiler.program import Int8, Int32, Operator
 from hil.models import blocks
@@ -46,8 +47,9 @@ class L2NormKind(Kind[L2NormNode, L2Norm]):
     def quantise(self, node: L2NormNode, by: Calibration) -> L2Norm:
         """Choose the output's range and a multiplier per channel."""
         output = by.free(node)
-        multiplier = np.rint(4.0 * node.weight / output.scale).astype(np.int32)
-        return L2Norm(node.name, by.inputs(node), output, node.macs, multiplier)
+        multiplier = np.rint(4.0 * node.weight / output.scale)
+        check_sums(node.name, np.abs(multiplier), 0)
+        return L2Norm(node.name, by.inputs(node), output, node.macs, multiplier.astype(np.int32))
 
     def compute(self, operator: L2Norm, maps: Mapping[str, Int8], kept: Kept | None) -> Int8:
         """Compute a norm of a whole map."""

@@ -145,8 +145,9 @@ def _observe(made: models.LoadedModel) -> tuple[Macs, list[_Unit]]:
 
 
 def _layer_macs(layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> Macs:
-    kind = operators.of_layer(layer)
-    return kind.macs(layer, shape_of(x), shape_of(y)) if kind else Macs()
+    if not operators.knows_layer(layer):
+        return Macs()
+    return operators.of_layer(layer).macs(layer, shape_of(x), shape_of(y))
 
 
 def _map_bytes(units: Sequence[_Unit], convention: Convention) -> int:
@@ -162,5 +163,5 @@ def _map_bytes(units: Sequence[_Unit], convention: Convention) -> int:
 
 
 def _weight_bytes(layer: nn.Module) -> int:
-    kind = operators.of_layer(layer)
-    return kind.constant_bytes(layer) if kind else 0
+    known = operators.knows_layer(layer)
+    return operators.of_layer(layer).constant_bytes(layer) if known else 0

@@ -1,0 +1,180 @@
+"""What cannot be compiled is told at once: which layer, why, and what would work."""
+
+import torch
+from torch import fx, nn
+
+from hil.compiler import operators
+from hil.compiler.operators.kind import refused
+from hil.errors import BuildError
+from hil.models.blocks import FlattenMaps
+
+_INSTEAD = {
+    "Linear": "hil.models.pooling.Classifier, on a map of one pixel",
+    "AdaptiveAvgPool2d": "hil.models.pooling.GlobalAverage",
+    "Flatten": "hil.models.blocks.FlattenMaps, at the end",
+    "Dropout": "nothing: leave it out",
+    "Identity": "nothing: leave it out",
+    "add": "x + y, of two maps of one shape",
+    "cat": "hil.models.blocks.Concat",
+    "concat": "hil.models.blocks.Concat",
+    "conv2d": "nn.Conv2d",
+    "relu": "nn.ReLU",
+    "relu6": "nn.ReLU6",
+    "avg_pool2d": "nn.AvgPool2d",
+    "max_pool2d": "nn.MaxPool2d",
+    "boolean_dispatch": "nn.MaxPool2d",
+    "adaptive_avg_pool2d": "hil.models.pooling.GlobalAverage",
+    "mean": "hil.models.pooling.GlobalAverage",
+    "linear": "hil.models.pooling.Classifier, on a map of one pixel",
+    "flatten": "hil.models.blocks.FlattenMaps, at the end",
+    "view": "hil.models.blocks.FlattenMaps, at the end",
+    "reshape": "hil.models.blocks.FlattenMaps, at the end",
+    "batch_norm": "nn.BatchNorm2d",
+}
+
+
+def owner(node: fx.Node) -> str:
+    """Name the layer whose code a value of the traced network comes from."""
+    stack = list(node.meta.get("nn_module_stack", ()))
+    if node.op == "call_module":
+        return str(node.target)
+    return f"{stack[-1]}.{node.name}" if stack else node.name
+
+
+def check(traced: fx.GraphModule, node: fx.Node) -> None:
+    """Refuse a call of what the compiler does not know, or on what it cannot take.
+
+    Raises:
+        BuildError: it is refused.
+    """
+    match node.op:
+        case "call_module":
+            _check_layer(node, traced.get_submodule(str(node.target)))
+            _check_arguments(node)
+        case "call_function":
+            if not operators.knows_function(node.target):
+                raise _unknown(node, getattr(node.target, "__name__", str(node.target)))
+            _check_arguments(node)
+        case "call_method":
+            raise _unknown(node, str(node.target))
+        case "get_attr":
+            raise refused(
+                str(node.target),
+                "a constant of the network takes part in its computation",
+                hint="constants belong into the weights and biases of layers",
+            )
+
+
+def _unknown(node: fx.Node, what: str) -> BuildError:
+    instead = _INSTEAD.get(what)
+    there = f"there are x + y, {operators.layer_names()}, and FlattenMaps at the end"
+    return refused(
+        owner(node),
+        f"the compiler has no operator for {what}",
+        hint=f"use {instead}; {there}" if instead else there,
+    )
+
+
+def _check_layer(node: fx.Node, layer: nn.Module) -> None:
+    """Refuse a layer that does not compute what its class does, or has numbers that are none."""
+    name = owner(node)
+    known: list[type[nn.Module]] = [FlattenMaps]
+    known += [of for kind in operators.KINDS for of in kind.layers]
+    of = next((one for one in known if isinstance(layer, one)), None)
+    if of is None:
+        raise _unknown(node, type(layer).__name__)
+    if type(layer).forward is not of.forward:
+        raise refused(
+            name,
+            f"{type(layer).__name__} computes something else than the {of.__name__} that it is",
+            hint=f"use {of.__name__} itself",
+        )
+    if layer._forward_hooks or layer._forward_pre_hooks:  # noqa: SLF001
+        raise refused(
+            name,
+            "it has hooks, which can change what it computes",
+            hint="take the hooks off; torch.nn.utils.remove_weight_norm takes its one off",
+        )
+    for part, values in (*layer.named_parameters(), *layer.named_buffers()):
+        if not torch.isfinite(values).all():
+            raise refused(
+                name,
+                f"its {part} holds values that are not finite",
+                hint="was the training stable, and is the checkpoint whole?",
+            )
+    if getattr(layer, "inplace", False) and len(node.all_input_nodes[0].users) > 1:
+        raise refused(
+            name,
+            "it changes in place a map that others read too",
+            hint="make it with inplace=False",
+        )
+
+
+def _check_arguments(node: fx.Node) -> None:
+    """Refuse arguments that are no maps, and maps that stand there twice."""
+    given = (*node.args, *node.kwargs.values())
+    other = next((one for one in given if not isinstance(one, fx.Node)), None)
+    if other is not None:
+        raise refused(
+            owner(node),
+            f"it is called with {other!r}, which is no map of the network",
+            hint="layers and additions take maps alone; constants belong into weights and biases",
+        )
+    if len(set(given)) != len(given):
+        raise refused(
+            owner(node),
+            "it reads one map twice",
+            hint="let the layer before give twice the values, or twice the channels",
+        )
+
+
+def check_value(traced: fx.GraphModule, node: fx.Node, value: object) -> None:
+    """Refuse a layer's result that is no map, or one without a pixel.
+
+    Raises:
+        BuildError: it is refused.
+    """
+    if node.op not in {"call_module", "call_function"} or _is_end(traced, node):
+        return
+    shape = tuple(value.shape[1:]) if isinstance(value, torch.Tensor) else type(value).__name__
+    if not isinstance(value, torch.Tensor) or value.dim() != 4 or 0 in value.shape[1:]:
+        raise refused(
+            owner(node),
+            f"its result is {shape}, not a map of (channels, rows, columns)",
+            hint="is the input large enough for the network's windows and strides?",
+        )
+
+
+def check_ends(traced: fx.GraphModule) -> None:
+    """Refuse a network that does not take one map and end in one `FlattenMaps`.
+
+    Raises:
+        BuildError: it is refused.
+    """
+    nodes = list(traced.graph.nodes)
+    inputs = [node for node in nodes if node.op == "placeholder"]
+    if len(inputs) != 1:
+        raise refused(
+            "forward",
+            f"the network takes {len(inputs)} inputs: {', '.join(str(n.target) for n in inputs)}",
+            hint="a network takes one map: forward(self, x)",
+        )
+    ends = [node for node in nodes if _is_end(traced, node)]
+    if len(ends) != 1 or nodes[-1].args[0] is not ends[0] or len(ends[0].users) != 1:
+        raise refused(
+            "forward",
+            "the network's result is not that of one FlattenMaps",
+            hint="end it in hil.models.blocks.FlattenMaps, which takes all maps of the result",
+        )
+    if inputs[0] in ends[0].all_input_nodes or not ends[0].all_input_nodes:
+        raise refused(
+            "forward",
+            "its FlattenMaps reads the network's input, or nothing",
+            hint="let a layer compute every map of the result",
+        )
+
+
+def _is_end(traced: fx.GraphModule, node: fx.Node) -> bool:
+    if node.op != "call_module":
+        return False
+    return isinstance(traced.get_submodule(str(node.target)), FlattenMaps)
