@@ -59,6 +59,8 @@ def test_an_unknown_board_is_answered_with_those_there_are() -> None:
             r":\d+: probe.uniqueid is not an entry there\n  known: unique_id",
         ),
         ("baud = 921_600", "", r"link.baud is needed: link lacks it"),
+        ('tx = "PA9"', 'tx = "A9"', r":\d+: link.tx = 'A9': expected a string matching regex"),
+        ('tx = "PA9"', 'tx = "PA16"', r"link.tx = 'PA16'"),
         ("0x2001_C000", "0x2001_B000", r"the memories 'sram1' and 'sram2' overlap"),
         ('"sram2"', '"sram1"', r"two of \[\[memory\]\] are named 'sram1'"),
         ("bytes = 2_097_152", "bytes = 1_048_576", r"memory\[1\].*its sectors have 2,097,152 B"),

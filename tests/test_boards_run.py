@@ -28,13 +28,14 @@ uses = ["data"]                 # on the core's data bus only: never code, never
 
 @pytest.fixture(scope="module", params=["stm32f407g_disc1", "stm32f429i_disc1", "no_ccm"])
 def board_name(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A board of ours, or the path of a board without CCM."""
+    """A board of ours, or the path of a board without CCM, its link on other pins."""
     if request.param != "no_ccm":
         return str(request.param)
     text = (BOARDS / "stm32f407g_disc1.toml").read_text(encoding="utf-8")
     assert _CCM in text
     path = tmp_path_factory.mktemp("board") / "no_ccm.toml"
-    path.write_text(text.replace(_CCM, ""), encoding="utf-8")
+    others = text.replace('"PA2"', '"PD5"').replace('"PA3"', '"PD6"')
+    path.write_text(others.replace(_CCM, ""), encoding="utf-8")
     return str(path)
 
 

@@ -206,6 +206,8 @@ def test_an_image_too_large_names_the_region_and_the_bytes(
     ("change", "complaint"),
     [
         ({"uart": "usart9"}, "usart1, usart2 or usart3"),
+        ({"tx": "PB9"}, "usart1 is on PA9, PA10 or PB6, PB7"),
+        ({"rx": "PB10"}, "usart1 is on PA9, PA10 or PB6, PB7"),
         ({"clock_hz": 168_000_001}, "multiple of 2 MHz"),
         ({"baud": 40_000_000}, "cannot reach this baud rate"),
         ({"chip": "stm32h7"}, "no start-up code for the chip stm32h7"),
@@ -219,11 +221,14 @@ def test_a_board_that_the_chip_cannot_be_is_told(
         build(model, replace(board, **change), find_toolchain("zig"))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("uart", ["usart2", "usart3"])
-def test_other_serial_ports_of_the_chip_can_carry_the_link(
-    model: Path, board: Board, uart: str
+@pytest.mark.parametrize(
+    ("uart", "tx", "rx"),
+    [("usart1", "PB6", "PB7"), ("usart2", "PD5", "PD6"), ("usart3", "PC10", "PC11")],
+)
+def test_other_serial_ports_and_pins_of_the_chip_can_carry_the_link(
+    model: Path, board: Board, uart: str, tx: str, rx: str
 ) -> None:
-    build(model, replace(board, uart=uart), find_toolchain("zig"))
+    build(model, replace(board, uart=uart, tx=tx, rx=rx), find_toolchain("zig"))
 
 
 def test_an_unknown_compiler_is_told_with_those_that_are_known() -> None:

@@ -78,9 +78,16 @@ def _settings(board: Board) -> dict[str, str]:
         "HIL_FLASH_WAIT_STATES": str(board.flash_wait_states),
         "HIL_UART": board.uart,
         "HIL_BAUD": str(board.baud),
+        **_pin_settings("TX", board.tx),
+        **_pin_settings("RX", board.rx),
         "HIL_STACK_BYTES": str(limit("RUNTIME_STACK_BYTES")),
     }
     return settings | _memory_settings(board)
+
+
+def _pin_settings(name: str, pin: str) -> dict[str, str]:
+    """Return the port, 0 for A, and the number of a pin such as PA9."""
+    return {f"HIL_{name}_PORT": str(ord(pin[1]) - ord("A")), f"HIL_{name}_PIN": pin[2:]}
 
 
 def _memory_settings(board: Board) -> dict[str, str]:

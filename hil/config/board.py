@@ -18,6 +18,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,30}")  # the firmware says it in
 _Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 _Address: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 32)]
 _Bytes: TypeAlias = Annotated[int, Meta(gt=0, le=1 << 32)]
+_Pin: TypeAlias = Annotated[str, Meta(pattern=r"^P[A-K](\d|1[0-5])$")]
 _Hertz: TypeAlias = Annotated[int, Meta(gt=0, lt=1 << 32)]
 
 
@@ -86,7 +87,7 @@ class Board:
         clock_hz: core clock that the firmware sets up.
         hse_hz: the board's crystal, or what drives the pin in its place.
         memories: by rising address, none over another.
-        uart, baud: the link's USART and its speed.
+        uart, tx, rx, baud: the link's USART, its pins, such as PA9, and its speed.
         probe_id, port: this desk's probe and serial port; empty to let pyOCD and pyserial find
             them.
         renode: this desk's Renode, an executable or its folder; empty to look for one.
@@ -103,6 +104,8 @@ class Board:
     hse_hz: int
     memories: tuple[Memory, ...]
     uart: str
+    tx: str
+    rx: str
     baud: int
     probe_id: str = ""
     port: str = ""
@@ -227,6 +230,8 @@ class _Link(Entries, frozen=True):
     """Table `[link]`."""
 
     uart: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9]*$")]
+    tx: _Pin
+    rx: _Pin
     baud: _Hertz
 
 
@@ -303,6 +308,8 @@ def load(name: str, directory: Path = BOARDS) -> Board:
         hse_hz=entries.clock.hse_hz,
         memories=tuple(one.made() for one in entries.sorted_memory()),
         uart=entries.link.uart,
+        tx=entries.link.tx,
+        rx=entries.link.rx,
         baud=entries.link.baud,
         probe_id=entries.probe.unique_id,
         port=entries.probe.port,
