@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import thumb
+from emulated import USART1
 
 PROGRAM = """
 function start
@@ -19,8 +20,18 @@ function start
 """
 
 
-def pyocd(*arguments: str, flash: Path) -> str:
-    environment = {**os.environ, "HIL_EMULATOR_FLASH": str(flash)}
+CHATTY = f"""
+function start
+ {USART1}
+ ldr r1, =0x2008
+ str r1, [r0, #12]
+1: str r1, [r0, #4]
+ b 1b
+"""
+
+
+def pyocd(*arguments: str, flash: Path, **variables: str) -> str:
+    environment = {**os.environ, "HIL_EMULATOR_FLASH": str(flash), **variables}
     result = subprocess.run(
         [sys.executable, "-m", "pyocd", *arguments],
         capture_output=True,
@@ -75,6 +86,27 @@ def test_bin_and_hex_files_are_programmed_too(flash: Path, tmp_path: Path) -> No
     assert contents[0x2_0000 : 0x2_0000 + len(data)] == data[::-1]
     pyocd("erase", *board, "--chip", flash=flash)
     assert flash.read_bytes() == b"\xff" * len(contents)
+
+
+def test_a_command_ends_though_nobody_reads_what_the_firmware_sends(flash: Path) -> None:
+    board, terminal = ("-u", "emulated-stm32f439"), flash.parent / "tty"
+    pyocd("load", *board, str(thumb.assemble(CHATTY)), flash=flash)
+    pyocd(
+        *("commander", *board, "-c", "reset", "-c", "sleep 1000"),
+        flash=flash,
+        HIL_EMULATOR_TTY=str(terminal),
+    )
+    assert not terminal.is_symlink()
+
+
+def test_the_board_that_a_command_powers_can_be_chosen(flash: Path) -> None:
+    shown = pyocd(
+        *("commander", "-u", "emulated-stm32f407g_disc1", "-c", "read32 0xE0042000"),
+        flash=flash,
+        HIL_EMULATOR_BOARD="stm32f407g_disc1",
+    )
+    assert "e0042000:  100f6413" in shown.lower()
+    assert flash.stat().st_size == 1 << 20
 
 
 def test_without_unicorn_pyocd_goes_without_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
