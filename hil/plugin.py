@@ -58,8 +58,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if runs_suite and not config.option.xmlpath:
         config.option.xmlpath = str(_DEFAULT_REPORT)
     if runs_suite or config.option.hil_board is not None:
-        if getattr(config.option, "dist", "no") not in {"no", "each"}:
-            config.option.dist = "loadgroup"  # a scenario's tests share its measurement
         try:
             _session(config)
         except HilError as error:
@@ -112,6 +110,16 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["hil_run"] = vars(stash.setdefault(_RUN, RunIdentity.now(None)))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a scenario together where the command line asks for the harness."""
+    if SESSION not in config.stash:
+        return None
+    from hil import sharing
+
+    return sharing.scheduler(config, log)
+
+
 def _progress(config: pytest.Config) -> Callable[[str], None]:
     """Tell stages on the terminal, past the capture of output, as they begin."""
 
@@ -140,6 +148,7 @@ def _path(config: pytest.Config, argument: str) -> Path:
     return Path(config.invocation_params.dir, argument).resolve()
 
 
+@pytest.hookimpl(tryfirst=True)  # the scenario begins a test's id: see sharing
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for a scenario once per scenario, and one for a metric per metric."""
     if "hil_scenario" not in metafunc.fixturenames:
@@ -149,11 +158,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         scenarios = _scenarios(session, metafunc.definition)
     except HilError as error:
         raise pytest.Collector.CollectError(str(error)) from error
-    grouped = metafunc.config.pluginmanager.hasplugin("xdist")
 
     def case(scenario: "Scenario", *metric: str) -> Any:
-        marks = pytest.mark.xdist_group(scenario.name) if grouped else ()
-        return pytest.param(scenario, *metric, id="-".join([scenario.name, *metric]), marks=marks)
+        return pytest.param(scenario, *metric, id="-".join([scenario.name, *metric]))
 
     if "hil_metric" in metafunc.fixturenames:
         cases = [case(one, name) for one in scenarios for name in session.judged(one)]

@@ -36,7 +36,16 @@ COMPILER = {
 KNOW_TORCH = {"front", "operators", "quantise", "synthetic", "quality", "compiler"}
 """Rooms of the compiler that look into float networks; what comes behind the program does not."""
 
-FACES = {"plugin", "regression_plugin", "fixtures", "options", "cli", "commands", "suite"}
+FACES = {
+    "plugin",
+    "sharing",
+    "regression_plugin",
+    "fixtures",
+    "options",
+    "cli",
+    "commands",
+    "suite",
+}
 OUTSIDE_THE_COMPILER = {
     "errors": set(),
     "paths": set(),
