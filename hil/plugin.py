@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil import options
+from hil import options, progress_plugin
 from hil.errors import HilError, MeasurementError, UsageError, Verdict
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hil.run.measurement import Measurement, Prepared
     from hil.run.session import Session
 
-pytest_plugins = ["hil.regression_plugin"]
+pytest_plugins = ["hil.progress_plugin", "hil.regression_plugin"]
 SESSION = pytest.StashKey["Session"]()
 _RUN = pytest.StashKey["RunIdentity"]()
 _SUITE = Path(__file__).parent / "suite"
@@ -74,7 +74,7 @@ def _session(config: pytest.Config) -> "Session":
         given = copy(config.option)
         given.hil_board = given.hil_board or options.BOARD
         config.stash[SESSION] = Session.from_options(
-            given, _progress(config), identity=identity, part=part
+            given, progress_plugin.teller(config), identity=identity, part=part
         )
     return config.stash[SESSION]
 
@@ -118,20 +118,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from hil import sharing
 
     return sharing.scheduler(config, log)
-
-
-def _progress(config: pytest.Config) -> Callable[[str], None]:
-    """Tell stages on the terminal, past the capture of output, as they begin."""
-
-    def tell(stage: str) -> None:
-        reporter = config.pluginmanager.get_plugin("terminalreporter")
-        capture = config.pluginmanager.get_plugin("capturemanager")
-        if reporter is not None and capture is not None:
-            with capture.global_and_fixture_disabled():
-                reporter.ensure_newline()
-                reporter.write_line(f"  {stage} ...", flush=True)
-
-    return tell
 
 
 def _runs_suite(config: pytest.Config) -> bool:
@@ -289,7 +275,7 @@ def pytest_terminal_summary(
 
         width = shutil.get_terminal_size().columns
         terminalreporter.section("hardware in the loop")
-        terminalreporter.write_line(summary.render(rows, width))
+        terminalreporter.write_line(summary.render(rows, width, colour=terminalreporter.hasmarkup))
         terminalreporter.write_line(f"results: {config.option.hil_csv}")
         from hil.results.report import github
 

@@ -39,6 +39,7 @@ KNOW_TORCH = {"front", "operators", "quantise", "synthetic", "quality", "compile
 FACES = {
     "plugin",
     "sharing",
+    "progress_plugin",
     "regression_plugin",
     "fixtures",
     "options",

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -153,4 +156,21 @@ def test_rows_of_all_workers_arrive_once_each_and_are_shown(pytester: pytest.Pyt
     rows = table.load(pytester.path / "build/hil/results.csv")
     assert sorted(row.context.scenario for row in rows) == ["four", "one", "three", "two"]
     assert len({row.context.run for row in rows}) == 1
-    result.stdout.fnmatch_lines(["*three on*", "results: *"])
+    result.stdout.fnmatch_lines(["* three *", "results: *"])
+
+
+def test_all_tests_of_a_scenario_run_one_after_another() -> None:
+    command = ["hil/", "--collect-only", "-q", "--hil-scenario=face_m4", "--hil-scenario=vww_base"]
+    root = Path(__file__).parent.parent
+    answer = subprocess.run(
+        [sys.executable, "-m", "pytest", *command],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    tests = [line for line in answer.stdout.splitlines() if "::" in line]
+    scenarios = [line.partition("[")[2].partition("-")[0] for line in tests]
+    assert len(tests) > 6
+    assert scenarios == sorted(scenarios)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hil.errors import UsageError, Verdict
-from hil.results import details, metrics
+from hil.results import details, metrics, rules
 from hil.results.details import Details
 from hil.results.rows import Context, Metric, Row
 
@@ -58,8 +58,9 @@ class Subject:
 
     @property
     def failures(self) -> list[Metric]:
-        """What did not hold."""
-        return [m for m in self.metrics.values() if m.verdict is not Verdict.PASS]
+        """What did not hold: wholes, or parts where no whole failed with them."""
+        failed = [m for m in self.metrics.values() if m.verdict is not Verdict.PASS]
+        return [m for m in failed if not rules.is_part(m.name)] or failed
 
     @property
     def verdict(self) -> Verdict:
