@@ -15,8 +15,10 @@ from hil import targets
 from hil.build.image import Footprint, Image, Segment, read_segments
 from hil.errors import FlashError, LinkError, ProbeError, UsageError
 from hil.targets import probe
+from hil.targets.debugger import Debugger
 from hil.targets.emulator import powered
-from hil.targets.emulator.target import EmulatedTarget
+from hil.targets.emulator.board import EmulatedBoard, default_clock
+from hil.targets.emulator.target import EmulatedTarget, _find_probe
 from hil.targets.probe import ProbeTarget
 
 ECHO = f"""
@@ -49,6 +51,19 @@ def echo_image() -> Image:
 def target() -> Iterator[EmulatedTarget]:
     with EmulatedTarget(BOARD) as opened:
         yield opened
+
+
+def test_a_chip_that_is_not_the_boards_is_refused_before_anything_is_programmed() -> None:
+    emulated = EmulatedBoard(BOARD, "another-chip", make_clock=default_clock)
+    powered.add(emulated)
+    try:
+        other = replace(BOARD, name="other", dev_id=0x413)
+        debugger = Debugger(other, _find_probe("another-chip"), hint="")
+        with pytest.raises(ProbeError, match="has the DEV_ID 0x419, other has 0x413"):
+            debugger.open()
+        debugger.close()
+    finally:
+        powered.remove(emulated)
 
 
 def test_an_unknown_target_is_refused_with_those_there_are() -> None:

@@ -10,6 +10,7 @@ from hil.config.board import Board
 from hil.errors import FlashError, ProbeError
 
 _READ_BYTES = 16384
+_IDCODE, _DEV_ID = 0xE004_2000, 0xFFF  # DBGMCU_IDCODE: RM0090 section 38.6.1
 _LOOK_EVERY_S = 0.005  # a probe has no way to call: whether the core has halted must be asked
 
 _SESSION_OPTIONS = {
@@ -41,13 +42,21 @@ class Debugger:
         self._session: Any = None
 
     def open(self) -> None:
-        """Connect to the core. Raises ProbeError."""
+        """Connect to the core of the chip that the board's file names. Raises ProbeError."""
         from pyocd.core.session import Session
 
         options = {**self._options, "target_override": self._board.pyocd_target}
         with self._probe_errors("connecting"):
             self._session = Session(self._probe, auto_open=False, options=options)
             self._session.open()
+            found = self._target.read_memory(_IDCODE) & _DEV_ID
+        if found != self._board.dev_id:
+            self.close()
+            raise ProbeError(
+                f"the chip behind the probe has the DEV_ID {found:#05x}, "
+                f"{self._board.name} has {self._board.dev_id:#05x}",
+                hint="name the board that it is with --board",
+            )
 
     def program(self, segments: Iterable[Segment]) -> None:
         """Erase, program and verify, and leave the core halted at the reset vector.
