@@ -21,7 +21,7 @@ _SHORTEST_LABEL = 15  # pixels of height that a label takes
 _NOISE = re.compile(
     r' (?:opacity="1"|aria-hidden="true"|pointer-events="none"|stroke-miterlimit="10"'
     r'|font-family="[^"]*"|xmlns(?::xlink)?="[^"]*"|version="1.1"|xml:space="preserve"'
-    r'|aria-roledescription="[^"]*")'
+    r'|aria-roledescription="[^"]*"|role="graphics-[a-z]+")'
 )
 _EMPTY = re.compile(r'<path class="(?:foreground|background)"[^>]*/>')
 _LINK = re.compile(r'xlink:href="[^"#]*#')  # Vega makes addresses absolute
@@ -251,7 +251,7 @@ def pareto(dots: Sequence[Dot], width: int, *, only_best: bool = False) -> str:
             "href": dot.href,
             "says": f"{dot.name}: {dot.seconds:.4g} s, {dot.ram_bytes:,.0f} B of RAM",
         }
-        for dot in marked
+        for dot in sorted(marked, key=lambda one: one.best)  # the best are drawn last, on top
     ]
     placed = [{"name": n, "px": x, "py": y, "best": best} for n, x, y, best in names]
     x = {
