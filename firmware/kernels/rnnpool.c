@@ -22,8 +22,7 @@ static const uint32_t *summary_table(const rnnpool_t *pool) {
     return pool->summary_table != NULL ? pool->summary_table : pool->summary.table;
 }
 
-/* a / b for a >= 0, b > 0. Patches and strides are mostly powers of two: then it is a shift, and
- * the emulated board, which stops at every division to see whether it traps, runs on. */
+/* a / b for a >= 0, b > 0. Patches and strides are mostly powers of two: then it is a shift. */
 static int32_t quotient(int32_t a, int32_t b) {
     return (b & (b - 1)) == 0 ? a >> __builtin_ctz((uint32_t)b) : a / b;
 }
