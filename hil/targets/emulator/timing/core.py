@@ -6,14 +6,15 @@ first time.
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from hil.config.board import Board
 from hil.errors import UsageError
 from hil.targets.emulator.core.clock import NEVER, RunControl, address_of, core_register_ids
-from hil.targets.emulator.core.decode import PC, SP, Decoder, Instruction, Kind
+from hil.targets.emulator.core.decode import PC, Decoder, Instruction
 from hil.targets.emulator.timing.addresses import AddressTracker, memories_of
+from hil.targets.emulator.timing.blocks import may_write, transfer_of
 from hil.targets.emulator.timing.c_side import (
     CONDITION_HOLDS,
     MOST_FLASH_BYTES,
@@ -24,8 +25,6 @@ from hil.targets.emulator.timing.c_side import (
     Head,
     Node,
     Prepare,
-    Transfer,
-    Writes,
     load_library,
 )
 from hil.targets.emulator.timing.guard import Guard
@@ -37,48 +36,14 @@ from hil.targets.emulator.timing.pipeline import (
     cost_block,
     depends_on_outcome,
 )
+from hil.targets.emulator.timing.profile import BlockProfile, Stalls
 from hil.targets.emulator.timing.rules import TIMING_VERSION, Rules
 
 _ALIAS_OFFSET = 0x1_0000_0000  # above the core's addresses
 _NONE = 0xFFFF_FFFF
 _PAGE_BYTES = 1024
-_MASK_WRITERS = frozenset({"cps", "msr"})
 # Where nothing is known of what went before, the pipeline is empty and code is asked for anew.
 _FRESH = State(branched=True)
-
-
-@dataclass(frozen=True)
-class Stalls:
-    """Cycles by what they were spent on, and flash accesses behind them."""
-
-    issue: int
-    load_store: int
-    branch: int
-    division: int
-    float: int
-    other: int
-    flash_instruction: int
-    flash_data: int
-    flash_data_reads: int
-    flash_data_misses: int
-
-
-@dataclass(frozen=True)
-class BlockProfile:
-    """How often a block ran and what it cost.
-
-    Attributes:
-        issues: cycle of the block at which each instruction issued.
-        cost: cycles of all its runs together, without flash stalls.
-    """
-
-    instructions: tuple[Instruction, ...]
-    issues: tuple[int, ...]
-    runs: int
-    cost: int
-    by_cause: tuple[int, ...]
-    flash_instruction: int
-    flash_data: int
 
 
 class TimingCore:
@@ -425,8 +390,8 @@ class TimingCore:
         timing = self._cost(instructions, state)
         self._timings[index] = (instructions, timing)
         node.instructions = len(instructions)
-        node.transfer = _transfer(instructions[-1])
-        node.may_write = _may_write(instructions)
+        node.transfer = transfer_of(instructions[-1])
+        node.may_write = may_write(instructions)
         for edge, end in (
             (node.fall_through, timing.fall_through),
             (node.taken, timing.taken),
@@ -557,34 +522,6 @@ class TimingCore:
 
 def _index_at(instructions: Sequence[Instruction], address: int) -> int:
     return next(i for i, instruction in enumerate(instructions) if instruction.end > address)
-
-
-def _may_write(instructions: Sequence[Instruction]) -> Writes:
-    """Return what a block may write."""
-    found = Writes.NOTHING
-    for instruction in instructions:
-        if instruction.name in _MASK_WRITERS:
-            found |= Writes.MASKS | Writes.STACK_POINTER
-        if SP in instruction.writes and not _moves_by_words(instruction):
-            found |= Writes.STACK_POINTER
-    return found
-
-
-def _moves_by_words(instruction: Instruction) -> bool:
-    return instruction.name in {"add", "sub"} and all(
-        source.register == SP or (source.register < 0 and source.constant % 4 == 0)
-        for source in instruction.sources
-    )
-
-
-def _transfer(end: Instruction) -> Transfer:
-    """Return how a block ends, by its last instruction."""
-    if end.name in {"bl", "blx"}:
-        return Transfer.CALLS
-    returns = (end.name == "bx" and end.text.endswith("lr")) or (
-        end.kind is Kind.LOAD_MULTIPLE and end.loads_pc
-    )
-    return Transfer.RETURNS if returns else Transfer.NEITHER
 
 
 def _function(function: Any) -> ctypes.c_void_p:

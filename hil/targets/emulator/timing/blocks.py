@@ -1,0 +1,36 @@
+"""What the C side is told of a block beside its cost."""
+
+from collections.abc import Sequence
+
+from hil.targets.emulator.core.decode import SP, Instruction, Kind
+from hil.targets.emulator.timing.c_side import Transfer, Writes
+
+_MASK_WRITERS = frozenset({"cps", "msr"})
+
+
+def may_write(instructions: Sequence[Instruction]) -> Writes:
+    """Return what a block may write."""
+    found = Writes.NOTHING
+    for instruction in instructions:
+        if instruction.name in _MASK_WRITERS:
+            found |= Writes.MASKS | Writes.STACK_POINTER
+        if SP in instruction.writes and not _moves_by_words(instruction):
+            found |= Writes.STACK_POINTER
+    return found
+
+
+def _moves_by_words(instruction: Instruction) -> bool:
+    return instruction.name in {"add", "sub"} and all(
+        source.register == SP or (source.register < 0 and source.constant % 4 == 0)
+        for source in instruction.sources
+    )
+
+
+def transfer_of(end: Instruction) -> Transfer:
+    """Return how a block ends, by its last instruction."""
+    if end.name in {"bl", "blx"}:
+        return Transfer.CALLS
+    returns = (end.name == "bx" and end.text.endswith("lr")) or (
+        end.kind is Kind.LOAD_MULTIPLE and end.loads_pc
+    )
+    return Transfer.RETURNS if returns else Transfer.NEITHER
