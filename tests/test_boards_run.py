@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import random_programs
 from test_end_to_end import measure, open_session, verdicts
 
+from hil.compiler.plan import Budget, make_plan
 from hil.config import board as boards
 from hil.config import scenario
 from hil.paths import BOARDS
@@ -54,3 +56,10 @@ def test_a_board_of_another_size_is_one_file(board_name: str, tmp_path: Path) ->
     result = measure(session, prepared)
     assert np.array_equal(result.outputs, prepared.expected)
     assert verdicts(result) == set()
+
+
+def test_the_papers_detector_fits_an_stm32f407_too() -> None:
+    board = boards.load("stm32f407g_disc1")
+    plan = make_plan(random_programs.face_m4(), Budget.of(board))
+    assert plan.arena_bytes <= board.sram.bytes == 128 << 10
+    assert plan.flash_bytes <= board.flash.bytes == 1 << 20
