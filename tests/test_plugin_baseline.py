@@ -10,6 +10,7 @@ from hil.results import baseline, table
 
 CONFTEST = """
 import json, os, sys
+from dataclasses import replace
 sys.path.insert(0, {tests!r})
 import pytest
 import planted
@@ -17,7 +18,8 @@ import planted
 @pytest.fixture(scope="session")
 def hil_measurement(hil_session, hil_scenario):
     values = json.loads(os.environ.get("PLANTED", "{{}}"))
-    context = hil_session._context(hil_scenario, os.environ.get("PLANTED_IMAGE", "aa"))
+    image = os.environ.get("PLANTED_IMAGE", "aa")
+    context = replace(hil_session._context(hil_scenario), build_id=image)
     hil_session.rows += planted.with_values(context, values)
 """
 

@@ -1,5 +1,6 @@
 """Targets: the emulated board as the harness uses it, and a probe that is not there."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from hil import targets
 from hil.build.image import Footprint, Image, Segment, read_segments
 from hil.errors import FlashError, LinkError, ProbeError, UsageError
 from hil.targets import probe
+from hil.targets.base import Target
 from hil.targets.debugger import Debugger
 from hil.targets.emulator import powered
 from hil.targets.emulator.board import EmulatedBoard, default_clock
@@ -252,3 +254,14 @@ def test_a_serial_port_that_cannot_be_opened_is_a_link_error() -> None:
     absent = ProbeTarget(replace(BOARD, port="/dev/no-such-port"))
     with pytest.raises(LinkError, match="/dev/no-such-port"):
         absent.serial()
+
+
+def test_a_chips_unique_id_is_read_through_the_debugger(target: EmulatedTarget) -> None:
+    memory = target.emulated.unique_id.encode()
+    assert Target.unique_id(target) == hashlib.sha256(memory).digest()[:12].hex()
+    assert target.unique_id() == ""
+
+
+def test_the_unique_id_of_an_unknown_chip_is_empty(target: EmulatedTarget) -> None:
+    target.board = replace(BOARD, chip="another")
+    assert Target.unique_id(target) == ""

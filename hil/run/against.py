@@ -134,7 +134,12 @@ class Against:
         return figures.gather(revisions.measure(self.revision, [given], self.how))
 
     def _earlier(self, now: Figures, metric: str) -> list[float]:
-        """Values of earlier runs on the same board under the same circumstances."""
+        """Values of earlier runs on the same board under the same circumstances.
+
+        There are none where the board's unique id is not known: it might be another.
+        """
+        if not now.board_uid:
+            return []
         if self._past is None:
             runs = [name for name in store.runs(self.history) if name != self.run]
             self._past = [

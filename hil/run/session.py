@@ -55,6 +55,7 @@ class Session:
     _retried: dict[str, int] = field(default_factory=dict)
     _spending: dict[str, Spending] = field(default_factory=dict)
     _targets: "dict[str, Target]" = field(default_factory=dict)
+    _uids: dict[str, str] = field(default_factory=dict)
     _metrics: dict[str, dict[str, Metric]] = field(default_factory=dict)
 
     @classmethod
@@ -135,7 +136,11 @@ class Session:
             )
         judged = self._located(judge.judge(result), result, device)
         self._metrics[name] = {metric.name: metric for metric in judged}
-        context = self._context(prepared.scenario, prepared.image.build_id.hex())
+        context = replace(
+            self._context(prepared.scenario),
+            build_id=prepared.image.build_id.hex(),
+            board_uid=self._uids.get(name, ""),
+        )
         self.rows += in_context(context, parts.whole(judged, result))
         self.write()
         if self.store is not None:
@@ -223,6 +228,7 @@ class Session:
         with self._watch(prepared.scenario).stage("flash"):
             self.progress(f"flashing {self.board.name} ({target.name})")
             target.flash(prepared.image)
+            self._uids[prepared.scenario.name] = target.unique_id()
             target.reset()
             device = Device(target.serial(), timeout_s=self.timeout_s)
             device.expect(prepared.image)
@@ -242,7 +248,7 @@ class Session:
             )
             raise
 
-    def _context(self, scenario: Scenario, build_id: str = "") -> Context:
+    def _context(self, scenario: Scenario) -> Context:
         target = self.target
         return Context(
             **vars(self.identity),
@@ -256,7 +262,6 @@ class Session:
             fingerprint=self._fingerprint(target),
             rules=target.timing_version(),
             wait_states=self.board.flash_wait_states,
-            build_id=build_id,
         )
 
     def _fingerprint(self, target: "type[Target]") -> str:

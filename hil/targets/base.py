@@ -15,6 +15,9 @@ from hil.targets.spent import Spent
 if TYPE_CHECKING:
     from hil.targets.debugger import Debugger
 
+_UNIQUE_IDS = {"stm32f4": (0x1FFF_7A10, 12)}
+"""Address and bytes of each chip's unique id. Source: RM0090 section 39.1."""
+
 
 class Target(ABC):
     """A board that can be flashed, reset and talked to; leaving its context releases it.
@@ -55,6 +58,17 @@ class Target(ABC):
     def debugger(self) -> "Debugger | None":
         """What halts the core and reads its memory; None where the target has none."""
         return None
+
+    def unique_id(self) -> str:
+        """Return the chip's unique id in hexadecimal, empty where it cannot be read.
+
+        Raises:
+            ProbeError: the board is lost.
+        """
+        place = _UNIQUE_IDS.get(self.board.chip)
+        if place is None or self.debugger is None:
+            return ""
+        return self.debugger.read(*place).hex()
 
     @contextmanager
     def spending(self) -> Iterator[list[Spent]]:

@@ -85,6 +85,11 @@ class Debugger:
         with self._probe_errors("resetting"):
             self._target.reset()
 
+    def read(self, address: int, count: int) -> bytes:
+        """Read memory. Raises ProbeError."""
+        with self._probe_errors("reading memory"):
+            return bytes(self._target.read_memory_block8(address, count))
+
     @contextmanager
     def breakpoints(self) -> "Iterator[Breakpoint]":
         """Lend a breakpoint while the block runs; behind it the core runs on. Raises ProbeError."""

@@ -88,6 +88,10 @@ class EmulatedTarget(Target):
         finally:
             emulated.chip.dwt.on_read = None
 
+    def unique_id(self) -> str:
+        """Return nothing: emulated boards are all alike, and none has a history of its own."""
+        return ""
+
     @property
     def debugger(self) -> Debugger:
         """What halts the core and reads its memory. Raises ProbeError."""
