@@ -22,17 +22,8 @@ static const uint32_t *summary_table(const rnnpool_t *pool) {
     return pool->summary_table != NULL ? pool->summary_table : pool->summary.table;
 }
 
-/* a / b for a >= 0, b > 0. Patches and strides are mostly powers of two: then it is a shift. */
-static int32_t quotient(int32_t a, int32_t b) {
-    return (b & (b - 1)) == 0 ? a >> __builtin_ctz((uint32_t)b) : a / b;
-}
-
-static int32_t remainder_of(int32_t a, int32_t b) {
-    return a - quotient(a, b) * b;
-}
-
 static int32_t slots_of(const rnnpool_t *pool) {
-    return quotient(pool->patch + pool->stride - 1, pool->stride);
+    return (pool->patch + pool->stride - 1) / pool->stride;
 }
 
 /* RNN1 along every row of the band, for all patches across, and RNN2's products of the summaries.
@@ -48,7 +39,7 @@ static void sweep_rows(const rnnpool_t *pool, int32_t row) {
     for (int32_t n = 0; n < pool->band; n++) {
         const int32_t *products = pool->pixel_products + n * pool->columns * units;
         fastgrnn_start(&pool->row, products, row_table(pool), &across, pool->row_states);
-        int32_t slot = remainder_of(row + n, pool->patch);
+        int32_t slot = (row + n) % pool->patch;
         fastgrnn_state_products(&pool->summary, pool->row_states, pool->patch_columns,
                                 pool->row_products +
                                     slot * pool->patch_columns * pool->summary.units);
@@ -65,7 +56,7 @@ static void sweep_columns(const rnnpool_t *pool, int32_t row) {
         .sequences = pool->columns,
         .steps = pool->band,
     };
-    for (int32_t patch_row = quotient(row, pool->stride); patch_row >= 0; patch_row--) {
+    for (int32_t patch_row = row / pool->stride; patch_row >= 0; patch_row--) {
         int32_t done = row - patch_row * pool->stride;
         if (done >= pool->patch) {
             break;
@@ -73,7 +64,7 @@ static void sweep_columns(const rnnpool_t *pool, int32_t row) {
         if (patch_row >= pool->patch_rows) {
             continue;
         }
-        int16_t *h = pool->column_states + remainder_of(patch_row, slots) * pool->columns * units;
+        int16_t *h = pool->column_states + patch_row % slots * pool->columns * units;
         if (done == 0) {
             fastgrnn_start(&pool->row, pool->pixel_products, row_table(pool), &down, h);
         } else {
@@ -105,7 +96,7 @@ static void summarise_rows(const rnnpool_t *pool, int32_t first, int8_t *y) {
     const fastgrnn_t *cell = &pool->summary;
     const int32_t slot_words = pool->patch_columns * cell->units;
     const int32_t begin =
-        remainder_of(first, pool->patch); /* the ring's slots: begin .. patch - 1, 0 .. begin - 1 */
+        first % pool->patch; /* the ring's slots: begin .. patch - 1, 0 .. begin - 1 */
     fastgrnn_sweep_t part = {.sequence_stride = cell->units, .sequences = pool->patch_columns};
 
     part.step_stride = slot_words;
@@ -117,7 +108,7 @@ static void summarise_rows(const rnnpool_t *pool, int32_t first, int8_t *y) {
     store(pool, 0, y);
 
     part.step_stride = -slot_words;
-    const int32_t last = remainder_of(begin + pool->patch - 1, pool->patch);
+    const int32_t last = (begin + pool->patch - 1) % pool->patch;
     part.steps = last + 1;
     fastgrnn_start(cell, pool->row_products + last * slot_words, summary_table(pool), &part,
                    pool->row_states);
@@ -165,7 +156,7 @@ int32_t rnnpool_made(const rnnpool_t *pool, int32_t rows) {
     if (rows < pool->patch) {
         return 0;
     }
-    const int32_t made = quotient(rows - pool->patch, pool->stride) + 1;
+    const int32_t made = (rows - pool->patch) / pool->stride + 1;
     return made < pool->patch_rows ? made : pool->out_rows;
 }
 
@@ -185,13 +176,12 @@ void rnnpool_rows(const rnnpool_t *pool, const int8_t *x, int32_t row, int8_t *y
     const int32_t slots = slots_of(pool);
     const int32_t first =
         row + pool->band - pool->patch; /* of the patches that end with this band */
-    if (first >= 0 && remainder_of(first, pool->stride) == 0) {
-        const int32_t patch_row = quotient(first, pool->stride);
+    if (first >= 0 && first % pool->stride == 0) {
+        const int32_t patch_row = first / pool->stride;
         int8_t *out = y + patch_row * pool->out_columns * 4 * pool->summary.units;
         const int32_t slot_words = pool->columns * pool->row.units;
         summarise_rows(pool, first, out);
-        summarise_columns(pool, pool->column_states + remainder_of(patch_row, slots) * slot_words,
-                          out);
+        summarise_columns(pool, pool->column_states + patch_row % slots * slot_words, out);
         replicate(pool, patch_row, out);
     }
 }
