@@ -117,7 +117,7 @@ class _Builder:
                 self._add_module(node, self.traced.get_submodule(str(node.target)))
             case "call_function":
                 kind = operators.of_function(node.target)
-                self._put(node, kind.trace(None, self._place(node, refusals.owner(node))))
+                self._put(node, kind.trace_call(self._place(node, refusals.owner(node))))
 
     def _add_module(self, node: fx.Node, layer: nn.Module) -> None:
         if isinstance(layer, FlattenMaps):

@@ -20,7 +20,7 @@ from hil.compiler.operators.kind import Kind, Node
 from hil.compiler.program import Operator
 from hil.errors import BuildError
 
-AnyKind: TypeAlias = Kind[Any, Any]
+AnyKind: TypeAlias = Kind[Any, Any, Any]
 
 KINDS: tuple[AnyKind, ...] = (
     conv2d.Conv2DKind(),

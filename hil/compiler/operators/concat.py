@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from torch import nn
 
 from hil.compiler.integers.exact import INT32_MOST, smmulr
 from hil.compiler.integers.ranges import multiplier_and_shift
@@ -43,7 +42,7 @@ class ConcatNode(Node):
     """The inputs' channels one after another."""
 
 
-class ConcatKind(Kind[ConcatNode, Concat]):
+class ConcatKind(Kind[ConcatNode, Concat, blocks.Concat]):
     """Concatenations from layer to integers."""
 
     node = ConcatNode
@@ -51,7 +50,7 @@ class ConcatKind(Kind[ConcatNode, Concat]):
     layers = (blocks.Concat,)
     joins = True
 
-    def trace(self, layer: nn.Module | None, place: Place) -> ConcatNode:
+    def trace(self, layer: blocks.Concat, place: Place) -> ConcatNode:
         """Take the inputs."""
         del layer
         return ConcatNode(*place.common())

@@ -62,7 +62,7 @@ class Conv2D(Operator):
     residual: Residual | None = None
 
 
-class Conv2DKind(Kind[Conv2DNode, Conv2D]):
+class Conv2DKind(Kind[Conv2DNode, Conv2D, nn.Module]):
     """Convolutions from layer to integers, with what they take in."""
 
     node = Conv2DNode
@@ -70,10 +70,14 @@ class Conv2DKind(Kind[Conv2DNode, Conv2D]):
     layers = (nn.Conv2d, Classifier, nn.BatchNorm2d, nn.ReLU, nn.ReLU6)
     functions = (functions.add,)
 
-    def trace(self, layer: nn.Module | None, place: Place) -> Conv2DNode:
-        """Make a convolution, or let the one before take a layer or an addition in."""
-        macs = 0 if layer is None else self.macs(layer, place.sources[0].shape, place.shape).plain
-        return fusing.trace(layer, place, macs)
+    def trace(self, layer: nn.Module, place: Place) -> Conv2DNode:
+        """Make a convolution, or let the one before take a layer in."""
+        macs = self.macs(layer, place.sources[0].shape, place.shape).plain
+        return fusing.take_in(layer, place, macs)
+
+    def trace_call(self, place: Place) -> Conv2DNode:
+        """Let a convolution take an addition in."""
+        return fusing.add(place)
 
     def quantise(self, node: Conv2DNode, by: Calibration) -> Conv2D:
         """Choose the output's range, and round weights and bias."""

@@ -37,11 +37,9 @@ class Conv2DNode(Node):
         return self.low != -np.inf or self.high != np.inf
 
 
-def trace(layer: nn.Module | None, place: Place, macs: int) -> Conv2DNode:
-    """Make a convolution of a layer or, where there is none, of an addition."""
+def take_in(layer: nn.Module, place: Place, macs: int) -> Conv2DNode:
+    """Make a convolution of a layer, or let the one before take it in."""
     match layer:
-        case None:
-            return _sum(place)
         case nn.Conv2d():
             return _convolution(layer, place, macs)
         case Classifier():
@@ -50,7 +48,7 @@ def trace(layer: nn.Module | None, place: Place, macs: int) -> Conv2DNode:
             return _elementwise(layer, place)
 
 
-def _sum(place: Place) -> Conv2DNode:
+def add(place: Place) -> Conv2DNode:
     """Fuse an addition into the later of the two maps' convolutions."""
     residual, last = sorted(place.sources, key=lambda source: source.order)
     if residual.shape != last.shape:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from torch import nn
 
 from hil.compiler.integers.exact import Int64, Whole
 from hil.compiler.integers.ranges import Affine
@@ -73,16 +72,15 @@ class GRUSweepNode(Node):
     layer: renet.GRUSweep
 
 
-class GRUSweepKind(Kind[GRUSweepNode, GRUSweep]):
+class GRUSweepKind(Kind[GRUSweepNode, GRUSweep, renet.GRUSweep]):
     """GRU sweeps from layer to integers."""
 
     node = GRUSweepNode
     operator = GRUSweep
     layers = (renet.GRUSweep,)
 
-    def trace(self, layer: nn.Module | None, place: Place) -> GRUSweepNode:
+    def trace(self, layer: renet.GRUSweep, place: Place) -> GRUSweepNode:
         """Take the layer as it is."""
-        assert isinstance(layer, renet.GRUSweep)  # noqa: S101
         macs = self.macs(layer, place.sources[0].shape, place.shape).plain
         return GRUSweepNode(*place.common(macs), layer)
 
@@ -119,15 +117,13 @@ class GRUSweepKind(Kind[GRUSweepNode, GRUSweep]):
         """A patch."""
         return node.layer.patch
 
-    def macs(self, layer: nn.Module, x: Shape, y: Shape) -> Macs:
+    def macs(self, layer: renet.GRUSweep, x: Shape, y: Shape) -> Macs:
         """Count both directions."""
         del y
-        assert isinstance(layer, renet.GRUSweep)  # noqa: S101
         return Macs.alike(layer.macs(x[0], x[1]))
 
-    def constant_bytes(self, layer: nn.Module) -> int:
+    def constant_bytes(self, layer: renet.GRUSweep) -> int:
         """Count weights, biases, multipliers and the table."""
-        assert isinstance(layer, renet.GRUSweep)  # noqa: S101
         gru = layer.gru
         arrays = sum((2 if p.dim() > 1 else 4) * p.numel() for p in gru.parameters())
         return arrays + 2 * 4 * gru.hidden_size + (2 << TABLE_BITS)

@@ -168,9 +168,10 @@ class Macs:
 
 NodeT = TypeVar("NodeT", bound=Node)
 OperatorT = TypeVar("OperatorT", bound=Operator)
+LayerT = TypeVar("LayerT", bound=nn.Module)
 
 
-class Kind(ABC, Generic[NodeT, OperatorT]):
+class Kind(ABC, Generic[NodeT, OperatorT, LayerT]):
     """One operator, from a layer to its integers.
 
     Attributes:
@@ -188,14 +189,22 @@ class Kind(ABC, Generic[NodeT, OperatorT]):
     joins: ClassVar[bool] = False
 
     @abstractmethod
-    def trace(self, layer: nn.Module | None, place: Place) -> NodeT:
-        """Make a layer, or a function's call (None), a node.
+    def trace(self, layer: LayerT, place: Place) -> NodeT:
+        """Make a layer a node.
 
         A node of the name of one that stands already takes its place: it has taken it in.
 
         Raises:
             BuildError: the layer is set up in a way that has no integers.
         """
+
+    def trace_call(self, place: Place) -> NodeT:
+        """Make a call of one of `functions` a node, as `trace` does a layer.
+
+        Raises:
+            BuildError: the operator takes no such call.
+        """
+        raise refused(place.name, "it is called as a function", hint="call a layer instead")
 
     @abstractmethod
     def quantise(self, node: NodeT, by: Calibration) -> OperatorT:
@@ -230,12 +239,12 @@ class Kind(ABC, Generic[NodeT, OperatorT]):
         del node, maps
         return drawn
 
-    def macs(self, layer: nn.Module, x: Shape, y: Shape) -> Macs:
+    def macs(self, layer: LayerT, x: Shape, y: Shape) -> Macs:
         """Count a layer from its input's to its output's shape."""
         del layer, x, y
         return Macs()
 
-    def constant_bytes(self, layer: nn.Module) -> int:
+    def constant_bytes(self, layer: LayerT) -> int:
         """Bytes of the arrays that a layer's operator will have."""
         del layer
         return 0

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from torch import nn
 
 from hil.compiler.integers.exact import smmulr
 from hil.compiler.integers.ranges import check_sums
@@ -32,16 +31,15 @@ class L2NormNode(Node):
     weight: Float64
 
 
-class L2NormKind(Kind[L2NormNode, L2Norm]):
+class L2NormKind(Kind[L2NormNode, L2Norm, blocks.L2Norm]):
     """L2 norms from layer to integers."""
 
     node = L2NormNode
     operator = L2Norm
     layers = (blocks.L2Norm,)
 
-    def trace(self, layer: nn.Module | None, place: Place) -> L2NormNode:
+    def trace(self, layer: blocks.L2Norm, place: Place) -> L2NormNode:
         """Take the layer's weight."""
-        assert isinstance(layer, blocks.L2Norm)  # noqa: S101
         return L2NormNode(*place.common(), layer.weight.detach().double().numpy())
 
     def quantise(self, node: L2NormNode, by: Calibration) -> L2Norm:
@@ -63,7 +61,6 @@ class L2NormKind(Kind[L2NormNode, L2Norm]):
         y = operator.output.zero_point + smmulr(scaled, operator.multiplier.astype(np.int64))
         return np.clip(y, -128, 127).astype(np.int8)
 
-    def constant_bytes(self, layer: nn.Module) -> int:
+    def constant_bytes(self, layer: blocks.L2Norm) -> int:
         """Count the multipliers."""
-        assert isinstance(layer, blocks.L2Norm)  # noqa: S101
         return 4 * layer.weight.numel()

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from torch import nn
 
 from hil.compiler.integers.ranges import Affine
 from hil.compiler.operators.kind import (
@@ -35,16 +34,15 @@ class MaxOutNode(Node):
     groups: int
 
 
-class MaxOutKind(Kind[MaxOutNode, MaxOut]):
+class MaxOutKind(Kind[MaxOutNode, MaxOut, blocks.MaxOut]):
     """Max-outs from layer to integers."""
 
     node = MaxOutNode
     operator = MaxOut
     layers = (blocks.MaxOut,)
 
-    def trace(self, layer: nn.Module | None, place: Place) -> MaxOutNode:
+    def trace(self, layer: blocks.MaxOut, place: Place) -> MaxOutNode:
         """Take the layer's groups."""
-        assert isinstance(layer, blocks.MaxOut)  # noqa: S101
         return MaxOutNode(*place.common(), layer.groups)
 
     def quantise(self, node: MaxOutNode, by: Calibration) -> MaxOut:

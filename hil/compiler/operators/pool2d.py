@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from torch import nn
@@ -22,6 +22,8 @@ from hil.compiler.operators.kind import (
 )
 from hil.compiler.program import Int8, Operator, Padding, Shape
 from hil.models.pooling import GlobalAverage
+
+_Layer: TypeAlias = GlobalAverage | nn.AvgPool2d | nn.MaxPool2d
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,16 +63,15 @@ class Pool2DNode(Node):
     padding: Padding
 
 
-class Pool2DKind(Kind[Pool2DNode, Pool2D]):
+class Pool2DKind(Kind[Pool2DNode, Pool2D, _Layer]):
     """Poolings over windows from layer to integers."""
 
     node = Pool2DNode
     operator = Pool2D
     layers = (GlobalAverage, nn.AvgPool2d, nn.MaxPool2d)
 
-    def trace(self, layer: nn.Module | None, place: Place) -> Pool2DNode:
+    def trace(self, layer: _Layer, place: Place) -> Pool2DNode:
         """Take the layer's window."""
-        assert isinstance(layer, GlobalAverage | nn.AvgPool2d | nn.MaxPool2d)  # noqa: S101
         return Pool2DNode(*place.common(), *_window(place.name, layer, place.sources[0].shape))
 
     def quantise(self, node: Pool2DNode, by: Calibration) -> Pool2D:
@@ -123,7 +124,7 @@ class Pool2DKind(Kind[Pool2DNode, Pool2D]):
 
 
 def _window(
-    name: str, layer: GlobalAverage | nn.AvgPool2d | nn.MaxPool2d, x: Shape
+    name: str, layer: _Layer, x: Shape
 ) -> tuple[Literal["average", "max"], tuple[int, int], int, Padding]:
     """The kind, window, stride and padding of a pooling layer."""
     if isinstance(layer, GlobalAverage):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 
 from hil.compiler.integers.exact import Whole
 from hil.compiler.integers.ranges import Affine
@@ -57,16 +56,15 @@ class RNNPoolNode(Node):
     layer: rnnpool.RNNPool
 
 
-class RNNPoolKind(Kind[RNNPoolNode, RNNPool]):
+class RNNPoolKind(Kind[RNNPoolNode, RNNPool, rnnpool.RNNPool]):
     """RNNPool layers from layer to integers."""
 
     node = RNNPoolNode
     operator = RNNPool
     layers = (rnnpool.RNNPool,)
 
-    def trace(self, layer: nn.Module | None, place: Place) -> RNNPoolNode:
+    def trace(self, layer: rnnpool.RNNPool, place: Place) -> RNNPoolNode:
         """Take the layer as it is."""
-        assert isinstance(layer, rnnpool.RNNPool)  # noqa: S101
         macs = self.macs(layer, place.sources[0].shape, place.shape).plain
         return RNNPoolNode(*place.common(macs), layer)
 
@@ -123,15 +121,13 @@ class RNNPoolKind(Kind[RNNPoolNode, RNNPool]):
         """A patch."""
         return node.layer.patch
 
-    def macs(self, layer: nn.Module, x: Shape, y: Shape) -> Macs:
+    def macs(self, layer: rnnpool.RNNPool, x: Shape, y: Shape) -> Macs:
         """Count the cells' products."""
         del y
-        assert isinstance(layer, rnnpool.RNNPool)  # noqa: S101
         return pool_macs(layer, x[0], x[1])
 
-    def constant_bytes(self, layer: nn.Module) -> int:
+    def constant_bytes(self, layer: rnnpool.RNNPool) -> int:
         """Count both cells' weights and tables."""
-        assert isinstance(layer, rnnpool.RNNPool)  # noqa: S101
         return sum(fastgrnn.constant_bytes(cell) for cell in (layer.row, layer.summary))
 
     def weights(self, operator: RNNPool) -> str:
