@@ -1,5 +1,6 @@
 """What the compiler cannot take is refused at once, by layer: the reason, and what would work."""
 
+import copy
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -309,6 +310,24 @@ def check(made: Compiled | BuildError) -> None:
         assert wrong <= 4 * tensor.scale or cosine(real.ravel(), exact[tensor.name].ravel()) >= 0.9
 
 
+@pytest.mark.parametrize("factor", [0.0, 1e-6, 1e-14])
+@pytest.mark.parametrize(
+    "layer",
+    [RNNPool(4, (2, 2), patch=2, stride=2), ConvBNReLU6(4, 4, kernel=1), nn.Conv2d(4, 4, 3)],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_weights_of_nothing_and_of_next_to_nothing_are_quantised(
+    layer: nn.Module, factor: float
+) -> None:
+    network = chain(copy.deepcopy(layer))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(factor)
+    made = outcome(network)
+    assert isinstance(made, Compiled)
+    check(made)
+
+
 @st.composite
 def layers(draw: st.DrawFn) -> nn.Module:
     """A layer, often one that cannot follow what is before it."""
@@ -374,7 +393,7 @@ class Drawn(nn.Module):
     st.booleans(),
     st.sampled_from([1.0, 1.0, 1e-6, 0.0, 1e6, 1e30]),
 )
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=100, derandomize=True)  # the same networks in every run
 def test_every_network_becomes_a_close_program_or_is_refused(
     drawn: list[nn.Module], across: tuple[int, int], joined: bool, factor: float
 ) -> None:

@@ -18,6 +18,7 @@ from hil.models.pooling import Classifier
 
 _RESIDUAL_BITS = 22  # of its multiplier, so that 255 times it and the rounding fit 32 bits
 _SAMPLES = 6_000  # windows that weights are rounded on
+_LEAST_SCALE = 1e-30  # of weights; below, double precision ends
 
 
 @dataclass(frozen=True)
@@ -164,8 +165,10 @@ def _weight_scales(node: Conv2DNode, x_scale: float) -> Float64:
     """One scale per output channel: by its largest weight, unless the bias asks for more."""
     largest = np.abs(node.weight).max(axis=(1, 2, 3)) / 127.0
     for_bias = np.abs(node.bias) / (x_scale * 2.0**29)
-    scales: Float64 = np.maximum(np.maximum(largest, for_bias), 1e-12)
-    return scales
+    scales = np.maximum(largest, for_bias)
+    # Zeros have any scale; a small one asks for no larger multiplier than the others'.
+    chosen: Float64 = np.where(scales > 0.0, np.maximum(scales, _LEAST_SCALE), 1e-12)
+    return chosen
 
 
 def _residual(source: Tensor, output: Tensor) -> Residual:

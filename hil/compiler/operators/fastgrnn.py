@@ -166,6 +166,7 @@ def _wide_enough(low: Reals, high: Reals, sums: Reals, index_bits: int) -> tuple
     The largest sum a unit can reach sets how fine its scale can be, and the shift is one for all.
     """
     reach = sums + np.maximum(np.abs(low), np.abs(high))
+    reach = np.where(reach > 0.0, reach, 1.0)  # a unit of zeros has any table
     least = reach / 2.0 ** (31 - index_bits - _LEAST_SHIFT)
     more = np.maximum(least - (high - low), 0.0) / 2
     return low - more, high + more
