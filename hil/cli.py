@@ -26,6 +26,7 @@ from hil.commands import (
     profile,
     quantise,
     report,
+    reproduce,
     validate_timing,
 )
 from hil.errors import HilError
@@ -37,6 +38,7 @@ _COMMANDS = (
     quantise,
     profile,
     report,
+    reproduce,
     crosscheck,
     models,
     poolings,
@@ -59,6 +61,7 @@ examples:
   hil quantise face_m4 --report        what each of the quantiser's choices buys
   hil profile face_m4                  cycles per layer on the emulated board
   hil report --open                    the last run as a page
+  hil reproduce                        are the numbers printed in documents still true
   hil crosscheck face_m4               the emulated board against Renode
   hil evaluate DATASET                 what the integers lose on annotated photographs
   hil models                           every network: its counts beside the paper's

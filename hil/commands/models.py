@@ -29,6 +29,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--no-plan", action="store_true", help="plan no memory: quicker")
     csv_option(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--markdown", action="store_true", help="print a table for a document")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -49,6 +50,9 @@ def _run(options: argparse.Namespace) -> int:
         counts_table.write_csv(found, options.csv)
     if options.json:
         print(counts_table.as_json(found))
+        return 0
+    if options.markdown:
+        print(counts_table.markdown(found))
         return 0
     for table in counts_table.tables(found):
         show(table)

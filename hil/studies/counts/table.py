@@ -121,6 +121,40 @@ def tables(all_counts: Sequence[Counts]) -> "list[Table]":
     return [computation, memory]
 
 
+_MARKDOWN = (
+    *("network", "parameters", "×", "MACs, M: plain", "shared", "patches", "sparse", "×"),  # noqa: RUF001
+    *("maps, B", "×", "planned SRAM, B", "image", "flash, B", "weights, B"),  # noqa: RUF001
+)
+_NOTHING = "\u2013"  # an en dash, in a cell without a figure
+
+
+def markdown(all_counts: Sequence[Counts]) -> str:
+    """Lay the counts out as one table for a document."""
+    rules = ["---", *("--:" for _ in _MARKDOWN[1:])]
+    rows = [_MARKDOWN, rules, *map(_markdown_row, all_counts)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _markdown_row(counts: Counts) -> list[str]:
+    pairs, macs, planned = compare(counts), counts.macs, counts.memory
+    ratios = {name: _ratio(pair).strip() for name, pair in pairs.items()}
+    known = planned is not None and not planned.obstacle
+    cells = [
+        f"`{counts.model}`",
+        f"{counts.parameters:,}",
+        ratios.get("parameters", ""),
+        *(f"{n / 1e6:,.1f}" for n in (macs.plain, macs.shared, macs.across_patches, macs.sparse)),
+        ratios.get("macs", ""),
+        f"{counts.map_bytes:,}",
+        ratios.get("map_bytes", ""),
+        _bytes(planned.sram_bytes) if planned and known else "",
+        _image(planned),
+        _bytes(planned.flash_bytes) if planned and known else "",
+        f"{counts.weight_bytes:,}",
+    ]
+    return [cell or _NOTHING for cell in cells]
+
+
 def _table(headings: Sequence[str], caption: str) -> "Table":
     from rich import box
     from rich.table import Table
