@@ -58,9 +58,7 @@ CASES: dict[str, Case] = {
     "inverted_residual": Case(lambda b: (b.inverted_residual("block", b.input, 6),), (9, 10, 6)),
     "l2norm": Case(_normed, (9, 11, 5)),
     "maxout": Case(lambda b: (b.maxout("most", b.input, 3),), (9, 11, 6)),
-    "pointwise": Case(
-        lambda b: (b.conv("conv", b.scale("norm", b.input, relu=True), 16),), (9, 11, 24)
-    ),
+    "pointwise": Case(lambda b: (b.conv("conv", b.scale("norm", b.input), 16),), (9, 11, 24)),
     "pointwise_panels": Case(lambda b: (b.conv("conv", b.input, 32),), (9, 11, 48), PANELS),
     "pool2d": Case(
         lambda b: (
@@ -71,7 +69,7 @@ CASES: dict[str, Case] = {
     ),
     "renet": Case(lambda b: (b.sweep("sweep", b.input, 8, 2, "columns"),), (10, 12, 8)),
     "rnnpool": Case(_pooled, (26, 30, 3)),
-    "scale": Case(lambda b: (b.scale("norm", b.input, relu=True),), (9, 11, 12)),
+    "scale": Case(lambda b: (b.scale("norm", b.input),), (9, 11, 12)),
     "streamed_block": Case(lambda b: (b.inverted_residual("block", b.input, 16),), (9, 10, 16)),
     "windowed": Case(lambda b: (b.conv("conv", b.input, 16, 3, residual=b.input),), (9, 11, 16)),
 }

@@ -1,4 +1,4 @@
-"""Every kernel of the registry: its C, its Cortex-M4 code, its bytes and its work."""
+"""Every kernel of the registry: its C, its Cortex-M4 code, its bytes, its work and its cycles."""
 
 import cortex_m4
 import numpy as np
@@ -8,11 +8,13 @@ from kernel_cases import CASES
 from native import run_program
 
 from hil.compiler import reference
-from hil.compiler.kernels.cycles import CYCLES
+from hil.compiler.kernels.cycles import CYCLES, cycles_of
 from hil.compiler.kernels.kernel import Kernel
 from hil.compiler.kernels.registry import KERNELS
 from hil.compiler.program import Int8, Program
 from hil.paths import FIRMWARE
+
+OFF = 2.0  # times that an estimate may be off, in a step of a few thousand cycles
 
 
 def by_name(kernel: Kernel) -> str:
@@ -75,3 +77,16 @@ def test_a_kernel_counts_work_that_the_table_has_cycles_for(kernel: Kernel) -> N
         work = kernel.work(plan.site(step)) if step.kernel is kernel else {}
         assert set(work) <= set(CYCLES)
         assert all(count > 0 for count in work.values())
+
+
+@every_kernel
+def test_a_kernel_s_estimated_cycles_are_near_the_measured_ones(kernel: Kernel) -> None:
+    case = CASES[kernel.name]
+    program = case.program()
+    plan = case.plan(program)
+    measured = cortex_m4.measure(program, random_programs.image(program), plan=plan).layers
+    for step, layer in zip(plan.steps, measured, strict=True):
+        estimate = cycles_of(step.kernel.work(plan.site(step)))
+        print(f"{step.kernel.name}: {layer.cycles:,} cycles, {estimate / layer.cycles - 1:+.0%}")
+        if step.kernel is kernel:
+            assert 1 / OFF <= estimate / layer.cycles <= OFF

@@ -9,6 +9,7 @@ _EXAMPLES = """\
 examples:
   hil bench emulator                   emulated instructions per second of host time
   hil bench kernels --toolchain zig    cycles of every operator: some minutes
+  hil bench kernels --fit              the cost model's cycles, from measurements of small layers
   hil bench face_m4 --csv layers.csv   cycles by layer, RNN weights sparse and dense
 """
 
@@ -35,6 +36,11 @@ def add(commands: Commands) -> None:
         default="both",
         help="cross compiler of kernels and face_m4 (default: both, where gcc is found)",
     )
+    parser.add_argument(
+        "--fit",
+        action="store_true",
+        help="kernels: fit the cost model's cycles to small layers; print old, new and errors",
+    )
     csv_option(parser)
 
 
@@ -48,6 +54,8 @@ def _run(options: argparse.Namespace) -> int:
     from hil.config import board
     from hil.studies.bench import kernels as bench_kernels
 
+    if options.fit and options.what == "kernels":
+        return _fit(options)
     compilers = toolchain.find_all() if options.toolchain == "both" else []
     measure = bench_kernels.kernels if options.what == "kernels" else bench_kernels.face_m4
     rows = measure(
@@ -58,4 +66,23 @@ def _run(options: argparse.Namespace) -> int:
     show(bench_kernels.table(rows))
     if options.csv:
         bench_kernels.write_csv(rows, options.csv)
+    return 0
+
+
+def _fit(options: argparse.Namespace) -> int:
+    from hil.build import toolchain
+    from hil.compiler.kernels.cycles import KEPT
+    from hil.config import board
+    from hil.studies.bench import fit, fit_cases
+
+    compiler = toolchain.find_toolchain("zig" if options.toolchain == "both" else options.toolchain)
+    measured = fit.layers(
+        fit_cases.cases(),
+        board.load(options.board),
+        compiler,
+        lambda stage: print(stage, file=sys.stderr),
+    )
+    fitted = fit.fit(measured, KEPT) | {n: v for n, v in fit.fit(measured).items() if n in KEPT}
+    show(fit.table(measured, fitted))
+    show(fit.error_table(measured, fitted))
     return 0

@@ -133,6 +133,20 @@ class FlattenMaps(nn.Module):
         return torch.cat([m.permute(0, 2, 3, 1).flatten(1) for m in maps], dim=1)
 
 
+class Branches(nn.Module):
+    """Layers side by side that read one map; the result is their maps, one after another."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.flatten = FlattenMaps()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, channels, rows, columns) to (n, count)."""
+        y: Tensor = self.flatten(*(layer(x) for layer in self.layers))
+        return y
+
+
 def inverted_residuals(inputs: int, stages: Stages, *, width: float = 1.0) -> list[MBConv]:
     """Make the inverted residuals of a network's stages.
 

@@ -49,7 +49,7 @@ class PlainConvolution(Kernel):
 
     def work(self, site: Site) -> Work:
         """Count multiply-accumulates."""
-        return {"conv2d.mac": site.step.macs}
+        return _work(expect(site.step.operators[0], Conv2D))
 
     def access(self, step: Step) -> Access:
         """Return the window's rows."""
@@ -89,7 +89,7 @@ class PlainFeed(Feed):
 
     def work(self, conv: Conv2D, site: Site) -> Work:
         """Count multiply-accumulates."""
-        return {"conv2d.mac": conv.macs}
+        return _work(conv)
 
     def code(self, conv: Conv2D, site: Site) -> FeedCode:
         """Call `conv2d_rows`."""
@@ -100,6 +100,10 @@ class PlainFeed(Feed):
             structure("conv2d_t", name, conv_fields(conv)),
             f"conv2d_rows(&{name}, {{source}}, NULL, {{row}}, {{count}}, rows);",
         )
+
+
+def _work(conv: Conv2D) -> Work:
+    return {"conv2d.depthwise_mac" if conv.depthwise else "conv2d.mac": conv.macs}
 
 
 def conv_bytes(conv: Conv2D) -> int:

@@ -42,7 +42,7 @@ class WindowPool(Kernel):
     def work(self, site: Site) -> Work:
         """Count values in windows."""
         pool = expect(site.step.operators[0], Pool2D)
-        return {"pool2d.value": pool.output.bytes * pool.window[0] * pool.window[1]}
+        return {f"pool2d.{pool.kind}": pool.output.bytes * pool.window[0] * pool.window[1]}
 
     def access(self, step: Step) -> Access:
         """Return the window's rows."""

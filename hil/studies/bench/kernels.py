@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hil.build.toolchain import Toolchain
+    from hil.compiler.plan import Plan
     from hil.compiler.program import Program
     from hil.models import LoadedModel
 
@@ -31,6 +32,7 @@ _SEED = 0
 _WEIGHTS = 0.3  # deviation of a lone layer's weights
 _SMALL = 0.05  # and of those that make a sparse matrix dense
 _CALIBRATION_IMAGES = 2
+_KEPT = 0.3  # of a sparse cell's weights are not zero
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def kernels(
     """
     rows = []
     for name, shape, layer in cases():
-        program = _quantise(name, shape, layer)
+        program = quantise(name, shape, layer)
         for toolchain in toolchains:
             whole = _measure(name, program, board, toolchain, progress).whole
             rows.append(Row(str(toolchain), replace(whole, name=name)))
@@ -159,22 +161,28 @@ def cases() -> Iterator[tuple[str, tuple[int, int, int], "nn.Module"]]:
 def _alone(layer: "nn.Module") -> "nn.Module":
     from torch import nn
 
-    from hil.models.blocks import FlattenMaps
+    from hil.models.blocks import Branches, FlattenMaps
 
-    return nn.Sequential(layer, FlattenMaps())
+    return layer if isinstance(layer, Branches) else nn.Sequential(layer, FlattenMaps())
 
 
-def _quantise(name: str, shape: tuple[int, int, int], layer: "nn.Module") -> "Program":
-    """Give a layer seeded weights and quantise it on noise."""
+def quantise(
+    name: str, shape: tuple[int, int, int], layer: "nn.Module", *, sparse: bool = False
+) -> "Program":
+    """Give a layer seeded weights and quantise it on noise; `sparse`: its RNNs' are mostly zero."""
     import torch
 
     from hil.models import LoadedModel
+    from hil.models.fastgrnn import FastGRNN
     from hil.vision.photographs import InputSpec
 
     generator = torch.Generator().manual_seed(_SEED)
+    cells = [cell for cell in layer.modules() if isinstance(cell, FastGRNN) and sparse]
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * _WEIGHTS)
+        for matrix in (matrix for cell in cells for matrix in (cell.W, cell.U)):
+            matrix.mul_(torch.rand(matrix.shape, generator=generator) < _KEPT)
     rows, columns, channels = shape
     spec = InputSpec(rows=rows, columns=columns, channels=channels)
     return _compile(LoadedModel(name, _alone(layer).eval(), spec, "seeded"))
@@ -212,14 +220,27 @@ def _face_m4(*, dense: bool) -> "Program":
 def _measure(
     title: str, program: "Program", board: Board, toolchain: "Toolchain", progress: Progress
 ) -> Profile:
-    """Build a program, run it, and refuse figures of wrong results."""
-    from hil.build import firmware
-    from hil.compiler import emit, plan, reference
+    from hil.compiler import plan
 
     progress(f"{title}, {toolchain}")
+    planned = plan.make_plan(program, plan.Budget.of(board))
+    return measure(title, program, planned, board, toolchain)
+
+
+def measure(
+    title: str, program: "Program", planned: "Plan", board: Board, toolchain: "Toolchain"
+) -> Profile:
+    """Build a planned program, run it, and refuse figures of wrong results.
+
+    Raises:
+        MismatchError: the results are not the integer reference's.
+        MeasurementError: as the suite does.
+    """
+    from hil.build import firmware
+    from hil.compiler import emit, reference
+
     x = np.random.default_rng(_SEED).integers(-128, 128, program.input.shape).astype(np.int8)
     with TemporaryDirectory(prefix="hil-") as scratch:
-        planned = plan.make_plan(program, plan.Budget.of(board))
         emit.write(program, planned, Path(scratch))
         image = firmware.build(Path(scratch), board, toolchain)
     profile = of_image(title, image, planned, board, x.tobytes())
