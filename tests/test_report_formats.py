@@ -19,6 +19,7 @@ from hil.results.report import (
     github,
     markdown,
     openmetrics,
+    page,
     subjects,
 )
 from hil.results.report.subjects import Subject
@@ -185,6 +186,18 @@ def test_the_page_says_what_moved(tmp_path: Path) -> None:
     html = (tmp_path / "report.html").read_text()
     assert "Against base&#39;s baseline: 1 regression" in html
     assert "+1 cycle in pool" in html
+
+
+def test_what_became_worse_does_not_pass_on_the_page(tmp_path: Path) -> None:
+    rows = in_context(report_rows.CONTEXT, report_rows.SMALL)
+    faster = [replace(m, value=m.value - 1) if m.unit == "cycle" else m for m in report_rows.SMALL]
+    path = tmp_path / "base.csv"
+    baseline.write(figures.gather(in_context(report_rows.CONTEXT, faster)), path)
+    found = subjects.gather(rows, Path("nowhere.csv"))
+    header = page.build(found, "", against.read(rows, path)).partition("</h1>")[0]
+    assert "1 of 1 scenario became worse" in header
+    assert "passes" not in header
+    assert '<header class="bad">' in header
 
 
 def test_a_workflow_of_github_gets_a_summary_and_annotations(tmp_path: Path) -> None:

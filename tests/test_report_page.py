@@ -74,7 +74,7 @@ def parsed(text: str) -> Figures:
 def test_every_marked_figure_is_its_rows(html: str) -> None:
     values = {(r.context.scenario, r.metric.name): r.metric for r in report_rows.rows()}
     figures = parsed(html).figures
-    assert len(figures) == 28
+    assert len(figures) == 27
     for scenario, name, value, text in figures:
         metric = values[scenario, name]
         assert value == metric.value
@@ -92,7 +92,7 @@ def test_the_verdict_comes_first_and_names_what_failed(html: str) -> None:
     assert "2 of 3 scenarios fail" in header
     assert "latency" in header
     assert "limit 0.5 s" in header
-    assert "flash" in header
+    assert "the measurement ended early" in header
     assert "small" not in re.sub(r"<small>.*?</small>", "", header)
 
 
