@@ -16,7 +16,7 @@ from hil.compiler import emit
 from hil.compiler.code.thumb import function_bytes
 from hil.compiler.kernels.code_size import FILE_BYTES
 from hil.compiler.kernels.kernel import Choices
-from hil.compiler.plan import Budget, place
+from hil.compiler.plan import Budget, make_plan, pareto, place
 from hil.compiler.program import Program
 from hil.config import board
 from hil.paths import FIRMWARE
@@ -139,3 +139,16 @@ def test_no_compiler_makes_more_of_a_kernels_c_than_is_stated(toolchain: str) ->
 def test_what_is_stated_of_a_kernels_c_is_what_compilers_make_of_it() -> None:
     both = [toolchain_of("zig"), toolchain_of("gcc")]
     assert code_bytes(both) == FILE_BYTES
+
+
+def test_a_depth_of_streaming_that_the_flash_cannot_hold_leaves_the_others() -> None:
+    program = random_programs.face_m4(rows=48, columns=64)
+    roomy = Budget(sram_bytes=120_000, ccm_bytes=48_000)
+    sizes = {
+        depth: min(point.plan.flash_bytes for point in pareto(program, roomy, streams=True)
+                   if point.plan.choices.streamed == depth)
+        for depth in {p.plan.choices.streamed for p in pareto(program, roomy, streams=True)}
+    }  # fmt: skip
+    smallest = Budget(roomy.sram_bytes, roomy.ccm_bytes, min(sizes.values()))
+    plan = make_plan(program, smallest, streams=True)
+    assert plan.flash_bytes <= min(sizes.values())

@@ -104,9 +104,13 @@ def _placed(
 ) -> list[Point]:
     """Those that fit; where the flash holds none, no memory is planned."""
     images = [flash_need(schedule(program, choices), choices, budget) for choices in tried]
+    points: list[Point] = []
     if all(image.lacking for image in images):
-        check(program, min(images, key=lambda image: image.lacking))
-    points = []
+        try:
+            check(program, min(images, key=lambda image: image.lacking))
+        except MemoryLimitError as error:
+            failures.append(error)
+        return points
     for choices in tried:
         try:
             plan = place(program, budget, choices)
