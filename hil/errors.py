@@ -158,7 +158,7 @@ class FirmwareFault(MeasurementError):
 
 
 class MismatchError(MeasurementError):
-    """The firmware's outputs are not the integer reference's."""
+    """The firmware's outputs or figures are not what is known of them otherwise."""
 
     verdict = Verdict.MISMATCH
 

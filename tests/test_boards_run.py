@@ -12,7 +12,7 @@ from hil.config import board as boards
 from hil.config import scenario
 from hil.paths import BOARDS
 
-_SCENARIO = """
+LAYER = """
 model = "rnnpool_layer"
 
 [variant]
@@ -45,7 +45,7 @@ def board_name(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 def test_a_board_of_another_size_is_one_file(board_name: str, tmp_path: Path) -> None:
     path = tmp_path / "layer.toml"
-    path.write_text(_SCENARIO, encoding="utf-8")
+    path.write_text(LAYER, encoding="utf-8")
     session = open_session(tmp_path)
     session.board = board = boards.load(board_name)
     session.scenarios = [scenario.load(str(path))]

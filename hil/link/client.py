@@ -27,6 +27,7 @@ from hil.link.messages import (
     Memory,
     Outputs,
     Proceed,
+    Refused,
     Statistics,
     Wants,
 )
@@ -52,6 +53,8 @@ class Run:
         waiting_cycles: of the last iteration, beside the others: the host's part of a streaming
             model's run.
         layers: of the last iteration, in order; empty where they were not counted.
+        seconds: from the request to the end, by the host's clock; None where something had to be
+            sent again.
     """
 
     cycles: int
@@ -59,6 +62,7 @@ class Run:
     most_cycles: int
     waiting_cycles: int
     layers: tuple[Layer, ...]
+    seconds: float | None = None
 
 
 class Device:
@@ -73,6 +77,7 @@ class Device:
     def __init__(
         self, port: SerialBase, timeout_s: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        self._clock = clock
         self._line = Conversation(port, timeout_s, clock)
         self._hello: Hello | None = None
         self._input = b""  # of a streaming model, until its run asks for it
@@ -156,6 +161,16 @@ class Device:
                 )
         self._line.reached = "input loaded"
 
+    def leave(self, data: bytes) -> None:
+        """Have the firmware hold bytes that mean nothing, where its last request stands in memory.
+
+        An input that was loaded before is lost.
+
+        Raises:
+            LinkError, SilenceError, FirmwareFault.
+        """
+        self._line.ask(Load(0, data), Loaded, Refused)
+
     def run(self, iterations: int = 1, *, per_layer: bool = True) -> Run:
         """Run inference on the loaded input.
 
@@ -168,11 +183,13 @@ class Device:
             SilenceError, FirmwareFault.
         """
         self._given = {}
+        began, resends = self._clock(), self.resends
         answer = self._line.ask(AskRun(iterations, per_layer), *_PAUSES)
         while not isinstance(answer, Done):
             resume = self._feed(answer) if isinstance(answer, Wants) else self._keep(answer)
             answer = self._line.ask(resume, *_PAUSES)
         done = answer
+        seconds = self._clock() - began if self.resends == resends else None
         self._line.reached = "run done"
         count = self._greeting().layer_count if per_layer else 0
         layers = tuple(self._line.ask(AskLayer(index), Layer) for index in range(count))
@@ -180,7 +197,9 @@ class Device:
             raise self._line.wrong(
                 f"counted no cycles; it says: {'; '.join(self.log) or 'nothing'}"
             )
-        return Run(done.cycles, done.least_cycles, done.most_cycles, done.waiting_cycles, layers)
+        return Run(
+            done.cycles, done.least_cycles, done.most_cycles, done.waiting_cycles, layers, seconds
+        )
 
     def _feed(self, wants: Wants) -> Feed:
         """Return the piece of the input that a run wants."""

@@ -89,7 +89,7 @@ class Conversation:
         """
         self._sequence = self._sequence % _LAST_SEQUENCE + 1
         wire = encode(Frame(request.kind, self._sequence, request.pack()))
-        question = _Question(request, wire, self._clock(), self.timeout_s)
+        question = _Question(request, wanted, wire, self._clock(), self.timeout_s)
         with self._port_errors():
             self._port.write_timeout = self.timeout_s
             self._port.write(wire)
@@ -140,7 +140,7 @@ class Conversation:
             return None
         if received.sequence != self._sequence:
             return None  # the second answer to a request that was sent twice
-        if isinstance(message, Refused):
+        if isinstance(message, Refused) and Refused not in question.wanted:
             raise self._refusal(message, question)
         if isinstance(message, Started) and isinstance(question.request, _RESUMING):
             self.reached = "run started"
@@ -208,8 +208,16 @@ class Conversation:
 class _Question:
     """A request on its way: when it is sent again, and when it is given up."""
 
-    def __init__(self, request: Message, wire: bytes, now: float, timeout_s: float) -> None:
+    def __init__(
+        self,
+        request: Message,
+        wanted: tuple[type[Message], ...],
+        wire: bytes,
+        now: float,
+        timeout_s: float,
+    ) -> None:
         self.request = request
+        self.wanted = wanted
         self.wire = wire
         self.damages = 0
         self.give_up_at = now + timeout_s

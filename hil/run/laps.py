@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
-from hil.errors import LinkError
+from hil.errors import MismatchError
 from hil.link.frames import DATA_BYTES
 
 if TYPE_CHECKING:
@@ -25,13 +25,15 @@ def by_layer(plan: "Plan", moments: Sequence[T]) -> list[list[tuple[T, T]]]:
         For each layer the pairs of moments between which it was computed.
 
     Raises:
-        LinkError: the firmware read the counter another number of times.
+        MismatchError: the firmware read the counter another number of times.
     """
     owners = list(_owners(plan))
     if len(moments) != len(owners) + 1:
-        raise LinkError(
-            f"the firmware read the cycle counter {len(moments)} times, not {len(owners) + 1}",
-            hint="this is the emulated board: please report it, with the image",
+        raise MismatchError(
+            f"the firmware read the cycle counter {len(moments)} times, not {len(owners) + 1} as "
+            "its plan has it",
+            hint="does it count every layer with cycles_now? See firmware/runtime/serve.c",
+            stage="figures",
         )
     layers: list[list[tuple[T, T]]] = [[] for _ in plan.steps]
     for owner, pair in zip(owners, pairwise(moments), strict=True):

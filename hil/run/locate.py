@@ -17,6 +17,7 @@ from hil.run.compare import differing
 
 if TYPE_CHECKING:
     from hil.build.image import Image
+    from hil.build.symbols import Symbol
     from hil.compiler.plan import Plan
     from hil.compiler.program import Int8, Tensor
     from hil.link.client import Device
@@ -166,9 +167,14 @@ def _stored(image: "Image", address: int, count: int) -> bytes:
 
 
 def _address(image: "Image", name: str) -> int:
+    return symbol(image, name).address
+
+
+def symbol(image: "Image", name: str) -> "Symbol":
+    """Return a function or variable of an image. Raises BuildError where there is none."""
     from hil.build import symbols
 
-    for symbol in symbols.read(image.elf):
-        if symbol.name == name:
-            return symbol.address
+    for one in symbols.read(image.elf):
+        if one.name == name:
+            return one
     raise BuildError(f"{image.elf} has no {name}", hint="build it again", stage="image")

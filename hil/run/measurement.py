@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.errors import UsageError
 from hil.run import laps, named
-from hil.targets.spent import NOTHING, Spent
+from hil.targets.spent import NOTHING, Moment, Spent
 
 if TYPE_CHECKING:
     from hil.build.firmware import Image, Toolchain
@@ -30,8 +30,11 @@ Progress = Callable[[str], None]
 """Told the stage that begins, in words for a person."""
 
 
-Spending = Callable[[], AbstractContextManager[list[Spent]]]
-"""A target's `spending`."""
+class Spending(Protocol):
+    """A target's `spending`."""
+
+    def __call__(self, *, causes: bool) -> AbstractContextManager[list[Moment] | None]:
+        """Note the board's own count while the block runs; None where it has none."""
 
 
 def silent(stage: str) -> None:
@@ -39,8 +42,9 @@ def silent(stage: str) -> None:
     del stage
 
 
-def _unsaid() -> AbstractContextManager[list[Spent]]:
-    return nullcontext([])
+def _unsaid(*, causes: bool) -> AbstractContextManager[list[Moment] | None]:
+    del causes
+    return nullcontext()
 
 
 @dataclass
@@ -127,6 +131,8 @@ class Iteration:
         waiting_cycles: beside them, for the host: a streaming model's image and results.
         layers: of the schedule, in order.
         spent: what the cycles of each layer went to; empty where the target cannot say.
+        counts: cycles of each layer by the board's own count; empty where it has none.
+        seconds: of the whole by the host's clock; None where it was disturbed.
     """
 
     outputs: "Int8"
@@ -134,6 +140,8 @@ class Iteration:
     waiting_cycles: int
     layers: tuple[LayerCycles, ...]
     spent: tuple[Spent, ...] = ()
+    counts: tuple[int, ...] = ()
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -324,8 +332,7 @@ def measure(
             progress(f"running inference {number} of {count}")
             with _noting(prepared, spending) as moments:
                 run = device.run(per_layer=True)
-        spent = _by_layer(prepared, moments)
-        iterations.append(_iteration(run, device.outputs(), spent))
+        iterations.append(_iteration(run, device.outputs(), _laps(prepared, moments)))
     return Measurement(
         prepared=prepared,
         target=target.name,
@@ -338,25 +345,35 @@ def measure(
     )
 
 
-def _noting(prepared: Prepared, spending: Spending) -> AbstractContextManager[list[Spent]]:
-    """Note what cycles go to, but not while the image comes in: thousands of reads take minutes."""
-    said = spending is not _unsaid and not prepared.compiled.plan.streams
-    return spending() if said else _unsaid()
+def _noting(prepared: Prepared, spending: Spending) -> AbstractContextManager[list[Moment] | None]:
+    """Note causes too, but not while the image comes in: at thousands of reads it takes minutes."""
+    if spending is _unsaid:
+        return _unsaid(causes=False)
+    return spending(causes=not prepared.compiled.plan.streams)
 
 
-def _by_layer(prepared: Prepared, moments: Sequence[Spent]) -> tuple[Spent, ...]:
-    """Return what each layer's cycles went to; nothing where no moment was noted."""
-    if not moments:
-        return ()
-    pairs = laps.by_layer(prepared.compiled.plan, moments)
-    return tuple(sum((b - a for a, b in layer), NOTHING) for layer in pairs)
+def _laps(
+    prepared: Prepared, moments: Sequence[Moment] | None
+) -> list[list[tuple[Moment, Moment]]]:
+    """Return between which moments each layer was computed; nothing where none can be noted."""
+    return [] if moments is None else laps.by_layer(prepared.compiled.plan, moments)
 
 
-def _iteration(run: "Run", outputs: bytes, spent: tuple[Spent, ...]) -> Iteration:
+def _spent(pairs: Sequence[Sequence[tuple[Moment, Moment]]]) -> tuple[Spent, ...]:
+    """Return what each layer's cycles went to; nothing where it was not noted."""
+    known = [[b.spent - a.spent for a, b in layer if a.spent and b.spent] for layer in pairs]
+    return tuple(sum(layer, NOTHING) for layer in known) if any(known) else ()
+
+
+def _iteration(
+    run: "Run", outputs: bytes, pairs: Sequence[Sequence[tuple[Moment, Moment]]]
+) -> Iteration:
     return Iteration(
         outputs=np.frombuffer(outputs, dtype=np.int8),
         cycles=run.cycles,
         waiting_cycles=run.waiting_cycles,
         layers=tuple(LayerCycles(layer.name, layer.macs, layer.cycles) for layer in run.layers),
-        spent=spent,
+        spent=_spent(pairs),
+        counts=tuple(sum(b.cycles - a.cycles for a, b in layer) for layer in pairs),
+        seconds=run.seconds,
     )

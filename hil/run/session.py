@@ -20,9 +20,9 @@ from hil.results.rows import Context, Metric, Row, RunIdentity, in_context
 from hil.results.rules import Grade
 from hil.results.store import Store
 from hil.run import details as run_details
-from hil.run import judge, locate, measurement, parts
+from hil.run import judge, locate, measurement, parts, plausible, same_board
 from hil.run.chosen import Scenarios
-from hil.run.measurement import Measurement, Prepared, Progress, Spending, Stopwatch, silent
+from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
 
 if TYPE_CHECKING:
     from hil.build.firmware import Toolchain
@@ -53,7 +53,6 @@ class Session:
     rows: list[Row] = field(default_factory=list)
     _watches: dict[str, Stopwatch] = field(default_factory=dict)
     _retried: dict[str, int] = field(default_factory=dict)
-    _spending: dict[str, Spending] = field(default_factory=dict)
     _targets: "dict[str, Target]" = field(default_factory=dict)
     _uids: dict[str, str] = field(default_factory=dict)
     _metrics: dict[str, dict[str, Metric]] = field(default_factory=dict)
@@ -132,8 +131,9 @@ class Session:
                 target=self.target,
                 retries=self._retried.get(name, 0),
                 progress=self.progress,
-                spending=self._spending[name],
+                spending=self._targets[name].spending,
             )
+            self._check(result, device)
         judged = self._located(judge.judge(result), result, device)
         self._metrics[name] = {metric.name: metric for metric in judged}
         context = replace(
@@ -146,6 +146,10 @@ class Session:
         if self.store is not None:
             details.write(run_details.of(result, self.identity.run), self.store.csv)
         return result
+
+    def _check(self, result: Measurement, device: "Device") -> None:
+        debugger = self._targets[result.prepared.scenario.name].debugger
+        plausible.check(plausible.Evidence(result, device.memory(), debugger))
 
     def _located(self, judged: list[Metric], result: Measurement, device: "Device") -> list[Metric]:
         """Note where wrong outputs begin, if there are any and the target has a debugger."""
@@ -223,7 +227,6 @@ class Session:
         from hil.link.client import Device
 
         target = stack.enter_context(self.target(self.board))
-        self._spending[prepared.scenario.name] = target.spending
         self._targets[prepared.scenario.name] = target
         with self._watch(prepared.scenario).stage("flash"):
             self.progress(f"flashing {self.board.name} ({target.name})")
@@ -232,6 +235,8 @@ class Session:
             target.reset()
             device = Device(target.serial(), timeout_s=self.timeout_s)
             device.expect(prepared.image)
+            same_board.check(prepared.image, device, target.debugger)
+            plausible.check_clock(self.board, target.debugger)
         return device
 
     def _watch(self, scenario: Scenario) -> Stopwatch:

@@ -10,7 +10,8 @@ from serial import SerialBase
 
 from hil.build.image import Image
 from hil.config.board import Board
-from hil.targets.spent import Spent
+from hil.errors import MeasurementError
+from hil.targets.spent import Moment
 
 if TYPE_CHECKING:
     from hil.targets.debugger import Debugger
@@ -71,12 +72,16 @@ class Target(ABC):
         return self.debugger.read(*place).hex()
 
     @contextmanager
-    def spending(self) -> Iterator[list[Spent]]:
-        """Note, while the block runs, what cycles went to so far at each read of the counter.
+    def spending(self, *, causes: bool) -> Iterator[list[Moment] | None]:
+        """Note, while the block runs, the board's own count at each read of the cycle counter.
 
-        The list stays empty where the target cannot say.
+        It is None where the target cannot say.
+
+        Args:
+            causes: note what the cycles went to as well, which takes longer.
         """
-        yield []
+        del causes
+        yield None
 
     @abstractmethod
     def close(self) -> None:
@@ -92,4 +97,10 @@ class Target(ABC):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        if error is None:
+            self.close()
+            return
+        try:
+            self.close()
+        except MeasurementError as also:  # what went wrong first is what is told
+            error.add_note(f"then: {also.what}")

@@ -86,9 +86,14 @@ class Debugger:
             self._target.reset()
 
     def read(self, address: int, count: int) -> bytes:
-        """Read memory. Raises ProbeError."""
+        """Read memory, of a core that runs too. Raises ProbeError."""
         with self._probe_errors("reading memory"):
             return bytes(self._target.read_memory_block8(address, count))
+
+    def read_word(self, address: int) -> int:
+        """Read a register of the chip, 32 bits. Raises ProbeError."""
+        with self._probe_errors("reading a register"):
+            return int(self._target.read_memory(address))
 
     @contextmanager
     def breakpoints(self) -> "Iterator[Breakpoint]":

@@ -29,5 +29,17 @@ class Spent:
         return Spent(**{name: mine[name] + theirs[name] for name in mine})
 
 
+@dataclass(frozen=True)
+class Moment:
+    """A read of the cycle counter, as the board itself counts.
+
+    Attributes:
+        cycles: so far. spent: on what; None where only cycles were asked for.
+    """
+
+    cycles: int
+    spent: Spent | None = None
+
+
 NOTHING = Spent(0, 0, 0, 0, 0, 0)
 CAUSES = tuple(field.name for field in fields(Spent))

@@ -13,7 +13,7 @@ from hil.config.board import Board
 from hil.errors import ProbeError
 from hil.targets.base import Target
 from hil.targets.debugger import Debugger
-from hil.targets.spent import Spent
+from hil.targets.spent import Moment
 
 if TYPE_CHECKING:
     from hil.targets.emulator.board import EmulatedBoard
@@ -77,14 +77,19 @@ class EmulatedTarget(Target):
         return port
 
     @contextmanager
-    def spending(self) -> Iterator[list[Spent]]:
-        """Note, while the block runs, what cycles went to so far at each read of the counter."""
-        moments: list[Spent] = []
+    def spending(self, *, causes: bool) -> Iterator[list[Moment] | None]:
+        """Note, while the block runs, the board's own count at each read of the cycle counter."""
+        moments: list[Moment] = []
         emulated = self.emulated
+
+        def note() -> None:
+            spent = emulated.spent() if causes else None
+            moments.append(Moment(emulated.chip.clock.now(), spent))
+
         if emulated.counts_causes:
-            emulated.chip.dwt.on_read = lambda: moments.append(emulated.spent())
+            emulated.chip.dwt.on_read = note
         try:
-            yield moments
+            yield moments if emulated.counts_causes else None
         finally:
             emulated.chip.dwt.on_read = None
 
