@@ -59,7 +59,8 @@ def search(
             break
         middle = between[len(between) // 2]
         value = values[middle] = measure(commits[middle])
-        progress(f"{commits[middle][:12]}: {'cannot be measured' if value is None else value}")
+        said = "cannot be measured" if value is None else f"{value:,.10g}"
+        progress(f"{commits[middle][:12]}: {said}")
         if value is not None and abs(value - good) <= abs(value - bad):
             low = middle
         elif value is not None:
