@@ -11,6 +11,7 @@ from hil.compiler.operators.fastgrnn import Cell
 from hil.compiler.operators.gru import GRU, sigmoids
 from hil.compiler.operators.gru_sweep import GRUSweep
 from hil.compiler.operators.l2norm import L2Norm
+from hil.compiler.operators.lookup import Lookup
 from hil.compiler.operators.maxout import MaxOut
 from hil.compiler.operators.pool2d import Pool2D
 from hil.compiler.operators.rnnpool import RNNPool
@@ -211,6 +212,12 @@ class Builder:
         output = self.tensor(name, x.shape)
         multiplier = self.random.uniform(100, 1500, x.shape[2]).astype(np.int32)
         self.operators.append(L2Norm(name, (x,), output, 0, multiplier))
+        return output
+
+    def lookup(self, name: str, x: Tensor) -> Tensor:
+        output = self.tensor(name, x.shape)
+        table = self.random.integers(-128, 128, 256).astype(np.int8)
+        self.operators.append(Lookup(name, (x,), output, 0, "any function", table))
         return output
 
     def maxout(self, name: str, x: Tensor, groups: int) -> Tensor:

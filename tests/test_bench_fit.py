@@ -9,7 +9,7 @@ from hil.config import board
 from hil.studies.bench import fit
 from hil.studies.bench.fit_cases import cases, plain_cases
 
-BY_THEMSELVES = ("maxout.", "l2norm.", "pool2d.", "conv2d.", "inverted_residual.")
+BY_THEMSELVES = ("lookup.", "maxout.", "l2norm.", "pool2d.", "conv2d.", "inverted_residual.")
 """Work that no layer of another case holds, so that a fit of the plain cases gives the same."""
 
 

@@ -14,7 +14,8 @@ from hil.models import own
 from hil.results import metrics
 from hil.targets import GROUP
 
-_PAGE = (Path(__file__).parent.parent / "docs" / "extending.md").read_text(encoding="utf-8")
+_ROOT = Path(__file__).parent.parent
+_PAGE = (_ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 _BLOCKS = re.findall(r"```(?:python|toml)\n# (\S+)\n(.*?)```", _PAGE, re.DOTALL)
 
 
@@ -22,7 +23,8 @@ _BLOCKS = re.findall(r"```(?:python|toml)\n# (\S+)\n(.*?)```", _PAGE, re.DOTALL)
 def project(tmp_path: Path) -> Path:
     """A folder with the files of the page."""
     for name, text in _BLOCKS:
-        (tmp_path / name).write_text(text, encoding="utf-8")
+        if "/" not in name:
+            (tmp_path / name).write_text(text, encoding="utf-8")
     assert {"nets.py", "thumbs.toml", "nucleo_f429zi.toml"} <= {name for name, _ in _BLOCKS}
     return tmp_path
 
@@ -39,6 +41,13 @@ def test_the_model_of_the_page_runs_on_the_board_of_the_page(project: Path) -> N
     assert (result.prepared.board.name, result.prepared.board.uart) == ("nucleo_f429zi", "usart3")
 
 
+def test_the_page_shows_the_operator_and_the_kernel_as_they_are() -> None:
+    shown = re.findall(r"```(?:python\n#|c\n/\*) (\S+/\S+)(?: \*/)?\n(.*?)```", _PAGE, re.DOTALL)
+    assert len(shown) >= 4
+    for path, text in shown:
+        assert text.rstrip() in (_ROOT / path).read_text(encoding="utf-8"), path
+
+
 def test_the_page_names_every_entry_of_a_scenarios_own_network_and_of_a_board() -> None:
     shapes = (scenario._Input, scenario._Output, boards._BoardFile, boards._Memory, boards._Link)
     for shape in shapes:
@@ -50,5 +59,5 @@ def test_the_page_names_the_groups_of_entry_points_and_the_tables() -> None:
     for group in (own.GROUP, chips.GROUP, GROUP):
         assert f'[project.entry-points."{group}"]' in _PAGE
     for path in re.findall(r"`((?:hil|firmware|boards|tests)/[\w/.]+)`", _PAGE):
-        assert (Path(__file__).parent.parent / path).exists(), path
+        assert (_ROOT / path).exists(), path
     assert metrics.KINDS

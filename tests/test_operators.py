@@ -15,6 +15,7 @@ from hil.compiler.front.graph import Graph
 from hil.compiler.front.trace import trace
 from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.operators.kind import INPUT, Macs
+from hil.compiler.operators.lookup import LookupKind
 from hil.compiler.program import Operator, Program, Shape
 from hil.compiler.quantise import quantise
 from hil.errors import BuildError
@@ -107,6 +108,7 @@ CASES: dict[str, Callable[[int], st.SearchStrategy[nn.Module]]] = {
     "L2Norm": lambda channels: st.just(L2Norm(channels, scale=10.0)),
     "MaxOut": lambda channels: st.integers(1, channels).map(MaxOut),
     "Pool2D": pool2d,
+    "Lookup": lambda _: st.sampled_from([layer() for layer in LookupKind.layers]),
     "Concat": lambda channels: st.just(Forked(channels, joined=True)),
 }
 """Networks of channels to one that holds the operator, by the operator's name."""

@@ -13,6 +13,7 @@ FILE_BYTES = {
     "heads": 1684,
     "inverted_residual": 260,
     "l2norm": 544,
+    "lookup": 100,
     "matmul": 584,
     "maxout": 312,
     "panels": 344,

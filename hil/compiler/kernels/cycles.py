@@ -32,6 +32,7 @@ CYCLES = {
     "scale.value": 8.61,  # a value
     "concat.value": 9.47,  # a value
     "l2norm.value": 18.0,  # a value
+    "lookup.value": 8.6,  # a value
     "maxout.value": 12.1,  # a value read
     "pool2d.average": 4.8,  # a value in a window
     "pool2d.max": 4.98,  # a value in a window

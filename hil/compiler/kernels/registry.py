@@ -7,6 +7,7 @@ from hil.compiler.kernels.heads import HEADS
 from hil.compiler.kernels.inverted_residual import INVERTED_RESIDUAL
 from hil.compiler.kernels.kernel import Kernel
 from hil.compiler.kernels.l2norm import L2NORM
+from hil.compiler.kernels.lookup import LOOKUP
 from hil.compiler.kernels.maxout import MAXOUT
 from hil.compiler.kernels.pointwise import POINTWISE
 from hil.compiler.kernels.pointwise_panels import POINTWISE_PANELS
@@ -33,6 +34,7 @@ KERNELS: tuple[Kernel, ...] = (
     # Operators that have one kernel.
     CONCAT,
     L2NORM,
+    LOOKUP,
     MAXOUT,
     POOL2D,
     RENET,

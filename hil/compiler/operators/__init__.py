@@ -12,6 +12,7 @@ from hil.compiler.operators import (
     conv2d,
     gru_sweep,
     l2norm,
+    lookup,
     maxout,
     pool2d,
     rnnpool,
@@ -30,6 +31,7 @@ KINDS: tuple[AnyKind, ...] = (
     maxout.MaxOutKind(),
     pool2d.Pool2DKind(),
     concat.ConcatKind(),
+    lookup.LookupKind(),
 )
 
 

@@ -63,6 +63,7 @@ def plain_cases() -> Iterator[Case]:
         (
             partial(MaxOut, 3),
             partial(L2Norm, 12, scale=10.0),
+            nn.Hardswish,
             partial(nn.BatchNorm2d, 12),
             partial(nn.MaxPool2d, 2),
             partial(nn.MaxPool2d, 3, stride=1),
