@@ -163,10 +163,14 @@ class MemoryLimitError(MeasurementError):
 
     Attributes:
         lacking: bytes, where the planner says so.
+        region: where they lack; of several the first.
     """
 
     verdict = Verdict.MEMORY
 
-    def __init__(self, what: str, *, hint: str = "", stage: str = "", lacking: int = 0) -> None:
+    def __init__(
+        self, what: str, *, hint: str = "", stage: str = "", lacking: int = 0, region: str = ""
+    ) -> None:
         super().__init__(what, hint=hint, stage=stage)
         self.lacking = lacking
+        self.region = region

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from hil.config import board
 from hil.models.rnnpool import RNNPool
 from hil.studies.counts import count as counts
 from hil.studies.counts import table as counts_table
-from hil.studies.counts.count import Counts
+from hil.studies.counts.count import Counts, Memory
 from hil.vision import photographs
 
 
@@ -206,3 +207,13 @@ def test_an_unknown_network_is_told_with_those_there_are(
 ) -> None:
     assert cli.main(["models", "face_z"]) == 2
     assert "unknown model 'face_z'\n  known: " in capsys.readouterr().err
+
+
+def test_a_table_for_documents_says_what_a_network_lacks_and_where() -> None:
+    lacking = Memory(obstacle="memory: too much", lacking=417_792, lacks="SRAM")
+    one = replace(counts.of_model("rnnpool_layer"), memory=lacking)
+    heads, _, row = counts_table.markdown([one]).splitlines()
+    cells = dict(zip(heads.split(" | "), row.split(" | "), strict=True))
+    assert cells["planned SRAM, B"] == "+417,792"
+    assert cells["flash, B"] == "\u2013"
+    assert row.startswith("| `rnnpool_layer` | 292 |")

@@ -83,4 +83,5 @@ def check(program: Program, *needs: Need) -> None:
             hint=unmet[0].largest,
             stage="plan",
             lacking=sum(need.lacking for need in unmet),
+            region=unmet[0].region,
         )

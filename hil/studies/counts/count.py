@@ -39,6 +39,7 @@ class Memory:
         flash_bytes: of the image, weights as the kernels read them, code as estimated.
         streams: whether the input comes in row by row, as it does where it does not fit.
         obstacle: why there is no plan.
+        lacking, lacks: bytes that the nearest plan exceeds a region by, and which.
     """
 
     sram_bytes: int | None = None
@@ -46,6 +47,8 @@ class Memory:
     flash_bytes: int | None = None
     streams: bool = False
     obstacle: str = ""
+    lacking: int = 0
+    lacks: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,10 @@ def _plan(made: models.LoadedModel, board: Board) -> Memory:
     """Plan a network's memory for a board, as far as compiler and planner go."""
     try:
         plan = make_plan(synthetic_program(made), Budget.of(board))
-    except (BuildError, MemoryLimitError) as error:
+    except MemoryLimitError as error:
+        obstacle = f"{error.verdict}: {error.what}"
+        return Memory(obstacle=obstacle, lacking=error.lacking, lacks=error.region)
+    except BuildError as error:
         return Memory(obstacle=f"{error.verdict}: {error.what}")
     return Memory(plan.arena_bytes, plan.ccm_bytes, plan.flash_bytes, plan.streams)
 

@@ -138,7 +138,6 @@ def markdown(all_counts: Sequence[Counts]) -> str:
 def _markdown_row(counts: Counts) -> list[str]:
     pairs, macs, planned = compare(counts), counts.macs, counts.memory
     ratios = {name: _ratio(pair).strip() for name, pair in pairs.items()}
-    known = planned is not None and not planned.obstacle
     cells = [
         f"`{counts.model}`",
         f"{counts.parameters:,}",
@@ -147,12 +146,21 @@ def _markdown_row(counts: Counts) -> list[str]:
         ratios.get("macs", ""),
         f"{counts.map_bytes:,}",
         ratios.get("map_bytes", ""),
-        _bytes(planned.sram_bytes) if planned and known else "",
+        _of_region(planned, "sram"),
         _image(planned),
-        _bytes(planned.flash_bytes) if planned and known else "",
+        _of_region(planned, "flash"),
         f"{counts.weight_bytes:,}",
     ]
     return [cell or _NOTHING for cell in cells]
+
+
+def _of_region(planned: Memory | None, region: str) -> str:
+    """What a plan takes of a region, or by how much the nearest one exceeds it."""
+    if planned is None:
+        return ""
+    if planned.obstacle:
+        return f"+{planned.lacking:,}" if planned.lacks.lower() == region else ""
+    return _bytes(planned.sram_bytes if region == "sram" else planned.flash_bytes)
 
 
 def _table(headings: Sequence[str], caption: str) -> "Table":
