@@ -97,9 +97,14 @@ class BuildError(MeasurementError):
 
 
 class LockError(MeasurementError):
-    """The board is held by somebody else."""
+    """The board is held by somebody else, and was for as long as the run may wait."""
 
     verdict = Verdict.LOCK
+
+    @property
+    def is_worth_retry(self) -> bool:
+        """Return False: it was waited for."""
+        return False
 
 
 class ProbeError(MeasurementError):
