@@ -7,14 +7,14 @@ STAMP  := $(VENV)/.installed
 
 .PHONY: hil gate baseline test lint format clean help
 
-hil: $(STAMP)  ## build, flash, run and judge RNNPool-Face-M4 on the emulated STM32F439
+hil: $(STAMP)  ## build, flash, run and judge RNNPool-Face-M4 on the STM32F439 of the inventory, else on the emulated one
 	$(BIN)/pytest hil/ --board=stm32f439
 
 gate: $(STAMP)  ## every scenario against the committed baseline: one cycle, one byte or one output is a regression
-	$(BIN)/pytest hil/ --board=stm32f439 --hil-all --hil-baseline --hil-stale=error
+	$(BIN)/pytest hil/ --board=stm32f439 --hil-target=emulator --hil-all --hil-baseline --hil-stale=error
 
 baseline: $(STAMP)  ## take the figures of every scenario into the baseline; say why: make baseline WHY="..."
-	$(BIN)/pytest hil/ --board=stm32f439 --hil-all --hil-update-baseline --hil-why="$(WHY)"
+	$(BIN)/pytest hil/ --board=stm32f439 --hil-target=emulator --hil-all --hil-update-baseline --hil-why="$(WHY)"
 
 test: lint  ## the harness's own tests: no board, no Renode
 	$(BIN)/pytest tests -n auto --dist loadfile

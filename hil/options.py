@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil import numbers, targets
+from hil import numbers
+from hil.targets import choice
 
 if TYPE_CHECKING:
     import pytest
@@ -20,11 +21,12 @@ def declare(parser: "pytest.Parser") -> None:
     add("--hil-board", metavar="NAME", help=f"board to test on, a file of boards/ ({BOARD})")
     add(
         "--hil-target",
-        default="emulator",
-        choices=targets.Names(),
+        default=choice.AUTO,
+        choices=choice.Names(),
         metavar="NAME",
-        help="what stands for the board (default: %(default)s), one of: %(choices)s. Renode counts "
-        "instructions instead of cycles",
+        help="what stands for the board (default: %(default)s), one of: %(choices)s. auto takes a "
+        "physical board that an inventory or --hil-probe names and that is connected, else the "
+        "emulator. Renode counts instructions instead of cycles",
     )
     add(
         "--hil-scenario",
@@ -86,9 +88,24 @@ def declare(parser: "pytest.Parser") -> None:
         help="attempts after a failed set-up (default: %(default)s)",
     )
     add(
+        "--hil-inventory",
+        type=Path,
+        metavar="FILE",
+        help="physical boards there are, beside those of hil-boards.toml here and in the user's "
+        "configuration",
+    )
+    add(
+        "--hil-lock-wait",
+        type=numbers.real(0, numbers.MOST_SECONDS),
+        default=300.0,
+        metavar="SECONDS",
+        help="how long to wait for a board that others use (default: %(default)s)",
+    )
+    add(
         "--hil-probe",
         metavar="ID",
-        help="unique id of the debug probe, where several are connected",
+        help="unique id of the debug probe, where several are connected, or the name of a board of "
+        "the inventory",
     )
     add("--hil-port", metavar="PORT", help="serial port of a real board's link, e.g. /dev/ttyACM0")
     add(

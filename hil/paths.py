@@ -19,3 +19,12 @@ def cache() -> Path:
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "rnnpool-hil"
+
+
+def configuration() -> Path:
+    """Return the user's directory of settings; $HIL_CONFIG overrides it."""
+    chosen = os.environ.get("HIL_CONFIG")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(base) / "rnnpool-hil"

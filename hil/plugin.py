@@ -64,6 +64,14 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(str(error)) from error
 
 
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what stands for the board, and why."""
+    if SESSION not in config.stash:
+        return []
+    session = config.stash[SESSION]
+    return [f"hil: {session.board.name} on {session.target.name}: {session.why_target}"]
+
+
 def _session(config: pytest.Config) -> "Session":
     """Return the session of this run, which opens when it is first asked for."""
     if SESSION not in config.stash:
@@ -76,6 +84,7 @@ def _session(config: pytest.Config) -> "Session":
         config.stash[SESSION] = Session.from_options(
             given, progress_plugin.teller(config), identity=identity, part=part
         )
+        config.option.hil_target = config.stash[SESSION].target.name
     return config.stash[SESSION]
 
 

@@ -15,6 +15,8 @@ _MOST_BYTES = 2 << 30
 
 # Said in the environment, so that subprocesses of tests keep their builds there too.
 os.environ["HIL_CACHE"] = str(_CACHE)
+# A developer's own boards are not the tests'.
+os.environ["HIL_CONFIG"] = str(_CACHE / "no-configuration")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

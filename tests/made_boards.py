@@ -11,6 +11,13 @@ def with_sram(board: Board, sram_bytes: int) -> Board:
     return replace(board, memories=(*_without(board, {"data", "dma"}), small))
 
 
+def with_flash(board: Board, flash_bytes: int) -> Board:
+    """The board with another size of flash."""
+    flash = replace(board.flash, bytes=flash_bytes)
+    others = (one for one in board.memories if one.flash is None)
+    return replace(board, memories=(flash, *others))
+
+
 def with_wait_states(board: Board, wait_states: int) -> Board:
     """The board with another flash."""
     flash = board.flash.flash

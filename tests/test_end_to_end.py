@@ -67,6 +67,8 @@ def open_session(directory: Path, toolchain: str = "zig", scenario: str = "face_
             hil_retries=0,
             hil_probe=None,
             hil_port=None,
+            hil_inventory=None,
+            hil_lock_wait=0.0,
             hil_renode=None,
         )
     )

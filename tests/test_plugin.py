@@ -110,6 +110,31 @@ def test_a_wrong_name_is_told_before_anything_runs(
     result.stderr.fnmatch_lines([f"*{complaint}*"])
 
 
+def test_the_header_says_what_stands_for_the_board_and_why(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_one(): pass")
+    result = pytester.runpytest_subprocess("--board=stm32f439")
+    result.stdout.fnmatch_lines(["hil: stm32f439 on emulator: no inventory and no --hil-probe *"])
+
+
+def test_a_named_board_that_is_absent_fails_the_run(pytester: pytest.Pytester) -> None:
+    pytester.makefile(".toml", **{"hil-boards": _REMOTE})
+    pytester.makepyfile(
+        "def test_one(hil_session):\n    hil_session.target(hil_session.board).open()"
+    )
+    result = pytester.runpytest_subprocess("--board=stm32f439", "--hil-probe=farm-1")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["hil: stm32f439 on probe: farm-1 *", "*no probe server answers*"])
+
+
+_REMOTE = """
+[[board]]
+name = "farm-1"
+kind = "stm32f439"
+probe = "remote:127.0.0.1:9"
+port = { device = "socket://127.0.0.1:9" }
+"""
+
+
 def test_an_ordinary_pytest_run_is_left_alone(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_one(): pass")
     pytester.runpytest().assert_outcomes(passed=1)

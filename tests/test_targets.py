@@ -1,7 +1,10 @@
 """Targets: the emulated board as the harness uses it, and a probe that is not there."""
 
+import contextlib
 import hashlib
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,11 +14,14 @@ import pytest
 import serial
 import thumb
 from emulated import BOARD, USART1
+from made_boards import with_flash
 
 from hil import targets
 from hil.build.image import Footprint, Image, Segment, read_segments
-from hil.errors import FlashError, LinkError, ProbeError, UsageError
-from hil.targets import probe
+from hil.config import inventory
+from hil.config.board import Board
+from hil.errors import FlashError, LinkError, LockError, ProbeError, UsageError
+from hil.targets import choice, lock, ports, probes
 from hil.targets.base import Target
 from hil.targets.debugger import Debugger
 from hil.targets.emulator import powered
@@ -49,23 +55,54 @@ def echo_image() -> Image:
     return image_of(*read_segments(thumb.assemble(ECHO)))
 
 
+@pytest.fixture(autouse=True)
+def _own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(lock.VARIABLE, str(tmp_path / "locks"))
+
+
 @pytest.fixture
 def target() -> Iterator[EmulatedTarget]:
     with EmulatedTarget(BOARD) as opened:
         yield opened
 
 
-def test_a_chip_that_is_not_the_boards_is_refused_before_anything_is_programmed() -> None:
-    emulated = EmulatedBoard(BOARD, "another-chip", make_clock=default_clock)
+@pytest.mark.parametrize("uid", ["", hashlib.sha256(b"one-chip").digest()[:12].hex().upper()])
+def test_a_chip_of_the_unique_id_that_the_inventory_says_is_taken(uid: str) -> None:
+    with powered_board("one-chip") as probe:
+        debugger = Debugger(BOARD, probe, hint="", uid=uid)
+        debugger.open()
+        debugger.close()
+
+
+@pytest.mark.parametrize(
+    ("board", "uid", "said"),
+    [
+        (replace(BOARD, name="other", dev_id=0x413), "", "DEV_ID 0x419, other has 0x413"),
+        (with_flash(BOARD, 1 << 20), "", "flash 2,097,152 B, stm32f439 has 1,048,576 B"),
+        (BOARD, "00" * 12, "the inventory says 0000"),
+    ],
+)
+def test_a_chip_that_is_not_the_boards_is_refused_before_anything_is_programmed(
+    board: Board, uid: str, said: str
+) -> None:
+    with powered_board("another-chip") as probe:
+        debugger = Debugger(board, probe, hint="", uid=uid)
+        with pytest.raises(ProbeError, match=said):
+            debugger.open()
+        with pytest.raises(ProbeError, match="not open"):
+            debugger.program([])
+
+
+@contextmanager
+def powered_board(unique_id: str) -> Iterator[Any]:
+    """The probe of an emulated board."""
+    emulated = EmulatedBoard(BOARD, unique_id, make_clock=default_clock)
     powered.add(emulated)
     try:
-        other = replace(BOARD, name="other", dev_id=0x413)
-        debugger = Debugger(other, _find_probe("another-chip"), hint="")
-        with pytest.raises(ProbeError, match="has the DEV_ID 0x419, other has 0x413"):
-            debugger.open()
-        debugger.close()
+        yield _find_probe(unique_id)
     finally:
         powered.remove(emulated)
+        emulated.power_off()
 
 
 def test_an_unknown_target_is_refused_with_those_there_are() -> None:
@@ -222,36 +259,38 @@ def a_probe(unique_id: str) -> Any:
 
 
 def test_without_a_probe_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "real_probes", list)
+    monkeypatch.setattr(probes, "connected", list)
     with pytest.raises(ProbeError, match="no debug probe is connected") as caught:
         ProbeTarget(BOARD).open()
     assert "--hil-target=emulator" in caught.value.hint
 
 
 def test_the_emulated_board_is_no_real_probe(target: EmulatedTarget) -> None:
-    ids = [one.unique_id for one in probe.real_probes()]
+    ids = [one.unique_id for one in probes.connected()]
     assert target.emulated.unique_id not in ids
 
 
 def test_the_only_probe_is_taken() -> None:
     only = a_probe("066A")
-    assert probe.choose([only], "") is only
+    assert probes.choose([only], "") is only
 
 
 def test_a_probe_is_chosen_by_its_whole_unique_id_in_any_case() -> None:
     one, other = a_probe("066A"), a_probe("066AFF")
-    assert probe.choose([one, other], "066a") is one
+    assert probes.choose([one, other], "066a") is one
     with pytest.raises(ProbeError, match="066AFF"):
-        probe.choose([other], "066A")
+        probes.choose([other], "066A")
 
 
 def test_several_probes_need_a_choice() -> None:
-    with pytest.raises(ProbeError, match="--hil-probe"):
-        probe.choose([a_probe("1"), a_probe("2")], "")
+    with pytest.raises(ProbeError, match=r"1 [(]probe 1[)], 2 [(]probe 2[)]") as caught:
+        probes.choose([a_probe("1"), a_probe("2")], "", "nucleo_f439zi")
+    assert "--hil-probe" in caught.value.hint
+    assert 'kind = "nucleo_f439zi"\nprobe = "2"' in caught.value.hint
 
 
 def test_a_serial_port_that_cannot_be_opened_is_a_link_error() -> None:
-    absent = ProbeTarget(replace(BOARD, port="/dev/no-such-port"))
+    absent = ProbeTarget(replace(BOARD, probe_id="066A", port="/dev/no-such-port"))
     with pytest.raises(LinkError, match="/dev/no-such-port"):
         absent.serial()
 
@@ -263,5 +302,120 @@ def test_a_chips_unique_id_is_read_through_the_debugger(target: EmulatedTarget) 
 
 
 def test_the_unique_id_of_an_unknown_chip_is_empty(target: EmulatedTarget) -> None:
-    target.board = replace(BOARD, chip="another")
+    target.debugger._board = replace(BOARD, chip="another")
     assert Target.unique_id(target) == ""
+
+
+# what stands for the board
+
+
+ENTRY = inventory.Unit(name="desk-1", kind=BOARD.name, probe="066A")
+
+
+def test_auto_is_the_emulated_board_where_nobody_named_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(probes, "connected", lambda: [a_probe("066A")])
+    chosen = choice.choose("auto", BOARD)
+    assert (chosen.kind, "no inventory" in chosen.why) == (EmulatedTarget, True)
+
+
+def test_auto_takes_a_connected_board_of_the_inventory(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = replace(BOARD, units=(replace(ENTRY, name="desk-0", probe="066B"), ENTRY))
+    monkeypatch.setattr(probes, "connected", lambda: [a_probe("066a")])
+    chosen = choice.choose("auto", board)
+    assert (chosen.kind, chosen.why) == (ProbeTarget, "desk-1 (probe 066A) is connected")
+    monkeypatch.setattr(probes, "connected", list)
+    chosen = choice.choose("auto", board)
+    assert (chosen.kind, "not connected: desk-0" in chosen.why) == (EmulatedTarget, True)
+
+
+@pytest.mark.parametrize("name", ["auto", "probe"])
+def test_a_board_that_is_named_and_absent_fails(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(probes, "connected", list)
+    board = BOARD.on_desk(probe_id="desk-1", port=None, units=[ENTRY])
+    with pytest.raises(ProbeError, match="no probe '066A' is connected"):
+        choice.choose(name, board).kind(board).open()
+
+
+def test_a_board_is_not_held_any_more_when_it_cannot_be_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(probes, "connected", list)
+    board = replace(BOARD, units=(ENTRY,))
+    with pytest.raises(ProbeError, match="no probe"):
+        ProbeTarget(board).open()
+    assert lock.holder(ENTRY.probe) is None
+
+
+def test_a_board_that_others_use_gives_way_to_a_free_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = replace(ENTRY, name="desk-2", probe="066B")
+    monkeypatch.setattr(probes, "connected", lambda: [a_probe("066A"), a_probe("066B")])
+    taken: list[str] = []
+
+    def find(unit: inventory.Unit) -> Any:
+        taken.append(unit.name)
+        raise ProbeError("far enough")
+
+    monkeypatch.setattr(probes, "find", find)
+    with lock.held("066A", name="desk-1", why="a test", wait_s=0, tell=print):
+        with pytest.raises(ProbeError, match="far enough"):
+            ProbeTarget(replace(BOARD, units=(ENTRY, other))).open()
+        with pytest.raises(LockError, match="held for 0 s"):
+            ProbeTarget(replace(BOARD, units=(ENTRY,), lock_wait_s=0)).open()
+    assert taken == ["desk-2"]
+
+
+# its serial port
+
+
+def a_port(device: str, number: str, location: str) -> Any:
+    return SimpleNamespace(device=device, serial_number=number, location=location)
+
+
+PORTS = [a_port("/dev/ttyACM0", "066A", "1-1.1"), a_port("/dev/ttyACM1", "066B", "1-1.2")]
+
+
+@pytest.mark.parametrize(
+    ("unit", "device"),
+    [
+        (ENTRY, "/dev/ttyACM0"),
+        (replace(ENTRY, port_serial="066b"), "/dev/ttyACM1"),
+        (replace(ENTRY, port_location="1-1.2"), "/dev/ttyACM1"),
+        (replace(ENTRY, port="socket://farm:4000"), "socket://farm:4000"),
+    ],
+)
+def test_a_serial_port_is_found_by_what_the_inventory_says(
+    monkeypatch: pytest.MonkeyPatch, unit: inventory.Unit, device: str
+) -> None:
+    monkeypatch.setattr("serial.tools.list_ports.comports", lambda: PORTS)
+    assert ports.find(unit) == device
+
+
+def test_serial_ports_of_one_number_are_refused_with_all_their_locations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clones = [*PORTS, a_port("/dev/ttyACM2", "066A", "1-1.3")]
+    monkeypatch.setattr("serial.tools.list_ports.comports", lambda: clones)
+    with pytest.raises(LinkError, match=r"several serial ports have .*066A.*1-1\.1.*1-1\.3"):
+        ports.find(ENTRY)
+
+
+def test_a_serial_port_in_use_is_refused_and_its_user_named() -> None:
+    master, slave = os.openpty()
+    device = os.ttyname(slave)
+    os.close(slave)
+    with (
+        contextlib.closing(ports.open_exclusively(device, 115_200)),
+        pytest.raises(LinkError, match=f"in use by .*process {os.getpid()}"),
+    ):
+        ports.open_exclusively(device, 115_200)
+    ports.open_exclusively(device, 115_200).close()
+    os.close(master)
+
+
+def test_modem_manager_is_named_where_it_runs(tmp_path: Path) -> None:
+    assert "ModemManager" not in ports.hint(tmp_path)
+    (tmp_path / "4711").mkdir()
+    (tmp_path / "4711" / "comm").write_text("ModemManager\n")
+    assert "ModemManager (process 4711)" in ports.hint(tmp_path)

@@ -1,6 +1,7 @@
 """A kind of board, as `boards/*.toml` describes it."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
+from hil.config.inventory import Unit
 from hil.config.toml import Entries, read
 from hil.errors import UsageError
 from hil.paths import BOARDS
@@ -89,7 +91,9 @@ class Board:
         memories: by rising address, none over another.
         uart, tx, rx, baud: the link's USART, its pins, such as PA9, and its speed.
         probe_id, port: this desk's probe and serial port; empty to let pyOCD and pyserial find
-            them.
+            them. The name of a board of the inventory stands for its probe.
+        units: the physical boards of this kind that the inventory names.
+        lock_wait_s: how long to wait for one that others use.
         renode: this desk's Renode, an executable or its folder; empty to look for one.
     """
 
@@ -110,6 +114,8 @@ class Board:
     probe_id: str = ""
     port: str = ""
     renode: str = ""
+    units: tuple[Unit, ...] = ()
+    lock_wait_s: float = 300.0
 
     def memory(self, name: str) -> Memory | None:
         """Return the memory of a name, as the board's file spells it; None if there is none."""
@@ -164,11 +170,24 @@ class Board:
         return flash
 
     def on_desk(
-        self, *, probe_id: str | None, port: str | None, renode: str | None = None
+        self,
+        *,
+        probe_id: str | None,
+        port: str | None,
+        renode: str | None = None,
+        units: Iterable[Unit] = (),
     ) -> "Board":
-        """Return the board with this desk's probe, serial port and Renode in place of its own."""
+        """Return the board with this desk's probe, serial port and Renode in place of its own.
+
+        Args:
+            probe_id: as the command line names it; None for the board's file's.
+            port: likewise.
+            renode: likewise.
+            units: of the inventory, of any kind.
+        """
         return replace(
             self,
+            units=tuple(unit for unit in units if unit.kind == self.name),
             probe_id=probe_id or self.probe_id,
             port=port or self.port,
             renode=renode or self.renode,

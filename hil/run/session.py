@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil import targets
 from hil.config import board as boards
-from hil.config import scenario
+from hil.config import inventory, scenario
 from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.errors import MeasurementError, Verdict
@@ -23,6 +22,7 @@ from hil.run import details as run_details
 from hil.run import judge, locate, measurement, parts, plausible, same_board
 from hil.run.chosen import Scenarios
 from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
+from hil.targets import choice
 
 if TYPE_CHECKING:
     from hil.build.firmware import Toolchain
@@ -36,6 +36,7 @@ class Session:
 
     Attributes:
         timeout_s: longest silence of a board. retries: further attempts after a set-up error.
+        why_target: why the target stands for the board.
         store: where `write` puts the rows; None where they are not kept.
         known: loads further scenarios, with what the command line names.
     """
@@ -49,6 +50,7 @@ class Session:
     timeout_s: float
     retries: int
     progress: Progress = silent
+    why_target: str = ""
     known: Scenarios = field(default_factory=Scenarios)
     rows: list[Row] = field(default_factory=list)
     _watches: dict[str, Stopwatch] = field(default_factory=dict)
@@ -80,8 +82,13 @@ class Session:
         from hil.build import firmware
 
         board = boards.load(options.hil_board).on_desk(
-            probe_id=options.hil_probe, port=options.hil_port, renode=options.hil_renode
+            probe_id=options.hil_probe,
+            port=options.hil_port,
+            renode=options.hil_renode,
+            units=inventory.load(options.hil_inventory),
         )
+        board = replace(board, lock_wait_s=options.hil_lock_wait)
+        target = choice.choose(options.hil_target, board)
         names = scenario.names() if options.hil_all else scenario.defaults()
         known = Scenarios(
             image=options.hil_input,
@@ -93,7 +100,8 @@ class Session:
         return cls(
             board=board,
             scenarios=list({one.name: one for one in chosen}.values()),
-            target=targets.find(options.hil_target),
+            target=target.kind,
+            why_target=target.why,
             toolchain=firmware.find_toolchain(options.hil_toolchain),
             identity=identity,
             store=Store.beside(
@@ -226,7 +234,9 @@ class Session:
     def _take(self, prepared: Prepared, stack: ExitStack) -> "Device":
         from hil.link.client import Device
 
-        target = stack.enter_context(self.target(self.board))
+        target = self.target(self.board)
+        target.progress = self.progress
+        stack.enter_context(target)
         self._targets[prepared.scenario.name] = target
         with self._watch(prepared.scenario).stage("flash"):
             self.progress(f"flashing {self.board.name} ({target.name})")

@@ -1,7 +1,7 @@
 """Where an image runs: the one interface that a probe, Renode and the emulated board implement."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -16,8 +16,9 @@ from hil.targets.spent import Moment
 if TYPE_CHECKING:
     from hil.targets.debugger import Debugger
 
-_UNIQUE_IDS = {"stm32f4": (0x1FFF_7A10, 12)}
-"""Address and bytes of each chip's unique id. Source: RM0090 section 39.1."""
+
+def _untold(stage: str) -> None:
+    del stage
 
 
 class Target(ABC):
@@ -26,6 +27,7 @@ class Target(ABC):
     Attributes:
         name: as `--hil-target` and the results spell it.
         timing: the pedigree of its cycle counts: "silicon", "modelled" or "instructions".
+        progress: told what it waits for.
     """
 
     name: ClassVar[str]
@@ -33,6 +35,7 @@ class Target(ABC):
 
     def __init__(self, board: Board) -> None:
         self.board = board
+        self.progress: Callable[[str], None] = _untold
 
     @classmethod
     def timing_version(cls) -> str:
@@ -66,10 +69,8 @@ class Target(ABC):
         Raises:
             ProbeError: the board is lost.
         """
-        place = _UNIQUE_IDS.get(self.board.chip)
-        if place is None or self.debugger is None:
-            return ""
-        return self.debugger.read(*place).hex()
+        found = self.debugger.identity() if self.debugger is not None else None
+        return found.uid if found is not None else ""
 
     @contextmanager
     def spending(self, *, causes: bool) -> Iterator[list[Moment] | None]:

@@ -8,9 +8,9 @@ from typing import Any
 from hil.build.image import Segment
 from hil.config.board import Board
 from hil.errors import FlashError, ProbeError
+from hil.targets import identity
 
 _READ_BYTES = 16384
-_IDCODE, _DEV_ID = 0xE004_2000, 0xFFF  # DBGMCU_IDCODE: RM0090 section 38.6.1
 _LOOK_EVERY_S = 0.005  # a probe has no way to call: whether the core has halted must be asked
 
 _SESSION_OPTIONS = {
@@ -30,12 +30,20 @@ class Debugger:
         probe: a pyOCD DebugProbe.
         hint: what the user can do when the probe fails.
         options: pyOCD's session options for this kind of probe.
+        uid: the unique id that the chip must have, in hexadecimal; empty for any.
     """
 
     def __init__(
-        self, board: Board, probe: Any, *, hint: str, options: Mapping[str, Any] | None = None
+        self,
+        board: Board,
+        probe: Any,
+        *,
+        hint: str,
+        options: Mapping[str, Any] | None = None,
+        uid: str = "",
     ) -> None:
         self._board = board
+        self._uid = uid
         self._options = {**_SESSION_OPTIONS, **(options or {})}
         self._probe = probe
         self._hint = hint
@@ -49,14 +57,15 @@ class Debugger:
         with self._probe_errors("connecting"):
             self._session = Session(self._probe, auto_open=False, options=options)
             self._session.open()
-            found = self._target.read_memory(_IDCODE) & _DEV_ID
-        if found != self._board.dev_id:
+        try:
+            self._require_its_chip()
+        except ProbeError:
             self.close()
-            raise ProbeError(
-                f"the chip behind the probe has the DEV_ID {found:#05x}, "
-                f"{self._board.name} has {self._board.dev_id:#05x}",
-                hint="name the board that it is with --board",
-            )
+            raise
+
+    def identity(self) -> identity.Identity | None:
+        """Return what the chip says it is, None of a family not known. Raises ProbeError."""
+        return identity.read(self._board.chip, self.read)
 
     def program(self, segments: Iterable[Segment]) -> None:
         """Erase, program and verify, and leave the core halted at the reset vector.
@@ -110,6 +119,18 @@ class Debugger:
         if session is not None:
             with self._probe_errors("disconnecting"):
                 session.close()
+
+    def _require_its_chip(self) -> None:
+        found = self.identity()
+        if found is None:
+            return
+        identity.require(found, self._board)
+        if self._uid and found.uid != self._uid.lower():
+            raise ProbeError(
+                f"the chip behind the probe has the unique id {found.uid}, the inventory says "
+                f"{self._uid}",
+                hint="another board was put in its place: mend its entry in hil-boards.toml",
+            )
 
     @property
     def _target(self) -> Any:

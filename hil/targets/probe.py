@@ -1,18 +1,24 @@
 """A real board through its debug probe and serial port."""
 
+import shlex
+import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 from serial import SerialBase
 
 from hil.build.image import Image
 from hil.config.board import Board
-from hil.errors import LinkError, ProbeError
+from hil.config.inventory import Unit
+from hil.errors import LockError, ProbeError
+from hil.targets import lock, ports, probes
 from hil.targets.base import Target
 from hil.targets.debugger import Debugger
 
-_HINT = "check the cable, and that `pyocd list` shows the probe and nobody else uses it"
-_SERIAL_HINT = "name the port with --hil-port, or in the board's file under [probe]"
+_MOST_CHARACTERS = 200
 
 
 class ProbeTarget(Target):
@@ -23,31 +29,49 @@ class ProbeTarget(Target):
 
     def __init__(self, board: Board) -> None:
         super().__init__(board)
+        self._held = ExitStack()
+        self._unit: Unit | None = None
         self._debugger: Debugger | None = None
         self._serial: Any = None
-        self._probe_id = ""
 
     def open(self) -> None:
-        """Take the probe. Raises ProbeError."""
-        probe = choose(real_probes(), self.board.probe_id)
-        self._probe_id = probe.unique_id
-        self._debugger = Debugger(self.board, probe, hint=_HINT)
-        self._debugger.open()
+        """Take the board for this process alone, and connect to its chip.
+
+        Raises:
+            LockError: others use it, for longer than the run may wait.
+            ProbeError: it is not connected, or the chip is not the board's.
+        """
+        try:
+            self._unit = unit = self._take(candidates(self.board))
+            probe = probes.find(unit)
+            self._debugger = Debugger(self.board, probe, hint=probes.HINT, uid=unit.uid)
+            self._debugger.open()
+            self._require_pedigree(probe)
+        except BaseException:
+            self.close()
+            raise
 
     def flash(self, image: Image) -> None:
-        """Erase, program and verify, and leave the core halted. Raises FlashError, ProbeError."""
+        """Erase, program and verify, and leave the core halted; the serial port is taken before.
+
+        Raises:
+            LinkError: the serial port is absent or busy.
+            FlashError, ProbeError: programming failed.
+        """
+        self.serial()
         self._opened.program(image.segments)
 
     def reset(self) -> None:
-        """Reset the chip and let the firmware run. Raises ProbeError."""
-        if self._serial is not None:
-            self._serial.reset_input_buffer()
+        """Reset the chip and let the firmware run. Raises ProbeError, LinkError."""
+        port: Any = self.serial()
+        port.reset_input_buffer()
         self._opened.reset()
 
     def serial(self) -> SerialBase:
         """Return the open serial port of the firmware's link. Raises LinkError."""
         if self._serial is None:
-            self._serial = _open_port(self.board.port or _find_port(self._probe_id), self.board)
+            unit = self._unit or candidates(self.board)[0]
+            self._serial = ports.open_exclusively(ports.find(unit), self.board.baud)
         port: SerialBase = self._serial
         return port
 
@@ -56,14 +80,49 @@ class ProbeTarget(Target):
         """What halts the core and reads its memory. Raises ProbeError."""
         return self._opened
 
+    @property
+    def unit(self) -> Unit:
+        """The physical board that was taken. Raises ProbeError."""
+        if self._unit is None:
+            raise ProbeError("the board is not open", hint="open the target before using it")
+        return self._unit
+
     def close(self) -> None:
         """Release the board; harmless when it is not open."""
         serial, self._serial = self._serial, None
-        if serial is not None:
-            serial.close()
         debugger, self._debugger = self._debugger, None
-        if debugger is not None:
-            debugger.close()
+        held, self._held = self._held, ExitStack()
+        self._unit = None
+        with held:
+            try:
+                if serial is not None:
+                    serial.close()
+            finally:
+                if debugger is not None:
+                    debugger.close()
+
+    def _take(self, units: Sequence[Unit]) -> Unit:
+        """Lock the first board that nobody uses, or wait for the first of all."""
+        for unit in units if len(units) > 1 else ():
+            try:
+                self._lock(unit, 0.0)
+            except LockError:
+                continue
+            return unit
+        self._lock(units[0], self.board.lock_wait_s)
+        return units[0]
+
+    def _lock(self, unit: Unit, wait_s: float) -> None:
+        self._held.enter_context(
+            lock.held(unit.probe, name=str(unit), why=_command(), wait_s=wait_s, tell=self.progress)
+        )
+
+    def _require_pedigree(self, probe: Any) -> None:
+        """Refuse counts of an emulated board as silicon's, and the other way round."""
+        emulated = probes.is_emulated_probe(probe)
+        if emulated != (self.timing != "silicon"):
+            kind = "an emulated board" if emulated else "no emulated board"
+            raise ProbeError(f"{self.unit} leads to {kind}, which the run did not expect")
 
     @property
     def _opened(self) -> Debugger:
@@ -72,63 +131,53 @@ class ProbeTarget(Target):
         return self._debugger
 
 
-def real_probes() -> list[Any]:
-    """Return all connected probes but the emulated ones; it waits for none."""
-    from pyocd.probe.aggregator import PROBE_CLASSES
+class ServedTarget(ProbeTarget):
+    """An emulated board that `hil boards serve` holds in another process.
 
-    from hil.targets.emulator.powered import PROBE_TYPE
+    It is met as a board on a desk is; only its cycle counts are the timing model's.
+    """
 
-    kinds = [kind for name, kind in PROBE_CLASSES.items() if name != PROBE_TYPE]
-    return [probe for kind in kinds for probe in kind.get_all_connected_probes()]
+    timing: ClassVar[str] = "modelled"
+
+    @classmethod
+    def timing_version(cls) -> str:
+        """Name the frozen rule set of the timing model."""
+        from hil.targets.emulator.timing.rules import TIMING_VERSION
+
+        return f"{cls.timing}-{TIMING_VERSION}"
 
 
-def choose(probes: Sequence[Any], unique_id: str) -> Any:
-    """Return the probe of a unique id, or the only one there is.
-
-    Args:
-        probes: pyOCD's probes.
-        unique_id: whole, in any case; empty for the only probe.
+def candidates(board: Board) -> tuple[Unit, ...]:
+    """Return the physical boards that a run may take, those connected before the others.
 
     Raises:
-        ProbeError: there is none, or several and no unique id chooses between them.
+        ProbeError: none is named, and not exactly one probe is connected.
     """
-    listed = ", ".join(f"{probe.unique_id} ({probe.description})" for probe in probes) or "none"
-    if unique_id:
-        for probe in probes:
-            if probe.unique_id.lower() == unique_id.lower():
-                return probe
-        raise ProbeError(f"no probe {unique_id!r} is connected; connected: {listed}", hint=_HINT)
-    if not probes:
-        raise ProbeError(
-            "no debug probe is connected",
-            hint="connect the board, or run on the emulated one with --hil-target=emulator",
-        )
-    if len(probes) > 1:
-        raise ProbeError(
-            f"several probes are connected: {listed}", hint="choose one with --hil-probe"
-        )
-    return probes[0]
+    named = units(board)
+    if not named:
+        return (_with_port(probes.only(board.name), board),)
+    if len(named) == 1:
+        return named
+    here = probes.connected() if any(not unit.is_remote for unit in named) else []
+    there = tuple(unit for unit in named if probes.is_there(unit, here))
+    return there or named
 
 
-def _find_port(probe_id: str) -> str:
-    """Return the serial port of the USB device that the probe is, by its serial number."""
-    from serial.tools.list_ports import comports  # type: ignore[attr-defined]
-
-    ports = list(comports())
-    for port in ports:
-        if port.serial_number and port.serial_number.lower() == probe_id.lower():
-            return str(port.device)
-    listed = ", ".join(str(port.device) for port in ports) or "none"
-    raise LinkError(
-        f"no serial port belongs to probe {probe_id}; ports here: {listed}", hint=_SERIAL_HINT
-    )
+def units(board: Board) -> tuple[Unit, ...]:
+    """Return the physical boards that the command line, the board's file or an inventory names."""
+    if not board.probe_id:
+        return tuple(_with_port(unit, board) for unit in board.units)
+    for unit in board.units:
+        if unit.is_called(board.probe_id):
+            return (_with_port(unit, board),)
+    return (_with_port(Unit(name="", kind=board.name, probe=board.probe_id), board),)
 
 
-def _open_port(device: str, board: Board) -> SerialBase:
-    import serial
+def _with_port(unit: Unit, board: Board) -> Unit:
+    return replace(unit, port=board.port) if board.port else unit
 
-    try:
-        port: SerialBase = serial.serial_for_url(device, baudrate=board.baud)
-    except (serial.SerialException, ValueError) as error:
-        raise LinkError(f"{device} cannot be opened: {error}", hint=_SERIAL_HINT) from error
-    return port
+
+def _command() -> str:
+    """Return what runs here, for those who wait for the board."""
+    program = Path(sys.argv[0]).name
+    return shlex.join([program, *sys.argv[1:]])[:_MOST_CHARACTERS]

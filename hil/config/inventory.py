@@ -1,0 +1,160 @@
+"""Which physical boards there are: `hil-boards.toml`, one `[[board]]` each; see docs/boards.md."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, field
+
+from hil.config.toml import Entries, read
+from hil.errors import UsageError
+from hil.paths import configuration
+
+FILE = "hil-boards.toml"
+REMOTE = "remote:"
+_Text = Annotated[str, Meta(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A physical board.
+
+    Attributes:
+        name: how people call it; empty where no inventory names it.
+        kind: the name of its file in boards/.
+        probe: the full unique id of its debug probe, or `remote:HOST:PORT` of pyOCD's probe server.
+        port: the serial port's device, or a URL of pyserial; empty to look for it.
+        port_serial, port_location: the USB serial number or location of the port; empty where the
+            port is the probe's own.
+        uid: the chip's unique id in hexadecimal; empty to take any.
+        source: the file that says so.
+    """
+
+    name: str
+    kind: str
+    probe: str
+    port: str = ""
+    port_serial: str = ""
+    port_location: str = ""
+    uid: str = ""
+    source: str = ""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether its probe is on a server."""
+        return self.probe.lower().startswith(REMOTE)
+
+    def is_called(self, name: str) -> bool:
+        """Whether that is its name or its probe's id, in any case."""
+        return name.lower() in {self.name.lower(), self.probe.lower()} - {""}
+
+    def __str__(self) -> str:
+        return f"{self.name} (probe {self.probe})" if self.name else f"probe {self.probe}"
+
+
+class _Port(Entries, frozen=True):
+    """How a serial port is found."""
+
+    usb_serial: str = ""
+    usb_location: str = ""
+    device: str = ""
+
+    def __post_init__(self) -> None:
+        """Hold it to one way."""
+        if sum(map(bool, (self.usb_serial, self.usb_location, self.device))) != 1:
+            raise ValueError("a port has one of usb_serial, usb_location and device")
+
+
+class _Unit(Entries, frozen=True):
+    """A table of `[[board]]`."""
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    kind: _Text
+    probe: _Text
+    port: _Port | None = None
+    uid: Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{24})?$")] = ""
+
+    def __post_init__(self) -> None:
+        """Hold what belongs together against each other."""
+        if not self.probe.lower().startswith(REMOTE):
+            return
+        if not re.fullmatch(r"(?i)remote:[^:]+:\d{1,5}", self.probe):
+            raise ValueError("a remote probe is written remote:HOST:PORT")
+        if self.port is None or not self.port.device:
+            raise ValueError("a board behind a remote probe needs port = { device = ... }")
+
+    def made(self, source: str) -> Unit:
+        """Return what the rest of the harness reads."""
+        port = self.port
+        return Unit(
+            name=self.name,
+            kind=self.kind,
+            probe=self.probe,
+            port=port.device if port else "",
+            port_serial=port.usb_serial if port else "",
+            port_location=port.usb_location if port else "",
+            uid=self.uid.lower(),
+            source=source,
+        )
+
+
+class _File(Entries, frozen=True):
+    """A file of physical boards."""
+
+    board: list[_Unit] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Hold the boards against each other."""
+        for what in ("name", "probe"):
+            said = [getattr(one, what).lower() for one in self.board]
+            twice = next((one for one in said if said.count(one) > 1), None)
+            if twice:
+                raise ValueError(f"two of [[board]] have the {what} {twice!r}")
+
+
+def load(given: Path | None = None, project: Path | None = None) -> tuple[Unit, ...]:
+    """Read the inventories; a later one's board replaces an earlier one's of the same name.
+
+    Args:
+        given: the file of `--hil-inventory`, read last; None for none.
+        project: whose `hil-boards.toml` is read first; None for the current directory.
+
+    Raises:
+        UsageError: the given file does not exist, one says something wrong, or two boards have one
+            probe.
+    """
+    found: dict[str, Unit] = {}
+    for path in (*files(project), *([given] if given else [])):
+        for one in read(path, _File).board:
+            found[one.name.lower()] = one.made(str(path))
+    units = tuple(found.values())
+    for at, unit in enumerate(units):
+        for other in units[:at]:
+            if unit.probe.lower() == other.probe.lower():
+                raise UsageError(
+                    f"{other.name} of {other.source} and {unit.name} of {unit.source} have one "
+                    f"probe, {unit.probe}",
+                    hint="a board has one name: take one out, or call both the same",
+                )
+    return units
+
+
+def files(project: Path | None = None) -> list[Path]:
+    """Return the inventories that are read without being asked for, in the order of reading."""
+    places = (project or Path(), configuration())
+    return [place / FILE for place in places if (place / FILE).is_file()]
+
+
+def called(units: Sequence[Unit], name: str) -> Unit:
+    """Return the board of a name or a probe's id. Raises UsageError."""
+    for unit in units:
+        if unit.is_called(name):
+            return unit
+    raise UsageError.unknown("board of the inventory", name, [unit.name for unit in units])
+
+
+def entry(kind: str, probe: str, name: str = "desk-1") -> str:
+    """Return what to write in an inventory for a board that is connected."""
+    return f'[[board]]\nname = "{name}"\nkind = "{kind}"\nprobe = "{probe}"'

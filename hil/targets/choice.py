@@ -1,0 +1,79 @@
+"""What stands for a board: as named, or for `auto` what is there."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hil import targets
+
+if TYPE_CHECKING:
+    from hil.config.board import Board
+    from hil.targets.base import Target
+
+AUTO = "auto"
+_PROBE, _EMULATOR = "probe", "emulator"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A target and why it was taken."""
+
+    kind: "type[Target]"
+    why: str
+
+    @property
+    def name(self) -> str:
+        """The target's name."""
+        return self.kind.name
+
+
+def choose(name: str, board: "Board") -> Choice:
+    """Return the target of a name.
+
+    `auto` takes a physical board only where somebody has named it, by `--hil-probe`, in the board's
+    file or in an inventory: what merely is connected may be another's, and flashing erases.
+
+    Raises:
+        UsageError: there is no such target.
+    """
+    if name == AUTO:
+        return _by_itself(board)
+    if name == _PROBE:
+        return _probe(board, "as asked for")
+    return Choice(targets.find(name), "as asked for")
+
+
+def _by_itself(board: "Board") -> Choice:
+    from hil.targets import probe, probes
+
+    named = probe.units(board)
+    if not named:
+        why = f"no inventory and no --hil-probe names a {board.name}"
+        return Choice(targets.find(_EMULATOR), why)
+    if board.probe_id:
+        return _probe(board, f"{named[0]} is named")
+    here = probes.connected() if any(not unit.is_remote for unit in named) else []
+    there = [unit for unit in named if probes.is_there(unit, here)]
+    if there:
+        return _probe(board, f"{there[0]} is connected")
+    listed = ", ".join(map(str, named))
+    return Choice(targets.find(_EMULATOR), f"not connected: {listed}")
+
+
+def _probe(board: "Board", why: str) -> Choice:
+    """Return the target of physical boards; one with another pedigree where they are emulated."""
+    from hil.targets import probe, probes
+
+    if any(probes.is_emulated(unit) for unit in probe.units(board)):
+        return Choice(probe.ServedTarget, f"{why}; it is an emulated board in another process")
+    return Choice(targets.find(_PROBE), why)
+
+
+class Names(targets.Names):
+    """The targets' names and `auto`, as argparse's `choices`."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([AUTO, *targets.names()])
+
+    def __contains__(self, name: object) -> bool:
+        return name == AUTO or super().__contains__(name)

@@ -1,0 +1,55 @@
+"""pyOCD's client of a probe server, that notices when the server is gone.
+
+It imports pyOCD: import it where a remote probe is opened.
+"""
+
+from time import monotonic
+from typing import Any
+
+from pyocd.core import exceptions
+from pyocd.probe.tcp_client_probe import TCPClientProbe
+from pyocd.utility.sockets import ClientSocket
+
+SILENCE_S = 60.0
+"""A server that has not answered for so long is lost: erasing a sector takes 4 s at most."""
+
+
+class RemoteProbe(TCPClientProbe):
+    """A probe behind a server.
+
+    Args:
+        host, port: of the server.
+        silence_s: the longest wait for an answer.
+    """
+
+    def __init__(self, host: str, port: int, silence_s: float = SILENCE_S) -> None:
+        super().__init__(f"{host}:{port}")  # type: ignore[no-untyped-call]
+        self._socket = _Watched(host, port, silence_s)
+
+
+class _Watched(ClientSocket):
+    """A connection whose end is an error; pyOCD's own reads an ended one for ever."""
+
+    def __init__(self, host: str, port: int, silence_s: float) -> None:
+        super().__init__(host, port)  # type: ignore[no-untyped-call]
+        self._silence_s = silence_s
+        self._asked_at = monotonic()
+
+    def write(self, data: bytes) -> Any:
+        """Send a request, from which the wait for the answer counts."""
+        self._asked_at = monotonic()
+        return super().write(data)  # type: ignore[no-untyped-call]
+
+    def read(self, packet_size: int | None = None) -> bytes:
+        """Read what has come. Raises ProbeDisconnected."""
+        try:
+            data: bytes = super().read(packet_size)  # type: ignore[no-untyped-call]
+        except TimeoutError:
+            if monotonic() - self._asked_at > self._silence_s:
+                raise exceptions.ProbeDisconnected(
+                    f"the probe server has not answered for {self._silence_s:g} s"
+                ) from None
+            raise
+        if not data:
+            raise exceptions.ProbeDisconnected("the probe server has closed the connection")
+        return data
