@@ -81,9 +81,14 @@ class MeasurementError(HilError):
         self.stage = stage
 
     @property
+    def is_setup_error(self) -> bool:
+        """Whether the set-up failed, so that nothing is known about the firmware."""
+        return self.verdict.is_setup_error
+
+    @property
     def is_worth_retry(self) -> bool:
         """Whether another attempt may succeed: the set-up failed, and not for good."""
-        return self.verdict.is_setup_error
+        return self.is_setup_error
 
     def __str__(self) -> str:
         where = f" at {self.stage}" if self.stage else ""
@@ -145,14 +150,29 @@ class LinkError(MeasurementError):
     verdict = Verdict.LINK
 
 
+class PortError(LinkError):
+    """The serial port itself failed: it was pulled, or its driver gave up."""
+
+
 class SilenceError(MeasurementError):
     """The board stopped answering within its deadline; `stage` is the last one reached."""
 
     verdict = Verdict.TIMEOUT
 
 
+class FirmwareTimeout(MeasurementError):
+    """The firmware was at work past its deadline, as the debugger saw: it hangs, or is too slow."""
+
+    verdict = Verdict.TIMEOUT
+
+    @property
+    def is_setup_error(self) -> bool:
+        """Return False: what the core does is known."""
+        return False
+
+
 class FirmwareFault(MeasurementError):
-    """The firmware took a fault exception and reported its registers."""
+    """The firmware crashed, locked up, halted, restarted itself or says what it must not."""
 
     verdict = Verdict.FAULT
 

@@ -269,7 +269,7 @@ def pytest_runtest_makereport(
         report.longrepr = str(error)
     if isinstance(error, MeasurementError):
         item.user_properties.append(("verdict", str(error.verdict)))
-        if report.when == "setup" and not error.verdict.is_setup_error:
+        if report.when == "setup" and not error.is_setup_error:
             report.when = "call"
     return report
 

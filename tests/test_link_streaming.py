@@ -217,6 +217,16 @@ def test_a_device_that_wants_what_is_not_there_is_found_out(wants: Wants) -> Non
 def test_outputs_that_are_not_whole_are_an_error(pieces: list[Message]) -> None:
     device = _scripted(answers=[*pieces, Done(1, 1, 1, 0)]).device()
     device.load_input(bytes(3000))
-    device.run()
-    with pytest.raises(LinkError, match="of outputs"):
+    with pytest.raises(LinkError, match="of outputs"):  # noqa: PT012
+        device.run()
         device.outputs()
+
+
+@pytest.mark.parametrize(
+    "answer", [Wants(0, 1000), Outputs(0, bytes(1000)), Outputs(0, b"")], ids=["in", "out", "none"]
+)
+def test_a_run_that_never_has_enough_ends(answer: Message) -> None:
+    device = _scripted(answers=[answer] * 100).device()
+    device.load_input(bytes(3000))
+    with pytest.raises(LinkError, match="goes on with"):
+        device.run()

@@ -40,7 +40,7 @@ def test_a_fault_of_the_set_up_is_an_error_in_junit(pytester: pytest.Pytester, e
     assert junit(pytester).get("failures") == "0"
 
 
-@pytest.mark.parametrize("error", ["FirmwareFault", "MemoryLimitError"])
+@pytest.mark.parametrize("error", ["FirmwareFault", "FirmwareTimeout", "MemoryLimitError"])
 def test_a_fault_of_the_firmware_is_a_failure_in_junit(
     pytester: pytest.Pytester, error: str
 ) -> None:

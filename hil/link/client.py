@@ -81,6 +81,7 @@ class Device:
         self._line = Conversation(port, timeout_s, clock)
         self._hello: Hello | None = None
         self._input = b""  # of a streaming model, until its run asks for it
+        self._left: dict[str, int] = {}  # bytes that a run may still ask for and send
         self._given: dict[int, bytes] = {}  # outputs that its run has sent, by offset
 
     @property
@@ -183,6 +184,8 @@ class Device:
             SilenceError, FirmwareFault.
         """
         self._given = {}
+        self._left = {"input": self._greeting().input_bytes * iterations}
+        self._left["outputs"] = self._greeting().output_bytes * iterations
         began, resends = self._clock(), self.resends
         answer = self._line.ask(AskRun(iterations, per_layer), *_PAUSES)
         while not isinstance(answer, Done):
@@ -208,12 +211,20 @@ class Device:
             raise self._line.wrong(
                 f"asks for input bytes {wants.offset} to {end} of {len(self._input)}"
             )
+        self._spend("input", wants.count)
         return Feed(wants.offset, self._input[wants.offset : end])
 
     def _keep(self, piece: Outputs) -> Proceed:
         """Keep a piece of a run's outputs; a later iteration's takes the place of an earlier's."""
+        self._spend("outputs", len(piece.data))
         self._given[piece.offset] = piece.data
         return Proceed()
+
+    def _spend(self, what: str, count: int) -> None:
+        """Count what a run has asked for or sent: one that never has enough must end too."""
+        self._left[what] -= count
+        if self._left[what] < 0 or count == 0:
+            raise self._line.wrong(f"goes on with {what} when there is no more of it")
 
     def outputs(self) -> bytes:
         """Return all outputs of the last run.

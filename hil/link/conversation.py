@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from serial import SerialBase, SerialException
 
-from hil.errors import FirmwareFault, LinkError, SilenceError
+from hil.errors import FirmwareFault, LinkError, PortError, SilenceError
 from hil.link import faults
 from hil.link.frames import Damaged, Decoder, Frame, encode
 from hil.link.messages import (
@@ -28,6 +28,7 @@ from hil.link.messages import (
 
 _RESEND_AFTER_S = 1.0  # doubled at every resend
 _MOST_DAMAGES = 8  # in one exchange
+_MOST_LINES = 200  # of the firmware's log; of a storm the last
 _LAST_SEQUENCE = 255
 _RESUMING = (AskRun, Feed, Proceed)  # after these the device works, and is deaf until it answers
 _Answer = TypeVar("_Answer", bound=Message)
@@ -152,7 +153,7 @@ class Conversation:
         """Act on what the device says of itself."""
         match message:
             case Log():
-                self.log.append(message.text)
+                self.log = [*self.log, message.text][-_MOST_LINES:]
             case Misheard():
                 self._after_damage(question)
             case Booted() if isinstance(question.request, AskHello):
@@ -198,7 +199,7 @@ class Conversation:
         try:
             yield
         except (SerialException, OSError) as error:
-            raise LinkError(
+            raise PortError(
                 f"the serial port failed: {error}",
                 hint="is the board still connected?",
                 stage=self.reached,

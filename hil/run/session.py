@@ -19,7 +19,7 @@ from hil.results.rows import Context, Metric, Row, RunIdentity, in_context
 from hil.results.rules import Grade
 from hil.results.store import Store
 from hil.run import details as run_details
-from hil.run import judge, locate, measurement, parts, plausible, same_board
+from hil.run import judge, locate, measurement, parts, plausible, same_board, silent_core
 from hil.run.chosen import Scenarios
 from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
 from hil.targets import choice
@@ -131,7 +131,7 @@ class Session:
     def measure(self, prepared: Prepared, device: "Device") -> Measurement:
         """Run the scenario and keep its rows."""
         name = prepared.scenario.name
-        with self._outcome(prepared.scenario):
+        with self._outcome(prepared.scenario), self._explained(prepared):
             result = measurement.measure(
                 prepared,
                 device,
@@ -243,8 +243,11 @@ class Session:
             target.flash(prepared.image)
             self._uids[prepared.scenario.name] = target.unique_id()
             target.reset()
+            if target.debugger is not None:
+                target.debugger.forget_resets()
             device = Device(target.serial(), timeout_s=self.timeout_s)
-            device.expect(prepared.image)
+            with self._explained(prepared):
+                device.expect(prepared.image)
             same_board.check(prepared.image, device, target.debugger)
             plausible.check_clock(self.board, target.debugger)
         return device
@@ -253,14 +256,25 @@ class Session:
         return self._watches.setdefault(scenario.name, Stopwatch())
 
     @contextmanager
+    def _explained(self, prepared: Prepared) -> Iterator[None]:
+        """Ask the core what it does when the board no longer answers as it should."""
+        try:
+            yield
+        except MeasurementError as error:
+            debugger = self._targets[prepared.scenario.name].debugger
+            found = silent_core.cause(error, prepared.image, debugger)
+            if found is error:
+                raise
+            raise found from error
+
+    @contextmanager
     def _outcome(self, scenario: Scenario) -> Iterator[None]:
         """Give an error that ends a measurement its row."""
         try:
             yield
         except MeasurementError as error:
-            self.rows += in_context(
-                self._context(scenario), [Metric("outcome", 0, "", verdict=error.verdict)]
-            )
+            ended = Metric("outcome", 0, "", verdict=error.verdict, note=error.what)
+            self.rows += in_context(self._context(scenario), [ended])
             raise
 
     def _context(self, scenario: Scenario) -> Context:

@@ -8,7 +8,7 @@ from typing import Any
 from hil.build.image import Segment
 from hil.config.board import Board
 from hil.errors import FlashError, ProbeError
-from hil.targets import identity
+from hil.targets import core_state, identity
 
 _READ_BYTES = 16384
 _LOOK_EVERY_S = 0.005  # a probe has no way to call: whether the core has halted must be asked
@@ -98,6 +98,23 @@ class Debugger:
         """Read memory, of a core that runs too. Raises ProbeError."""
         with self._probe_errors("reading memory"):
             return bytes(self._target.read_memory_block8(address, count))
+
+    def look(self, enough: Callable[[int], bool]) -> core_state.CoreState:
+        """Look what the core does; one that runs is stopped for moments.
+
+        Args:
+            enough: whether a program counter says all there is to know; else it is looked at again.
+
+        Raises:
+            ProbeError: the core cannot be reached.
+        """
+        with self._probe_errors("asking the core"):
+            return core_state.look(self._target, self._board.chip, enough)
+
+    def forget_resets(self) -> None:
+        """Forget why the chip was reset so far. Raises ProbeError."""
+        with self._probe_errors("clearing reset causes"):
+            core_state.forget_resets(self._target, self._board.chip)
 
     def read_word(self, address: int) -> int:
         """Read a register of the chip, 32 bits. Raises ProbeError."""

@@ -1,0 +1,73 @@
+"""Where in the source an address of an image is."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.build import symbols
+
+if TYPE_CHECKING:
+    from elftools.dwarf.lineprogram import LineProgram
+
+_THUMB = 1
+
+
+class Places:
+    """Names the places of an image.
+
+    Args:
+        elf: the image.
+
+    Raises:
+        BuildError: the file cannot be read as an ELF.
+    """
+
+    def __init__(self, elf: Path) -> None:
+        self._elf = elf
+        self._symbols = symbols.read(elf)
+
+    def function(self, address: int) -> str:
+        """Return the name of the function that holds an address, empty where none does."""
+        at = address & ~_THUMB
+        held = (one for one in self._symbols if one.address <= at < one.address + one.bytes)
+        return next((one.name for one in held), "")
+
+    def describe(self, address: int) -> str:
+        """Return an address with its function, file and line, as far as the image knows them."""
+        name, where = self.function(address), self.line(address)
+        return f"{address:#010x}{f' in {name}' if name else ''}{f' at {where}' if where else ''}"
+
+    def line(self, address: int) -> str:
+        """Return the file and line of an address, empty where the image says nothing of it."""
+        from elftools.elf.elffile import ELFFile
+
+        with self._elf.open("rb") as stream:
+            file = ELFFile(stream)
+            if not file.has_dwarf_info():
+                return ""
+            dwarf = file.get_dwarf_info()
+            programs = (dwarf.line_program_for_CU(unit) for unit in dwarf.iter_CUs())
+            found = (_line_of(program, address & ~_THUMB) for program in programs if program)
+            return next(filter(None, found), "")
+
+
+def _line_of(program: "LineProgram", address: int) -> str:
+    before = None
+    for entry in program.get_entries():
+        state = entry.state
+        if state is None:
+            continue
+        if before is not None and before.address <= address < state.address:
+            return f"{_file(program, before.file)}:{before.line}"
+        before = None if state.end_sequence else state
+    return ""
+
+
+def _file(program: "LineProgram", number: int) -> str:
+    header = program.header
+    index = number if header.version >= 5 else number - 1  # DWARF 5 counts files from 0
+    file = header["file_entry"][index]
+    folders = header["include_directory"]
+    folder = file.dir_index if header.version >= 5 else file.dir_index - 1
+    path = folders[folder] if 0 <= folder < len(folders) else b""
+    parts = [part.decode() if isinstance(part, bytes) else str(part) for part in (path, file.name)]
+    return "/".join(part for part in parts if part)
