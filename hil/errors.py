@@ -150,6 +150,12 @@ class LinkError(MeasurementError):
     verdict = Verdict.LINK
 
 
+class ProtocolError(LinkError):
+    """The firmware that was greeted says what it must not; its frames pass their checks."""
+
+    verdict = Verdict.FAULT
+
+
 class PortError(LinkError):
     """The serial port itself failed: it was pulled, or its driver gave up."""
 

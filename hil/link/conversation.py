@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from serial import SerialBase, SerialException
 
-from hil.errors import FirmwareFault, LinkError, PortError, SilenceError
+from hil.errors import FirmwareFault, LinkError, PortError, ProtocolError, SilenceError
 from hil.link import faults
 from hil.link.frames import Damaged, Decoder, Frame, encode
 from hil.link.messages import (
@@ -104,7 +104,12 @@ class Conversation:
                 self._watch_clock(question)
 
     def wrong(self, what: str, hint: str = "flash the image again") -> LinkError:
-        """Return the error of a board that did something it should not have."""
+        """Return the error of firmware that says something it should not; whose, a hello tells."""
+        kind = LinkError if self.reached == "reset" else ProtocolError
+        return kind(f"the board {what}", hint=hint, stage=self.reached)
+
+    def _broken(self, what: str, hint: str) -> LinkError:
+        """Return the error of a board that may have restarted, or whose line damages frames."""
         return LinkError(f"the board {what}", hint=hint, stage=self.reached)
 
     def _receive(self, until: float) -> Iterator[Frame | Damaged]:
@@ -159,7 +164,7 @@ class Conversation:
             case Booted() if isinstance(question.request, AskHello):
                 self._port.write(question.wire)  # it was not listening before
             case Booted():
-                raise self.wrong("restarted by itself", hint="is its supply stable?")
+                raise self._broken("restarted by itself", hint="is its supply stable?")
             case Fault():
                 raise FirmwareFault(
                     f"{faults.describe(message)}\n{faults.registers(message)}",
@@ -176,7 +181,7 @@ class Conversation:
             self._port.write(question.wire)  # half a frame from before; it was busy saying it
             return
         if question.damages > _MOST_DAMAGES:
-            raise self.wrong(
+            raise self._broken(
                 f"cannot be understood: {question.damages} damaged frames in one exchange",
                 hint="check ground, cable and baud rate",
             )
@@ -191,7 +196,8 @@ class Conversation:
             reason = Refusal(message.reason)
         except ValueError:
             return self.wrong(f"refused {question} for the unknown reason {message.reason}")
-        return self.wrong(f"refused {question}: {reason.name}", hint=_REMEDIES[reason])
+        tell = self._broken if reason is Refusal.NOT_GREETED else self.wrong
+        return tell(f"refused {question}: {reason.name}", hint=_REMEDIES[reason])
 
     @contextmanager
     def _port_errors(self) -> Iterator[None]:

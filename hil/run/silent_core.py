@@ -14,6 +14,7 @@ from hil.errors import (
     LinkError,
     MeasurementError,
     PortError,
+    ProtocolError,
     SilenceError,
 )
 
@@ -36,7 +37,7 @@ def cause(error: MeasurementError, image: "Image", debugger: "Debugger | None") 
         debugger: of the board; None where the target has none.
     """
     told = isinstance(error, BootError | LinkError | SilenceError)
-    if debugger is None or not told or isinstance(error, PortError):
+    if debugger is None or not told or isinstance(error, PortError | ProtocolError):
         return error
     places = Places(image.elf)
     try:
