@@ -11,6 +11,7 @@ from hil import __version__
 from hil.commands import (
     bench,
     bisect,
+    boards,
     cache,
     compare,
     crosscheck,
@@ -34,6 +35,7 @@ from hil.errors import HilError
 _COMMANDS = (
     new,
     doctor,
+    boards,
     plan,
     quantise,
     profile,
@@ -57,6 +59,7 @@ _EPILOG = """\
 examples:
   hil new my_project                   a project of your own: a network, a scenario, tests, CI
   hil doctor                           what this machine has, and what to do about what it lacks
+  hil boards list                      physical boards, and who uses them
   hil plan face_m4                     where every buffer of the model lies, step by step
   hil quantise face_m4 --report        what each of the quantiser's choices buys
   hil profile face_m4                  cycles per layer on the emulated board

@@ -55,7 +55,8 @@ def test_every_example_of_a_help_can_be_parsed(
         cli.main([name, "--help"])
     lines = capsys.readouterr().out.partition("examples:\n")[2].splitlines()
     examples = [line.partition("  ")[0] for line in (one.strip() for one in lines)]
-    shown = [shlex.split(example) for example in examples if example.startswith("hil ")]
+    typed = [example.partition(" >")[0] for example in examples if example.startswith("hil ")]
+    shown = [shlex.split(example) for example in typed]
     assert shown
     for words in shown:
         assert cli._parser().parse_args(words[1:]).command == name

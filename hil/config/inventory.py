@@ -1,5 +1,6 @@
 """Which physical boards there are: `hil-boards.toml`, one `[[board]]` each; see docs/boards.md."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -157,4 +158,22 @@ def called(units: Sequence[Unit], name: str) -> Unit:
 
 def entry(kind: str, probe: str, name: str = "desk-1") -> str:
     """Return what to write in an inventory for a board that is connected."""
-    return f'[[board]]\nname = "{name}"\nkind = "{kind}"\nprobe = "{probe}"'
+    return text(Unit(name=name, kind=kind, probe=probe))
+
+
+def text(unit: Unit) -> str:
+    """Return a board's entry as it stands in an inventory."""
+    lines = ["[[board]]"]
+    lines += [f"{key} = {_quoted(getattr(unit, key))}" for key in ("name", "kind", "probe")]
+    ways = {
+        "device": unit.port,
+        "usb_serial": unit.port_serial,
+        "usb_location": unit.port_location,
+    }
+    lines += [f"port = {{ {way} = {_quoted(said)} }}" for way, said in ways.items() if said]
+    lines += [f"uid = {_quoted(unit.uid)}"] if unit.uid else []
+    return "\n".join(lines)
+
+
+def _quoted(said: str) -> str:
+    return json.dumps(said)  # a string of JSON is one of TOML

@@ -240,8 +240,8 @@ class Session:
         self._targets[prepared.scenario.name] = target
         with self._watch(prepared.scenario).stage("flash"):
             self.progress(f"flashing {self.board.name} ({target.name})")
-            target.flash(prepared.image)
             self._uids[prepared.scenario.name] = target.unique_id()
+            target.flash(prepared.image)
             target.reset()
             if target.debugger is not None:
                 target.debugger.forget_resets()
@@ -274,7 +274,8 @@ class Session:
             yield
         except MeasurementError as error:
             ended = Metric("outcome", 0, "", verdict=error.verdict, note=error.what)
-            self.rows += in_context(self._context(scenario), [ended])
+            uid = self._uids.get(scenario.name, "")
+            self.rows += in_context(replace(self._context(scenario), board_uid=uid), [ended])
             raise
 
     def _context(self, scenario: Scenario) -> Context:

@@ -66,7 +66,7 @@ def _probe(board: "Board", why: str) -> Choice:
 
     if any(probes.is_emulated(unit) for unit in probe.units(board)):
         return Choice(probe.ServedTarget, f"{why}; it is an emulated board in another process")
-    return Choice(targets.find(_PROBE), why)
+    return Choice(probe.ProbeTarget, why)
 
 
 class Names(targets.Names):

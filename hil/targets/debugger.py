@@ -121,6 +121,24 @@ class Debugger:
         with self._probe_errors("reading a register"):
             return int(self._target.read_memory(address))
 
+    def write(self, address: int, data: bytes) -> None:
+        """Write RAM or registers. Raises ProbeError."""
+        with self._probe_errors("writing memory"):
+            self._target.write_memory_block8(address, list(data))
+
+    def halt(self) -> None:
+        """Halt the core where it is. Raises ProbeError."""
+        with self._probe_errors("halting"):
+            self._target.halt()
+
+    @property
+    def probe_name(self) -> str:
+        """What the probe calls itself, with its firmware's version where it says so."""
+        link = getattr(self._probe, "_link", None)  # an ST-LINK's
+        hardware, firmware = (getattr(link, one, None) for one in ("hw_version", "jtag_version"))
+        version = f", firmware V{hardware}J{firmware}" if firmware is not None else ""
+        return f"{self._probe.description}{version}"
+
     @contextmanager
     def breakpoints(self) -> "Iterator[Breakpoint]":
         """Lend a breakpoint while the block runs; behind it the core runs on. Raises ProbeError."""
@@ -135,7 +153,11 @@ class Debugger:
         session, self._session = self._session, None
         if session is not None:
             with self._probe_errors("disconnecting"):
-                session.close()
+                try:
+                    session.close()
+                finally:
+                    if self._probe.is_open:  # pyOCD lets it go only where the core still answers
+                        self._probe.close()
 
     def _require_its_chip(self) -> None:
         found = self.identity()

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -27,6 +28,7 @@ VARIABLE = "HIL_LOCKS"
 _PLACES = (Path("/run/lock"), Path("/tmp"))  # noqa: S108 - all users must meet at one place
 _TELL_EVERY_S = 10.0
 _READ_BYTES = 4096
+_ENDS_WITHIN_S = 10.0
 # Takes the lock for the file that it has as standard input: a lock belongs to the opened file,
 # which the parent has too.
 _WAIT = "import fcntl; fcntl.flock(0, fcntl.LOCK_EX)"
@@ -113,6 +115,38 @@ def holder(key: str) -> Holder | None:
         return _recorded(file)
     finally:
         os.close(file)
+
+
+def end_hold(key: str, name: str) -> Holder | None:
+    """End a hold by hand; a board is never taken from a run.
+
+    Args:
+        key: what the board is known by.
+        name: of the board, for messages.
+
+    Returns:
+        who held it, None if nobody did.
+
+    Raises:
+        LockError: a run holds it, or another user does.
+    """
+    who = holder(key)
+    if who is None:
+        return None
+    if not who.by_hand or who.host != socket.gethostname():
+        raise LockError(f"{name} is in use by {who}", hint="it is free when that ends")
+    try:
+        os.kill(who.pid, signal.SIGTERM)
+    except PermissionError as error:
+        raise LockError(f"{name} is held by {who}", hint=f"ask {who.user}") from error
+    except ProcessLookupError:
+        pass  # it has just ended, and the lock with it
+    with held(key, name=name, why="hil boards unlock", wait_s=_ENDS_WITHIN_S, tell=_untold):
+        return who
+
+
+def _untold(text: str) -> None:
+    del text
 
 
 def _path(key: str) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 from serial import SerialBase
 
 from hil.config.inventory import Unit
-from hil.errors import LinkError
+from hil.errors import PortError
 
 _HINT = "name the port with --hil-port, or in hil-boards.toml: port = { device = ... }"
 _PROC = Path("/proc")
@@ -20,7 +20,7 @@ def find(unit: Unit) -> str:
     It is the one that the inventory names, or belongs to the USB device that the probe is.
 
     Raises:
-        LinkError: there is none, or several; all that there are are listed.
+        PortError: there is none, or several; all that there are are listed.
     """
     if unit.port:
         return unit.port
@@ -33,14 +33,14 @@ def find(unit: Unit) -> str:
         return str(found[0].device)
     listed = "; ".join(map(_listed, ports)) or "none"
     number = "several serial ports have" if found else "no serial port has"
-    raise LinkError(f"{number} {wanted}; ports here: {listed}", hint=_HINT)
+    raise PortError(f"{number} {wanted}; ports here: {listed}", hint=_HINT)
 
 
 def open_exclusively(device: str, baud: int) -> SerialBase:
     """Open a serial port that nobody else may open meanwhile, and drop what has arrived.
 
     Raises:
-        LinkError: it is absent or busy; the error names who is known to use it.
+        PortError: it is absent or busy; the error names who is known to use it.
     """
     import serial
 
@@ -51,7 +51,7 @@ def open_exclusively(device: str, baud: int) -> SerialBase:
     except (serial.SerialException, OSError, ValueError) as error:
         users = ", ".join(holders(device))
         used = f"; in use by {users}" if users else ""
-        raise LinkError(f"{device} cannot be opened: {error}{used}", hint=hint()) from error
+        raise PortError(f"{device} cannot be opened: {error}{used}", hint=hint()) from error
     opened: SerialBase = port
     return opened
 

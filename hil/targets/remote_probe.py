@@ -26,6 +26,14 @@ class RemoteProbe(TCPClientProbe):
         super().__init__(f"{host}:{port}")  # type: ignore[no-untyped-call]
         self._socket = _Watched(host, port, silence_s)
 
+    def close(self) -> None:
+        """Let the probe go, whether its server still answers or not."""
+        try:
+            super().close()  # type: ignore[no-untyped-call]
+        finally:
+            self._is_open = False
+            self._socket.close()
+
 
 class _Watched(ClientSocket):
     """A connection whose end is an error; pyOCD's own reads an ended one for ever."""
@@ -34,6 +42,12 @@ class _Watched(ClientSocket):
         super().__init__(host, port)  # type: ignore[no-untyped-call]
         self._silence_s = silence_s
         self._asked_at = monotonic()
+
+    def close(self) -> None:
+        """Close the connection; harmless when it is closed."""
+        sock, self._socket = self._socket, None
+        if sock is not None:
+            sock.close()
 
     def write(self, data: bytes) -> Any:
         """Send a request, from which the wait for the answer counts."""

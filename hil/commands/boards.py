@@ -1,0 +1,228 @@
+"""`hil boards`: the physical boards of this desk, who uses them, and how they are."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.commands.compare import history_option
+from hil.commands.options import Commands, command, show
+from hil.errors import UsageError
+
+if TYPE_CHECKING:
+    from hil.config.inventory import Unit
+    from hil.studies.boards.found import Found
+
+_EXAMPLES = """\
+examples:
+  hil boards list                      what is there, and who uses it
+  hil boards identify desk-1           what the chip says it is
+  hil boards check desk-1              probe, chip, option bytes, memories, serial port
+  hil boards lock desk-1 --why solder  keep it to yourself until Ctrl-C, or unlock
+  hil boards unlock desk-1             end that hold, from another shell
+  hil boards health                    how often each board's set-up failed
+  hil boards serve desk-1 > hil-boards.toml
+                                       an emulated board as one on a desk, until Ctrl-C
+"""
+
+
+def add(commands: Commands) -> None:
+    """Declare the command and those within it."""
+    parser = command(
+        commands,
+        "boards",
+        _list,
+        "list, check, lock and serve physical boards",
+        epilog=_EXAMPLES,
+    )
+    _inventory_option(parser)
+    within = parser.add_subparsers(dest="action", metavar="ACTION")
+    _inventory_option(command(within, "list", _list, "list boards and connected probes"))
+    for name, run, summary in (
+        ("identify", _identify, "read what a board's chip says it is"),
+        ("check", _check, "test a board without its firmware"),
+        ("unlock", _unlock, "end a hold by `hil boards lock`"),
+    ):
+        _board_argument(command(within, name, run, summary))
+    lock = command(within, "lock", _lock, "hold a board until interrupted")
+    _board_argument(lock)
+    lock.add_argument("--why", default="held by hand", help="for those who wait meanwhile")
+    health = command(within, "health", _health, "count how often each board's set-up failed")
+    history_option(health)
+    serve = command(
+        within, "serve", _serve, "serve an emulated board; prints its entry of an inventory"
+    )
+    serve.add_argument("name", help="what it is called")
+    serve.add_argument(
+        "--board", default="stm32f439", help="its kind, a file of boards/ (default: %(default)s)"
+    )
+    serve.add_argument(
+        "--probe-port", type=int, default=0, metavar="PORT", help="TCP port (default: a free one)"
+    )
+    serve.add_argument(
+        "--tty",
+        type=Path,
+        metavar="PATH",
+        help="link to the serial port (default: build/hil/NAME.tty)",
+    )
+
+
+def _board_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("board", help="a board of the inventory, by its name or its probe's id")
+    _inventory_option(parser)
+
+
+def _inventory_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--inventory",
+        type=Path,
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="boards beside those of hil-boards.toml here and in the user's configuration",
+    )
+
+
+def _units(options: argparse.Namespace) -> "tuple[Unit, ...]":
+    from hil.config import inventory
+
+    return inventory.load(getattr(options, "inventory", None))
+
+
+def _unit(options: argparse.Namespace) -> "Unit":
+    from hil.config import inventory
+
+    return inventory.called(_units(options), options.board)
+
+
+def _list(options: argparse.Namespace) -> int:
+    from rich import box
+    from rich.table import Table
+
+    from hil.config import inventory
+    from hil.studies.boards import found
+
+    boards = found.boards(_units(options))
+    if not boards:
+        print("no inventory names a board, and no debug probe is connected")
+        return 0
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in ("name", "kind", "probe", "connected", "serial port", "used by"):
+        out.add_column(head)
+    for one in boards:
+        out.add_row(*_cells(one))
+    show(out)
+    unnamed = [one.unit for one in boards if not one.unit.name]
+    if unnamed:
+        print(f"to use a probe without a name, write it into {inventory.FILE}:\n")
+    for number, unit in enumerate(unnamed, 1):
+        print(inventory.entry("stm32f439", unit.probe, f"desk-{number}"), end="\n\n")
+    return 0
+
+
+def _cells(one: "Found") -> tuple[str, ...]:
+    unit = one.unit
+    connected = "yes" if one.connected else "no"
+    return (unit.name, unit.kind, unit.probe, connected, one.port, str(one.holder or ""))
+
+
+def _identify(options: argparse.Namespace) -> int:
+    from hil.studies.boards import check
+
+    unit = _unit(options)
+    with check.opened(unit, _tell) as target:
+        found = target.debugger.identity()
+    if found is None:
+        raise UsageError(f"{unit.kind} is of a family whose identity is not known")
+    print(f"{unit}: a {unit.kind}")
+    print(f"  DEV_ID {found.dev_id:#05x}, revision {found.rev_id:#06x}")
+    print(f"  flash  {found.flash_bytes:,} B")
+    print(f"  uid    {found.uid}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from hil.studies.boards import check
+
+    findings = check.check(_unit(options), _tell)
+    for one in findings:
+        print(f"{'ok    ' if one.good else 'BAD   '}{one.name:14}{one.detail}")
+    return 0 if all(one.good for one in findings) else 1
+
+
+def _lock(options: argparse.Namespace) -> int:
+    from hil.targets import lock
+
+    unit = _unit(options)
+    with (
+        _until_told() as wait,
+        lock.held(unit.probe, name=unit.name, why=options.why, wait_s=0, tell=_tell, by_hand=True),
+    ):
+        print(f"{unit} is yours until Ctrl-C, or `hil boards unlock {unit.name}`", flush=True)
+        wait()
+    return 0
+
+
+def _unlock(options: argparse.Namespace) -> int:
+    from hil.targets import lock
+
+    unit = _unit(options)
+    ended = lock.end_hold(unit.probe, unit.name)
+    print(f"{unit} is free" if ended is None else f"{unit} is free again; it was held by {ended}")
+    return 0
+
+
+def _health(options: argparse.Namespace) -> int:
+    from rich import box
+    from rich.table import Table
+
+    from hil.results import store
+    from hil.studies.boards import health
+
+    found = health.of(store.load_history(options.history_dir))
+    if not found:
+        raise UsageError(f"no run in {options.history_dir} met a board through a probe")
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in ("board", "uid", "measured", "set-up errors", "since the last result"):
+        out.add_column(head)
+    for one in found:
+        failures = ", ".join(f"{count} {verdict}" for verdict, count in one.failures.items())
+        latest = ", ".join(map(str, one.latest))
+        shut = f"QUARANTINE, check it first: {latest}" if one.in_quarantine else latest
+        out.add_row(one.board, one.uid or "not read", str(one.measured), failures, shut)
+    show(out)
+    return 1 if any(one.in_quarantine for one in found) else 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from hil.config import board, inventory
+    from hil.targets.emulator import serve
+
+    kind = board.load(options.board)
+    link = (options.tty or Path("build/hil") / f"{options.name}.tty").absolute()
+    link.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        _until_told() as wait,
+        serve.served(kind, options.name, port=options.probe_port, link=link) as served,
+    ):
+        print(inventory.text(served.unit), flush=True)
+        _tell(f"{options.name} is served until Ctrl-C")
+        wait()
+    return 0
+
+
+@contextmanager
+def _until_told() -> Iterator[Callable[[], object]]:
+    """Give a function that waits for SIGINT or SIGTERM, which end nothing meanwhile."""
+    told = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, told)
+    try:
+        yield lambda: signal.sigwait(told)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

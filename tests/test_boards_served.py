@@ -1,0 +1,226 @@
+"""A served board, met through its probe server and serial port as one on a desk is."""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from emulated import BOARD
+from test_targets import ECHO, echo_image, image_of
+from thumb import assemble
+
+from hil import cli
+from hil.build.image import Segment, read_segments
+from hil.config import inventory
+from hil.config.board import Board
+from hil.config.inventory import Unit
+from hil.errors import LockError, MeasurementError, ProbeError
+from hil.results import table
+from hil.targets import choice, lock
+from hil.targets.probe import ProbeTarget, ServedTarget
+
+HIL = (sys.executable, "-c", "import sys; from hil.cli import main; sys.exit(main(sys.argv[1:]))")
+ENTRY_LINES = 6
+HOLD = """
+import pathlib
+import sys
+from hil.config import board, inventory
+from hil.targets.probe import ServedTarget
+units = inventory.load(pathlib.Path(sys.argv[1]))
+target = ServedTarget(board.load("stm32f439").on_desk(probe_id=None, port=None, units=units))
+target.open()
+target.debugger._probe.lock()
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A desk with one board.
+
+    Attributes:
+        file: its inventory. process: the board's.
+    """
+
+    file: Path
+    process: "subprocess.Popen[str]"
+
+    @property
+    def unit(self) -> Unit:
+        (unit,) = inventory.load(self.file)
+        return unit
+
+    @property
+    def board(self) -> Board:
+        return replace(BOARD, units=(self.unit,), lock_wait_s=0)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Desk]:
+    """A process that serves a board as long as the block runs."""
+    command = [*HIL, "boards", "serve", "desk-1", "--tty", str(folder / "tty")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            lines = [process.stdout.readline() for _ in range(ENTRY_LINES)]
+            file = folder / "boards.toml"
+            file.write_text("".join(lines), encoding="utf-8")
+            yield Desk(file, process)
+        finally:
+            process.terminate()
+    assert process.returncode in (0, -signal.SIGKILL)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(lock.VARIABLE, str(tmp_path_factory.mktemp("locks")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with serving(tmp_path_factory.mktemp("desk")) as served:
+        yield served
+
+
+def echoes(target: ProbeTarget) -> bool:
+    target.flash(echo_image())
+    target.reset()
+    port: Any = target.serial()
+    port.timeout = 20
+    assert port.read(1) == b">"
+    port.write(b"hello")
+    return bool(port.read(5) == b"ifmmp")
+
+
+def test_a_board_in_another_process_is_flashed_reset_and_talked_to(desk: Desk) -> None:
+    chosen = choice.choose("auto", desk.board)
+    assert chosen.kind is ServedTarget
+    with ServedTarget(desk.board) as target:
+        assert echoes(target)
+        assert target.unique_id() == desk.unit.uid
+        who = lock.holder(desk.unit.probe)
+        assert who is not None
+    assert lock.holder(desk.unit.probe) is None
+
+
+def test_its_cycles_never_pass_as_silicons(desk: Desk) -> None:
+    assert (ServedTarget.name, ServedTarget.timing) == ("probe", "modelled")
+    with pytest.raises(ProbeError, match="leads to an emulated board"):
+        ProbeTarget(desk.board).open()
+    assert lock.holder(desk.unit.probe) is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"dev_id": 0x413}, "DEV_ID 0x419, stm32f439 has 0x413"), ({"uid": "00" * 12}, "says 0000")],
+)
+def test_another_board_than_the_inventory_says_is_refused(
+    desk: Desk, wrong: dict[str, Any], said: str
+) -> None:
+    board = desk.board
+    if "uid" in wrong:
+        board = replace(board, units=(replace(desk.unit, **wrong),))
+    else:
+        board = replace(board, **wrong)
+    with pytest.raises(ProbeError, match=said):
+        ServedTarget(board).open()
+
+
+def test_two_runs_never_have_one_board(desk: Desk) -> None:
+    with ServedTarget(desk.board), pytest.raises(LockError, match="held for 0 s, by process"):
+        ServedTarget(desk.board).open()
+
+
+def test_a_run_that_is_killed_leaves_the_board_to_the_next(desk: Desk) -> None:
+    command = [sys.executable, "-c", HOLD, str(desk.file)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        with pytest.raises(LockError):
+            ServedTarget(desk.board).open()
+        process.kill()
+    with ServedTarget(desk.board) as target:
+        assert echoes(target)
+
+
+def test_a_probe_that_goes_while_programming_is_told_and_the_board_let_go(tmp_path: Path) -> None:
+    with serving(tmp_path) as desk:
+        target = ServedTarget(desk.board)
+        target.open()
+        probe = desk.unit.probe
+        image = image_of(*read_segments(assemble(ECHO)), Segment(0x0802_0000, bytes(1 << 20)))
+        threading.Timer(0.5, desk.process.kill).start()
+        with pytest.raises(MeasurementError) as caught:
+            target.flash(image)
+        assert caught.value.is_worth_retry
+        with pytest.raises(MeasurementError):
+            target.close()
+        assert lock.holder(probe) is None
+
+
+def test_the_commands_find_identify_and_check_the_board(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ("--inventory", str(desk.file))
+    assert cli.main(["boards", "list", *where]) == 0
+    assert "desk-1" in capsys.readouterr().out
+    assert cli.main(["boards", "identify", "desk-1", *where]) == 0
+    assert desk.unit.uid in capsys.readouterr().out
+    assert cli.main(["boards", "check", "desk-1", *where]) == 0
+    found = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
+    memories = [["ok", name] for name in ("ccm", "sram1", "sram2", "sram3")]
+    assert found == [
+        *(["ok", "probe"], ["ok", "chip"], ["ok", "option"]),
+        *memories,
+        ["ok", "serial"],
+    ]
+
+
+def test_a_board_held_by_hand_is_let_go_by_hand(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ("--inventory", str(desk.file))
+    command = [*HIL, "boards", "lock", "desk-1", "--why", "solder", *where]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "is yours" in process.stdout.readline()
+        with pytest.raises(LockError, match="solder") as caught:
+            ServedTarget(desk.board).open()
+        assert "hil boards unlock" in caught.value.hint
+        assert cli.main(["boards", "unlock", "desk-1", *where]) == 0
+        assert process.wait(20) == 0
+    assert "is free again; it was held by" in capsys.readouterr().out
+    with ServedTarget(desk.board):
+        assert cli.main(["boards", "unlock", "desk-1", *where]) == 2  # a run's is no hold by hand
+
+
+@pytest.mark.slow
+def test_the_suite_is_green_on_a_served_board_as_on_one_on_the_desk(
+    desk: Desk, tmp_path: Path
+) -> None:
+    scenario = tmp_path / "tiny.toml"
+    variant = "rows = 24\ncolumns = 30\nchannels = 3\n"
+    scenario.write_text(f'model = "rnnpool_layer"\n[variant]\n{variant}', encoding="utf-8")
+    command = [
+        *(sys.executable, "-m", "pytest", "--pyargs", "hil.suite", "--board=stm32f439"),
+        *(f"--hil-scenario={scenario}", f"--hil-inventory={desk.file}", "--hil-target=probe"),
+    ]
+    answer = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert answer.returncode == 0, answer.stdout
+    assert "hil: stm32f439 on probe: as asked for" in answer.stdout
+    rows = table.load(tmp_path / "build/hil/results.csv")
+    assert {row.context.board_uid for row in rows} == {desk.unit.uid}
+    assert {(row.context.target, row.context.timing) for row in rows} == {("probe", "modelled")}
