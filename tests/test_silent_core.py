@@ -12,6 +12,7 @@ from hil.build.firmware import Image, build, find_toolchain
 from hil.build.places import Places
 from hil.config import board as boards
 from hil.errors import (
+    BootError,
     FirmwareFault,
     FirmwareTimeout,
     LinkError,
@@ -118,6 +119,17 @@ def test_a_core_that_waits_for_a_request_is_well_and_the_line_is_not(
     assert found.is_setup_error
     device.load_input(INPUT)
     assert device.run().cycles > 0
+
+
+def test_firmware_that_is_never_greeted_says_on_which_pin_it_waits_and_who_has_another(
+    image: Image, target: EmulatedTarget
+) -> None:
+    Device(target.serial(), timeout_s=2).expect(image)
+    mute = BootError("no hello")
+    assert silent_core.cause(mute, image, target.debugger, target.board) is mute
+    assert "listens on usart1, PA10" in mute.hint
+    assert "--board=nucleo_f439zi listens on PD9" in mute.hint
+    assert "stm32f407g_disc1" not in mute.hint
 
 
 class Unreachable:

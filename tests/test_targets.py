@@ -15,6 +15,7 @@ import serial
 import thumb
 from emulated import BOARD, USART1
 from made_boards import with_flash
+from pyocd.core import exceptions
 
 from hil import targets
 from hil.build.image import Footprint, Image, Segment, read_segments
@@ -91,6 +92,30 @@ def test_a_chip_that_is_not_the_boards_is_refused_before_anything_is_programmed(
             debugger.open()
         with pytest.raises(ProbeError, match="not open"):
             debugger.program([])
+
+
+def test_a_core_that_answers_only_while_it_is_reset_is_connected_to_so() -> None:
+    told: list[str] = []
+    ladder = ({"frequency": 4_000_000}, {"connect_mode": "under-reset"})
+    with powered_board("asleep") as probe:
+        connect = probe.connect
+
+        def connect_in_reset(protocol: Any = None) -> None:
+            if not probe.is_reset_asserted():
+                raise exceptions.TransferError("no ACK received")
+            connect(protocol)
+
+        probe.connect = connect_in_reset
+        once = Debugger(BOARD, probe, hint="")
+        with pytest.raises(ProbeError, match="Target not detected"):
+            once.open()
+        once.close()
+        debugger = Debugger(BOARD, probe, hint="", ladder=ladder, tell=told.append)
+        debugger.open()
+        assert debugger.read(0x0800_0000, 4) == b"\xff" * 4
+        debugger.close()
+    assert len(told) == 1
+    assert told[0].endswith("; connecting otherwise")
 
 
 @contextmanager

@@ -262,7 +262,7 @@ class Session:
             yield
         except MeasurementError as error:
             debugger = self._targets[prepared.scenario.name].debugger
-            found = silent_core.cause(error, prepared.image, debugger)
+            found = silent_core.cause(error, prepared.image, debugger, self.board)
             if found is error:
                 raise
             raise found from error

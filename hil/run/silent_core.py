@@ -7,6 +7,8 @@ The debugger tells them apart: a core that waits for a request is well, and the 
 from typing import TYPE_CHECKING
 
 from hil.build.places import Places
+from hil.config import board as boards
+from hil.config.board import Board
 from hil.errors import (
     BootError,
     FirmwareFault,
@@ -28,13 +30,19 @@ _CRASHED = {"fault_taken", "report"}
 _HINT = "run it again under a debugger, stopped there: see docs/emulator.md"
 
 
-def cause(error: MeasurementError, image: "Image", debugger: "Debugger | None") -> MeasurementError:
+def cause(
+    error: MeasurementError,
+    image: "Image",
+    debugger: "Debugger | None",
+    board: Board | None = None,
+) -> MeasurementError:
     """Return what stands behind an error of the link: it, or the firmware's that explains it.
 
     Args:
         error: what ended the measurement.
         image: the firmware that runs.
         debugger: of the board; None where the target has none.
+        board: its kind, to tell where its firmware listens; None where that is not wanted.
     """
     told = isinstance(error, BootError | LinkError | SilenceError)
     if debugger is None or not told or isinstance(error, PortError | ProtocolError):
@@ -45,7 +53,10 @@ def cause(error: MeasurementError, image: "Image", debugger: "Debugger | None") 
     except MeasurementError as lost:
         error.what += f"; its core cannot be asked either: {lost.what}"
         return error
-    return judge(error, state, places)
+    found = judge(error, state, places)
+    if found is error and isinstance(error, BootError) and board is not None and not state.supply:
+        error.hint = _wiring(board)
+    return found
 
 
 def judge(error: MeasurementError, state: "CoreState", places: Places) -> MeasurementError:
@@ -80,6 +91,21 @@ def judge(error: MeasurementError, state: "CoreState", places: Places) -> Measur
         hint="is it an endless loop? A slow board needs a longer --hil-timeout",
         stage=error.stage,
     )
+
+
+def _wiring(board: Board) -> str:
+    """Say where a firmware that waits listens, and which boards of the same chip listen elsewhere.
+
+    A kind of board that is named wrongly is flashed all the same, and then waits on other pins.
+    """
+    others = [boards.load(name) for name in boards.names()]
+    elsewhere = [
+        f"--board={other.name} listens on {other.rx}"
+        for other in others
+        if other.dev_id == board.dev_id and other.rx != board.rx
+    ]
+    where = f"the firmware is alive and listens on {board.uart}, {board.rx}, at {board.baud:,} baud"
+    return "; ".join([f"{where}: is the serial port wired there?", *elsewhere])
 
 
 def _fault(error: MeasurementError, what: str) -> FirmwareFault:

@@ -1,6 +1,7 @@
 """A pyOCD session: what a real probe and the emulated one have in common."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from hil.config.board import Board
 from hil.errors import FlashError, ProbeError
 from hil.targets import core_state, identity
 
+_LOG = logging.getLogger(__name__)
 _READ_BYTES = 16384
 _LOOK_EVERY_S = 0.005  # a probe has no way to call: whether the core has halted must be asked
 
@@ -31,6 +33,8 @@ class Debugger:
         hint: what the user can do when the probe fails.
         options: pyOCD's session options for this kind of probe.
         uid: the unique id that the chip must have, in hexadecimal; empty for any.
+        ladder: further options of each attempt to connect, the gentlest first.
+        tell: told what comes after an attempt that failed.
     """
 
     def __init__(
@@ -41,8 +45,12 @@ class Debugger:
         hint: str,
         options: Mapping[str, Any] | None = None,
         uid: str = "",
+        ladder: Sequence[Mapping[str, Any]] = ({},),
+        tell: Callable[[str], None] = _LOG.info,
     ) -> None:
         self._board = board
+        self._ladder = ladder
+        self._tell = tell
         self._uid = uid
         self._options = {**_SESSION_OPTIONS, **(options or {})}
         self._probe = probe
@@ -51,17 +59,29 @@ class Debugger:
 
     def open(self) -> None:
         """Connect to the core of the chip that the board's file names. Raises ProbeError."""
-        from pyocd.core.session import Session
-
-        options = {**self._options, "target_override": self._board.pyocd_target}
-        with self._probe_errors("connecting"):
-            self._session = Session(self._probe, auto_open=False, options=options)
-            self._session.open()
+        *gentle, last = self._ladder
+        for rung in gentle:
+            try:
+                self._connect(rung)
+                break
+            except ProbeError as error:
+                self.close()
+                self._tell(f"{error.what}; connecting otherwise")
+        else:
+            self._connect(last)
         try:
             self._require_its_chip()
         except ProbeError:
             self.close()
             raise
+
+    def _connect(self, rung: Mapping[str, Any]) -> None:
+        from pyocd.core.session import Session
+
+        options = {**self._options, **rung, "target_override": self._board.pyocd_target}
+        with self._probe_errors("connecting"):
+            self._session = Session(self._probe, auto_open=False, options=options)
+            self._session.open()
 
     def identity(self) -> identity.Identity | None:
         """Return what the chip says it is, None of a family not known. Raises ProbeError."""

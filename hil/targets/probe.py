@@ -19,6 +19,12 @@ from hil.targets.base import Target
 from hil.targets.debugger import Debugger
 
 _MOST_CHARACTERS = 200
+_LADDER = (
+    {"frequency": 4_000_000},
+    {"frequency": 1_000_000},  # long cables, weak probes
+    # A core asleep with its debug clocks off answers only while it is reset.
+    {"frequency": 1_000_000, "connect_mode": "under-reset"},
+)
 
 
 class ProbeTarget(Target):
@@ -44,7 +50,14 @@ class ProbeTarget(Target):
         try:
             self._unit = unit = self._take(candidates(self.board))
             probe = probes.find(unit)
-            self._debugger = Debugger(self.board, probe, hint=probes.HINT, uid=unit.uid)
+            self._debugger = Debugger(
+                self.board,
+                probe,
+                hint=probes.HINT,
+                uid=unit.uid,
+                ladder=_LADDER,
+                tell=self.progress,
+            )
             self._debugger.open()
             self._require_pedigree(probe)
         except BaseException:
