@@ -166,6 +166,17 @@ class SilenceError(MeasurementError):
     verdict = Verdict.TIMEOUT
 
 
+class BudgetError(MeasurementError):
+    """The time for the whole run is up; every further attempt would meet that again."""
+
+    verdict = Verdict.TIMEOUT
+
+    @property
+    def is_worth_retry(self) -> bool:
+        """Return False: no time is left."""
+        return False
+
+
 class FirmwareTimeout(MeasurementError):
     """The firmware was at work past its deadline, as the debugger saw: it hangs, or is too slow."""
 

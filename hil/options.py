@@ -81,6 +81,13 @@ def declare(parser: "pytest.Parser") -> None:
         help="longest silence of the board before it is given up (default: %(default)s)",
     )
     add(
+        "--hil-budget",
+        type=numbers.seconds,
+        metavar="SECONDS",
+        help="time for the whole run; what is under way then is given up with the verdict timeout, "
+        "and so is what has not begun (default: none)",
+    )
+    add(
         "--hil-retries",
         type=numbers.retries,
         default=1,

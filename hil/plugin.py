@@ -10,6 +10,8 @@ the command line, or when a test asks for one of the fixtures.
 
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from copy import copy
 from pathlib import Path
@@ -81,11 +83,19 @@ def _session(config: pytest.Config) -> "Session":
         _forget_earlier(config, identity)
         given = copy(config.option)
         given.hil_board = given.hil_board or options.BOARD
+        _end_as_interrupted()
         config.stash[SESSION] = Session.from_options(
             given, progress_plugin.teller(config), identity=identity, part=part
         )
         config.option.hil_target = config.stash[SESSION].target.name
     return config.stash[SESSION]
+
+
+def _end_as_interrupted() -> None:
+    """Have SIGTERM end a run as SIGINT does: rows and reports are written, the board released."""
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _identity(config: pytest.Config) -> "tuple[RunIdentity, str]":
@@ -176,6 +186,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     places = {item: place(position, item) for position, item in enumerate(items)}
     items.sort(key=places.__getitem__)
+    for item in items:
+        _outlast(item)
+
+
+def _outlast(item: pytest.Item) -> None:
+    """Give the harness's own deadlines the time to end a test before pytest-timeout does."""
+    config = item.config
+    if "hil_session" not in getattr(item, "fixturenames", ()) or not _timeout(config):
+        return
+    if item.get_closest_marker("timeout") is None:
+        given = config.option
+        case = getattr(item, "callspec", None)
+        scenario = case.params.get("hil_scenario") if case is not None else None
+        exchanges = given.hil_retries + 1 + 2 * (scenario.iterations if scenario else 1)
+        most = given.hil_budget or given.hil_timeout * exchanges
+        item.add_marker(pytest.mark.timeout(_timeout(config) + most))
+
+
+def _timeout(config: pytest.Config) -> float:
+    """Return the seconds after which pytest-timeout ends a test; 0 for never, and without it."""
+    if not config.pluginmanager.has_plugin("timeout"):
+        return 0.0
+    given = config.getoption("timeout")
+    return float(config.getini("timeout") or 0 if given is None else given)
 
 
 def _scenarios(session: "Session", test: pytest.Item) -> "Sequence[Scenario]":

@@ -5,21 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import random_programs
-from test_end_to_end import measure, open_session, verdicts
+from test_end_to_end import LAYER, measure, open_session, verdicts
 
 from hil.compiler.plan import Budget, make_plan
 from hil.config import board as boards
 from hil.config import scenario
 from hil.paths import BOARDS
 
-LAYER = """
-model = "rnnpool_layer"
-
-[variant]
-rows = 24
-columns = 30
-channels = 3
-"""
 _CCM = """[[memory]]
 name = "ccm"
 address = 0x1000_0000

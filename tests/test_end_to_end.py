@@ -27,6 +27,14 @@ from hil.targets.emulator.target import EmulatedTarget
 
 ROOT = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-m", "pytest", "hil/", "--board=stm32f439", "-p", "no:cacheprovider"]
+LAYER = """
+model = "rnnpool_layer"
+
+[variant]
+rows = 24
+columns = 30
+channels = 3
+"""
 METRICS = {
     "cycles",
     "latency",
@@ -65,6 +73,7 @@ def open_session(directory: Path, toolchain: str = "zig", scenario: str = "face_
             hil_iterations=None,
             hil_timeout=60.0,
             hil_retries=0,
+            hil_budget=None,
             hil_probe=None,
             hil_port=None,
             hil_inventory=None,
@@ -248,23 +257,31 @@ def test_the_command_judges_writes_and_passes(tmp_path: Path) -> None:
     assert xml.read_text().count("<testcase") == 6
 
 
-def test_an_interrupt_releases_the_board_and_keeps_what_was_measured(tmp_path: Path) -> None:
-    second = tmp_path / "second.toml"
-    shutil.copy(ROOT / "scenarios/face_m4.toml", second)
-    csv = tmp_path / "results.csv"
-    command = [*COMMAND, "--hil-scenario=face_m4", f"--hil-scenario={second}", f"--hil-csv={csv}"]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_releases_the_board_and_keeps_what_was_measured(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    layers = [tmp_path / "first.toml", tmp_path / "second.toml"]
+    for layer in layers:
+        layer.write_text(LAYER, encoding="utf-8")
+    csv, xml = tmp_path / "results.csv", tmp_path / "junit.xml"
+    command = [*COMMAND, *(f"--hil-scenario={layer}" for layer in layers)]
+    command += [f"--hil-csv={csv}", f"--junitxml={xml}", "--hil-iterations=3"]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as run:
         assert run.stdout is not None
-        runs = lines_with(run.stdout, "running inference")
+        runs = lines_with(run.stdout, "running inference 1")
         next(runs)
         next(runs)
-        run.send_signal(signal.SIGINT)
+        run.send_signal(number)
         rest = run.stdout.read()
         assert run.wait(timeout=60) == 2
     assert "KeyboardInterrupt" in rest
-    assert set(table.read(csv)["scenario"]) == {"face_m4"}
+    frame = table.read(csv)
+    assert set(frame["scenario"]) == {"first", "second"}
+    assert set(frame[frame["scenario"] == "second"]["metric"]) == {"outcome"}
+    assert "<testcase" in xml.read_text()
 
 
 def lines_with(stream: Iterator[str], text: str) -> Iterator[str]:

@@ -257,3 +257,18 @@ def test_sequence_numbers_go_round_without_the_one_for_unasked_frames() -> None:
     for _ in range(300):
         device.outputs()
     assert device.resends == 0
+
+
+class WithoutWriteTimeout(LinePort):
+    """Refuses every setting while a write timeout is set, as pyserial's RFC 2217 port does."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if "timeout" in name and getattr(self, "write_timeout", None) is not None:
+            raise NotImplementedError("write_timeout is currently not supported")
+
+
+def test_a_port_without_write_timeouts_is_talked_to() -> None:
+    port = WithoutWriteTimeout.__new__(WithoutWriteTimeout)
+    vars(port).update(vars(LinePort(ScriptedDevice(healthy))) | {"write_timeout": None})
+    assert port.device().hello() == HELLO

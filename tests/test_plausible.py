@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from serial import SerialBase
-from test_boards_run import LAYER
-from test_end_to_end import measure, open_session, verdicts
+from test_end_to_end import LAYER, measure, open_session, verdicts
 
 from hil.build.image import Image
 from hil.config import board as boards

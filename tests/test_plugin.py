@@ -199,3 +199,23 @@ def test_all_tests_of_a_scenario_run_one_after_another() -> None:
     scenarios = [line.partition("[")[2].partition("-")[0] for line in tests]
     assert len(tests) > 6
     assert scenarios == sorted(scenarios)
+
+
+def test_a_longer_silence_is_not_cut_short_by_pytest_timeout(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.hil_scenario("face_m4")
+        def test_on_a_board(hil_scenario, hil_session, request):
+            print("board", request.node.get_closest_marker("timeout").args)
+
+        def test_of_something_else(request):
+            print("other", request.node.get_closest_marker("timeout"))
+        """
+    )
+    options = ["--timeout=300", "--hil-timeout=1000", "--hil-retries=2", "-s"]
+    result = pytester.runpytest(*options)
+    result.stdout.fnmatch_lines(["*board (5300.0,)*", "*other None*"])
+    result = pytester.runpytest(*options, "--hil-budget=60")
+    result.stdout.fnmatch_lines(["*board (360.0,)*"])

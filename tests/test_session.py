@@ -1,5 +1,7 @@
 """A session's attempts: what is tried again, how often, and what is told."""
 
+import signal
+import threading
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +12,7 @@ import pytest
 from hil.build.toolchain import Toolchain
 from hil.config import board, scenario
 from hil.errors import (
+    BudgetError,
     EmulatorError,
     FirmwareFault,
     FlashError,
@@ -18,8 +21,11 @@ from hil.errors import (
     Verdict,
 )
 from hil.results.rows import RunIdentity
+from hil.run.budget import Budget
 from hil.run.session import Session
 from hil.targets.base import Target
+
+LAYER = scenario.load("face_m4")
 
 
 def failing(error: MeasurementError, opened: list[str]) -> type[Target]:
@@ -98,3 +104,47 @@ def test_what_is_tried_again_is_told() -> None:
     with suppress(ProbeError), tried.flashed(prepared):
         pass
     assert told.count("the cable is loose; trying again") == 2
+
+
+def test_a_probe_that_is_lost_while_flashing_is_told_as_such_and_tried_again() -> None:
+    lost = ProbeError("the probe is lost while programming")
+    opened: list[str] = []
+
+    class Lost(failing(lost, opened)):  # type: ignore[misc]
+        def close(self) -> None:
+            super().close()
+            raise ProbeError("pyOCD failed while disconnecting")
+
+    tried = session(Lost, 2)
+    prepared: Any = SimpleNamespace(scenario=scenario.load("face_m4"), image=None)
+    with pytest.raises(ProbeError) as told, tried.flashed(prepared):
+        pass
+    assert told.value is lost
+    assert "then: pyOCD failed while disconnecting" in told.value.__notes__
+    assert opened == ["open", "close"] * 3
+
+
+def test_a_run_s_budget_ends_what_is_under_way_and_what_has_not_begun() -> None:
+    tried = session(failing(ProbeError("never"), []), 0)
+    tried.budget = Budget(0.05)
+    for _ in range(2):
+        with pytest.raises(BudgetError, match=r"0\.05 s is spent") as told, tried._outcome(LAYER):
+            threading.Event().wait(30)
+        assert not told.value.is_worth_retry
+    assert [row.metric.verdict for row in tried.rows] == [Verdict.TIMEOUT] * 2
+
+
+def test_a_budget_that_is_not_spent_leaves_everything_as_it_was() -> None:
+    before = signal.getsignal(signal.SIGUSR1)
+    with Budget(1000).spending():
+        assert signal.getsignal(signal.SIGUSR1) is not before
+    assert signal.getsignal(signal.SIGUSR1) is before
+    with Budget().spending():
+        assert signal.getsignal(signal.SIGUSR1) is before
+
+
+def test_an_interrupt_leaves_a_row() -> None:
+    tried = session(failing(ProbeError("never"), []), 0)
+    with pytest.raises(KeyboardInterrupt), tried._outcome(LAYER):
+        raise KeyboardInterrupt
+    assert [row.metric.note for row in tried.rows] == ["interrupted"]

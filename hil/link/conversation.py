@@ -92,7 +92,7 @@ class Conversation:
         wire = encode(Frame(request.kind, self._sequence, request.pack()))
         question = _Question(request, wanted, wire, self._clock(), self.timeout_s)
         with self._port_errors():
-            self._port.write_timeout = self.timeout_s
+            self._limit_writing()
             self._port.write(wire)
             while True:
                 for received in self._receive(question.next_event_at):
@@ -102,6 +102,12 @@ class Conversation:
                     if answer is not None:
                         raise self.wrong(f"answered {question} with {type(answer).__name__}")
                 self._watch_clock(question)
+
+    def _limit_writing(self) -> None:
+        try:
+            self._port.write_timeout = self.timeout_s
+        except NotImplementedError:  # RFC 2217's ports have none, and then refuse every setting
+            self._port.write_timeout = None
 
     def wrong(self, what: str, hint: str = "flash the image again") -> LinkError:
         """Return the error of firmware that says something it should not; whose, a hello tells."""

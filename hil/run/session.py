@@ -20,6 +20,7 @@ from hil.results.rules import Grade
 from hil.results.store import Store
 from hil.run import details as run_details
 from hil.run import judge, locate, measurement, parts, plausible, same_board, silent_core
+from hil.run.budget import Budget
 from hil.run.chosen import Scenarios
 from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
 from hil.targets import choice
@@ -36,6 +37,7 @@ class Session:
 
     Attributes:
         timeout_s: longest silence of a board. retries: further attempts after a set-up error.
+        budget: time for all of it.
         why_target: why the target stands for the board.
         store: where `write` puts the rows; None where they are not kept.
         known: loads further scenarios, with what the command line names.
@@ -49,6 +51,7 @@ class Session:
     store: Store | None
     timeout_s: float
     retries: int
+    budget: Budget = field(default_factory=Budget)
     progress: Progress = silent
     why_target: str = ""
     known: Scenarios = field(default_factory=Scenarios)
@@ -109,6 +112,7 @@ class Session:
             ),
             timeout_s=options.hil_timeout,
             retries=options.hil_retries,
+            budget=Budget(options.hil_budget),
             progress=progress,
             known=known,
         )
@@ -219,17 +223,16 @@ class Session:
         name = prepared.scenario.name
         self._retried[name] = 0
         while True:
-            with ExitStack() as trial:
-                try:
+            try:
+                with ExitStack() as trial:
                     device = self._take(prepared, trial)
-                except MeasurementError as error:
-                    if self._retried[name] >= self.retries or not error.is_worth_retry:
-                        raise
-                    self.progress(f"{error.what}; trying again")
-                    self._retried[name] += 1
-                else:
                     stack.push(trial.pop_all())
                     return device
+            except MeasurementError as error:
+                if self._retried[name] >= self.retries or not error.is_worth_retry:
+                    raise
+                self.progress(f"{error.what}; trying again")
+                self._retried[name] += 1
 
     def _take(self, prepared: Prepared, stack: ExitStack) -> "Device":
         from hil.link.client import Device
@@ -271,12 +274,21 @@ class Session:
     def _outcome(self, scenario: Scenario) -> Iterator[None]:
         """Give an error that ends a measurement its row."""
         try:
-            yield
+            with self.budget.spending():
+                yield
         except MeasurementError as error:
-            ended = Metric("outcome", 0, "", verdict=error.verdict, note=error.what)
-            uid = self._uids.get(scenario.name, "")
-            self.rows += in_context(replace(self._context(scenario), board_uid=uid), [ended])
+            self._end(scenario, error.verdict, error.what)
             raise
+        except KeyboardInterrupt:
+            self._end(scenario, Verdict.TIMEOUT, "interrupted")
+            raise
+
+    def _end(self, scenario: Scenario, verdict: Verdict, why: str) -> None:
+        """Keep a row of a measurement that ended early."""
+        ended = Metric("outcome", 0, "", verdict=verdict, note=why)
+        uid = self._uids.get(scenario.name, "")
+        self.rows += in_context(replace(self._context(scenario), board_uid=uid), [ended])
+        self.write()
 
     def _context(self, scenario: Scenario) -> Context:
         target = self.target
