@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil import numbers
-from hil.targets import choice
+from hil import numbers, targets
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pytest
 
 BOARD = "stm32f439"
@@ -18,11 +19,16 @@ _ANYTHING = "--board=anything"
 def declare(parser: "pytest.Parser") -> None:
     """Declare `--hil-board` and the other `--hil-*` options."""
     add = parser.getgroup("hil", "hardware in the loop").addoption
-    add("--hil-board", metavar="NAME", help=f"board to test on, a file of boards/ ({BOARD})")
+    add(
+        "--hil-board",
+        action="append",
+        metavar="NAME",
+        help=f"board to test on, a file of boards/ ({BOARD}); may be repeated, and NAME,NAME",
+    )
     add(
         "--hil-target",
-        default=choice.AUTO,
-        choices=choice.Names(),
+        default=targets.AUTO,
+        choices=targets.Names(targets.AUTO),
         metavar="NAME",
         help="what stands for the board (default: %(default)s), one of: %(choices)s. auto takes a "
         "physical board that an inventory or --hil-probe names and that is connected, else the "
@@ -129,9 +135,16 @@ def declare_board(parser: "pytest.Parser") -> None:
     parser.getgroup("hil").addoption(
         "--board",
         dest="hil_board",
+        action="append",
         metavar="NAME",
         help="short for --hil-board, where no other plugin has this option",
     )
+
+
+def boards(given: "Sequence[str] | None") -> list[str]:
+    """Return the boards to test on, each once, as `--board` names them."""
+    named = (name.strip() for one in given or () for name in one.split(","))
+    return list(dict.fromkeys(name for name in named if name)) or [BOARD]
 
 
 def _is_taken(parser: "pytest.Parser") -> bool:

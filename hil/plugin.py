@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["hil.progress_plugin", "hil.regression_plugin"]
 SESSION = pytest.StashKey["Session"]()
+"""Of the first board that is named; the others are in `_SESSIONS`, by name."""
+
+_SESSIONS = pytest.StashKey["dict[str, Session]"]()
 _RUN = pytest.StashKey["RunIdentity"]()
 _SUITE = Path(__file__).parent / "suite"
 _DEFAULT_REPORT = Path("build/hil/junit.xml")
@@ -67,28 +70,43 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say what stands for the board, and why."""
-    if SESSION not in config.stash:
-        return []
-    session = config.stash[SESSION]
-    return [f"hil: {session.board.name} on {session.target.name}: {session.why_target}"]
+    """Say what stands for each board, and why."""
+    return [
+        f"hil: {session.board.name} on {session.target.name}: {session.why_target}"
+        for session in config.stash.get(_SESSIONS, {}).values()
+    ]
 
 
 def _session(config: pytest.Config) -> "Session":
-    """Return the session of this run, which opens when it is first asked for."""
-    if SESSION not in config.stash:
-        from hil.run.session import Session
+    """Return the session of the first board."""
+    return next(iter(_sessions(config).values()))
 
+
+def _sessions(config: pytest.Config) -> "dict[str, Session]":
+    """Return this run's sessions by board, which open when they are first asked for."""
+    if _SESSIONS not in config.stash:
         identity, part = _identity(config)
         _forget_earlier(config, identity)
-        given = copy(config.option)
-        given.hil_board = given.hil_board or options.BOARD
         _end_as_interrupted()
-        config.stash[SESSION] = Session.from_options(
-            given, progress_plugin.teller(config), identity=identity, part=part
-        )
-        config.option.hil_target = config.stash[SESSION].target.name
-    return config.stash[SESSION]
+        opened: dict[str, Session] = {}
+        names = options.boards(config.option.hil_board)
+        for name in names:
+            parts = [part, *([Path(name).stem] if len(names) > 1 else [])]
+            one = _opened(config, name, identity, "-".join(filter(None, parts)))
+            opened[one.board.name] = one
+        config.stash[_SESSIONS] = opened
+        config.stash[SESSION] = next(iter(opened.values()))
+        if len(opened) == 1:
+            config.option.hil_target = config.stash[SESSION].target.name
+    return config.stash[_SESSIONS]
+
+
+def _opened(config: pytest.Config, board: str, identity: "RunIdentity", part: str) -> "Session":
+    from hil.run.session import Session
+
+    given = copy(config.option)
+    given.hil_board = board
+    return Session.from_options(given, progress_plugin.teller(config), identity=identity, part=part)
 
 
 def _end_as_interrupted() -> None:
@@ -155,34 +173,46 @@ def _path(config: pytest.Config, argument: str) -> Path:
 
 @pytest.hookimpl(tryfirst=True)  # the scenario begins a test's id: see sharing
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for a scenario once per scenario, and one for a metric per metric."""
-    if "hil_scenario" not in metafunc.fixturenames:
+    """Run a test once per board, scenario and metric, where it asks for one."""
+    names = metafunc.fixturenames
+    several = len(options.boards(metafunc.config.option.hil_board)) > 1
+    if "hil_scenario" not in names and not (several and "hil_session" in names):
         return
     try:
-        session = _session(metafunc.config)
-        scenarios = _scenarios(session, metafunc.definition)
+        sessions = list(_sessions(metafunc.config).values())
+        scenarios = _scenarios(sessions[0], metafunc.definition)
     except HilError as error:
         raise pytest.Collector.CollectError(str(error)) from error
 
     def case(scenario: "Scenario", *metric: str) -> Any:
         return pytest.param(scenario, *metric, id="-".join([scenario.name, *metric]))
 
-    if "hil_metric" in metafunc.fixturenames:
-        cases = [case(one, name) for one in scenarios for name in session.judged(one)]
+    if "hil_metric" in names:
+        cases = [case(one, name) for one in scenarios for name in _judged(sessions, one)]
         metafunc.parametrize(("hil_scenario", "hil_metric"), cases, scope="session")
-    else:
+    elif "hil_scenario" in names:
         metafunc.parametrize("hil_scenario", [case(one) for one in scenarios], scope="session")
+    if several and "hil_session" in names:
+        boards = [session.board.name for session in sessions]
+        metafunc.parametrize("hil_session", boards, indirect=True, scope="session")
+
+
+def _judged(sessions: "Sequence[Session]", scenario: "Scenario") -> list[str]:
+    """Name the metrics that a scenario is judged by on any of the boards."""
+    return list(dict.fromkeys(name for session in sessions for name in session.judged(scenario)))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a scenario together, or it would be measured again for each metric."""
+    """Keep a scenario's tests on a board together, or each metric would be measured anew."""
     first: dict[object, int] = {}
 
     def place(position: int, item: pytest.Item) -> int:
         params = getattr(item, "callspec", None)
         scenario = params.params.get("hil_scenario") if params is not None else None
-        return position if scenario is None else first.setdefault(scenario.name, position)
+        if params is None or scenario is None:
+            return position
+        return first.setdefault((scenario.name, params.params.get("hil_session")), position)
 
     places = {item: place(position, item) for position, item in enumerate(items)}
     items.sort(key=places.__getitem__)
@@ -222,8 +252,9 @@ def _scenarios(session: "Session", test: pytest.Item) -> "Sequence[Scenario]":
 
 @pytest.fixture(scope="session")
 def hil_session(request: pytest.FixtureRequest) -> Iterator["Session"]:
-    """The options of this run and its rows, which are written however it ends."""
-    session = _session(request.config)
+    """The options of this run on a board, and its rows, which are written however it ends."""
+    sessions = _sessions(request.config)
+    session = sessions[getattr(request, "param", next(iter(sessions)))]
     try:
         yield session
     finally:
@@ -329,7 +360,9 @@ def pytest_terminal_summary(
 def _rows(config: pytest.Config) -> "list[Row]":
     """Return this run's rows; those of workers too, where they alone have opened a session."""
     if SESSION in config.stash:
-        return config.stash[SESSION].all_rows()
+        session = config.stash[SESSION]
+        several = len(config.stash[_SESSIONS]) > 1
+        return session.store.rows() if several and session.store else session.all_rows()
     if _RUN not in config.stash:
         return []
     from hil.results.store import Store

@@ -84,7 +84,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def _with_board(config: pytest.Config) -> argparse.Namespace:
     """The options, with the board that is taken where none is named."""
     given = copy(config.option)
-    given.hil_board = given.hil_board or options.BOARD
+    given.hil_board, *others = options.boards(given.hil_board)
+    if others and (given.hil_baseline is not None or given.hil_update_baseline):
+        raise UsageError(
+            "a baseline is one board's, and several are named", hint="run once for each board"
+        )
     return given
 
 

@@ -126,6 +126,59 @@ def test_a_named_board_that_is_absent_fails_the_run(pytester: pytest.Pytester) -
     result.stdout.fnmatch_lines(["hil: stm32f439 on probe: farm-1 *", "*no probe server answers*"])
 
 
+PLANTED = """
+    import pytest
+    from hil.results.rows import Context, Metric, in_context
+
+    @pytest.fixture(scope="session")
+    def hil_image(hil_session, hil_scenario):
+        told = dict.fromkeys(("model", "target", "timing", "fingerprint", "toolchain"), "")
+        context = Context(
+            **vars(hil_session.identity),
+            scenario=hil_scenario.name,
+            board=hil_session.board.name,
+            clock_hz=1,
+            **told,
+        )
+        hil_session.rows += in_context(context, [Metric("cycles", 1, "cycle")])
+
+    @pytest.mark.parametrize("metric", ["one", "two"])
+    def test_planted(hil_image, metric):
+        pass
+"""
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        ("--board=stm32f439", "--board=nucleo_f439zi"),
+        ("--board=stm32f439,nucleo_f439zi,stm32f439",),
+    ],
+)
+def test_several_boards_run_the_tests_of_each_and_give_their_rows_once(
+    pytester: pytest.Pytester, named: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(PLANTED)
+    scenarios = ("--hil-scenario=face_m4", "--hil-scenario=vww_base")
+    result = pytester.runpytest_subprocess("-v", "-p", "no:randomly", *named, *scenarios)
+    result.assert_outcomes(passed=8)
+    result.stdout.fnmatch_lines(["hil: stm32f439 on *", "hil: nucleo_f439zi on *"])
+    rows = table.load(pytester.path / "build/hil/results.csv")
+    assert sorted((row.context.scenario, row.context.board) for row in rows) == [
+        ("face_m4", "nucleo_f439zi"),
+        ("face_m4", "stm32f439"),
+        ("vww_base", "nucleo_f439zi"),
+        ("vww_base", "stm32f439"),
+    ]
+
+
+def test_a_baseline_is_one_boards(pytester: pytest.Pytester) -> None:
+    boards = "--board=stm32f439,nucleo_f439zi"
+    result = pytester.runpytest_subprocess("--pyargs", "hil.suite", boards, "--hil-baseline")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*a baseline is one board's*"])
+
+
 _REMOTE = """
 [[board]]
 name = "farm-1"

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from hil.targets.base import Target
 
 GROUP = "hil.targets"
+AUTO = "auto"
+"""Takes the place of a target's name for what `hil.targets.choice` chooses by itself."""
+
 _OURS = {
     "emulator": "hil.targets.emulator.target:EmulatedTarget",
     "probe": "hil.targets.probe:ProbeTarget",
@@ -49,13 +52,20 @@ def find(name: str) -> "type[Target]":
 
 
 class Names:
-    """The targets' names as argparse's `choices`: looked up when a help or a value needs them."""
+    """The targets' names as argparse's `choices`: looked up when a help or a value needs them.
+
+    Args:
+        more: names that are taken beside them.
+    """
+
+    def __init__(self, *more: str) -> None:
+        self._more = more
 
     def __iter__(self) -> Iterator[str]:
-        return iter(names())
+        return iter([*self._more, *names()])
 
     def __contains__(self, name: object) -> bool:
-        return name in names()
+        return name in self._more or name in names()
 
 
 def _entries() -> "list[EntryPoint]":

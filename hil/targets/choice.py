@@ -1,6 +1,5 @@
 """What stands for a board: as named, or for `auto` what is there."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,6 @@ if TYPE_CHECKING:
     from hil.config.board import Board
     from hil.targets.base import Target
 
-AUTO = "auto"
 _PROBE, _EMULATOR = "probe", "emulator"
 
 
@@ -36,7 +34,7 @@ def choose(name: str, board: "Board") -> Choice:
     Raises:
         UsageError: there is no such target.
     """
-    if name == AUTO:
+    if name == targets.AUTO:
         return _by_itself(board)
     if name == _PROBE:
         return _probe(board, "as asked for")
@@ -67,13 +65,3 @@ def _probe(board: "Board", why: str) -> Choice:
     if any(probes.is_emulated(unit) for unit in probe.units(board)):
         return Choice(probe.ServedTarget, f"{why}; it is an emulated board in another process")
     return Choice(probe.ProbeTarget, why)
-
-
-class Names(targets.Names):
-    """The targets' names and `auto`, as argparse's `choices`."""
-
-    def __iter__(self) -> Iterator[str]:
-        return iter([AUTO, *targets.names()])
-
-    def __contains__(self, name: object) -> bool:
-        return name == AUTO or super().__contains__(name)
