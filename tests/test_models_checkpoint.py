@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from torch import Tensor
 
 from hil import models
 from hil.errors import UsageError
-from hil.models.checkpoint import KnownToEdgeml
+from hil.models.checkpoint import KnownToEdgeml, read_state
 from hil.vision import photographs
 from hil.vision.photographs import Float32
 
@@ -199,3 +201,36 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a checkpoint"):
         models.load("face_m4", checkpoint=path)
     assert not sprung.exists()
+
+
+def test_a_checkpoint_that_unpacks_to_more_than_any_network_has_is_not_unpacked(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", b"")
+        archive.writestr("archive/data/0", b"")
+    content = path.read_bytes()
+    declared = (1 << 31).to_bytes(4, "little")  # the second entry's size in the central directory
+    at = content.rindex(b"PK\x01\x02") + 24
+    path.write_bytes(content[:at] + declared + content[at + 4 :])
+    with pytest.raises(UsageError, match=r"unpacks to 2,147,483,6\d\d B, more than"):
+        read_state(path)
+
+
+STRANGE: dict[str, Callable[[], Tensor]] = {
+    "complex": lambda: torch.zeros(3, dtype=torch.complex64),
+    "sparse": lambda: torch.zeros(3).to_sparse(),
+    "quantised": lambda: torch.quantize_per_tensor(torch.zeros(3), 1.0, 0, torch.qint8),
+    "fewer values than its shape has": lambda: torch.zeros(1).expand(1 << 40),
+    "without values": lambda: torch.zeros(3, device="meta"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("kind", STRANGE)
+def test_tensors_that_are_no_plain_numbers_are_named(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"checkpoint|no plain numbers") as told:
+        read_state(save({"a.weight": STRANGE[kind]()}, tmp_path))
+    if "plain" in str(told.value):
+        assert f"a.weight ({kind})" in str(told.value)

@@ -1,5 +1,6 @@
 """Photographs: by name and by path, and the preprocessing of the paper's evaluation."""
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -159,3 +160,21 @@ def test_a_ramp_stays_a_ramp_when_stretched() -> None:
     # Pixel centres lie at halves: new row r is at r / 2 - 1/4 of the old ones, worth 10 each.
     expected = np.rint(np.clip(np.arange(32) / 2 - 0.25, 0, 15) * 10) - 123
     assert np.abs(x[:, 0, 0] - expected).max() == 0
+
+
+@pytest.mark.parametrize(
+    "suffix", ["png", "jpg", "ppm", "dds", "avif", "webp", "tiff", "gif", "bmp"]
+)
+def test_a_damaged_photograph_is_read_or_refused_in_words(tmp_path: Path, suffix: str) -> None:
+    chance = np.random.default_rng(list(suffix.encode()))
+    pixels = chance.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    whole = write(tmp_path / f"whole.{suffix}", pixels).read_bytes()
+    damaged = tmp_path / f"damaged.{suffix}"
+    for _ in range(60):
+        content = bytearray(whole)
+        for at in chance.integers(0, min(len(content), 160), 3):
+            content[at] = chance.integers(256)
+        cut = len(content) if chance.integers(2) else int(chance.integers(len(content)))
+        damaged.write_bytes(content[:cut])
+        with suppress(UsageError):
+            assert photographs.read(str(damaged)).ndim == 3

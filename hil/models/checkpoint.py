@@ -1,7 +1,9 @@
 """Checkpoints: read a state dict and put it into a network, by our names or by EdgeML's."""
 
 import pickle
+import struct
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -19,6 +21,8 @@ _WRAPPERS = (
 _PARALLEL = "module."  # nn.DataParallel puts this before every name
 _COUNTER = "num_batches_tracked"  # of batch norm in training; inference has no use for it
 _SHOWN = 8
+MAX_BYTES = 512 << 20
+"""Of a checkpoint and of what it unpacks to: a hundred times the largest network of the paper."""
 _CORRUPT = (  # what torch.load was seen to raise on damaged files; its formats have no checksums
     pickle.UnpicklingError,
     RuntimeError,
@@ -30,6 +34,8 @@ _CORRUPT = (  # what torch.load was seen to raise on damaged files; its formats 
     TypeError,
     AssertionError,
     MemoryError,
+    struct.error,
+    zipfile.BadZipFile,
 )
 
 
@@ -65,6 +71,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise UsageError(f"there is no checkpoint {path}")
     try:
+        _check_size(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old formats that load all the same
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -84,7 +91,46 @@ def read_state(path: Path) -> dict[str, Tensor]:
             f"{path} holds no state dict, but {type(content).__name__}",
             hint="expected a mapping of names to tensors",
         )
-    return {key.removeprefix(_PARALLEL): tensor for key, tensor in content.items()}
+    state = {key.removeprefix(_PARALLEL): tensor for key, tensor in content.items()}
+    strange = [f"{key} ({kind})" for key, tensor in state.items() if (kind := _strange(tensor))]
+    if strange:
+        shown = ", ".join(strange[:_SHOWN])
+        raise UsageError(
+            f"{path} holds tensors that are no plain numbers: {shown}",
+            hint="save them as dense real floating-point tensors",
+        )
+    return state
+
+
+def _check_size(path: Path) -> None:
+    """Refuse a file that unpacks to more than any network here has. Raises UsageError."""
+    packed = path.stat().st_size
+    unpacked = 0
+    if packed <= MAX_BYTES and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    for what, count in (("has", packed), ("unpacks to", unpacked)):
+        if count > MAX_BYTES:
+            raise UsageError(
+                f"{path} {what} {count:,} B, more than {MAX_BYTES:,}",
+                hint="is it a checkpoint of weights alone?",
+            )
+
+
+def _strange(tensor: Tensor) -> str:
+    """Say what keeps a tensor from being weights; empty for one that may be."""
+    if tensor.is_meta:
+        return "without values"
+    if tensor.layout != torch.strided:
+        return "sparse"
+    if tensor.is_quantized:
+        return "quantised"
+    if tensor.is_complex():
+        return "complex"
+    stored = tensor.untyped_storage().nbytes()
+    if tensor.numel() * tensor.element_size() > stored:
+        return "fewer values than its shape has"
+    return ""
 
 
 def _match(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
