@@ -183,7 +183,7 @@ def test_the_commands_find_identify_and_check_the_board(
     assert found == [
         *(["ok", "probe"], ["ok", "chip"], ["ok", "option"]),
         *memories,
-        ["ok", "serial"],
+        *(["ok", "clock"], ["ok", "sleep"], ["ok", "serial"]),
     ]
 
 

@@ -84,19 +84,21 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _session(options: argparse.Namespace) -> "Session":
-    from hil import targets
     from hil.build import firmware
-    from hil.config import board
+    from hil.config import board, inventory
     from hil.results.rows import RunIdentity
     from hil.results.store import Store
     from hil.run.session import Session
+    from hil.targets import choice
 
-    chip = board.load(options.board).on_desk(probe_id=options.probe, port=options.port)
+    chip = board.load(options.board).on_desk(
+        probe_id=options.probe, port=options.port, units=inventory.load()
+    )
     identity = RunIdentity.now(Path.cwd())
     return Session(
         board=chip,
         scenarios=(),
-        target=targets.find(options.target),
+        target=choice.choose(options.target, chip).kind,
         toolchain=firmware.find_toolchain(options.toolchain),
         identity=identity,
         store=Store.beside(_RESULTS, identity.run, history=_HISTORY),

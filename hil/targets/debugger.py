@@ -4,6 +4,8 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, contextmanager
+from threading import Event
+from time import monotonic
 from typing import Any
 
 from hil.build.image import Segment
@@ -11,6 +13,9 @@ from hil.config.board import Board
 from hil.errors import FlashError, ProbeError
 from hil.targets import core_state, identity
 
+_DEMCR, _TRCENA = 0xE000_EDFC, 1 << 24  # ARMv7-M manual sections C1.6.5 and C1.8
+_DWT_CTRL, _CYCCNT = 0xE000_1000, 0xE000_1004
+_THUMB = 1 << 24  # of xPSR
 _LOG = logging.getLogger(__name__)
 _READ_BYTES = 16384
 _LOOK_EVERY_S = 0.005  # a probe has no way to call: whether the core has halted must be asked
@@ -150,6 +155,34 @@ class Debugger:
         """Halt the core where it is. Raises ProbeError."""
         with self._probe_errors("halting"):
             self._target.halt()
+
+    def count_cycles(self, program: bytes, address: int, seconds: float) -> tuple[int, float]:
+        """Run a program from RAM for a while, on the clock that a reset leaves.
+
+        Args:
+            program: Thumb instructions that loop or sleep, at `address`.
+            address: in RAM.
+            seconds: how long; fewer than the 32-bit counter holds.
+
+        Returns:
+            cycles that CYCCNT counted meanwhile, and seconds of the host.
+
+        Raises:
+            ProbeError: the probe or the core is lost.
+        """
+        with self._probe_errors("counting cycles"):
+            target = self._target
+            target.reset_and_halt()
+            target.write_memory_block8(address, list(program))
+            target.write_memory(_DEMCR, target.read_memory(_DEMCR) | _TRCENA)
+            target.write_memory(_DWT_CTRL, target.read_memory(_DWT_CTRL) | 1)
+            target.write_core_registers_raw(("pc", "xpsr"), (address, _THUMB))
+            before, began = target.read_memory(_CYCCNT), monotonic()
+            target.resume()
+            Event().wait(seconds)
+            target.halt()
+            passed = monotonic() - began
+            return target.read_memory(_CYCCNT) - before & 0xFFFF_FFFF, passed
 
     @property
     def probe_name(self) -> str:

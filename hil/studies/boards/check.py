@@ -27,6 +27,12 @@ _OPTIONS_OF = "stm32f4"
 _RDP_NONE = 0xAA
 _SECTORS_PER_BANK = 12
 
+_LOOP = b"\xfe\xe7"  # b .
+_SLEEP = b"\x30\xbf\xfd\xe7"  # wfi; b back to it
+_COUNTED_S = 0.5
+_HSI_HZ = 16_000_000
+_HSI_APART = 0.05  # within 4 % from -10 to 85 C: DS9405 table 41; a probe's answer takes time too
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -75,6 +81,7 @@ def _looks(unit: Unit, target: ProbeTarget) -> Iterator[Finding]:
     for memory in target.board.memories:
         if memory.flash is None:
             yield _memory(memory, debugger)
+    yield from _counting(target)
     yield _port(unit, target.board)
 
 
@@ -112,6 +119,26 @@ def _memory(memory: Memory, debugger: "Debugger") -> Finding:
                 return Finding(memory.name, good=False, detail=detail)
     ends = f"{memory.address:#010x} to {memory.end - 1:#010x}"
     return Finding(memory.name, good=True, detail=f"{ends}, {length:,} B at each end keep patterns")
+
+
+def _counting(target: ProbeTarget) -> Iterator[Finding]:
+    """Hold the oscillator that a reset leaves against the host's clock, awake and asleep."""
+    place = target.board.sram.address
+    awake, passed = target.debugger.count_cycles(_LOOP, place, _COUNTED_S)
+    hz = awake / passed
+    if target.timing == "silicon":
+        apart = hz / _HSI_HZ - 1
+        detail = (
+            f"{hz / 1e6:.3f} MHz by the host's clock, {apart:+.2%} of the internal oscillator's"
+        )
+        yield Finding("clock", good=abs(apart) < _HSI_APART, detail=detail)
+    else:
+        detail = f"{hz / 1e6:.0f} million cycles a second of the host: its time is its own"
+        yield Finding("clock", good=awake > 0, detail=detail)
+    asleep, _ = target.debugger.count_cycles(_SLEEP, place, _COUNTED_S)
+    said = "counts on" if asleep > awake // 2 else "stands still"
+    detail = f"the cycle counter {said} while the core sleeps, a debugger attached"
+    yield Finding("sleep", good=True, detail=detail)
 
 
 def _pattern(seed: int, length: int) -> bytes:

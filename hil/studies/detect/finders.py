@@ -6,14 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from hil import models, targets
+from hil import models
 from hil.config import board as boards
+from hil.config import inventory
 from hil.config.scenario import Scenario
 from hil.errors import BuildError, MemoryLimitError, UsageError
 from hil.results.rows import RunIdentity
 from hil.run import measurement, network
 from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
 from hil.run.session import Session
+from hil.targets import choice
 from hil.vision import detection, photographs
 from hil.vision.detection import Box, Float64
 
@@ -168,11 +170,12 @@ def flashed(
     """
     session = _session(chosen, options, progress)
     prepared = session.prepare(replace(chosen, iterations=1))
-    target = targets.find(options.target)
     with session.flashed(prepared) as device:
 
         def run(image: Prepared) -> Measurement:
-            return measurement.measure(image, device, Stopwatch(), target=target, progress=progress)
+            return measurement.measure(
+                image, device, Stopwatch(), target=session.target, progress=progress
+            )
 
         yield prepared, run
 
@@ -231,10 +234,13 @@ def priors_of(loaded: "LoadedModel") -> Float64:
 def _session(chosen: Scenario, options: BoardOptions, progress: Progress) -> Session:
     from hil.build import firmware
 
+    board = boards.load(options.board).on_desk(
+        probe_id=options.probe_id, port=options.port, units=inventory.load()
+    )
     return Session(
-        board=boards.load(options.board).on_desk(probe_id=options.probe_id, port=options.port),
+        board=board,
         scenarios=[chosen],
-        target=targets.find(options.target),
+        target=choice.choose(options.target, board).kind,
         toolchain=firmware.find_toolchain(options.toolchain),
         identity=RunIdentity.now(Path.cwd()),
         store=None,
