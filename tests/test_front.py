@@ -93,7 +93,7 @@ def test_an_inverted_residuals_addition_is_its_projections() -> None:
 @pytest.mark.parametrize(
     ("layers", "named"),
     [
-        ((nn.Sigmoid(),), "Sigmoid"),
+        ((nn.Softplus(),), "Softplus"),
         ((nn.LPPool2d(2, 2),), "LPPool2d"),
         ((nn.MaxPool2d(3, ceil_mode=True),), "rounded-up size"),
         ((nn.MaxPool2d(2, dilation=2),), "dilation"),
@@ -167,6 +167,30 @@ def test_an_old_order_of_outputs_passes_norms_and_activations() -> None:
     exact = network.double()(torch.from_numpy(image).double().permute(2, 0, 1)[None])
     got = graph.activations([image])[graph.outputs[0]]
     np.testing.assert_allclose(got.reshape(-1), exact.detach().numpy().reshape(-1))
+
+
+class Shared(nn.Module):
+    """An RNNPool of the old order, and a convolution; one of them is called twice."""
+
+    def __init__(self, *, pools: int) -> None:
+        super().__init__()
+        self.pool = RNNPool(2, (2, 2), patch=2, stride=2, order="columns_first")
+        self.first = nn.Conv2d(8, 2, 1)
+        self.conv = nn.Conv2d(8, 8, 1)
+        self.output = FlattenMaps()
+        self.pools = pools
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool(x)
+        x = self.pool(self.first(x)) if self.pools == 2 else self.conv(self.conv(x))
+        y: Tensor = self.output(x)
+        return y
+
+
+@pytest.mark.parametrize(("pools", "layer"), [(1, "conv"), (2, "pool")])
+def test_an_order_that_a_second_call_would_undo_is_refused(pools: int, layer: str) -> None:
+    with pytest.raises(BuildError, match=f"{layer}: .*order of channels cannot be changed"):
+        trace(Shared(pools=pools).eval(), (8, 12, 2))
 
 
 class Dense(nn.Module):

@@ -1,10 +1,11 @@
 """Convolutions, and what they take in: batch norms, activations and additions."""
 
 import operator as functions
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import nn
 
 from hil.compiler.integers.exact import Whole, smmulr, windows
@@ -12,7 +13,7 @@ from hil.compiler.integers.ranges import Affine, check_sums, multiplier_and_shif
 from hil.compiler.integers.rounding import round_to_nearest, round_weights
 from hil.compiler.operators import fusing
 from hil.compiler.operators.fusing import Conv2DNode
-from hil.compiler.operators.kind import Calibration, Float64, Kept, Kind, Macs, Place
+from hil.compiler.operators.kind import Calibration, Float64, Kept, Kind, Macs, Permuted, Place
 from hil.compiler.program import Int8, Int32, Operator, Padding, Shape, Tensor
 from hil.models.pooling import Classifier
 
@@ -79,6 +80,25 @@ class Conv2DKind(Kind[Conv2DNode, Conv2D, nn.Module]):
     def trace_call(self, place: Place) -> Conv2DNode:
         """Let a convolution take an addition in."""
         return fusing.add(place)
+
+    def permute(self, layer: nn.Module, order: Sequence[int]) -> Permuted:
+        """Permute a dense convolution's inputs, or all that another layer has of each channel."""
+        channels = list(order)
+        match layer:
+            case nn.Conv2d(groups=1):
+                with torch.no_grad():
+                    layer.weight.copy_(layer.weight[:, channels])
+                return "taken"
+            case nn.Conv2d() | nn.BatchNorm2d():
+                with torch.no_grad():
+                    for values in (*layer.parameters(), *layer.buffers()):
+                        if values.dim() > 0:
+                            values.copy_(values[channels])
+                return "passed"
+            case nn.ReLU() | nn.ReLU6():
+                return "passed"
+            case _:
+                return "impossible"
 
     def quantise(self, node: Conv2DNode, by: Calibration) -> Conv2D:
         """Choose the output's range, and round weights and bias."""

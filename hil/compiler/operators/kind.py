@@ -6,9 +6,9 @@ the integer reference and the counts go through the registry of kinds and know n
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from hil.errors import BuildError
 Float64: TypeAlias = npt.NDArray[np.float64]
 Kept: TypeAlias = Callable[[Whole], Whole]
 """What is kept of every state of a cell, to see what a coarser one would do."""
+
+Permuted: TypeAlias = Literal["taken", "passed", "impossible"]
+"""What became of an order of channels: a layer's weights took it in, or its output has it too."""
 
 INPUT = "input"
 
@@ -180,6 +183,7 @@ class Kind(ABC, Generic[NodeT, OperatorT, LayerT]):
         layers: modules that become it, alone or by being taken in.
         functions: of a traced network's calls that become it.
         joins: whether it copies its inputs, which then had better have its range.
+        has_cells: whether it holds states and tables, of which the recipe chooses the bits.
     """
 
     node: type[NodeT]
@@ -187,6 +191,7 @@ class Kind(ABC, Generic[NodeT, OperatorT, LayerT]):
     layers: ClassVar[tuple[type[nn.Module], ...]]
     functions: ClassVar[tuple[Callable[..., Any], ...]] = ()
     joins: ClassVar[bool] = False
+    has_cells: ClassVar[bool] = False
 
     @abstractmethod
     def trace(self, layer: LayerT, place: Place) -> NodeT:
@@ -205,6 +210,20 @@ class Kind(ABC, Generic[NodeT, OperatorT, LayerT]):
             BuildError: the operator takes no such call.
         """
         raise refused(place.name, "it is called as a function", hint="call a layer instead")
+
+    def put_in_order(self, layer: LayerT) -> Sequence[int] | None:
+        """Give a layer the order of channels that the operator has, in place.
+
+        Returns:
+            For each channel of its output, which one it was; None where they are as they were.
+        """
+        del layer
+        return None
+
+    def permute(self, layer: LayerT, order: Sequence[int]) -> Permuted:
+        """Let a layer find in channel i of its input what was in channel order[i], in place."""
+        del layer, order
+        return "impossible"
 
     @abstractmethod
     def quantise(self, node: NodeT, by: Calibration) -> OperatorT:

@@ -1,6 +1,6 @@
 """The RNNPool layer: patches summarised by two FastGRNN cells."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,11 +62,20 @@ class RNNPoolKind(Kind[RNNPoolNode, RNNPool, rnnpool.RNNPool]):
     node = RNNPoolNode
     operator = RNNPool
     layers = (rnnpool.RNNPool,)
+    has_cells = True
 
     def trace(self, layer: rnnpool.RNNPool, place: Place) -> RNNPoolNode:
         """Take the layer as it is."""
         macs = self.macs(layer, place.sources[0].shape, place.shape).plain
         return RNNPoolNode(*place.common(macs), layer)
+
+    def put_in_order(self, layer: rnnpool.RNNPool) -> Sequence[int] | None:
+        """Let a layer of the old order give the summaries of rows first."""
+        if layer.order == "rows_first":
+            return None
+        layer.order = "rows_first"
+        half = layer.channels // 2
+        return [*range(half, layer.channels), *range(half)]
 
     def quantise(self, node: RNNPoolNode, by: Calibration) -> RNNPool:
         """Run the float layer on what calibration met, and choose both cells' constants by it."""

@@ -16,7 +16,6 @@ from hil.compiler.integers.recipe import DEFAULT, Recipe
 from hil.compiler.operators.kind import INPUT, Float64
 from hil.compiler.program import Operator, Program
 from hil.compiler.quantise import quantise_on
-from hil.models import rnnpool
 from hil.models.threads import one_thread
 from hil.run.measurement import Progress, silent
 from hil.vision import photographs
@@ -36,7 +35,7 @@ class Variant:
         name: short enough to head a column.
         what: in words.
         kept: what is kept of every state of a cell; None for its 16 bits.
-        of_cells: whether it changes nothing without FastGRNN cells.
+        of_cells: whether it changes nothing without cells of RNNs that have states and tables.
     """
 
     name: str
@@ -131,7 +130,8 @@ class Report:
 
 def undone(loaded: "LoadedModel") -> tuple[Variant, ...]:
     """Variants that make a difference to a network."""
-    cells = any(isinstance(layer, rnnpool.RNNPool) for layer in loaded.module.modules())
+    known = filter(operators.knows_layer, loaded.module.modules())
+    cells = any(operators.of_layer(layer).has_cells for layer in known)
     return tuple(variant for variant in UNDONE if cells or not variant.of_cells)
 
 
