@@ -1,20 +1,28 @@
 """The emitted sources: a whole model compiled for this machine equals the integer reference."""
 
+import re
 from pathlib import Path
 
 import cortex_m4
 import numpy as np
 import pytest
 import random_programs
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 from native import ROOMY, NativeModel, compile_program, run_program
 from random_programs import Builder
 
+from hil.build import firmware
 from hil.compiler import emit, reference
 from hil.compiler.kernels.kernel import Choices
 from hil.compiler.operators.conv2d import Conv2D, Residual
 from hil.compiler.plan import Plan, make_plan, place
 from hil.compiler.program import Program
+from hil.config import board
 from hil.errors import BuildError
+from hil.paths import FIRMWARE
+
+_WORD = re.compile(r"\w+", re.ASCII)
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +142,22 @@ def test_two_layers_of_one_name_in_c_are_refused_by_name(
     program = b.program(b.conv(second, b.conv(first, b.input, 4), 4))
     with pytest.raises(BuildError, match=f"the layers ({first} and {second}|{second} and {first})"):
         emit.write(program, make_plan(program, ROOMY), tmp_path)
+
+
+def test_no_name_of_the_firmware_begins_as_those_of_layers_do(tmp_path: Path) -> None:
+    """Names of layers are net_ and the name, behind a word where they are functions or strips."""
+    program, plan = words(4)
+    emit.write(program, plan, tmp_path)
+    written = {word for path in tmp_path.iterdir() for word in _WORD.findall(path.read_text())}
+    heads = {word.partition("net_")[0] + "net_" for word in written if "net_" in word}
+    assert heads == {"net_", "run_net_", "row_net_", "strip_net_", "Lnet_"}
+    image = firmware.build(tmp_path, board.load("stm32f439"), firmware.find_toolchain("zig"))
+    with image.elf.open("rb") as stream:
+        table = ELFFile(stream).get_section_by_name(".symtab")
+        assert isinstance(table, SymbolTableSection)
+        linked = {symbol.name for symbol in table.iter_symbols()} - written
+    sources = {path for ending in ("*.c", "*.h", "*.S") for path in FIRMWARE.rglob(ending)}
+    ours = {word for path in sources for word in _WORD.findall(path.read_text(encoding="utf-8"))}
+    assert len(linked) > 50
+    assert "matmul" in ours
+    assert [word for word in linked | ours if word.startswith(tuple(heads))] == []

@@ -20,7 +20,7 @@ COMPILER = {
     "integers": {"program"},
     "similarity": set(),
     "operators": {"program", "integers", "similarity"},
-    "front": {"program", "integers", "operators", "similarity"},
+    "front": {"program", "integers", "operators", "similarity", "code"},
     "code": {"program"},
     "kernels": {"program", "integers", "operators", "code"},
     "plan": {"program", "operators", "kernels", "code"},

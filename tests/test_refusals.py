@@ -58,8 +58,8 @@ class Wider(nn.Conv2d):
         return super().forward(input) * 2
 
 
-def hooked() -> nn.Conv2d:
-    layer = conv()
+def hooked(layer: nn.Module | None = None) -> nn.Module:
+    layer = layer or conv()
     layer.register_forward_hook(lambda _layer, _inputs, output: output + 1)
     return layer
 
@@ -88,13 +88,14 @@ LAYERS: dict[str, tuple[nn.Module, str]] = {
     "a hook": (hooked(), "it has hooks"),
     "no statistics": (untracked(), "keeps no statistics"),
     "a negative variance": (negative(), "variance that is not positive"),
-    "an unknown layer": (nn.Hardswish(), "no operator for Hardswish"),
+    "an unknown layer": (nn.Mish(), "no operator for Mish"),
     "a linear layer": (nn.Linear(10, 3), "no operator for Linear"),
     "too large a window": (nn.Conv2d(4, 8, 13), "cannot be computed on what it reads"),
     "other channels": (nn.Conv2d(5, 8, 1), "cannot be computed on what it reads"),
     "too large a patch": (RNNPool(4, (2, 2), patch=13, stride=1), "cannot be computed"),
     "no patch": (GRUSweep(4, 2, patch=11, along="rows"), r"cannot be computed|its result is"),
     "rounded up": (nn.AvgPool2d(3, ceil_mode=True), "rounded-up"),
+    "a hook on nothing": (hooked(nn.Identity()), "it has hooks"),
     "indices": (nn.MaxPool2d(2, return_indices=True), "indices|its result is"),
 }
 
@@ -141,6 +142,7 @@ CALLS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], str, str]] = {
     "a function": (lambda y, _: functional.relu(y), "no operator for relu", "nn.ReLU"),
     "a product": (operator.mul, "no operator for mul", "Conv2d"),
     "a method": (lambda y, _: y.relu(), "no operator for relu", "nn.ReLU"),
+    "values dropped": (lambda y, _: functional.dropout(y), "no operator for dropout", "nn.Dropout"),
     "a join": (lambda y, x: torch.cat([y, x], 1), "no operator for cat", "Concat"),
     "a branch": (lambda y, x: y if y.sum() > 0 else x, "cannot be traced", "same layers"),
 }
@@ -166,6 +168,20 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         return self.run(self.layer, self.end, x)
+
+
+class Alike(nn.Module):
+    """Layers a.b and a_b."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.ModuleDict({"b": nn.Conv2d(4, 4, 1)})
+        self.a_b = nn.Conv2d(4, 4, 1)
+        self.end = FlattenMaps()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.end(self.a_b(self.a["b"](x)))
+        return y
 
 
 class TwoInputs(nn.Module):
@@ -205,6 +221,16 @@ NETWORKS: dict[str, tuple[nn.Module, str]] = {
         ),
         "changes in place a map that others read",
     ),
+    "a map changed in place behind what computes nothing": (
+        Network(
+            lambda layer, end, x: end(layer["a"](layer["r"](layer["i"](x))), x),
+            a=conv(),
+            i=nn.Identity(),
+            r=nn.ReLU(inplace=True),
+        ),
+        "changes in place a map that others read",
+    ),
+    "names that are one in C": (Alike(), "it and the layer a.b would both be net_a_b in C"),
 }
 
 
@@ -229,6 +255,74 @@ def test_a_layer_that_is_called_twice_is_two_operators() -> None:
     made = outcome(network)
     assert isinstance(made, Compiled)
     check(made)
+
+
+class Residual(nn.Module):
+    """A block as residual networks have it: identities and dropout between layers, and across."""
+
+    def __init__(self, *, plain: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.activation = nn.ReLU6()
+        self.last = nn.Conv2d(4, 4, 1)
+        self.between = nn.Identity() if not plain else None
+        self.dropped = nn.Dropout(0.5) if not plain else None
+        self.across = nn.Dropout2d(0.5, inplace=True) if not plain else None
+        self.end = FlattenMaps()
+
+    def forward(self, x: Tensor) -> Tensor:
+        def maybe(layer: nn.Module | None, y: Tensor) -> Tensor:
+            return y if layer is None else layer(y)
+
+        x = maybe(self.across, self.conv(x))
+        y = self.activation(self.norm(maybe(self.between, maybe(self.across, x))))
+        z: Tensor = self.end(maybe(self.dropped, maybe(self.across, x) + self.last(y)))
+        return z
+
+
+def test_layers_that_compute_nothing_leave_the_same_graph() -> None:
+    """Its convolution is read twice, so that it takes no norm in; its last takes the addition."""
+    shown = []
+    for plain in (True, False):
+        torch.manual_seed(0)
+        network = Residual(plain=plain)
+        shown.append([(n.name, n.inputs, n.shape, n.macs) for n in trace(network, SHAPE).nodes])
+        made = outcome(network)
+        assert isinstance(made, Compiled)
+        check(made)
+    assert shown[0] == shown[1]
+    assert [name for name, *_ in shown[0]] == ["conv", "norm", "last"]
+
+
+def test_layers_that_compute_nothing_do_not_hide_a_single_reader() -> None:
+    norm = nn.BatchNorm2d(8)
+    network = chain(conv(), nn.Identity(), norm, nn.Dropout(0.1), nn.ReLU(), nn.Identity())
+    assert [node.name for node in trace(network, SHAPE).nodes] == ["0"]
+
+
+class Stubborn(nn.Module):
+    """A network whose dropout drops values in evaluation too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(0.5)
+        self.conv = conv()
+        self.end = FlattenMaps()
+
+    def train(self, mode: bool = True) -> "Stubborn":
+        super().train(mode)
+        self.dropout.train()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.end(self.conv(self.dropout(x)))
+        return y
+
+
+def test_a_dropout_that_drops_values_in_evaluation_is_refused() -> None:
+    with pytest.raises(BuildError, match="dropout: it drops values in evaluation too"):
+        trace(Stubborn(), SHAPE)
 
 
 class Named(nn.Module):

@@ -1,10 +1,14 @@
 """What cannot be compiled is told at once: which layer, why, and what would work."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import fx, nn
 
 from hil.compiler import operators
-from hil.compiler.operators.kind import refused
+from hil.compiler.code.c import identifier
+from hil.compiler.front.nothing import NOTHING
+from hil.compiler.operators.kind import Node, refused
 from hil.errors import BuildError
 from hil.models.blocks import FlattenMaps
 
@@ -12,8 +16,7 @@ _INSTEAD = {
     "Linear": "hil.models.pooling.Classifier, on a map of one pixel",
     "AdaptiveAvgPool2d": "hil.models.pooling.GlobalAverage",
     "Flatten": "hil.models.blocks.FlattenMaps, at the end",
-    "Dropout": "nothing: leave it out",
-    "Identity": "nothing: leave it out",
+    "dropout": "nn.Dropout",
     "add": "x + y, of two maps of one shape",
     "cat": "hil.models.blocks.Concat",
     "concat": "hil.models.blocks.Concat",
@@ -78,7 +81,7 @@ def _unknown(node: fx.Node, what: str) -> BuildError:
 def _check_layer(node: fx.Node, layer: nn.Module) -> None:
     """Refuse a layer that does not compute what its class does, or has numbers that are none."""
     name = owner(node)
-    known: list[type[nn.Module]] = [FlattenMaps]
+    known: list[type[nn.Module]] = [FlattenMaps, *NOTHING]
     known += [of for kind in operators.KINDS for of in kind.layers]
     of = next((one for one in known if isinstance(layer, one)), None)
     if of is None:
@@ -102,7 +105,14 @@ def _check_layer(node: fx.Node, layer: nn.Module) -> None:
                 f"its {part} holds values that are not finite",
                 hint="was the training stable, and is the checkpoint whole?",
             )
-    if getattr(layer, "inplace", False) and len(node.all_input_nodes[0].users) > 1:
+    if isinstance(layer, nn.Dropout | nn.Dropout2d) and layer.training:
+        raise refused(
+            name,
+            "it drops values in evaluation too",
+            hint="let the network's eval() reach it",
+        )
+    changes = getattr(layer, "inplace", False) and not isinstance(layer, NOTHING)
+    if changes and len(node.all_input_nodes[0].users) > 1:
         raise refused(
             name,
             "it changes in place a map that others read too",
@@ -172,6 +182,23 @@ def check_ends(traced: fx.GraphModule) -> None:
             "its FlattenMaps reads the network's input, or nothing",
             hint="let a layer compute every map of the result",
         )
+
+
+def check_names(nodes: Iterable[Node]) -> None:
+    """Refuse layers whose names are one in C.
+
+    Raises:
+        BuildError: names both layers.
+    """
+    owners: dict[str, str] = {}
+    for node in nodes:
+        first = owners.setdefault(identifier(node.name), node.name)
+        if first != node.name:
+            raise refused(
+                node.name,
+                f"it and the layer {first} would both be {identifier(node.name)} in C",
+                hint="rename one of them",
+            )
 
 
 def _is_end(traced: fx.GraphModule, node: fx.Node) -> bool:

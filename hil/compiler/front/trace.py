@@ -14,7 +14,8 @@ from torch import fx, nn
 from hil.compiler import operators
 from hil.compiler.front import refusals
 from hil.compiler.front.graph import Graph
-from hil.compiler.front.order import put_rows_first
+from hil.compiler.front.nothing import leave_out
+from hil.compiler.front.order import put_in_order
 from hil.compiler.operators.kind import INPUT, Node, Place, Source, refused
 from hil.compiler.program import Shape
 from hil.models.blocks import FlattenMaps
@@ -36,13 +37,15 @@ def trace(module: nn.Module, input_shape: Shape) -> Graph:
     module = copy.deepcopy(module).double().eval()
     graph = _graph(module)
     traced = fx.GraphModule(module, graph)
-    for node in graph.nodes:
+    for node in list(graph.nodes):
         refusals.check(traced, node)
+        leave_out(traced, node)
     refusals.check_ends(traced)
-    put_rows_first(traced)
+    put_in_order(traced)
     builder = _Builder(traced, _shapes(traced, input_shape))
     for node in graph.nodes:
         builder.add(node)
+    refusals.check_names(builder.nodes.values())
     return Graph(input_shape, tuple(builder.nodes.values()), builder.outputs, traced)
 
 
