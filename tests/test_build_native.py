@@ -1,7 +1,9 @@
 """C helpers of the harness: for any machine, and what Python takes them to say."""
 
 import ctypes
+import os
 import platform
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import ClassVar
@@ -143,3 +145,42 @@ def test_a_file_whose_making_fails_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(BuildError):
         made_once(tmp_path / "cache" / "whole", fail)
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"Whole", b"whol", b"whole and more"])
+def test_a_kept_file_that_is_not_as_it_was_made_is_made_again(
+    tmp_path: Path, content: bytes
+) -> None:
+    made: list[Path] = []
+
+    def make(scratch: Path) -> Path:
+        made.append(scratch / "made")
+        made[-1].write_bytes(b"whole")
+        return made[-1]
+
+    place = tmp_path / "cache" / "name-1.2.bin"
+    kept = made_once(place, make)
+    assert made_once(place, make) == kept
+    assert len(made) == 1
+    kept.write_bytes(content)
+    assert made_once(place, make).read_bytes() == b"whole"
+    assert len(made) == 2
+    assert list(kept.parent.iterdir()) == [kept]
+
+
+def test_what_was_long_unused_goes_when_something_is_made(tmp_path: Path) -> None:
+    place = tmp_path / "native" / "new.so"
+    old = place.with_name("old.so")
+    young = place.with_name("young.so")
+    place.parent.mkdir()
+    for path, days in ((old, 91), (young, 80)):
+        path.write_bytes(b"x")
+        then = time.time() - days * 86_400
+        os.utime(path, (then, then))
+
+    def make(scratch: Path) -> Path:
+        (scratch / "made").write_bytes(b"new")
+        return scratch / "made"
+
+    kept = made_once(place, make)
+    assert set(place.parent.iterdir()) == {kept, young}

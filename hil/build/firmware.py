@@ -8,7 +8,6 @@ from pathlib import Path
 
 from hil.build import chips
 from hil.build.image import Footprint, Image, Section, Segment, read_segments
-from hil.build.kept import note_use
 from hil.build.once import digest, made_once
 from hil.build.toolchain import Toolchain, find_toolchain
 from hil.config.board import Board
@@ -52,12 +51,6 @@ def build(model_dir: Path, board: Board, toolchain: Toolchain, *, contracts: boo
     chip_dir = chips.folder(board.chip)
     words = (toolchain.fingerprint, str(sorted(settings.items())))
     cached = cache() / "firmware" / f"{digest(words, (FIRMWARE, chip_dir, model_dir))}.elf"
-    if cached.is_file():
-        note_use(cached)
-        try:
-            return Image.read(cached)
-        except BuildError:
-            cached.unlink(missing_ok=True)  # damaged on disk: build it again
 
     def make(scratch: Path) -> Path:
         folders = {"HIL_MODEL": str(model_dir.resolve()), "HIL_CHIP_DIR": str(chip_dir)}

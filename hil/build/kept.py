@@ -6,12 +6,14 @@ nothing else.
 
 import contextlib
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 KINDS = ("firmware", "native", "cortex-m4", "test-firmware")
 _DAY_S = 86_400.0
+_UNUSED_DAYS, _MOST_BYTES = 90.0, 4 << 30  # what stays without being asked for
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,13 @@ def to_prune(
             chosen.append(one)
             left -= one.bytes
     return chosen
+
+
+def tidy(root: Path) -> None:
+    """Delete what was not used for 90 days, and the longest unused beyond 4 GiB."""
+    chosen = to_prune(files(root), time.time(), older_than_days=_UNUSED_DAYS, max_bytes=_MOST_BYTES)
+    with contextlib.suppress(OSError):  # a cache that others own
+        delete(root, chosen)
 
 
 def delete(root: Path, chosen: Sequence[Kept]) -> None:
