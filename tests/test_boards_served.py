@@ -1,5 +1,6 @@
 """A served board, met through its probe server and serial port as one on a desk is."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -20,24 +21,32 @@ from hil.build.image import Segment, read_segments
 from hil.config import inventory
 from hil.config.board import Board
 from hil.config.inventory import Unit
-from hil.errors import LockError, MeasurementError, ProbeError
+from hil.errors import LockError, MeasurementError, PortError, ProbeError
 from hil.results import table
-from hil.targets import choice, lock
+from hil.targets import choice, lock, ports
 from hil.targets.probe import ProbeTarget, ServedTarget
 
 HIL = (sys.executable, "-c", "import sys; from hil.cli import main; sys.exit(main(sys.argv[1:]))")
 ENTRY_LINES = 6
-HOLD = """
+OPEN = """
 import pathlib
 import sys
 from hil.config import board, inventory
 from hil.targets.probe import ServedTarget
 units = inventory.load(pathlib.Path(sys.argv[1]))
-target = ServedTarget(board.load("stm32f439").on_desk(probe_id=None, port=None, units=units))
-target.open()
-target.debugger._probe.lock()
-print("open", flush=True)
-sys.stdin.read()
+kind = board.load("stm32f439").on_desk(probe_id=None, port=None, units=units)
+"""
+HOLD = f"""{OPEN}
+with ServedTarget(kind) as target:
+    target.debugger._probe.lock()
+    print("open", flush=True)
+    sys.stdin.read()
+"""
+FLASH = f"""{OPEN}
+from hil.build.image import Segment
+with ServedTarget(kind) as target:
+    print("flashing", flush=True)
+    target.debugger.program([Segment(0x08020000, bytes(1 << 19))])
 """
 
 
@@ -203,6 +212,46 @@ def test_a_board_held_by_hand_is_let_go_by_hand(
     assert "is free again; it was held by" in capsys.readouterr().out
     with ServedTarget(desk.board):
         assert cli.main(["boards", "unlock", "desk-1", *where]) == 2  # a run's is no hold by hand
+
+
+@pytest.mark.parametrize("state", ["absent", "busy"])
+def test_a_serial_port_that_fails_is_told_before_anything_is_erased(
+    desk: Desk, tmp_path: Path, state: str
+) -> None:
+    board = desk.board
+    with ServedTarget(board) as target:
+        target.flash(echo_image())
+        before = target.debugger.read(board.flash.address, 64)
+    with contextlib.ExitStack() as stack:
+        if state == "absent":
+            board = replace(board, port=str(tmp_path / "tty"))
+        else:
+            stack.enter_context(contextlib.closing(ports.open_exclusively(desk.unit.port, 9600)))
+        target = stack.enter_context(ServedTarget(board))
+        with pytest.raises(PortError, match="cannot be opened"):
+            target.flash(image_of(Segment(board.flash.address, bytes(64))))
+        assert target.debugger.read(board.flash.address, 64) == before
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.2])
+def test_a_run_that_is_interrupted_while_it_flashes_ends_so_and_leaves_nothing_behind(
+    desk: Desk, after_s: float
+) -> None:
+    command = [sys.executable, "-c", FLASH, str(desk.file)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "flashing\n"
+        threading.Event().wait(after_s)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT, said
+    assert lock.holder(desk.unit.probe) is None
+    its_own = f"(process {desk.process.pid})"
+    assert [one for one in ports.holders(desk.unit.port) if its_own not in one] == []
+    with ServedTarget(desk.board) as target:
+        assert target.unique_id() == desk.unit.uid
 
 
 @pytest.mark.slow

@@ -258,11 +258,19 @@ class Debugger:
 
         try:
             yield
-        except exceptions.FlashFailure as error:
-            raise FlashError(f"pyOCD failed while {doing}: {error}", hint=self._hint) from error
         except (exceptions.Error, OSError) as error:
+            if _interrupted(error):  # what pyOCD then failed to put in order is not what is told
+                raise KeyboardInterrupt from error
+            if isinstance(error, exceptions.FlashFailure):
+                raise FlashError(f"pyOCD failed while {doing}: {error}", hint=self._hint) from error
             what = str(error) or type(error).__name__
             raise ProbeError(f"pyOCD failed while {doing}: {what}", hint=self._hint) from error
+
+
+def _interrupted(error: BaseException) -> bool:
+    """Whether an error came up while an interrupt by the user was on its way."""
+    behind = error.__context__
+    return behind is not None and (isinstance(behind, KeyboardInterrupt) or _interrupted(behind))
 
 
 class Breakpoint:

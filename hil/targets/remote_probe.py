@@ -25,6 +25,34 @@ class RemoteProbe(TCPClientProbe):
     def __init__(self, host: str, port: int, silence_s: float = SILENCE_S) -> None:
         super().__init__(f"{host}:{port}")  # type: ignore[no-untyped-call]
         self._socket = _Watched(host, port, silence_s)
+        self._cut_off = False
+
+    def open(self) -> None:
+        """Connect to the server, and open the probe there."""
+        self._cut_off = False
+        super().open()  # type: ignore[no-untyped-call]
+
+    def unlock(self) -> None:
+        """Give the probe to others; one that was cut off has given back all that it held."""
+        with self._lock_count_lock:
+            if self._cut_off or self._lock_count == 0:
+                self._lock_count = max(self._lock_count - 1, 0)
+                return
+            super().unlock()  # type: ignore[no-untyped-call]
+
+    def _perform_request_without_raise(self, request: str, *args: Any) -> Any:
+        """Ask the server; an interrupted request ends the connection.
+
+        Its answer would be taken for the next request's.
+        """
+        if self._cut_off:
+            raise exceptions.ProbeDisconnected("an earlier request was interrupted")
+        try:
+            return super()._perform_request_without_raise(request, *args)
+        except BaseException:
+            self._cut_off = True
+            self._socket.close()
+            raise
 
     def close(self) -> None:
         """Let the probe go, whether its server still answers or not."""
