@@ -444,3 +444,18 @@ def test_modem_manager_is_named_where_it_runs(tmp_path: Path) -> None:
     (tmp_path / "4711").mkdir()
     (tmp_path / "4711" / "comm").write_text("ModemManager\n")
     assert "ModemManager (process 4711)" in ports.hint(tmp_path)
+
+
+def test_a_loaded_machine_does_not_end_the_flash_algorithm_of_an_emulated_board(
+    target: EmulatedTarget,
+) -> None:
+    options = target.debugger._session.options
+    limits = [name for name in options_of_pyocd() if name.startswith("flash.timeout.")]
+    assert len(limits) >= 5
+    assert all(options.get(name) >= 300 for name in limits)
+
+
+def options_of_pyocd() -> list[str]:
+    from pyocd.core.options import OPTIONS_INFO
+
+    return list(OPTIONS_INFO)

@@ -19,8 +19,20 @@ if TYPE_CHECKING:
     from hil.targets.emulator.board import EmulatedBoard
 
 _HINT = "this is the emulated board: please report it, with what was run"
-# A reset needs no time to settle here.
-_NO_SETTLING = {"reset.post_delay": 0.0, "reset.hold_time": 0.0}
+_PATIENCE_S = 300.0
+_OPTIONS = {
+    # A reset needs no time to settle here.
+    "reset.post_delay": 0.0,
+    "reset.hold_time": 0.0,
+    # pyOCD's limits are those of silicon; here a loaded machine alone makes an algorithm slow.
+    "flash.timeout.init": _PATIENCE_S,
+    "flash.timeout.analyzer": _PATIENCE_S,
+    "flash.timeout.erase_all": _PATIENCE_S,
+    "flash.timeout.erase_sector": _PATIENCE_S,
+    "flash.timeout.program": _PATIENCE_S,
+    "reset.halt_timeout": _PATIENCE_S,
+    "reset.core_recover.timeout": _PATIENCE_S,
+}
 _numbers = itertools.count(1)
 
 
@@ -53,7 +65,7 @@ class EmulatedTarget(Target):
         self._emulated = EmulatedBoard(self.board, self._unique_id, make_clock=default_clock)
         powered.add(self._emulated)
         self._debugger = Debugger(
-            self.board, _find_probe(self._unique_id), hint=_HINT, options=_NO_SETTLING
+            self.board, _find_probe(self._unique_id), hint=_HINT, options=_OPTIONS
         )
         self._debugger.open()
 
