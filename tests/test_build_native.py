@@ -184,3 +184,20 @@ def test_what_was_long_unused_goes_when_something_is_made(tmp_path: Path) -> Non
 
     kept = made_once(place, make)
     assert set(place.parent.iterdir()) == {kept, young}
+
+
+def test_what_a_killed_build_has_left_goes_when_something_is_made(tmp_path: Path) -> None:
+    left, running = tmp_path / "native" / "build-left", tmp_path / "native" / "build-running"
+    for folder, days in ((left, 2), (running, 0)):
+        folder.mkdir(parents=True)
+        (folder / "half.o").write_bytes(b"half")
+        then = time.time() - days * 86_400
+        os.utime(folder, (then, then))
+
+    def make(scratch: Path) -> Path:
+        (scratch / "made").write_bytes(b"new")
+        return scratch / "made"
+
+    made_once(tmp_path / "native" / "new.so", make)
+    assert not left.exists()
+    assert (running / "half.o").exists()

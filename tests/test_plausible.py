@@ -266,6 +266,17 @@ def test_a_run_takes_the_time_that_its_cycles_say(
         assert "s by the host" in contradiction(result)
 
 
+def test_a_streaming_run_may_take_longer_than_it_counts_but_not_less(good: Measurement) -> None:
+    def streamed(seconds: float) -> Measurement:
+        result = on_silicon(good, BOARD.clock_hz, seconds)
+        one = replace(result.iterations[0], waiting_cycles=1000)
+        return replace(result, iterations=(one,))
+
+    slow = streamed(9.0)
+    plausible.check(plausible.Evidence(slow, memory(slow), debugger=None))
+    assert "s by the host" in contradiction(streamed(0.5))
+
+
 class Crossed(EmulatedTarget):
     """A board whose serial port is wired to another board with the same image."""
 

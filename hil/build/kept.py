@@ -6,12 +6,15 @@ nothing else.
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 KINDS = ("firmware", "native", "cortex-m4", "test-firmware")
+SCRATCH = "build-"
+"""How folders begin in which something is being made."""
 _DAY_S = 86_400.0
 _UNUSED_DAYS, _MOST_BYTES = 90.0, 4 << 30  # what stays without being asked for
 
@@ -74,10 +77,16 @@ def to_prune(
 
 
 def tidy(root: Path) -> None:
-    """Delete what was not used for 90 days, and the longest unused beyond 4 GiB."""
+    """Delete what was not used for 90 days, the longest unused beyond 4 GiB, and broken-off builds.
+
+    A build takes minutes; what one that was killed has left is a day old.
+    """
     chosen = to_prune(files(root), time.time(), older_than_days=_UNUSED_DAYS, max_bytes=_MOST_BYTES)
     with contextlib.suppress(OSError):  # a cache that others own
         delete(root, chosen)
+        for scratch in (one for kind in KINDS for one in (root / kind).glob(f"{SCRATCH}*")):
+            if scratch.stat().st_mtime < time.time() - _DAY_S:
+                shutil.rmtree(scratch, ignore_errors=True)
 
 
 def delete(root: Path, chosen: Sequence[Kept]) -> None:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from hil.build.kept import KINDS, note_use, tidy
+from hil.build.kept import KINDS, SCRATCH, note_use, tidy
 
 _DIGEST_DIGITS = 16
 
@@ -56,7 +56,7 @@ def made_once(path: Path, make: Callable[[Path], Path]) -> Path:
             note_use(kept)
             return kept
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="build-", dir=path.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=path.parent) as scratch:
         made = make(Path(scratch))
         kept = _named(path, made.read_bytes())
         _sync(made)
