@@ -265,10 +265,12 @@ def test_wfe_lets_the_program_go_on() -> None:
         ("ldr r0, =start\n subs r0, #1\n bx r0", 0x2_0000, None),
         ("udf 0", 0x1_0000, None),
         ("vmov.f32 s0, #1.0", 0x8_0000, None),
+        ("cdp p3, #0, c0, c0, c0, #0", 0x8_0000, None),
     ],
     ids=[
         "load from nothing", "store to nothing", "store to flash", "fetch from nothing",
         "fetch from CCM", "fetch from a peripheral", "no Thumb bit", "undefined", "FPU off",
+        "no coprocessor",
     ],
 )  # fmt: skip
 def test_a_fault_that_is_not_enabled_escalates(faulting: str, cfsr: int, bfar: int | None) -> None:

@@ -123,6 +123,12 @@ class Instruction:
 _BRANCHES = frozenset({Kind.BRANCH, Kind.COMPARE_BRANCH, Kind.INDIRECT, Kind.TABLE_BRANCH})
 
 
+_DECODED: dict[tuple[bytes, int, int], Instruction] = {}
+"""Instructions decoded so far, by code, address and condition."""
+
+_MOST_DECODED = 1 << 15
+
+
 class Decoder:
     """Turns code bytes into instructions; capstone does the reading."""
 
@@ -193,6 +199,16 @@ class Decoder:
         return tuple(instructions)
 
     def _one(self, code: bytes, address: int, condition: int) -> Instruction:
+        """Decode an instruction, once for all boards of this process."""
+        key = code, address, condition
+        known = _DECODED.get(key)
+        if known is None:
+            if len(_DECODED) >= _MOST_DECODED:
+                _DECODED.clear()
+            known = _DECODED[key] = self._fresh(code, address, condition)
+        return known
+
+    def _fresh(self, code: bytes, address: int, condition: int) -> Instruction:
         found = next(self._capstone.disasm(code, address, 1), None)
         if found is None or found.size != len(code):
             return Instruction(address, len(code), Kind.SIMPLE, "?", condition=condition)

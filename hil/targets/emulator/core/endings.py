@@ -97,6 +97,8 @@ class Endings:
             self._exceptions.fault(ex.SVCALL)
         elif trap is Trap.EXCEPTION_RETURN:
             self._return_from_exception(pc | 1)
+        elif trap is Trap.NO_COPROCESSOR:
+            self._exceptions.fault(ex.USAGE_FAULT, ex.NOCP)
         elif self.on_breakpoint(pc):
             self._engine.write("pc", pc + 2)
         elif self._debugger.enabled:

@@ -52,6 +52,7 @@ class Trap(Enum):
     FETCH = 3
     BKPT = 7
     EXCEPTION_RETURN = 8
+    NO_COPROCESSOR = 17
 
 
 @dataclass(frozen=True)
