@@ -9,6 +9,7 @@ MOST_PARTS = 5
 """Parts that are named of one change; the rest is counted."""
 
 _DIGESTS = "digest"
+_MISMATCHES = "output.mismatches"
 
 
 def amount(value: float | None, unit: str) -> str:
@@ -43,7 +44,12 @@ def part_name(metric: str) -> str:
 
 
 def where(change: Change, comparison: Comparison) -> str:
-    """Say in which layers, buffers or symbols a change arose: "+1 cycle in blocks.1 (conv2d)"."""
+    """Say in which layers, buffers or symbols a change arose: "+1 cycle in blocks.1 (conv2d)".
+
+    Of outputs that differ from the integer reference it says the first place.
+    """
+    if change.metric == _MISMATCHES:
+        return change.note
     parts = comparison.parts(change.metric)
     said = [_part(part) for part in parts[:MOST_PARTS]]
     if len(parts) > MOST_PARTS:
