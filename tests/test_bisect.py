@@ -1,5 +1,8 @@
 import math
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -66,6 +69,30 @@ def test_the_command_names_the_commit_and_leaves_the_checkout_as_it_is(
     assert said.splitlines()[-1].startswith(history[4][:7])
     assert planted_history.git(Path(), "status", "--porcelain") == ""
     assert planted_history.git(Path(), "worktree", "list").count("\n") == 0
+
+
+def test_what_a_killed_run_left_behind_is_removed_by_the_next_and_a_living_ones_stays(
+    history: list[str], tmp_path: Path
+) -> None:
+    code = (
+        "import os, signal; from hil.run import revisions\n"
+        f"with revisions.checked_out({history[0]!r}) as tree:\n"
+        "    print(tree, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    killed = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    left = Path(killed.stdout.strip())
+    assert (left / "VALUE").is_file()
+    with revisions.checked_out(history[1]) as living, revisions.checked_out(history[2]):
+        assert not left.parent.exists()
+        assert (living / "VALUE").is_file()
+        assert planted_history.git(Path(), "worktree", "list").count("\n") == 2
 
 
 def test_what_did_not_become_worse_is_not_searched(history: list[str]) -> None:

@@ -5,6 +5,8 @@ what did not change is not built again.
 """
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,6 +21,8 @@ from hil.results.rows import Row
 
 _MOST_LINES_SHOWN = 30
 _GIT_DEADLINE_S = 120.0
+_PREFIX = "hil-revision-"  # of a checkout's folder; the process that made it follows
+_OWNER = re.compile(rf"{_PREFIX}(\d+)-\w+")
 _TESTS_RAN = {0, 1}  # pytest's exit status when they all passed, or some failed
 
 
@@ -98,16 +102,40 @@ def _outside_of_hooks() -> dict[str, str]:
 def checked_out(commit: str, repository: Path = Path()) -> Iterator[Path]:
     """Check a commit out in a directory of its own while the block runs.
 
+    Checkouts that a killed process has left behind are removed first.
+
     Raises:
         UsageError: there is no such commit.
     """
-    with TemporaryDirectory(prefix="hil-revision-") as scratch:
+    _sweep(repository)
+    with TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as scratch:
         tree = Path(scratch, "tree")
         git(repository, "worktree", "add", "--quiet", "--detach", str(tree), commit)
         try:
             yield tree
         finally:
             git(repository, "worktree", "remove", "--force", str(tree))
+
+
+def _sweep(repository: Path) -> None:
+    """Remove the checkouts of processes that run no longer."""
+    for line in git(repository, "worktree", "list", "--porcelain").splitlines():
+        kind, _, path = line.partition(" ")
+        scratch = Path(path).parent
+        owner = _OWNER.fullmatch(scratch.name)
+        if kind == "worktree" and owner and not _is_alive(int(owner[1])):
+            git(repository, "worktree", "remove", "--force", path)
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def measure(revision: str, scenarios: Sequence[str], how: How) -> list[Row]:
