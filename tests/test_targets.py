@@ -22,6 +22,7 @@ from hil.build.image import Footprint, Image, Segment, read_segments
 from hil.config import inventory
 from hil.config.board import Board
 from hil.errors import FlashError, LinkError, LockError, ProbeError, UsageError
+from hil.studies.boards import blink
 from hil.targets import choice, lock, ports, probes
 from hil.targets.base import Target
 from hil.targets.debugger import Debugger
@@ -116,6 +117,22 @@ def test_a_core_that_answers_only_while_it_is_reset_is_connected_to_so() -> None
         debugger.close()
     assert len(told) == 1
     assert told[0].endswith("; connecting otherwise")
+
+
+def test_a_board_blinks_so_that_people_find_it() -> None:
+    seen: list[int] = []
+    with powered_board("blinks") as probe:
+        debugger = Debugger(BOARD, probe, hint="")
+        debugger.open()
+
+        def look(seconds: float) -> None:
+            assert 0.1 < seconds < 1
+            assert int.from_bytes(debugger.read(0x4002_0400, 4), "little") >> 14 & 3 == 1
+            seen.append(int.from_bytes(debugger.read(0x4002_0414, 4), "little"))
+
+        blink.blink(debugger, "PB7", look)
+        debugger.close()
+    assert seen == [1 << 7, 0] * 6
 
 
 @contextmanager

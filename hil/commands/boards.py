@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _EXAMPLES = """\
 examples:
   hil boards list                      what is there, and who uses it
-  hil boards identify desk-1           what the chip says it is
+  hil boards identify desk-1           what the chip says it is; its light blinks
   hil boards check desk-1              probe, chip, option bytes, memories, serial port
   hil boards lock desk-1 --why solder  keep it to yourself until Ctrl-C, or unlock
   hil boards unlock desk-1             end that hold, from another shell
@@ -129,11 +129,16 @@ def _cells(one: "Found") -> tuple[str, ...]:
 
 
 def _identify(options: argparse.Namespace) -> int:
-    from hil.studies.boards import check
+    from threading import Event
+
+    from hil.studies.boards import blink, check
 
     unit = _unit(options)
     with check.opened(unit, _tell) as target:
         found = target.debugger.identity()
+        if target.board.led:
+            _tell(f"the light at {target.board.led} blinks")
+            blink.blink(target.debugger, target.board.led, Event().wait)
     if found is None:
         raise UsageError(f"{unit.kind} is of a family whose identity is not known")
     print(f"{unit}: a {unit.kind}")

@@ -90,6 +90,7 @@ class Board:
         hse_hz: the board's crystal, or what drives the pin in its place.
         memories: by rising address, none over another.
         uart, tx, rx, baud: the link's USART, its pins, such as PA9, and its speed.
+        led: the pin of a light, for people to tell boards apart; empty for none.
         probe_id, port: this desk's probe and serial port; empty to let pyOCD and pyserial find
             them. The name of a board of the inventory stands for its probe.
         units: the physical boards of this kind that the inventory names.
@@ -111,6 +112,7 @@ class Board:
     tx: str
     rx: str
     baud: int
+    led: str = ""
     probe_id: str = ""
     port: str = ""
     renode: str = ""
@@ -254,6 +256,12 @@ class _Link(Entries, frozen=True):
     baud: _Hertz
 
 
+class _Led(Entries, frozen=True):
+    """Table `[led]`."""
+
+    pin: _Pin
+
+
 class _Probe(Entries, frozen=True):
     """Table `[probe]`."""
 
@@ -273,6 +281,7 @@ class _BoardFile(Entries, frozen=True):
     clock: _Clock
     memory: list[_Memory]
     link: _Link
+    led: _Led | None = None
     probe: _Probe = _Probe()
 
     def __post_init__(self) -> None:
@@ -330,6 +339,7 @@ def load(name: str, directory: Path = BOARDS) -> Board:
         tx=entries.link.tx,
         rx=entries.link.rx,
         baud=entries.link.baud,
+        led=entries.led.pin if entries.led else "",
         probe_id=entries.probe.unique_id,
         port=entries.probe.port,
     )
