@@ -71,7 +71,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _fit(options: argparse.Namespace) -> int:
     from hil.build import toolchain
-    from hil.compiler.kernels.cycles import KEPT
+    from hil.compiler.kernels.registry import KEPT
     from hil.config import board
     from hil.studies.bench import fit, fit_cases
 
@@ -82,7 +82,10 @@ def _fit(options: argparse.Namespace) -> int:
         compiler,
         lambda stage: print(stage, file=sys.stderr),
     )
-    fitted = fit.fit(measured, KEPT) | {n: v for n, v in fit.fit(measured).items() if n in KEPT}
+    others = {name: cycles for name, cycles in fit.fit(measured).items() if name in KEPT}
+    fitted = fit.fit(measured, KEPT) | others
     show(fit.table(measured, fitted))
     show(fit.error_table(measured, fitted))
+    if options.csv:
+        fit.write_csv(measured, options.csv)
     return 0

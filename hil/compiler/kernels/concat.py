@@ -1,9 +1,10 @@
 """Maps side by side, pixel by pixel, `concat.c`."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from hil.compiler.code.c import Fields, identifier, structure
-from hil.compiler.kernels.cycles import Work
+from hil.compiler.kernels.cycles import Cost, Costs, Work
 from hil.compiler.kernels.kernel import (
     Choices,
     Kernel,
@@ -22,6 +23,10 @@ class Join(Kernel):
 
     name = "concat"
     step_bytes = 140
+    code_bytes = 184
+    cycles: ClassVar[Costs] = {
+        "concat.value": Cost(9.47, "a value"),
+    }
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

@@ -1,12 +1,13 @@
 """The plain convolution, `conv2d.c`: any kernel, stride and padding, dense or depthwise."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from hil.compiler.code.c import Constant, Fields, identifier, structure
 from hil.compiler.kernels.convolution import check_residual, conv_comment
-from hil.compiler.kernels.cycles import Work
+from hil.compiler.kernels.cycles import Cost, Costs, Work
 from hil.compiler.kernels.feed import Feed, FeedCode
 from hil.compiler.kernels.kernel import (
     Access,
@@ -29,6 +30,11 @@ class PlainConvolution(Kernel):
 
     name = "conv2d"
     step_bytes = 160
+    code_bytes = 1760
+    cycles: ClassVar[Costs] = {
+        "conv2d.mac": Cost(17.0, "a multiply-accumulate of a dense convolution"),
+        "conv2d.depthwise_mac": Cost(41.1, "a multiply-accumulate of a depthwise one"),
+    }
 
     def take(
         self,

@@ -12,6 +12,7 @@ import numpy as np
 
 from hil.compiler.code.assembly import Assembly
 from hil.compiler.code.c import Fields, wrap_int32
+from hil.compiler.kernels.cycles import Cost, Part
 from hil.compiler.kernels.matmul import REACH, UNROLLED_BYTES
 from hil.compiler.kernels.weights import narrow_words, pack
 from hil.compiler.operators.conv2d import Conv2D
@@ -199,3 +200,12 @@ def _group(
         parts = [step] if step <= REACH else [row.y_pixel_bytes] * len(sums)
         out.put(*(f"add r2, r2, #{part}" for part in parts))
     return free
+
+
+DEPTHWISE = Part(
+    "depthwise",
+    code_bytes=464,
+    cycles={
+        "depthwise.output": Cost(16.0, "an output"),
+    },
+)

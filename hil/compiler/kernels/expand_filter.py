@@ -57,6 +57,7 @@ class ExpandFilter(Kernel):
     name = "expand_filter"
     parts = ("matmul", "panels", "depthwise")
     step_bytes = 340
+    code_bytes = 1012
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from hil.compiler.code.c import Constant, Fields, wrap_int32
 from hil.compiler.kernels import fastgrnn_dense, fastgrnn_sparse
+from hil.compiler.kernels.cycles import Cost, Part
 from hil.compiler.operators.fastgrnn import Cell
 from hil.compiler.program import Int16, Int32
 
@@ -148,3 +149,35 @@ def _neighbours(gain: npt.NDArray[np.int64]) -> list[int]:
                     else:
                         order[a + 1], order[c] = order[c], order[a + 1]
     return order
+
+
+FASTGRNN = Part(
+    "fastgrnn",
+    code_bytes=2948,
+    cycles={
+        "fastgrnn.sparse_update": Cost(14.8, "an update of a unit, in straight-line code"),
+        "fastgrnn.dense_update": Cost(31.0, "an update of a unit, in blocked code"),
+        "fastgrnn.start": Cost(2.38, "a first update of a unit, from a zero state"),
+        "fastgrnn.sparse_call": Cost(
+            34.0,
+            "a sequence and call: states in and out",
+            fitted=28.7,
+            kept="beside the kept fastgrnn.dense_call a fit gives less than nothing",
+        ),
+        "fastgrnn.dense_call": Cost(
+            57.0,
+            "a sequence and call: states in and out",
+            fitted=326.0,
+            kept="mnv2_rnnpool_w90 and face_qvga would get other schedules",
+        ),
+        "fastgrnn.apart": Cost(
+            1.0,
+            "more for an update whose products lie apart from the weights",
+            fitted=0.0,
+            kept="a fit gives less than nothing: the layers show no such cost",
+        ),
+        "fastgrnn.pixel": Cost(19.8, "a unit's product with a pixel"),
+        "fastgrnn.sparse_product": Cost(5.76, "a unit's product with a state"),
+        "fastgrnn.dense_product": Cost(15.8, "a unit's product with a state"),
+    },
+)

@@ -6,6 +6,7 @@ loads stand together. The C that this code equals is in firmware/kernels/gru.c.
 """
 
 from hil.compiler.code.assembly import Assembly
+from hil.compiler.kernels.cycles import Cost, Part
 from hil.compiler.kernels.sweep import product_of, state_units
 from hil.compiler.operators.gru_sweep import GRUSweep
 
@@ -96,3 +97,13 @@ def _next(out: Assembly, sweep: GRUSweep, state: int, products: int) -> None:
         out.put(f"rsb {n}, r2, {n}, lsl #1", f"sub {h}, {h}, {n}", f"mla {h}, {h}, {z}, r3")
         out.put(f"add {n}, {n}, {h}, asr #15")
     out.put(f"strh r9, [lr, #{state}]", "strh r6, [lr], #2", "vmov s1, lr")
+
+
+GRU = Part(
+    "gru",
+    code_bytes=500,
+    cycles={
+        "gru.update": Cost(60.8, "an update of a unit"),
+        "gru.state": Cost(2.81, "a state in an update of a unit: three multiply-accumulates"),
+    },
+)

@@ -45,6 +45,7 @@ class Heads(Kernel):
     name = "heads"
     parts = ("matmul", "l2norm")
     step_bytes = 292
+    code_bytes = 1684
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

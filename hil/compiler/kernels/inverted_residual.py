@@ -1,12 +1,13 @@
 """The plain inverted residual, `inverted_residual.c`: where the packed one cannot."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from hil.compiler.code.c import Fields, identifier, nested, structure
 from hil.compiler.kernels.block import block_name, block_slack, expanded_of, inputs_of
 from hil.compiler.kernels.conv2d import conv_bytes, conv_constants, conv_fields
 from hil.compiler.kernels.convolution import conv_comment
-from hil.compiler.kernels.cycles import Work
+from hil.compiler.kernels.cycles import Cost, Costs, Work
 from hil.compiler.kernels.kernel import (
     Choices,
     Kernel,
@@ -27,6 +28,10 @@ class InvertedResidual(Kernel):
     name = "inverted_residual"
     parts = ("conv2d",)
     step_bytes = 320
+    code_bytes = 260
+    cycles: ClassVar[Costs] = {
+        "inverted_residual.mac": Cost(36.1, "a multiply-accumulate"),
+    }
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

@@ -3,10 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from hil.compiler.code.c import Constant, identifier
-from hil.compiler.kernels.cycles import Work
+from hil.compiler.kernels.cycles import Costs, Work
 from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.program import Operator, Tensor
 from hil.errors import BuildError
@@ -211,11 +211,15 @@ class Kernel(ABC):
         name: that of its C file in firmware/kernels, without ending.
         parts: the other C files there that it calls.
         step_bytes: of flash, at most, for a step's descriptors, its function and its name.
+        code_bytes: of the C file, code and constants, as the compiler that makes most of it.
+        cycles: what each kind of work of its own costs; `registry.COSTS` has what it shares too.
     """
 
     name: str
     parts: tuple[str, ...] = ()
     step_bytes: int
+    code_bytes: int
+    cycles: ClassVar[Costs] = {}
 
     @abstractmethod
     def take(
@@ -238,7 +242,7 @@ class Kernel(ABC):
 
     @abstractmethod
     def work(self, site: Site) -> Work:
-        """Count a step's work in one inference, by the names of `cycles.CYCLES`."""
+        """Count a step's work in one inference, by the names of `registry.COSTS`."""
 
     @abstractmethod
     def code(self, site: Site) -> StepCode:

@@ -1,11 +1,12 @@
 """The L2 normalisation of each pixel's channels, `l2norm.c`."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from hil.compiler.code.c import Constant, Fields, identifier, structure
-from hil.compiler.kernels.cycles import Work
+from hil.compiler.kernels.cycles import Cost, Costs, Work
 from hil.compiler.kernels.kernel import (
     Access,
     Choices,
@@ -27,6 +28,10 @@ class Norm(Kernel):
 
     name = "l2norm"
     step_bytes = 88
+    code_bytes = 544
+    cycles: ClassVar[Costs] = {
+        "l2norm.value": Cost(25.3, "a value"),
+    }
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

@@ -1,11 +1,12 @@
 """Every value of a map through a table, `lookup.c`."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from hil.compiler.code.c import Constant, Fields, identifier, structure
-from hil.compiler.kernels.cycles import Work
+from hil.compiler.kernels.cycles import Cost, Costs, Work
 from hil.compiler.kernels.kernel import (
     Access,
     Choices,
@@ -27,6 +28,10 @@ class Table(Kernel):
 
     name = "lookup"
     step_bytes = 80
+    code_bytes = 100
+    cycles: ClassVar[Costs] = {
+        "lookup.value": Cost(8.6, "a value"),
+    }
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

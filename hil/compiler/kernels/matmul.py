@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from hil.compiler.kernels.cycles import Cost, Part
 from hil.compiler.operators.conv2d import Conv2D
 from hil.limits import limit
 
@@ -88,3 +89,24 @@ def residual_of(conv: Conv2D) -> tuple[int, int, int] | None:
     if residual is None:
         return None
     return residual.source.zero_point, residual.multiplier, residual.shift
+
+
+MATMUL = Part(
+    "matmul",
+    code_bytes=584,
+    cycles={
+        "product.step_1": Cost(7.27, "two inputs of a pixel and two channels"),
+        "product.step_2": Cost(
+            9.18,
+            "two inputs of two pixels and two channels",
+            fitted=11.9,
+            kept="vww_renet would get another schedule",
+        ),
+        "product.step_3": Cost(13.1, "two inputs of three pixels and two channels"),
+        "product.ends": Cost(
+            35.9, "two channels of the pixels taken together: begin, requantise, store"
+        ),
+        "product.residual": Cost(37.8, "two channels of the pixels taken together: add a map"),
+        "widen.value": Cost(2.95, "a value widened to int16"),
+    },
+)

@@ -1,9 +1,10 @@
 """The first channels of each pixel reduced to their maximum, `maxout.c`."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from hil.compiler.code.c import Fields, identifier, structure
-from hil.compiler.kernels.cycles import Work
+from hil.compiler.kernels.cycles import Cost, Costs, Work
 from hil.compiler.kernels.kernel import (
     Access,
     Choices,
@@ -24,6 +25,10 @@ class Maximum(Kernel):
 
     name = "maxout"
     step_bytes = 80
+    code_bytes = 312
+    cycles: ClassVar[Costs] = {
+        "maxout.value": Cost(12.1, "a value read"),
+    }
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

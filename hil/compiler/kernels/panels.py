@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from hil.compiler.code.c import Fields, nested
-from hil.compiler.kernels.cycles import Work
+from hil.compiler.kernels.cycles import Part, Work
 from hil.compiler.kernels.kernel import Step
 from hil.compiler.kernels.matmul import MOST_PIXELS, MatMul
 from hil.compiler.kernels.product import (
@@ -133,3 +133,9 @@ def _parts(name: str, panels: Panels) -> Iterator[tuple[str, str, MatMul]]:
     yield "product", name, panels.product
     if panels.rest:
         yield "rest", f"{name}_rest", panels.rest
+
+
+PANELS = Part(
+    "panels",
+    code_bytes=344,
+)

@@ -45,6 +45,7 @@ class Pointwise(Kernel):
     name = "pointwise"
     parts = ("matmul", "scale")
     step_bytes = 224
+    code_bytes = 272
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

@@ -1,9 +1,10 @@
 """Averages and maxima over windows, `pool2d.c`."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from hil.compiler.code.c import Fields, identifier, structure
-from hil.compiler.kernels.cycles import Work
+from hil.compiler.kernels.cycles import Cost, Costs, Work
 from hil.compiler.kernels.kernel import (
     Access,
     Choices,
@@ -24,6 +25,11 @@ class WindowPool(Kernel):
 
     name = "pool2d"
     step_bytes = 120
+    code_bytes = 2104
+    cycles: ClassVar[Costs] = {
+        "pool2d.average": Cost(4.59, "a value in a window"),
+        "pool2d.max": Cost(4.98, "a value in a window"),
+    }
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

@@ -50,6 +50,7 @@ class Sweep(Kernel):
     name = "renet"
     parts = ("matmul", "gru")
     step_bytes = 244
+    code_bytes = 2076
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

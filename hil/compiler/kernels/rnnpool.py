@@ -50,6 +50,7 @@ class Pooling(Kernel):
     name = "rnnpool"
     parts = ("fastgrnn",)
     step_bytes = 600
+    code_bytes = 3040
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

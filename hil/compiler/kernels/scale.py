@@ -5,13 +5,14 @@ code equals is in firmware/kernels/scale.c.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from hil.compiler.code.assembly import Assembly
 from hil.compiler.code.c import Constant, Fields, identifier, structure, wrap_int32
 from hil.compiler.kernels.convolution import conv_comment
-from hil.compiler.kernels.cycles import Work, add
+from hil.compiler.kernels.cycles import Cost, Costs, Work, add
 from hil.compiler.kernels.kernel import (
     Access,
     Choices,
@@ -41,6 +42,10 @@ class Scale(Kernel):
 
     name = "scale"
     step_bytes = 108
+    code_bytes = 408
+    cycles: ClassVar[Costs] = {
+        "scale.value": Cost(8.55, "a value"),
+    }
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

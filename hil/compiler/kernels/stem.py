@@ -8,7 +8,7 @@ import numpy as np
 
 from hil.compiler.code.assembly import Assembly, clamp
 from hil.compiler.code.c import Constant, Fields, identifier, structure, wrap_int32
-from hil.compiler.kernels.cycles import Work
+from hil.compiler.kernels.cycles import Cost, Part, Work
 from hil.compiler.kernels.feed import Feed, FeedCode
 from hil.compiler.kernels.kernel import Choices, Scratch, Site
 from hil.compiler.kernels.matmul import MOST_SHIFT, REACH
@@ -163,3 +163,12 @@ def _stream(conv: Conv2D) -> Int32:
 
 
 STEM_FEED = StemFeed()
+
+
+STEM = Part(
+    "stem",
+    code_bytes=916,
+    cycles={
+        "stem.pixel": Cost(61.2, "a pixel of four channels"),
+    },
+)

@@ -1,6 +1,7 @@
 """The streamed inverted residual, `streamed_block.c`: row by row, its expanded map never stored."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from hil.compiler.code.c import Constant, Fields, identifier, nested, structure
 from hil.compiler.kernels.block import (
@@ -13,7 +14,7 @@ from hil.compiler.kernels.block import (
     separable_of,
 )
 from hil.compiler.kernels.convolution import check_residual, conv_comment
-from hil.compiler.kernels.cycles import Work, add, times
+from hil.compiler.kernels.cycles import Cost, Costs, Work, add, times
 from hil.compiler.kernels.depthwise import (
     depthwise,
     depthwise_biases,
@@ -57,6 +58,10 @@ class StreamedBlock(Kernel):
     name = "streamed_block"
     parts = ("matmul", "depthwise")
     step_bytes = 312
+    code_bytes = 1068
+    cycles: ClassVar[Costs] = {
+        "streamed_block.spread": Cost(8.46, "a value of a block without expansion"),
+    }
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

@@ -1,11 +1,12 @@
 """The dense convolution over gathered windows, `windowed.c`."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from hil.compiler.code.c import Constant, Fields, identifier, nested, structure
 from hil.compiler.kernels.conv2d import conv_fields
 from hil.compiler.kernels.convolution import check_residual, conv_comment
-from hil.compiler.kernels.cycles import Work, add
+from hil.compiler.kernels.cycles import Cost, Costs, Work, add
 from hil.compiler.kernels.feed import Feed, FeedCode
 from hil.compiler.kernels.kernel import (
     Access,
@@ -42,6 +43,10 @@ class Windowed(Kernel):
     name = "windowed"
     parts = ("matmul",)
     step_bytes = 200
+    code_bytes = 992
+    cycles: ClassVar[Costs] = {
+        "windowed.gather": Cost(8.03, "a value of a window whose channels are not in words"),
+    }
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

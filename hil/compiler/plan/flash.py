@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from hil.compiler.code.thumb import text_bytes
-from hil.compiler.kernels.code_size import FILE_BYTES, STAGE_BYTES, STREAM_BYTES
+from hil.compiler.kernels.code_size import STAGE_BYTES, STREAM_BYTES
 from hil.compiler.kernels.kernel import Choices, Kernel, Step
+from hil.compiler.kernels.registry import FILE_BYTES
 from hil.compiler.plan.budget import Budget, Need
 from hil.compiler.program import Operator
 from hil.limits import limit

@@ -1,12 +1,15 @@
 """The cost model's cycles from measurements: least squares over the layers of small networks."""
 
+import csv
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hil.compiler.kernels.cycles import CYCLES, KEPT, Work, cycles_of
+from hil.compiler.kernels.cycles import Work, cycles_of
+from hil.compiler.kernels.registry import COSTS, CYCLES
 from hil.config.board import Board
 from hil.run.measurement import Progress, silent
 from hil.studies.bench.fit_cases import Case
@@ -53,6 +56,30 @@ def layers(
     return found
 
 
+def write_csv(measured: Iterable[Layer], path: Path) -> None:
+    """Write measured layers, so that a fit can be made again without a board."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("layer", "kernel", "cycles", "work"))
+        for layer in measured:
+            work = " ".join(f"{name}={float(count)!r}" for name, count in layer.work.items())
+            writer.writerow((layer.name, layer.kernel, layer.cycles, work))
+
+
+def read_csv(path: Path) -> list[Layer]:
+    """Read what `write_csv` wrote."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            Layer(row["layer"], row["kernel"], _work(row["work"]), int(row["cycles"]))
+            for row in csv.DictReader(file)
+        ]
+
+
+def _work(text: str) -> Work:
+    pairs = (one.partition("=") for one in text.split())
+    return {name: float(count) for name, _, count in pairs}
+
+
 def fit(measured: Sequence[Layer], kept: Collection[str] = ()) -> dict[str, float]:
     """Find the cycles with which the layers' estimates have the least relative squared error.
 
@@ -77,7 +104,7 @@ def fit(measured: Sequence[Layer], kept: Collection[str] = ()) -> dict[str, floa
 def _share(layer: Layer, kept: Collection[str]) -> float:
     """Return the share of a layer's cycles that work of some kinds takes."""
     work = {name: count for name, count in layer.work.items() if name in kept}
-    return cycles_of(work) / layer.cycles
+    return cycles_of(work, CYCLES) / layer.cycles
 
 
 def errors(measured: Sequence[Layer], cycles: Mapping[str, float] = CYCLES) -> dict[str, float]:
@@ -92,7 +119,7 @@ def errors(measured: Sequence[Layer], cycles: Mapping[str, float] = CYCLES) -> d
 def table(measured: Sequence[Layer], fitted: Mapping[str, float]) -> "Table":
     """Lay out each kind of work: the layers that hold it, its cycles, and what the fit gives.
 
-    Work whose cycles stay although a fit gives others is marked.
+    Work whose cycles stay although a fit gives others has its reason.
     """
     from rich import box
     from rich.table import Table
@@ -100,11 +127,12 @@ def table(measured: Sequence[Layer], fitted: Mapping[str, float]) -> "Table":
     out = Table("work", box=box.SIMPLE_HEAD, padding=0)
     for heading in ("layers", "old", "new"):
         out.add_column(heading, justify="right")
-    for name, old in CYCLES.items():
+    out.add_column("of", overflow="fold")
+    for name, cost in COSTS.items():
         holding = sum(name in layer.work for layer in measured)
         new = f"{fitted[name]:g}" if name in fitted else ""
-        kept = " kept" if name in KEPT else ""
-        out.add_row(name, str(holding), f"{old:g}{kept}", new)
+        kept = f"; kept: {cost.kept}" if cost.kept else ""
+        out.add_row(name, str(holding), f"{cost.cycles:g}", new, f"{cost.of}{kept}")
     return out
 
 
