@@ -128,6 +128,9 @@ def test_a_crystal_of_another_speed_gives_another_clock() -> None:
      ldr r0, =0x40023800
      ldr r1, =0x00010081
      str r1, [r0]
+    1: ldr r1, [r0]
+     lsls r1, r1, #14
+     bpl 1b
      movs r1, #1
      str r1, [r0, #8]
      bkpt 0

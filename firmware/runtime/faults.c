@@ -76,6 +76,31 @@ __attribute__((naked)) void fault_taken(void) {
             ".ltorg");
 }
 
+/* Keeps the record, tells it where it can, and resets the chip. */
+static void tell(void) __attribute__((noreturn));
+
+static void tell(void) {
+    last.recorded = RECORDED;
+    if (port_is_open()) {
+        link_report_t message;
+        fault_pack(&message, &last.fault);
+        link_send(&message);
+        port_drain();
+    }
+    __asm__ volatile("dsb" ::: "memory");
+    SCB_AIRCR = SCB_AIRCR_RESET;
+    for (;;) {
+    }
+}
+
+void fault_at_start(uint32_t missing) {
+    last.fault = (link_fault_t){.exception = missing};
+#if defined(HIL_CONTRACTS)
+    last.note[0] = '\0';
+#endif
+    tell();
+}
+
 static void report(void) {
     const uint32_t *saved = registers, *stacked = registers + 11;
     last.fault = (link_fault_t){
@@ -106,17 +131,7 @@ static void report(void) {
 #if defined(HIL_CONTRACTS)
     link_write_bytes((uint8_t *)last.note, (const uint8_t *)broken, sizeof broken);
 #endif
-    last.recorded = RECORDED;
-    if (port_is_open()) {
-        link_report_t message;
-        fault_pack(&message, &last.fault);
-        link_send(&message);
-        port_drain();
-    }
-    __asm__ volatile("dsb" ::: "memory");
-    SCB_AIRCR = SCB_AIRCR_RESET;
-    for (;;) {
-    }
+    tell();
 }
 
 void faults_trap(void) {

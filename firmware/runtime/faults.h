@@ -8,6 +8,9 @@
 
 void fault_taken(void); /* the handler of every exception but reset */
 
+/* Tells, as a fault, what of the chip never came after reset: one of LINK_START_... */
+void fault_at_start(uint32_t missing) __attribute__((noreturn));
+
 void faults_trap(void); /* once after reset; makes division by zero one of them */
 
 /* The fault that ended the last life of the firmware, NULL where none did or it was forgotten. */

@@ -27,6 +27,13 @@ enum {
     LINK_REFUSED_BUSY = 9,
 };
 
+enum {
+    LINK_START_CRYSTAL = 4097,
+    LINK_START_PLL = 4098,
+    LINK_START_WAIT_STATES = 4099,
+    LINK_START_SWITCH = 4100,
+};
+
 /* Who is there? Begins a conversation: forgets what was sent before and any recorded fault. */
 enum { LINK_ASK_HELLO = 0x01 };
 

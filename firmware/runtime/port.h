@@ -11,7 +11,9 @@ typedef struct {
     uint32_t framing;  /* a stop bit was missing, or the line was noisy */
 } port_errors_t;
 
-void port_open(void);       /* the clocks, and the link's serial port at the board's baud rate */
+/* Start the clocks, and the link's serial port at the board's baud rate. Returns 0, or what of the
+ * chip never came, one of LINK_START_...: nothing but reporting it may be tried then. */
+uint32_t port_open(void);
 bool port_is_open(void);    /* false so early after reset that nothing can be sent */
 uint8_t port_receive(void); /* sleeps until a byte has come */
 void port_send(uint8_t byte);

@@ -51,7 +51,10 @@ static void start(void) {
     memset(arena_start, 0, memory_bytes(arena_start, arena_end));
     SCB_VTOR = (uint32_t)(uintptr_t)vectors;
     faults_trap();
-    port_open();
+    const uint32_t missing = port_open();
+    if (missing != 0) {
+        fault_at_start(missing);
+    }
     const bool cycles_count = cycles_start();
     model_init();
     serve_start(cycles_count);

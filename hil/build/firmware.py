@@ -68,6 +68,8 @@ def _settings(board: Board) -> dict[str, str]:
         "HIL_CHIP": board.chip,
         "HIL_DEV_ID": f"0x{board.dev_id:03X}",
         "HIL_CLOCK_HZ": str(board.clock_hz),
+        "HIL_CLOCK_SOURCE": board.clock_source.replace("-", "_"),
+        "HIL_HSE_HZ": str(board.hse_hz),
         "HIL_FLASH_WAIT_STATES": str(board.flash_wait_states),
         "HIL_UART": board.uart,
         "HIL_BAUD": str(board.baud),

@@ -15,6 +15,7 @@ from hil.errors import UsageError
 from hil.paths import BOARDS
 
 Use: TypeAlias = Literal["code", "data", "dma"]
+ClockSource: TypeAlias = Literal["hsi", "hse", "hse-bypass"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,30}")  # the firmware says it in 32 bytes
 _Text: TypeAlias = Annotated[str, Meta(min_length=1)]
@@ -88,6 +89,8 @@ class Board:
         dev_id, rev_id: the part's identity in DBGMCU_IDCODE, and a revision of it.
         clock_hz: core clock that the firmware sets up.
         hse_hz: the board's crystal, or what drives the pin in its place.
+        clock_source: what the core's clock is made from: the internal oscillator, a crystal, or a
+            clock that drives the crystal's pin.
         memories: by rising address, none over another.
         uart, tx, rx, baud: the link's USART, its pins, such as PA9, and its speed.
         led: the pin of a light, for people to tell boards apart; empty for none.
@@ -113,6 +116,7 @@ class Board:
     rx: str
     baud: int
     led: str = ""
+    clock_source: ClockSource = "hsi"
     probe_id: str = ""
     port: str = ""
     renode: str = ""
@@ -245,6 +249,7 @@ class _Clock(Entries, frozen=True):
 
     hz: _Hertz
     hse_hz: _Hertz
+    source: ClockSource = "hsi"
 
 
 class _Link(Entries, frozen=True):
@@ -334,6 +339,7 @@ def load(name: str, directory: Path = BOARDS) -> Board:
         rev_id=entries.rev_id,
         clock_hz=entries.clock.hz,
         hse_hz=entries.clock.hse_hz,
+        clock_source=entries.clock.source,
         memories=tuple(one.made() for one in entries.sorted_memory()),
         uart=entries.link.uart,
         tx=entries.link.tx,

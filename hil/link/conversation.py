@@ -6,7 +6,14 @@ from typing import Any, TypeVar
 
 from serial import SerialBase, SerialException
 
-from hil.errors import FirmwareFault, LinkError, PortError, ProtocolError, SilenceError
+from hil.errors import (
+    BootError,
+    FirmwareFault,
+    LinkError,
+    PortError,
+    ProtocolError,
+    SilenceError,
+)
 from hil.link import faults
 from hil.link.frames import Damaged, Decoder, Frame, encode
 from hil.link.messages import (
@@ -172,6 +179,7 @@ class Conversation:
             case Booted():
                 raise self._broken("restarted by itself", hint="is its supply stable?")
             case Fault():
+                self._check_start(message)
                 raise FirmwareFault(
                     f"{faults.describe(message)}\n{faults.registers(message)}",
                     hint=f"gdb -batch -ex 'info line *0x{message.pc:08X}' IMAGE.elf",
@@ -180,6 +188,13 @@ class Conversation:
             case _:
                 return False
         return True
+
+    def _check_start(self, fault: Fault) -> None:
+        """Tell a chip that does not start from a firmware that crashes."""
+        start = faults.at_start(fault)
+        if start is not None:
+            what, hint = start
+            raise BootError(what, hint=hint, stage="start")
 
     def _after_damage(self, question: "_Question") -> None:
         question.damages += 1

@@ -1,6 +1,6 @@
 """A fault exception in words. Source: PM0214 sections 2.3.2 and 4.4 (CFSR, HFSR)."""
 
-from hil.link.messages import Fault
+from hil.link.messages import Fault, Start
 
 _EXCEPTIONS = {
     2: "NMI",
@@ -32,8 +32,32 @@ _CFSR = {
     24: "unaligned access (UNALIGNED)",
     25: "division by zero (DIVBYZERO)",
 }
+_STARTS = {
+    Start.CRYSTAL: (
+        "the crystal never swings: RCC_CR.HSERDY stays 0",
+        'check the crystal, or what drives OSC_IN, or say source = "hsi" in the board\'s [clock]',
+    ),
+    Start.PLL: (
+        "the PLL never locks: RCC_CR.PLLRDY stays 0",
+        "is [clock] of the board's file right, and the supply stable?",
+    ),
+    Start.WAIT_STATES: (
+        "the flash never takes its wait states: FLASH_ACR.LATENCY stays as it was",
+        "is it the chip of the board's file?",
+    ),
+    Start.SWITCH: (
+        "the core's clock never switches to the PLL: RCC_CFGR.SWS stays as it was",
+        "is it the chip of the board's file?",
+    ),
+}
 _HFSR = {1: "vector table read error (VECTTBL)", 31: "breakpoint without a debugger (DEBUGEVT)"}
 _MMARVALID, _BFARVALID = 1 << 7, 1 << 15
+
+
+def at_start(fault: Fault) -> tuple[str, str] | None:
+    """Return what of the chip never came after reset and what to do, None for an exception."""
+    missing = next((one for one in Start if one == fault.exception), None)
+    return _STARTS[missing] if missing is not None else None
 
 
 def causes(fault: Fault) -> list[str]:

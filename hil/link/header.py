@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hil.link import frames, messages
-from hil.link.messages import PROTOCOL_VERSION, REPORTS, REQUESTS, Field, Message, Refusal, layout
+from hil.link.messages import (
+    PROTOCOL_VERSION,
+    REPORTS,
+    REQUESTS,
+    Field,
+    Message,
+    Refusal,
+    Start,
+    layout,
+)
 from hil.paths import FIRMWARE
 
 HEADER = FIRMWARE / "runtime" / "link_messages.h"
@@ -39,6 +48,7 @@ def render() -> str:
             }
         ),
         *_enumeration({f"REFUSED_{refusal.name}": refusal.value for refusal in Refusal}),
+        *_enumeration({f"START_{start.name}": start.value for start in Start}),
     ]
     for message in REQUESTS:
         lines += [*_declaration(message), *_unpack(message), ""]

@@ -342,6 +342,18 @@ REPORTS: tuple[type[Message], ...] = (
 )  # fmt: skip
 
 
+class Start(IntEnum):
+    """What of the chip never came after reset: a `Fault.exception` above all that exceptions have.
+
+    Those end at 511, the most that IPSR can hold.
+    """
+
+    CRYSTAL = 0x1001
+    PLL = 0x1002
+    WAIT_STATES = 0x1003
+    SWITCH = 0x1004
+
+
 class Refusal(IntEnum):
     """Why the device refuses a request."""
 

@@ -175,6 +175,8 @@ def _fault(chip: "Chip") -> FirmwareFault:
     else:
         # A BKPT that is no request: the core halted behind it.
         what, pc = "the program met a BKPT that is no request", chip.core.read_register("pc") - 2
+    if chip.broken:
+        what = f"the chip stopped, as {chip.broken}:"
     return FirmwareFault(f"{what} at pc {pc:#010x}; {', '.join(words)}")
 
 

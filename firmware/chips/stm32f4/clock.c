@@ -1,38 +1,102 @@
-/* The core clock out of the internal oscillator, so that a board needs no crystal. */
+/* The core clock out of the board's source. Each step waits for what RM0090 says that it needs. */
 #include "clock.h"
 
+#include <stdbool.h>
+
 #include "registers.h"
+#include "runtime/link_messages.h"
 #include "runtime/port.h"
 
-/* HSI 16 MHz / 8 = 2 MHz into the PLL, times N, over P: RM0090 section 7.3.2. */
-#define PLL_INPUT_HZ 2000000u
-#define PLL_M 8u
+#if defined(BOARD_CLOCK_hsi)
+#define SOURCE_HZ CLOCK_HSI_HZ
+enum { HSE = 0, PLL_SOURCE = 0 };
+#elif defined(BOARD_CLOCK_hse)
+#define SOURCE_HZ BOARD_HSE_HZ
+enum { HSE = RCC_CR_HSEON, PLL_SOURCE = RCC_PLLCFGR_HSE };
+#elif defined(BOARD_CLOCK_hse_bypass)
+#define SOURCE_HZ BOARD_HSE_HZ
+enum { HSE = RCC_CR_HSEON | RCC_CR_HSEBYP, PLL_SOURCE = RCC_PLLCFGR_HSE };
+#else
+#error "the board's clock.source must be hsi, hse or hse-bypass"
+#endif
+
+/* 1 or 2 MHz into the PLL, times N, over P: RM0090 section 7.3.2. */
+#define PLL_INPUT_HZ (SOURCE_HZ % 2000000u == 0u ? 2000000u : 1000000u)
+#define PLL_M (SOURCE_HZ / PLL_INPUT_HZ)
 #define PLL_P (BOARD_CLOCK_HZ < 60000000u ? 4u : 2u)
 #define PLL_N (BOARD_CLOCK_HZ / PLL_INPUT_HZ * PLL_P)
 
+_Static_assert(SOURCE_HZ % PLL_INPUT_HZ == 0, "the clock's source must be a multiple of 1 MHz");
+_Static_assert(PLL_M >= 2u && PLL_M <= 63u, "the clock's source must have 2 to 126 MHz");
 _Static_assert(BOARD_CLOCK_HZ % PLL_INPUT_HZ == 0, "the clock must be a multiple of 2 MHz");
 _Static_assert(BOARD_CLOCK_HZ <= 168000000u, "more than 168 MHz needs over-drive");
 _Static_assert(PLL_N *PLL_INPUT_HZ >= 100000000u, "the PLL runs from 100 to 432 MHz");
 
-/* The caches are reset while they are off: RM0090 section 3.9.1. */
-void port_empty_caches(void) {
-    FLASH_ACR = FLASH_ACR_ICRST | FLASH_ACR_DCRST | BOARD_FLASH_WAIT_STATES;
-    FLASH_ACR = FLASH_ACR_PRFTEN | FLASH_ACR_ICEN | FLASH_ACR_DCEN | BOARD_FLASH_WAIT_STATES;
+enum {
+    PRESCALERS = RCC_CFGR_PPRE1_DIV4 | RCC_CFGR_PPRE2_DIV2,
+    /* Over 20 ms at 16 MHz: a crystal takes 2 ms, the PLL 0.3 ms (data sheet, tables 36 and 42). */
+    MOST_POLLS = 40000,
+};
+
+__attribute__((noinline)) static bool reads(volatile uint32_t *word, uint32_t mask,
+                                            uint32_t wanted) {
+    for (uint32_t polls = 0; polls < MOST_POLLS; polls++) {
+        if ((*word & mask) == wanted) {
+            return true;
+        }
+    }
+    return false;
 }
 
-void clock_start(void) {
+/* Returns whether the wait states came into force: RM0090 section 3.5.1 has them read back. */
+__attribute__((noinline)) static bool access(uint32_t caches) {
+    FLASH_ACR = caches | BOARD_FLASH_WAIT_STATES;
+    return reads(&FLASH_ACR, FLASH_ACR_LATENCY, BOARD_FLASH_WAIT_STATES);
+}
+
+static bool empty_caches(void) {
+    /* The reset bits act only on caches that are off already: RM0090 section 3.9.1. */
+    return access(0) && access(FLASH_ACR_ICRST | FLASH_ACR_DCRST) && access(0) &&
+           access(FLASH_ACR_PRFTEN | FLASH_ACR_ICEN | FLASH_ACR_DCEN);
+}
+
+void port_empty_caches(void) {
+    (void)empty_caches();
+}
+
+/* Returns 0, or what never came; the core runs from the HSI then, and so do the buses. */
+static uint32_t start(void) {
+    RCC_CR |= HSE & RCC_CR_HSEBYP; /* before it is on: RM0090 section 7.3.1 */
+    RCC_CR |= HSE;
+    if (HSE != 0 && !reads(&RCC_CR, RCC_CR_HSERDY, RCC_CR_HSERDY)) {
+        return LINK_START_CRYSTAL;
+    }
+    RCC_PLLCFGR = (RCC_PLLCFGR & RCC_PLLCFGR_RESERVED) | PLL_M | PLL_N << 6 |
+                  (PLL_P / 2u - 1u) << 16 | 7u << 24 | PLL_SOURCE;
+    RCC_CR |= RCC_CR_PLLON;
+    if (!reads(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) {
+        return LINK_START_PLL;
+    }
+    if (!empty_caches()) { /* of lines of the image before this one */
+        return LINK_START_WAIT_STATES;
+    }
+    /* In a store of their own, as they take up to 16 cycles: RM0090 section 7.3.3. */
+    RCC_CFGR = PRESCALERS;
+    if (!reads(&RCC_CFGR, PRESCALERS, PRESCALERS)) {
+        return LINK_START_SWITCH;
+    }
+    RCC_CFGR = PRESCALERS | RCC_CFGR_SW_PLL;
+    if (!reads(&RCC_CFGR, RCC_CFGR_SWS, RCC_CFGR_SWS_PLL)) {
+        RCC_CFGR = 0;
+        return LINK_START_SWITCH;
+    }
+    return 0;
+}
+
+uint32_t clock_start(void) {
+    DBGMCU_CR |= DBGMCU_CR_SLEEP; /* or the cycle counter stands in WFI: RM0090 section 38.16.1 */
     RCC_APB1ENR |= RCC_APB1ENR_PWR;
     (void)RCC_APB1ENR; /* the enable takes two cycles: RM0090 section 7.2.13 */
     PWR_CR |= PWR_CR_VOS;
-
-    port_empty_caches(); /* of lines of the image before this one */
-
-    RCC_PLLCFGR = (RCC_PLLCFGR & RCC_PLLCFGR_RESERVED) | PLL_M | PLL_N << 6 |
-                  (PLL_P / 2u - 1u) << 16 | 7u << 24; /* the source, bit 22, stays HSI */
-    RCC_CR |= RCC_CR_PLLON;
-    while ((RCC_CR & RCC_CR_PLLRDY) == 0) {
-    }
-    RCC_CFGR = RCC_CFGR_PPRE1_DIV4 | RCC_CFGR_PPRE2_DIV2 | RCC_CFGR_SW_PLL;
-    while ((RCC_CFGR & RCC_CFGR_SWS) != RCC_CFGR_SWS_PLL) {
-    }
+    return start();
 }

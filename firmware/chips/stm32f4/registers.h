@@ -19,8 +19,12 @@
 #define RCC_APB2ENR REGISTER(0x40023844u)
 
 enum {
+    RCC_CR_HSEON = 1 << 16,
+    RCC_CR_HSERDY = 1 << 17,
+    RCC_CR_HSEBYP = 1 << 18,
     RCC_CR_PLLON = 1 << 24,
     RCC_CR_PLLRDY = 1 << 25,
+    RCC_PLLCFGR_HSE = 1 << 22,
     RCC_CFGR_SW_PLL = 2 << 0,
     RCC_CFGR_SWS = 3 << 2,
     RCC_CFGR_SWS_PLL = 2 << 2,
@@ -39,12 +43,18 @@ enum { PWR_CR_VOS = BOARD_DEV_ID == 0x413u ? 1 << 14 : 3 << 14 };
 #define FLASH_ACR REGISTER(0x40023C00u)
 
 enum {
+    FLASH_ACR_LATENCY = 15 << 0,
     FLASH_ACR_PRFTEN = 1 << 8,
     FLASH_ACR_ICEN = 1 << 9,
     FLASH_ACR_DCEN = 1 << 10,
     FLASH_ACR_ICRST = 1 << 11,
     FLASH_ACR_DCRST = 1 << 12,
 };
+
+/* RM0090 section 38.16: debug support; power-on resets it, a reset does not */
+#define DBGMCU_CR REGISTER(0xE0042004u)
+
+enum { DBGMCU_CR_SLEEP = 1 << 0 };
 
 /* RM0090 section 8.4: general-purpose ports, A = 0 to K = 10 */
 #define GPIO(port, offset) REGISTER(0x40020000u + 0x400u * (port) + (offset))

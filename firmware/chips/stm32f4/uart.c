@@ -34,10 +34,15 @@ _Static_assert(PINS_ARE(3, 8, 9) || PINS_ARE(1, 10, 11) || PINS_ARE(2, 10, 11),
 #endif
 
 #define DIVIDER ((BUS_HZ + BOARD_BAUD / 2u) / BOARD_BAUD)
-_Static_assert(DIVIDER >= 16 && DIVIDER <= 0xFFFF, "the USART cannot reach this baud rate");
+enum { LEAST_DIVIDER = 16 }; /* RM0090 section 30.3.4 */
+_Static_assert(DIVIDER >= LEAST_DIVIDER && DIVIDER <= 0xFFFF,
+               "the USART cannot reach this baud rate");
 _Static_assert(BUS_HZ / DIVIDER * 100u > BOARD_BAUD * 98u &&
                    BUS_HZ / DIVIDER * 100u < BOARD_BAUD * 102u,
                "the nearest baud rate is off by more than 2 %");
+
+/* For the one report that the clock did not start. */
+#define DIVIDER_ON_HSI ((CLOCK_HSI_HZ + BOARD_BAUD / 2u) / BOARD_BAUD)
 
 static port_errors_t errors;
 static bool is_open;
@@ -51,19 +56,20 @@ static void connect(uint32_t pin) {
     GPIO_MODER(PORT) = (GPIO_MODER(PORT) & ~(3u << two)) | 2u << two;
 }
 
-void port_open(void) {
-    clock_start();
+uint32_t port_open(void) {
+    const uint32_t missing = clock_start();
     RCC_AHB1ENR |= 1u << PORT;
     ENABLE();
     (void)RCC_AHB1ENR;
     connect(TX);
     connect(RX);
-    USART_BRR(BASE) = DIVIDER;
+    USART_BRR(BASE) = missing == 0 ? DIVIDER : DIVIDER_ON_HSI;
     USART_CR1(BASE) = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE | USART_CR1_RXNEIE;
 
     /* Interrupts are masked for ever: a pending one ends WFI all the same and runs no handler. */
     NVIC_ISER(IRQ) = NVIC_BIT(IRQ);
-    is_open = true;
+    is_open = missing == 0 || DIVIDER_ON_HSI >= LEAST_DIVIDER;
+    return missing;
 }
 
 bool port_is_open(void) {

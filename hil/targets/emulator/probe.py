@@ -30,6 +30,7 @@ BOARD_VARIABLE = "HIL_EMULATOR_BOARD"
 FLASH_VARIABLE = "HIL_EMULATOR_FLASH"
 TERMINAL_VARIABLE = "HIL_EMULATOR_TTY"
 _DEFAULT_BOARD = "stm32f439"
+_DEBUG_IS_OFF = 2  # the level of read-out protection from which no debugger comes back
 
 
 class EmulatedProbe(DebugProbe):
@@ -157,6 +158,8 @@ class EmulatedProbe(DebugProbe):
     def connect(self, protocol: DebugProbe.Protocol | None = None) -> None:
         """Start speaking SWD."""
         del protocol
+        if self._opened.chip.options.level == _DEBUG_IS_OFF:
+            raise exceptions.TransferError("no ACK received")
         self._port.connect()
         self._connected = True
 

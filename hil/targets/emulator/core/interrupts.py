@@ -1,6 +1,6 @@
 """Interrupt lines and deadlines of the peripherals around a core."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from hil.targets.emulator.core.clock import NEVER, RunControl
@@ -26,7 +26,11 @@ class Source(Protocol):
 
 
 class Interrupts:
-    """What of SysTick and the peripherals is pending, and when to look again."""
+    """What of SysTick and the peripherals is pending, and when to look again.
+
+    Args:
+        deadlines: of what has no line and needs to be looked at in time all the same.
+    """
 
     def __init__(
         self,
@@ -34,11 +38,13 @@ class Interrupts:
         systick: SysTick,
         run: RunControl,
         sources: Sequence[Source],
+        deadlines: Sequence[Callable[[], int | None]] = (),
     ) -> None:
         self._exceptions = exceptions
         self._systick = systick
         self._run = run
         self._sources = sources
+        self._deadlines = deadlines
 
     def pend(self) -> None:
         """Make the exceptions pending whose lines are high."""
@@ -53,4 +59,5 @@ class Interrupts:
     def set_deadline(self) -> None:
         """Have runs end when the first line may change."""
         deadlines = [self._systick.deadline(), *(source.deadline() for source in self._sources)]
+        deadlines += [deadline() for deadline in self._deadlines]
         self._run.deadline = min((d for d in deadlines if d is not None), default=NEVER)

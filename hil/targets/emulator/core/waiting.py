@@ -16,12 +16,16 @@ class Waiting:
 
     Args:
         core_hz: the core's clock as the firmware has set it up.
+
+    Attributes:
+        on_sleep: called with the cycles that WFI or WFE has lasted.
     """
 
     def __init__(self, clock: Clock, thread: CoreThread, core_hz: Callable[[], int]) -> None:
         self._clock = clock
         self._thread = thread
         self._core_hz = core_hz
+        self.on_sleep: Callable[[int], None] = lambda _cycles: None
 
     def now(self) -> int:
         """Return the cycle count."""
@@ -49,13 +53,16 @@ class Waiting:
 
     def sleep(self) -> None:
         """Sleep until the core is needed."""
-        self._sleep(lambda: bool(self._clock.run.stop))
+        self.on_sleep(self._sleep(lambda: bool(self._clock.run.stop)))
 
-    def _sleep(self, wakes: Callable[[], bool]) -> None:
+    def _sleep(self, wakes: Callable[[], bool]) -> int:
+        """Return the cycles that went by."""
         hz = self._core_hz()
         left = max(self._clock.run.deadline - self._clock.run.cycles, 0)
         timeout_s = min(_DOZE_S, left / hz)
         began = time.monotonic()
         woken = self._thread.sleep(wakes, timeout_s)
         slept = round((time.monotonic() - began) * hz)
-        self._clock.add_cycles(min(slept, left) if woken or timeout_s == _DOZE_S else left)
+        cycles = min(slept, left) if woken or timeout_s == _DOZE_S else left
+        self._clock.add_cycles(cycles)
+        return cycles

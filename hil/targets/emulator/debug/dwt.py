@@ -95,6 +95,11 @@ class DataWatchpointTrace(Peripheral):
             self._count += self._now() - self._since
             self._since = None
 
+    def skip(self, cycles: int) -> None:
+        """Leave out cycles that went by while the core's clock stood."""
+        if self._since is not None:
+            self._since += cycles
+
     def _comparator_registers(self, offset: int, comparator: Comparator) -> dict[int, Register]:
         def writes(storage: Storage) -> Callable[[int], None]:
             def write(value: int) -> None:

@@ -7,6 +7,7 @@ from hil.targets.emulator.chips.stm32f4.flash import FlashController
 from hil.targets.emulator.chips.stm32f4.memory_map import MemoryMap
 from hil.targets.emulator.core.code import SeenCode
 from hil.targets.emulator.core.control import CoreControl
+from hil.targets.emulator.errors import BusError
 
 
 class DebugBus:
@@ -35,6 +36,7 @@ class DebugBus:
             if place is None:
                 return self._memory.read_device(address, length).to_bytes(length, "little")
             memory, offset = place
+            self._check_protection(address, memory)
             return bytes(memory[offset : offset + length])
 
     def write(self, address: int, data: bytes) -> None:
@@ -50,11 +52,17 @@ class DebugBus:
                 self._memory.write_device(address, len(data), value)
                 return
             memory, offset = place
+            self._check_protection(address, memory)
             if memory is self._memory.flash:
                 self._program(offset, data)
             elif not self._memory.is_read_only(memory):
                 memory[offset : offset + len(data)] = data
                 self._code.forget(address, len(data))
+
+    def _check_protection(self, address: int, memory: object) -> None:
+        """Refuse a debugger the flash where read-out protection is on: RM0090 section 3.7.1."""
+        if memory is self._memory.flash and self._flash.options.level:
+            raise BusError(address)
 
     @contextmanager
     def _between_blocks(self) -> Iterator[None]:

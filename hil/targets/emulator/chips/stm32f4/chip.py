@@ -1,17 +1,29 @@
 """The emulated chip: its parts, how they are wired, power and reset."""
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from hil.config.board import Board
-from hil.targets.emulator.chips.stm32f4 import gpio, identity
+from hil.targets.emulator.chips.stm32f4 import clock_limits, gpio, identity
 from hil.targets.emulator.chips.stm32f4.bus import DebugBus
+from hil.targets.emulator.chips.stm32f4.clock_limits import ClockTree
 from hil.targets.emulator.chips.stm32f4.flash import FlashController
 from hil.targets.emulator.chips.stm32f4.memory_map import BOOT_ALIAS, MemoryMap
+from hil.targets.emulator.chips.stm32f4.option_bytes import BANK_SECTORS, OptionBytes
 from hil.targets.emulator.chips.stm32f4.pins import Pins
-from hil.targets.emulator.chips.stm32f4.rcc import GATES, PowerControl, ResetAndClockControl
+from hil.targets.emulator.chips.stm32f4.rcc import (
+    GATES,
+    HSI_HZ,
+    PIN_RESET,
+    SOFTWARE_RESET,
+    WATCHDOG_RESET,
+    PowerControl,
+    ResetAndClockControl,
+)
 from hil.targets.emulator.chips.stm32f4.usart import Usart
+from hil.targets.emulator.chips.stm32f4.watchdog import IndependentWatchdog
 from hil.targets.emulator.core.clock import Clock, InstructionClock
 from hil.targets.emulator.core.code import SeenCode
 from hil.targets.emulator.core.control import CoreControl
@@ -38,6 +50,10 @@ if TYPE_CHECKING:
 
 _USARTS = (("USART1", 0x4001_1000, 37), ("USART2", 0x4000_4400, 38), ("USART3", 0x4000_4800, 39))
 
+_RAM = 0x2000_0000  # where a stack pointer points that the boot loader takes for a program's
+
+_log = logging.getLogger(__name__)
+
 MakeClock = Callable[[Engine, Board], Clock]
 
 
@@ -57,6 +73,8 @@ class Chip:
         waiting: how the core sleeps and is woken.
         memory: memories and devices by address.
         usarts: by lower-case name.
+        broken: which limit of the chip the firmware has gone past, in words; the core is locked up
+            then, where silicon would do anything.
         on_failure: called, in the core's thread, when the emulator itself has failed.
     """
 
@@ -77,6 +95,7 @@ class Chip:
         self._override_acr = override_acr
         self._reset_requested = False
         self._powered = False
+        self.broken = ""
         self.on_failure: Callable[[], None] = lambda: None
         self._build_core()
         self._build_debug()
@@ -89,7 +108,8 @@ class Chip:
 
     def _build_core(self) -> None:
         run = self.clock.run
-        self.rcc = ResetAndClockControl(self.board.hse_hz)
+        self.rcc = ResetAndClockControl(self.board.hse_hz, self.clock.now)
+        self.power = PowerControl(lambda: self.rcc.pll_is_on)
         self._thread = CoreThread(self._clear_stop, self._request_stop, self._fail)
         self.waiting = Waiting(self.clock, self._thread, lambda: self.rcc.core_hz)
         self.traps = Traps(self.engine, self._request_stop)
@@ -115,28 +135,35 @@ class Chip:
             memoryview(self.memory.flash),
             self.board.flash_sectors,
             changed=self._note_flash_change,
-            set_acr=lambda value: self.clock.set_acr(self._override_acr(value)),
+            set_acr=self._set_acr,
             on_interrupt=self.waiting.attend,
             on_repair=self._request_stop,
+            now=self.clock.now,
         )
+        self.memory.add_options(self.options.memories)
         self.bus = DebugBus(self.memory, self.flash_controller, self.code, self.core)
         self.usarts: Mapping[str, Usart] = {
             name.lower(): self._usart(name, address, irq) for name, address, irq in _USARTS
         }
         self.systick = SysTick(self.clock.now, self._set_deadline)
+        self.watchdog = IndependentWatchdog(
+            self.clock.now, HSI_HZ, lambda: self.options.starts_watchdog, self._set_deadline
+        )
+        self.debug_mcu = identity.DebugMcu(self.board.dev_id, self.board.rev_id)
         self.interrupts = Interrupts(
             self.exceptions,
             self.systick,
             self.clock.run,
             (self.flash_controller, *self.usarts.values()),
+            (self.watchdog.deadline,),
         )
         ports = gpio.all_ports()
         self.pins = Pins(ports, self.usarts)
         self._peripherals: tuple[Peripheral, ...] = (
-            self.rcc, PowerControl(), self.flash_controller, *ports.values(),
-            *self.usarts.values(), identity.DebugMcu(self.board.dev_id, self.board.rev_id),
-            self.system_control, self.systick, self.debug, self.dwt, self.flash_patch,
-            MemoryProtectionUnit(), *rom_table(self.board.dev_id),
+            self.rcc, self.power, self.flash_controller, *ports.values(),
+            *self.usarts.values(), self.debug_mcu, self.watchdog, self.system_control,
+            self.systick, self.debug, self.dwt, self.flash_patch, MemoryProtectionUnit(),
+            *rom_table(self.board.dev_id),
         )  # fmt: skip
         for peripheral in self._peripherals:
             self.memory.bus.add(peripheral)
@@ -171,6 +198,9 @@ class Chip:
 
     def _connect(self) -> None:
         self.rcc.on_gates = self._update_gates
+        self.rcc.on_clocks = self._check_clocks
+        self.rcc.before_clock = self.watchdog.change_clock
+        self.waiting.on_sleep = self._note_sleep
         self._update_gates()
         self.engine.on_new_block(self._on_new_block)
         self.exceptions.on_change = self._attend_exceptions
@@ -192,6 +222,35 @@ class Chip:
             on = self.rcc.is_clocked(gate) and not held
             if on != peripheral.clocked:
                 self.memory.bus.set_clock(peripheral, on=on)
+
+    @property
+    def options(self) -> OptionBytes:
+        """The option bytes."""
+        return self.flash_controller.options
+
+    def _set_acr(self, value: int) -> None:
+        self.clock.set_acr(self._override_acr(value))
+        if self._powered:
+            self._check_clocks(self.rcc.clocks)
+
+    def _check_clocks(self, clocks: ClockTree) -> None:
+        """Lock the core up where its clocks go past what the chip bears."""
+        reason = clock_limits.broken_by(
+            clocks,
+            dev_id=self.board.dev_id,
+            wait_states=self.flash_controller.least_wait_states,
+            scale_bits=self.power.scale_bits,
+            over_drive=self.power.over_drive,
+        )
+        if reason and not self.broken:
+            self.broken = reason
+            _log.warning("the emulated chip stops, where silicon would do anything: %s", reason)
+            self.exceptions.state.locked_up = True
+            self._request_stop()
+
+    def _note_sleep(self, cycles: int) -> None:
+        if not self.debug_mcu.clocks_sleep:
+            self.dwt.skip(cycles)
 
     def _on_new_block(self, block: Block) -> None:
         self.code.note(block.address)
@@ -249,7 +308,7 @@ class Chip:
         Args:
             entry: where the vector table is, for a program in RAM.
         """
-        self._reset(by_software=False)
+        self._reset(PIN_RESET)
         if entry is not None:
             self._boot_from(entry)
             self.exceptions.state.vector_table = entry
@@ -278,7 +337,9 @@ class Chip:
 
     def _turn(self) -> None:
         if self._reset_requested:
-            self._reset(by_software=True)
+            self._reset(SOFTWARE_RESET)
+        elif self.watchdog.is_due():
+            self._reset(WATCHDOG_RESET)
         else:
             self.runner.turn()
 
@@ -291,7 +352,7 @@ class Chip:
     def reset(self, *, by_software: bool = False) -> None:
         """Reset core and peripherals, and go to the reset vector."""
         with self.paused():
-            self._reset(by_software=by_software)
+            self._reset(SOFTWARE_RESET if by_software else PIN_RESET)
 
     def hold_in_reset(self, *, asserted: bool) -> None:
         """Drive the reset pin: the chip resets when it is let go."""
@@ -301,7 +362,7 @@ class Chip:
         elif self.core.in_reset:
             with self.paused():
                 self.core.in_reset = False
-                self._reset(by_software=False)
+                self._reset(PIN_RESET)
 
     def _request_reset(self) -> None:
         """Reset at once for a debugger, at the next block for the core itself."""
@@ -311,13 +372,14 @@ class Chip:
         self._reset_requested = True
         self._request_stop()
 
-    def _reset(self, *, by_software: bool) -> None:
+    def _reset(self, cause: int) -> None:
         self.clock.reset()
+        self.broken = ""
         for peripheral in self._peripherals:
             peripheral.reset()
         self.memory.bus.reset()
         self.exceptions.reset()
-        self.rcc.note_reset(by_software=by_software)
+        self.rcc.note_reset(cause)
         self.debug.note_reset()
         self._reset_requested = False
         self.core.reset()
@@ -333,7 +395,16 @@ class Chip:
         for name in ("control", "primask", "basepri", "faultmask", "fpscr", "psp"):
             engine.write(name, 0)
         engine.write("lr", 0xFFFF_FFFF)
-        self._boot_from(BOOT_ALIAS)
+        self._boot_from(self._boots_from())
+
+    def _boots_from(self) -> int:
+        """Return where the program's vectors are: BFB2 has the boot loader look in bank 2 first."""
+        second = self.board.flash.address + sum(self.board.flash_sectors[:BANK_SECTORS])
+        if self.options.boots_second_bank:
+            (stack,) = self.engine.load_words(second, 1)
+            if stack & 0x2FFE_0000 == _RAM:
+                return second
+        return BOOT_ALIAS
 
     def _boot_from(self, vectors: int) -> None:
         stack, entry = self.engine.load_words(vectors, 2)

@@ -4,6 +4,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
+from hil.targets.emulator.chips.stm32f4.key_sequence import KeySequence
+from hil.targets.emulator.chips.stm32f4.option_bytes import BANK_SECTORS, OptionBytes
 from hil.targets.emulator.core.registers import Peripheral, Register, Storage, write_only
 
 ADDRESS = 0x4002_3C00
@@ -11,7 +13,6 @@ IRQ = 4
 ERASED = 0xFF
 
 _KEYS = (0x4567_0123, 0xCDEF_89AB)
-_OPTION_KEYS = (0x0819_2A3B, 0x4C5D_6E7F)
 
 # FLASH_SR
 EOP = 1 << 0
@@ -34,11 +35,14 @@ _LOCK = 1 << 31
 _CONTROL_BITS = 0x0300_83FF
 _SECOND_BANK = _MER1 | 1 << 7  # MER1 and the highest bit of SNB
 
-# FLASH_OPTCR
-_OPTLOCK = 1 << 0
-_OPTSTRT = 1 << 1
+# FLASH_ACR
+_LATENCY = 0xF
+_CACHE_ON = (1 << 9, 1 << 10)
+_CACHE_RESET_BY_ON = 2  # ICRST and DCRST are as far above ICEN and DCEN
+_LATENCY_SETTLES_CYCLES = 16
+"""How long FLASH_ACR may go on to say the old wait states. No manual has a figure: it says to read
+the register back."""
 
-_BANK_SECTORS = 12
 _BANK_CODES = 16  # the second bank's sector numbers in FLASH_CR start there
 
 
@@ -52,9 +56,11 @@ class FlashController(Peripheral):
         set_acr: receives the access control register.
         on_interrupt: called when the interrupt line is high.
         on_repair: called when `settle` has something to do soon.
+        now: the core's cycle count.
 
     Attributes:
         irq: its interrupt number.
+        options: the option bytes.
     """
 
     def __init__(
@@ -66,6 +72,7 @@ class FlashController(Peripheral):
         set_acr: Callable[[int], None],
         on_interrupt: Callable[[], None],
         on_repair: Callable[[], None],
+        now: Callable[[], int] = lambda: 0,
     ) -> None:
         self.irq = IRQ
         self._memory = memory
@@ -73,39 +80,41 @@ class FlashController(Peripheral):
         self._set_acr = set_acr
         self._on_interrupt = on_interrupt
         self._on_repair = on_repair
+        self._now = now
         self._repairs: list[tuple[int, bytes]] = []
         ends = list(accumulate(sectors))
         self._sectors = [(end - size, end) for size, end in zip(sectors, ends, strict=True)]
         self._ends = ends
-        has_second = len(ends) > _BANK_SECTORS
+        has_second = len(ends) > BANK_SECTORS
         self._control_bits = _CONTROL_BITS if has_second else _CONTROL_BITS & ~_SECOND_BANK
         self._access = Storage(writable=0x0000_1F0F)
-        self._options = Storage(0x0FFF_AAEC, writable=0xBFFF_FFEC)
-        self._options_2 = Storage(0x0FFF_0000, writable=0x0FFF_0000)
+        self._wait_states_before = 0
+        self._settles_at = 0
+        self.options = OptionBytes(has_second_bank=has_second, erase_all=self._erase_all)
         self._keys = KeySequence(_KEYS)
-        self._option_keys = KeySequence(_OPTION_KEYS)
         self._status = 0
         self._control = 0
         super().__init__(
             "FLASH",
             ADDRESS,
             {
-                0x00: Register(self._access.read, self._write_access),
+                0x00: Register(self._read_access, self._write_access),
                 0x04: write_only(self._keys.write),
-                0x08: write_only(self._option_keys.write),
+                0x08: write_only(self.options.unlock),
                 0x0C: Register(self._read_status, self._clear_status, merges=False),
                 0x10: Register(self._read_control, self._write_control),
-                0x14: Register(self._read_options, self._write_options),
-                0x18: Register(self._options_2.read, self._write_options_2),
+                0x14: Register(self.options.read, self.options.write),
+                0x18: Register(self.options.read_2, self.options.write_2),
             },
         )
 
     def reset(self) -> None:
-        """Return to the state after reset: locked, no wait states. Option bytes stay."""
+        """Return to the state after reset: locked, no wait states. Option bytes are loaded anew."""
         self._access.reset()
+        self._wait_states_before = self._settles_at = 0
         self._set_acr(0)
         self._keys.reset()
-        self._option_keys.reset()
+        self.options.reset()
         self._status = self._control = 0
 
     @property
@@ -151,7 +160,24 @@ class FlashController(Peripheral):
             self._memory[offset : offset + len(outcome)] = outcome
         self._repairs.clear()
 
+    @property
+    def least_wait_states(self) -> int:
+        """The wait states that are in force, the fewer of two while they change."""
+        return min(self._read_access() & _LATENCY, self._access.value & _LATENCY)
+
+    def _read_access(self) -> int:
+        if self._now() < self._settles_at:
+            return self._access.value & ~_LATENCY | self._wait_states_before
+        return self._access.value
+
     def _write_access(self, value: int) -> None:
+        """Take FLASH_ACR: a cache's reset bit only where the cache is off: section 3.9.1."""
+        for on in _CACHE_ON:
+            if self._access.value & on:
+                value &= ~(on << _CACHE_RESET_BY_ON)
+        if (self._access.value ^ value) & _LATENCY:
+            self._wait_states_before = self._read_access() & _LATENCY
+            self._settles_at = self._now() + _LATENCY_SETTLES_CYCLES
         self._access.write(value)
         self._set_acr(self._access.value)
 
@@ -186,29 +212,33 @@ class FlashController(Peripheral):
             self._fail(WRPERR)
         else:
             for start, end in sectors:
-                self._memory[start:end] = bytes([ERASED]) * (end - start)
-                self._changed(start, end - start)
+                self._erase_range(start, end)
             self._end()
+
+    def _erase_range(self, start: int, end: int) -> None:
+        self._memory[start:end] = bytes([ERASED]) * (end - start)
+        self._changed(start, end - start)
+
+    def _erase_all(self) -> None:
+        self._erase_range(0, len(self._memory))
 
     def _chosen_sectors(self) -> Iterable[tuple[int, int]]:
         if self._control & _PG:
             return []
         if self._control & (_MER | _MER1):
-            first = 0 if self._control & _MER else _BANK_SECTORS
-            last = 2 * _BANK_SECTORS if self._control & _MER1 else _BANK_SECTORS
+            first = 0 if self._control & _MER else BANK_SECTORS
+            last = 2 * BANK_SECTORS if self._control & _MER1 else BANK_SECTORS
             return self._sectors[first:last]
         if self._control & _SER:
             code = self._control >> 3 & 0x1F
             bank, number = divmod(code, _BANK_CODES)
-            at = bank * _BANK_SECTORS + number
-            return self._sectors[at : at + 1] if number < _BANK_SECTORS else []
+            at = bank * BANK_SECTORS + number
+            return self._sectors[at : at + 1] if number < BANK_SECTORS else []
         return []
 
     def _is_protected(self, offset: int) -> bool:
-        """Whether the option bytes forbid writing the sector (nWRP is active low)."""
-        number = bisect_right(self._ends, offset)
-        options = self._options if number < _BANK_SECTORS else self._options_2
-        return not options.value >> (16 + number % _BANK_SECTORS) & 1
+        """Whether the option bytes forbid writing the sector."""
+        return self.options.is_protected(bisect_right(self._ends, offset))
 
     def _end(self) -> None:
         if self._control & _EOPIE:
@@ -222,49 +252,3 @@ class FlashController(Peripheral):
     def _notify(self) -> None:
         if self._control & (_EOPIE | _ERRIE) and self.interrupt:
             self._on_interrupt()
-
-    def _read_options(self) -> int:
-        return self._options.value | (_OPTLOCK if self._option_keys.locked else 0)
-
-    def _write_options(self, value: int) -> None:
-        if self._option_keys.locked:
-            return
-        self._options.write(value)
-        if value & _OPTLOCK:
-            self._option_keys.lock()
-
-    def _write_options_2(self, value: int) -> None:
-        if not self._option_keys.locked:
-            self._options_2.write(value)
-
-
-class KeySequence:
-    """A lock that two writes open and a wrong one jams until the next reset."""
-
-    def __init__(self, keys: tuple[int, int]) -> None:
-        self._expected = keys
-        self._position = 0
-        self._jammed = False
-        self.locked = True
-
-    def write(self, value: int) -> None:
-        """Take a key."""
-        if self._jammed or not self.locked:
-            return
-        if value != self._expected[self._position]:
-            self._jammed = True
-        elif self._position == 0:
-            self._position = 1
-        else:
-            self.lock()
-            self.locked = False
-
-    def lock(self) -> None:
-        """Lock it; the same keys open it again."""
-        self.locked = True
-        self._position = 0
-
-    def reset(self) -> None:
-        """Lock it and clear a jam."""
-        self.lock()
-        self._jammed = False

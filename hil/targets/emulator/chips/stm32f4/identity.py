@@ -11,16 +11,25 @@ _FLASH_SIZE_OFFSET = 0x7A22
 _IDCODE_RESERVED = 0x6000
 
 
+_CONTROL = 0x4
+_DBG_SLEEP = 1 << 0
+
+
 class DebugMcu(StoragePeripheral):
-    """DBGMCU: the id code, and freeze bits that keep what is written.
+    """DBGMCU: the id code, what runs on in sleep, and freeze bits that keep what is written.
 
     Args:
         dev_id, rev_id: of the part.
     """
 
     def __init__(self, dev_id: int, rev_id: int) -> None:
-        super().__init__("DBGMCU", 0xE004_2000, {0x4: 0, 0x8: 0, 0xC: 0})
+        super().__init__("DBGMCU", 0xE004_2000, {_CONTROL: 0, 0x8: 0, 0xC: 0})
         self.registers[0x0] = constant(rev_id << 16 | _IDCODE_RESERVED | dev_id)
+
+    @property
+    def clocks_sleep(self) -> bool:
+        """Whether the core's clock, and with it the cycle counter, runs on in sleep."""
+        return bool(self._storage[_CONTROL].value & _DBG_SLEEP)
 
     def reset(self) -> None:
         """Keep everything: only power-on resets it."""

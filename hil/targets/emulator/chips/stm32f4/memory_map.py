@@ -3,11 +3,11 @@
 Source: RM0090 section 2.3.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from hil.config.board import Board
-from hil.targets.emulator.chips.stm32f4 import identity
+from hil.targets.emulator.chips.stm32f4 import identity, option_bytes
 from hil.targets.emulator.core import bit_band
 from hil.targets.emulator.core.bit_band import BitBand
 from hil.targets.emulator.core.engine import Engine
@@ -40,7 +40,7 @@ class MemoryMap:
         self.bus = Bus(BUS_WINDOWS)
         system = identity.system_memory(unique_id, board.flash.bytes)
         self._flash_address = board.flash.address
-        self._memories = (
+        self._memories: tuple[tuple[int, Any, bool, bool], ...] = (
             # address, bytes, writable, executable
             *(
                 (ram.address, bytearray(ram.bytes), True, "code" in ram.uses)
@@ -67,6 +67,11 @@ class MemoryMap:
                 lambda address, word: self.bus.write(address, 4, word),
             ),
         )
+
+    def add_options(self, memories: Iterable[bytearray]) -> None:
+        """Put the option bytes of each bank where they are read; before `show_to`."""
+        placed = zip(option_bytes.MEMORIES, memories, strict=True)
+        self._memories += tuple((at, memory, False, False) for at, memory in placed)
 
     def show_to(self, engine: Engine, program: Callable[[int, int, int], bool]) -> None:
         """Let the core see it all.

@@ -1,0 +1,122 @@
+"""The built firmware's first milliseconds on an emulated chip that is as strict as silicon."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny_model
+
+from hil.build.firmware import Image, build, find_toolchain
+from hil.config import board as boards
+from hil.config.board import Board
+from hil.errors import BootError
+from hil.link.client import Device
+from hil.targets.debugger import Debugger
+from hil.targets.emulator import powered, serial_urls
+from hil.targets.emulator.board import EmulatedBoard, default_clock
+from hil.targets.emulator.target import EmulatedTarget, _find_probe
+
+INPUT = bytes(i * 5 % 256 for i in range(tiny_model.INPUT_BYTES))
+BOARD = boards.load("stm32f439")
+CRYSTAL = replace(BOARD, clock_source="hse", hse_hz=8_000_000)
+DBGMCU_CR = 0xE004_2004
+IDLE_S = 0.15
+
+
+def image_for(board: Board, directory: Path) -> Image:
+    return build(tiny_model.write(directory / "model"), board, find_toolchain("zig"))
+
+
+def test_a_clock_from_outside_gives_the_same_speed(tmp_path: Path) -> None:
+    board = replace(BOARD, clock_source="hse-bypass", hse_hz=25_000_000)
+    image = image_for(board, tmp_path)
+    with EmulatedTarget(board) as target:
+        target.flash(image)
+        target.reset()
+        Device(target.serial(), timeout_s=30).expect(image)
+        assert target.emulated.chip.rcc.core_hz == board.clock_hz
+        assert target.emulated.chip.broken == ""
+
+
+@pytest.mark.parametrize(
+    ("hse_hz", "what"), [(0, "the crystal never swings"), (16_000_000, "the PLL never locks")]
+)
+def test_a_clock_that_never_comes_is_a_boot_error_that_names_it(
+    tmp_path: Path, hse_hz: int, what: str
+) -> None:
+    image = image_for(CRYSTAL, tmp_path)
+    with EmulatedTarget(replace(CRYSTAL, hse_hz=hse_hz)) as target:
+        target.flash(image)
+        target.reset()
+        with pytest.raises(BootError, match=what):
+            Device(target.serial(), timeout_s=30).expect(image)
+
+
+def test_cycles_do_not_depend_on_what_was_cached_before(tmp_path: Path) -> None:
+    image = image_for(BOARD, tmp_path)
+    with EmulatedTarget(BOARD) as target:
+        target.flash(image)
+        target.reset()
+        device = Device(target.serial(), timeout_s=30)
+        device.expect(image)
+        cycles = []
+        for requests in (0, 0, 3):
+            device.load_input(INPUT)
+            for _ in range(requests):
+                device.statistics()
+            cycles.append([layer.cycles for layer in device.run().layers])
+        assert cycles[0] == cycles[1] == cycles[2]
+
+
+@contextmanager
+def powered_board(flash: Path) -> Iterator[EmulatedBoard]:
+    emulated = EmulatedBoard(BOARD, "start", make_clock=default_clock, flash_file=flash)
+    powered.add(emulated)
+    try:
+        yield emulated
+    finally:
+        powered.remove(emulated)
+        emulated.power_off()
+
+
+def measured(emulated: EmulatedBoard, image: Image) -> list[int]:
+    """Return each layer's cycles, and how far the counter stayed behind in a while of idleness."""
+    chip = emulated.chip
+    port = serial_urls.open_port(emulated.unique_id, BOARD.uart)
+    try:
+        device = Device(port, timeout_s=30)
+        device.expect(image)
+        device.load_input(INPUT)
+        layers = [layer.cycles for layer in device.run().layers]
+
+        def behind() -> int:
+            with chip.paused():
+                return (chip.clock.now() - chip.dwt.registers[4].read()) & 0xFFFF_FFFF
+
+        before = behind()
+        emulated.line("usart1").receive(1, IDLE_S)
+        return [*layers, behind() - before]
+    finally:
+        port.close()
+
+
+def test_cycles_are_the_same_with_a_debugger_behind_one_and_after_a_power_cycle(
+    tmp_path: Path,
+) -> None:
+    image, flash = image_for(BOARD, tmp_path), tmp_path / "flash"
+    with powered_board(flash) as emulated:
+        debugger = Debugger(BOARD, _find_probe("start"), hint="")
+        debugger.open()
+        debugger.program(image.segments)
+        debugger.reset()
+        attached = measured(emulated, image)
+        debugger.close()
+        detached = measured(emulated, image)
+        assert emulated.chip.bus.read(DBGMCU_CR, 1) == b"\x07"
+    with powered_board(flash) as emulated:
+        after_power_cycle = measured(emulated, image)
+        assert emulated.chip.bus.read(DBGMCU_CR, 1) == b"\x01"
+    assert attached == detached == after_power_cycle
+    assert attached[-1] == 0
