@@ -11,7 +11,7 @@ from typing import Any
 from hil.build.image import Segment
 from hil.config.board import Board
 from hil.errors import FlashError, ProbeError
-from hil.targets import core_state, identity
+from hil.targets import core_state, identity, option_bytes
 
 _DEMCR, _TRCENA = 0xE000_EDFC, 1 << 24  # ARMv7-M manual sections C1.6.5 and C1.8
 _DWT_CTRL, _CYCCNT = 0xE000_1000, 0xE000_1004
@@ -20,6 +20,10 @@ _LOG = logging.getLogger(__name__)
 _READ_BYTES = 16384
 _LOOK_EVERY_S = 0.005  # a probe has no way to call: whether the core has halted must be asked
 
+_UNREACHABLE = (
+    "; a chip without power answers nothing, nor does one whose read-out protection is at level 2, "
+    "for ever"
+)
 _SESSION_OPTIONS = {
     "hide_programming_progress": True,
     "chip_erase": "sector",
@@ -84,7 +88,7 @@ class Debugger:
         from pyocd.core.session import Session
 
         options = {**self._options, **rung, "target_override": self._board.pyocd_target}
-        with self._probe_errors("connecting"):
+        with self._probe_errors("connecting", or_else=_UNREACHABLE):
             self._session = Session(self._probe, auto_open=False, options=options)
             self._session.open()
 
@@ -97,7 +101,7 @@ class Debugger:
 
         Raises:
             FlashError: an address is no flash, programming failed, or it reads back otherwise.
-            ProbeError: the probe or the core is lost.
+            ProbeError: the probe or the core is lost, or option bytes forbid a measurement.
         """
         from pyocd.flash.loader import MemoryLoader
 
@@ -105,6 +109,7 @@ class Debugger:
         for piece in pieces:
             self._check_fits(piece)
         with self._probe_errors("programming"):
+            option_bytes.check(self._board, self._target.read_memory, pieces)
             self._target.reset_and_halt()
             loader = MemoryLoader(self._session)
             for piece in pieces:
@@ -252,8 +257,8 @@ class Debugger:
                 )
 
     @contextmanager
-    def _probe_errors(self, doing: str) -> Iterator[None]:
-        """Turn pyOCD's errors into the harness's."""
+    def _probe_errors(self, doing: str, or_else: str = "") -> Iterator[None]:
+        """Turn pyOCD's errors into the harness's; `or_else` goes on where the hint ends."""
         from pyocd.core import exceptions
 
         try:
@@ -264,7 +269,8 @@ class Debugger:
             if isinstance(error, exceptions.FlashFailure):
                 raise FlashError(f"pyOCD failed while {doing}: {error}", hint=self._hint) from error
             what = str(error) or type(error).__name__
-            raise ProbeError(f"pyOCD failed while {doing}: {what}", hint=self._hint) from error
+            hint = self._hint + or_else
+            raise ProbeError(f"pyOCD failed while {doing}: {what}", hint=hint) from error
 
 
 def _interrupted(error: BaseException) -> bool:
