@@ -61,6 +61,12 @@ def declare(parser: "pytest.Parser") -> None:
         help="cross compiler (default: %(default)s)",
     )
     add(
+        "--hil-contracts",
+        action="store_true",
+        help="build images that check what their functions take for granted; a broken condition "
+        "is a fault that names file and line. Such images are slower and larger",
+    )
+    add(
         "--hil-csv",
         type=Path,
         default=Path("build/hil/results.csv"),

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import native
@@ -40,7 +41,7 @@ def many_kernels() -> Program:
 
 def image_of(program: Program, directory: Path, *, contracts: bool) -> Image:
     emit.write(program, make_plan(program, Budget.of(BOARD)), directory)
-    return build(directory, BOARD, find_toolchain("zig"), contracts=contracts)
+    return build(directory, BOARD, replace(find_toolchain("zig"), contracts=contracts))
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda path: path.stem)
@@ -123,3 +124,10 @@ def test_an_image_that_checks_contracts_computes_the_same_and_takes_longer(tmp_p
             outputs = np.frombuffer(device.outputs(), np.int8)
             assert np.array_equal(outputs, reference.run(program, x))
     assert cycles[0] < cycles[1]
+
+
+def test_figures_of_images_that_check_contracts_compare_with_no_others() -> None:
+    plain = find_toolchain("zig")
+    checking = replace(plain, contracts=True)
+    assert str(checking) == f"{plain} with contracts"
+    assert checking.fingerprint != plain.fingerprint

@@ -68,6 +68,7 @@ def open_session(directory: Path, toolchain: str = "zig", scenario: str = "face_
             hil_input=None,
             hil_checkpoint=None,
             hil_toolchain=toolchain,
+            hil_contracts=False,
             hil_csv=directory / "results.csv",
             hil_history_dir=None,
             hil_iterations=None,

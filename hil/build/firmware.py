@@ -30,7 +30,7 @@ _DEADLINE_S = 300.0
 _MOST_LINES_SHOWN = 40
 
 
-def build(model_dir: Path, board: Board, toolchain: Toolchain, *, contracts: bool = False) -> Image:
+def build(model_dir: Path, board: Board, toolchain: Toolchain) -> Image:
     """Compile and link a model's sources with the runtime, or return the image made before.
 
     Images are cached by the content of all sources, the board's values and the compiler, under
@@ -40,14 +40,12 @@ def build(model_dir: Path, board: Board, toolchain: Toolchain, *, contracts: boo
         model_dir: the C files that implement `firmware/runtime/model.h`, and nothing else.
         board: whose memory, clock and serial port the image is for.
         toolchain: what compiles it.
-        contracts: check what functions take for granted (`firmware/contract.h`), at a cost in
-            cycles and bytes; a condition that does not hold ends in a fault that names it.
 
     Raises:
         BuildError: the compiler or linker refuses; carries what it said.
         MemoryLimitError: the image does not fit; says which region lacks how many bytes.
     """
-    settings = _settings(board) | ({"HIL_CONTRACTS": "1"} if contracts else {})
+    settings = _settings(board) | ({"HIL_CONTRACTS": "1"} if toolchain.contracts else {})
     chip_dir = chips.folder(board.chip)
     words = (toolchain.fingerprint, str(sorted(settings.items())))
     cached = cache() / "firmware" / f"{digest(words, (FIRMWARE, chip_dir, model_dir))}.elf"

@@ -23,15 +23,20 @@ class Toolchain:
         version: as the compiler says it.
         flags: what decides the code it generates, from `firmware/toolchains/<name>.flags`.
         program: the compiler's path, which does not enter the image.
+        contracts: whether images check what their functions take for granted
+            (`firmware/contract.h`), at a cost in cycles and bytes; a condition that does not hold
+            ends in a fault that names it.
     """
 
     name: str
     version: str
     flags: tuple[str, ...]
     program: Path
+    contracts: bool = False
 
     def __str__(self) -> str:
-        return f"{self.name} {self.version}"
+        checked = " with contracts" if self.contracts else ""
+        return f"{self.name} {self.version}{checked}"
 
     @property
     def fingerprint(self) -> str:

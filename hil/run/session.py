@@ -105,7 +105,9 @@ class Session:
             scenarios=list({one.name: one for one in chosen}.values()),
             target=target.kind,
             why_target=target.why,
-            toolchain=firmware.find_toolchain(options.hil_toolchain),
+            toolchain=replace(
+                firmware.find_toolchain(options.hil_toolchain), contracts=options.hil_contracts
+            ),
             identity=identity,
             store=Store.beside(
                 options.hil_csv, identity.run, history=options.hil_history_dir, part=part
