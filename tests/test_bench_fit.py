@@ -1,15 +1,23 @@
 """The cost model's cycles are those that a fit on measured layers gives."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from hil.build import firmware
 from hil.compiler.kernels.cycles import FLASH
+from hil.compiler.kernels.kernel import Choices
+from hil.compiler.kernels.product import TWO_MEMORIES
 from hil.compiler.kernels.registry import COSTS, CYCLES, KEPT, KERNELS, PARTS
+from hil.compiler.kernels.streamed_block import BLOCK_IN_TWO_MEMORIES
+from hil.compiler.plan import Budget, place
 from hil.config import board
-from hil.studies.bench import fit
+from hil.models.blocks import MBConv
+from hil.studies.bench import fit, fit_cases
 from hil.studies.bench.fit_cases import cases, plain_cases
+from hil.studies.bench.kernels import measure, quantise
 
 RECORD = Path(__file__).parent / "fit_layers.csv"
 """Every layer of `cases`, as `hil bench kernels --fit --csv tests/fit_layers.csv` measures it."""
@@ -110,3 +118,20 @@ def test_every_kind_of_work_is_stated_once_where_it_is_done() -> None:
     names = [name for _, name in stated]
     assert len(names) == len(set(names))
     assert set(CYCLES) - set(names) == set(FLASH)
+
+
+def test_factors_of_two_memories_say_what_is_measured() -> None:
+    """A convolution and a block, with all in one memory and with the weights in another."""
+    chip, zig = board.load("stm32f439"), firmware.find_toolchain("zig")
+    branches = (partial(nn.Conv2d, 16, 48, 1), partial(MBConv, 16, 24, expansion=3))
+    case = fit_cases.Case("two memories", (16, 20, 16), branches)
+    program = quantise(case.name, case.shape, case.network())
+    cycles, regions = [], []
+    for ccm_bytes in (None, 2050):
+        plan = place(program, Budget.of(chip), Choices(ccm_bytes=ccm_bytes))
+        where = [{s.name: s.region for s in step.scratch} for step in plan.steps]
+        regions.append([where[0]["copy"] == where[0]["window"], where[1]["weights"] == "ccm"])
+        cycles.append([layer.cycles for layer in measure("", program, plan, chip, zig).layers])
+    assert regions == [[True, True], [False, False]]
+    ratios = [round(apart / together, 2) for together, apart in zip(*cycles, strict=True)]
+    assert ratios == [TWO_MEMORIES.measured, BLOCK_IN_TWO_MEMORIES.measured]

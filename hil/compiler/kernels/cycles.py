@@ -35,6 +35,22 @@ Costs: TypeAlias = Mapping[str, Cost]
 
 
 @dataclass(frozen=True)
+class Factor:
+    """How many times the cycles some work takes in some place.
+
+    Attributes:
+        of: which cycles over which.
+        measured: on the emulated board, on the layer that tests/test_bench_fit.py measures.
+        kept: why that is not taken.
+    """
+
+    factor: float
+    of: str
+    measured: float
+    kept: str
+
+
+@dataclass(frozen=True)
 class Part:
     """A C file of firmware/kernels that kernels call.
 
