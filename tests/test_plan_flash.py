@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import cortex_m4
+import kernel_cases
 import pytest
 import random_programs
 from elftools.elf.elffile import ELFFile
@@ -14,13 +15,14 @@ from hil.build import firmware
 from hil.build.toolchain import Toolchain
 from hil.compiler import emit
 from hil.compiler.code.thumb import function_bytes
+from hil.compiler.kernels.code_size import STAGE_BYTES, STREAM_BYTES
 from hil.compiler.kernels.kernel import Choices
-from hil.compiler.kernels.registry import FILE_BYTES
+from hil.compiler.kernels.registry import FILE_BYTES, KERNELS
 from hil.compiler.plan import Budget, make_plan, pareto, place
 from hil.compiler.program import Program
 from hil.config import board
 from hil.paths import FIRMWARE
-from hil.studies.bench.code_size import code_bytes
+from hil.studies.bench.code_size import code_bytes, step_bytes, stream_bytes, streaming
 
 
 def assembled_bytes(toolchain: Toolchain, source: Path) -> dict[str, int]:
@@ -133,6 +135,29 @@ def test_no_compiler_makes_more_of_a_kernels_c_than_is_stated(toolchain: str) ->
     measured = code_bytes([toolchain_of(toolchain)])
     too_much = {file: size for file, size in measured.items() if size > FILE_BYTES[file]}
     assert not too_much, "state these as code_bytes of the kernel or part"
+
+
+@pytest.mark.parametrize("toolchain", TOOLCHAINS)
+def test_no_compiler_makes_more_of_a_step_than_its_kernel_states(toolchain: str) -> None:
+    cases = ((case, case.program()) for case in kernel_cases.CASES.values())
+    planned = [(program, case.plan(program)) for case, program in cases]
+    planned += [(program, place(program, ROOMY, how)) for program, how in IMAGES.values()
+                if not how.streamed]  # fmt: skip
+    measured = step_bytes(planned, [toolchain_of(toolchain)])
+    assert set(measured) == {kernel.name for kernel in KERNELS}
+    stated = {kernel.name: kernel.step_bytes for kernel in KERNELS}
+    too_much = {kernel: size for kernel, size in measured.items() if size > stated[kernel]}
+    assert not too_much, "state these as step_bytes of the kernel"
+
+
+@pytest.mark.parametrize("toolchain", TOOLCHAINS)
+def test_no_compiler_makes_more_of_streaming_than_is_stated(toolchain: str) -> None:
+    compiler = [toolchain_of(toolchain)]
+    assert stream_bytes(compiler) <= STREAM_BYTES
+    for program, depth in ((random_programs.face_m4(), 9), (many_kinds(), 4)):
+        added = streaming(program, depth, compiler)
+        assert 0 < added.each <= STAGE_BYTES
+        assert 0 < added.once <= 256
 
 
 @pytest.mark.gcc

@@ -9,6 +9,7 @@ _EXAMPLES = """\
 examples:
   hil bench emulator                   emulated instructions per second of host time
   hil bench kernels --toolchain zig    cycles of every operator: some minutes
+  hil bench kernels --flash            flash of each kernel's C, stated and as compilers make it
   hil bench kernels --fit              the cost model's cycles, from measurements of small layers
   hil bench face_m4 --csv layers.csv   cycles by layer, RNN weights sparse and dense
 """
@@ -41,6 +42,11 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="kernels: fit the cost model's cycles to small layers; print old, new and errors",
     )
+    parser.add_argument(
+        "--flash",
+        action="store_true",
+        help="kernels: compile the C of kernels, steps and streaming; print stated and most bytes",
+    )
     csv_option(parser)
 
 
@@ -54,6 +60,8 @@ def _run(options: argparse.Namespace) -> int:
     from hil.config import board
     from hil.studies.bench import kernels as bench_kernels
 
+    if options.flash and options.what == "kernels":
+        return _flash(options)
     if options.fit and options.what == "kernels":
         return _fit(options)
     compilers = toolchain.find_all() if options.toolchain == "both" else []
@@ -88,4 +96,15 @@ def _fit(options: argparse.Namespace) -> int:
     show(fit.error_table(measured, fitted))
     if options.csv:
         fit.write_csv(measured, options.csv)
+    return 0
+
+
+def _flash(options: argparse.Namespace) -> int:
+    from hil.build import toolchain
+    from hil.config import board
+    from hil.studies.bench import flash_table
+
+    found = toolchain.find_all() if options.toolchain == "both" else []
+    compilers = found or [toolchain.find_toolchain(options.toolchain)]
+    show(flash_table.table(board.load(options.board), compilers))
     return 0
