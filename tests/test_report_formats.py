@@ -152,6 +152,26 @@ def test_what_moved_against_a_baseline_is_named_in_every_form(tmp_path: Path) ->
         assert "+1 cycle in pool" in text
 
 
+def test_scenarios_that_the_run_lacks_are_named_where_the_baseline_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    csv, path = report_rows.write(tmp_path), tmp_path / "base.csv"
+    other = replace(report_rows.CONTEXT, scenario="lost")
+    probe = replace(report_rows.CONTEXT, scenario="of_the_probe", target="probe")
+    contexts = (report_rows.CONTEXT, other, probe)
+    rows = [row for one in contexts for row in in_context(one, report_rows.SMALL)]
+    baseline.write(figures.gather(rows), path)
+    for form in ("markdown", "annotations", "html"):
+        out = tmp_path / form
+        command = ["report", "--csv", str(csv), "--format", form, "--out", str(out)]
+        assert cli.main([*command, "--baseline", str(path)]) == 0
+        text = out.read_text()
+        assert "lost" in text
+        assert "the baseline has it, this run does not" in text
+        assert "of_the_probe" not in text
+    capsys.readouterr()
+
+
 def test_nothing_moved_against_ones_own_figures(tmp_path: Path) -> None:
     rows = in_context(report_rows.CONTEXT, report_rows.SMALL)
     path = tmp_path / "stm32f439.csv"

@@ -52,7 +52,8 @@ def add(commands: Commands) -> None:
         "--baseline",
         type=Path,
         metavar="FILE",
-        help="say what moved against it (default: baselines/<board>.csv, where there is one)",
+        help="say what moved against it, and which of its scenarios this run lacks "
+        "(default: baselines/<board>.csv, where there is one, for the scenarios that ran)",
     )
     parser.add_argument(
         "--history",
@@ -113,4 +114,6 @@ def _against(options: argparse.Namespace, rows: "Sequence[Row]") -> "Against | N
     if path is None and rows:
         path = baseline.path_of(rows[0].context.board)
         path = path if path.is_file() else None
-    return None if path is None else against.read(rows, path)
+    if path is None:
+        return None
+    return against.read(rows, path, whole=options.baseline is not None)

@@ -39,13 +39,22 @@ class Against:
         return next((one for one in self.changes if one.scenario == scenario), None)
 
 
-def read(rows: Iterable[Row], path: Path) -> Against:
+def read(rows: Iterable[Row], path: Path, *, whole: bool = False) -> Against:
     """Compare a table's rows with a baseline's file.
+
+    Args:
+        rows: of a run.
+        path: of the baseline.
+        whole: whether to name the scenarios that the baseline has for the rows' boards, targets and
+            compilers, and the rows lack.
 
     Raises:
         UsageError: it is not there, or no baseline.
     """
-    found = compare.compare(baseline.read(path), figures.gather(rows), whole=False)
+    after = figures.gather(rows)
+    groups = {one.key.place[1:] for one in after}
+    before = [one for one in baseline.read(path) if one.key.place[1:] in groups]
+    found = compare.compare(before, after, whole=whole)
     return Against(path.stem + "'s baseline", words.verdict(found), [_change(one) for one in found])
 
 
