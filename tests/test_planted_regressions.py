@@ -1,6 +1,8 @@
 """Changes planted in real firmware, found and named on the emulated board."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +75,37 @@ def one_cycle_apart(session: Session, with_a_nop: Prepared) -> tuple[list[Row], 
 
 def test_equal_firmware_is_unchanged(against: Against, rows: list[Row]) -> None:
     assert judged(against, rows)[:2] == (Outcome.UNCHANGED, False)
+
+
+EQUAL_RUNS = """
+import sys
+from pathlib import Path
+import planted_firmware
+file, folder = map(Path, sys.argv[1:])
+session = planted_firmware.open_small(folder)
+prepared = session.prepare(session.scenarios[0])
+for _ in range(2):
+    rows, _ = planted_firmware.measured(session, prepared)
+    print(planted_firmware.held_to(file, session).compare(rows, "thumbs").outcome)
+"""
+
+
+@pytest.mark.slow
+def test_other_processes_measure_the_same_with_a_cold_cache_and_with_a_warm_one(
+    baseline: Path, tmp_path: Path
+) -> None:
+    environment = os.environ | {"HIL_CACHE": str(tmp_path / "cache")}
+    for _ in ("cold", "warm"):
+        said = subprocess.run(
+            [sys.executable, "-c", EQUAL_RUNS, str(baseline), str(tmp_path)],
+            cwd=Path(__file__).parent,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=240,
+            check=True,
+        ).stdout
+        assert said.split() == [str(Outcome.UNCHANGED)] * 2
 
 
 def test_one_cycle_more_in_one_layer_is_a_regression_of_that_layer(
