@@ -309,11 +309,7 @@ def hil_hold(
         if metric is None:
             counts = hil_measurement.timing
             pytest.skip(f"{hil_measurement.target} counts {counts}: it has no {name}")
-        request.node.user_properties += [
-            ("metric", metric.name),
-            ("value", metric.value),
-            ("verdict", str(metric.verdict)),
-        ]
+        request.node.user_properties += hil_session.properties(hil_measurement, metric)
         if metric.verdict is not Verdict.PASS:
             from hil.run import judge
 

@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +20,7 @@ from hil.build import firmware
 from hil.build.image import Image
 from hil.compiler import emit
 from hil.errors import FlashError, Verdict
-from hil.results import details, table
+from hil.results import details, rules, table
 from hil.run import judge
 from hil.run.measurement import Measurement, Prepared
 from hil.run.session import Session
@@ -256,6 +257,31 @@ def test_the_command_judges_writes_and_passes(tmp_path: Path) -> None:
     assert set(frame["metric"]) >= METRICS
     assert set(frame["verdict"]) == {"pass"}
     assert xml.read_text().count("<testcase") == 6
+    told = properties(xml)
+    for row in table.load(csv):
+        if row.metric.limit is not None:
+            of_metric = told[f"of {row.metric.name}"]
+            assert float(of_metric.pop("value")) == pytest.approx(row.metric.value)
+            assert of_metric == {
+                "verdict": "pass",
+                "board": "stm32f439",
+                "target": "emulator",
+                "fingerprint": row.context.fingerprint,
+            }
+        if not rules.is_part(row.metric.name) and row.metric.unit != "digest":
+            value = float(told["figures"][f"figure.{row.metric.name}"])
+            assert value == pytest.approx(row.metric.value)
+
+
+def properties(xml: Path) -> dict[str, dict[str, str]]:
+    """A JUnit file's properties: of each metric some, and all figures together."""
+    found: dict[str, dict[str, str]] = {"figures": {}}
+    for case in ET.parse(xml).iter("testcase"):  # noqa: S314
+        given = {one.attrib["name"]: one.attrib["value"] for one in case.iter("property")}
+        names = ("value", "verdict", "board", "target", "fingerprint")
+        found[f"of {given['metric']}"] = {name: given[name] for name in names}
+        found["figures"] |= {k: v for k, v in given.items() if k.startswith("figure.")}
+    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -15,6 +15,7 @@ from hil.errors import MeasurementError, Verdict
 from hil.results import details, metrics
 from hil.results.compare import Comparison
 from hil.results.figures import Key
+from hil.results.report import junit
 from hil.results.rows import Context, Metric, Row, RunIdentity, in_context
 from hil.results.rules import Grade
 from hil.results.store import Store
@@ -193,6 +194,15 @@ class Session:
     def metric(self, result: Measurement, name: str) -> Metric | None:
         """Return a judged metric of a measurement, None where its target does not measure it."""
         return self._metrics[result.prepared.scenario.name].get(name)
+
+    def properties(self, result: Measurement, metric: Metric) -> list[junit.Property]:
+        """Return what JUnit has of a judged metric; of a scenario's first one, all its figures."""
+        name = result.prepared.scenario.name
+        context = next(row.context for row in reversed(self.rows) if row.context.scenario == name)
+        judged = self._metrics[name]
+        first = next(one for one in judged.values() if one.limit is not None)
+        all_figures = junit.of_scenario(judged.values()) if metric is first else []
+        return [*junit.of_metric(context, metric), *all_figures]
 
     def mark(self, scenario: str, found: Comparison) -> None:
         """Give the rows that became worse against a baseline the verdict `regression`."""
