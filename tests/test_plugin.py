@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+import hil.run.session  # noqa: F401  numpy loads once per process, so before any run in it
 from hil.results import table
 
 MEETS = """
