@@ -203,7 +203,8 @@ def test_an_open_that_fails_leaves_nothing_behind(tmp_path: Path, process_note: 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux to wait for a stranger")
 def test_a_killed_harness_takes_renode_with_it(tmp_path: Path, process_note: Path) -> None:
     script = (
-        "import sys; from hil import board; from hil.targets.renode.target import RenodeTarget\n"
+        "import sys; from hil.config import board\n"
+        "from hil.targets.renode.target import RenodeTarget\n"
         "desk = board.load('stm32f439').on_desk(probe_id=None, port=None, renode=sys.argv[1])\n"
         "RenodeTarget(desk).open(); print('open', flush=True); sys.stdin.read()\n"
     )
