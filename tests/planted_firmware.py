@@ -27,8 +27,8 @@ from hil.targets.emulator.target import EmulatedTarget
 from hil.targets.emulator.timing.core import TimingCore
 
 NOPS = {2: b"\x00\xbf", 4: b"\xaf\xf3\x00\x80"}
-_SILENCE_S = 4.0  # a mutant that hangs is told after this
-_MUTANTS_PER_ORIGINAL = 5
+_SILENCE_S = 2.0  # a mutant that hangs is told after this
+_MUTANTS_PER_ORIGINAL = 10
 
 
 class KeptTarget(EmulatedTarget):
