@@ -12,9 +12,7 @@ from random_programs import Builder
 
 from hil import limits
 from hil.compiler import emit, reference
-from hil.compiler.kernels.kernel import Choices
 from hil.compiler.plan import make_plan
-from hil.compiler.plan.schedule import schedule
 from hil.compiler.program import Program
 from hil.errors import BuildError
 from hil.limits import limit
@@ -96,11 +94,17 @@ def chain(layers: int) -> Program:
     return b.program(x)
 
 
-def test_as_many_layers_as_can_be_counted_are_planned_and_no_more() -> None:
+def test_as_many_layers_as_can_be_counted_are_emitted_and_no_more(tmp_path: Path) -> None:
     most = limit("MODEL_MOST_LAYERS")
-    assert len(schedule(chain(most), Choices())) == most
-    with pytest.raises(BuildError, match=rf"random has {most + 1} layers.*room for {most}\n"):
-        schedule(chain(most + 1), Choices())
+    for layers in (most, most + 1):
+        program = chain(layers)
+        plan = make_plan(program, ROOMY)
+        assert len(plan.steps) == layers
+        if layers == most:
+            emit.write(program, plan, tmp_path)
+            continue
+        with pytest.raises(BuildError, match=rf"random has {layers} layers.*room for {most}\n"):
+            emit.write(program, plan, tmp_path)
 
 
 def normalised(channels: int) -> Program:

@@ -9,6 +9,7 @@ from hil.compiler.kernels.kernel import Step, StepCode
 from hil.compiler.plan.place import Plan
 from hil.compiler.program import Program
 from hil.errors import BuildError
+from hil.limits import check_limit
 
 _GENERATED = "Generated: change the model or the compiler instead."
 
@@ -19,8 +20,10 @@ def write(program: Program, plan: Plan, directory: Path) -> None:
     They include "runtime/..." and "kernels/..." from the firmware's root.
 
     Raises:
-        BuildError: a parameter that a kernel cannot take, or two names that are one in C.
+        BuildError: a parameter that a kernel cannot take, two names that are one in C, or more
+            steps than the firmware can count.
     """
+    check_limit(program.name, "layers", len(plan.steps), "MODEL_MOST_LAYERS")
     directory.mkdir(parents=True, exist_ok=True)
     codes = [step.kernel.code(plan.site(step)) for step in plan.steps]
     _check_names(plan.steps, codes)

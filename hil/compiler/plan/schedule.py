@@ -8,7 +8,6 @@ from hil.compiler.kernels.registry import KERNELS
 from hil.compiler.kernels.shapes import count_readers
 from hil.compiler.program import Operator, Program
 from hil.errors import BuildError
-from hil.limits import check_limit
 
 
 def schedule(program: Program, choices: Choices) -> tuple[Step, ...]:
@@ -17,8 +16,7 @@ def schedule(program: Program, choices: Choices) -> tuple[Step, ...]:
     Kernels fuse operators where they can, so that the maps between them are never stored.
 
     Raises:
-        BuildError: an operator that no kernel computes, or more than a kernel has room for; more
-            steps than the firmware can count.
+        BuildError: an operator that no kernel computes, or more than a kernel has room for.
     """
     steps: list[Step] = []
     rest = list(program.operators)
@@ -29,7 +27,6 @@ def schedule(program: Program, choices: Choices) -> tuple[Step, ...]:
         taken = _take(rest, readers, how)
         steps.append(taken)
         rest = [operator for operator in rest if operator not in taken.operators]
-    check_limit(program.name, "layers", len(steps), "MODEL_MOST_LAYERS")
     return tuple(steps)
 
 
