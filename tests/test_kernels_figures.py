@@ -37,7 +37,7 @@ def updates(program: Program) -> int:
     return sweeps * pool.patch * pool.row.units
 
 
-@pytest.mark.parametrize(("dense", "cycles"), [(False, 84_000_000), (True, 101_000_000)])
+@pytest.mark.parametrize(("dense", "cycles"), [(False, 84_000_000), (True, 102_000_000)])
 def test_face_m4_takes_at_most_so_many_cycles_in_less_memory_than_the_paper(
     dense: bool, cycles: int
 ) -> None:

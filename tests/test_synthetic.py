@@ -23,7 +23,7 @@ from hil.vision import photographs
 from hil.vision.photographs import InputSpec
 
 
-def planned(plan: Plan) -> tuple[object, ...]:
+def planned(plan: Plan) -> tuple[object, object, object, tuple[int, int, int, bool]]:
     """What a plan is: its steps, where every buffer lies, and how large everything is."""
     steps = [(step.kernel.name, [op.name for op in step.operators]) for step in plan.steps]
     sizes = (plan.arena_bytes, plan.ccm_bytes, plan.flash_bytes, plan.streams)
@@ -41,6 +41,12 @@ def test_a_scenario_has_the_plan_of_its_calibrated_program(name: str) -> None:
         for program in (compile_model(loaded, images).program, made_up)
     ]
     assert planned(plans[0]) == planned(plans[1])
+
+
+def sizeless(plan: Plan) -> tuple[object, ...]:
+    """What a plan is but for the flash that it takes."""
+    steps, offsets, choices, (arena_bytes, ccm_bytes, _, streams) = planned(plan)
+    return steps, offsets, choices, arena_bytes, ccm_bytes, streams
 
 
 SHAPE = (24, 28, 4)
@@ -89,7 +95,10 @@ def test_a_drawn_network_has_the_plan_of_its_calibrated_program(
     images = [np.random.default_rng(1).normal(0, 40, SHAPE).astype(np.float32)]
     calibrated = compile_model(drawn, images).program
     assert layout(made_up) == layout(calibrated)
-    assert planned(make_plan(made_up, ROOMY)) == planned(make_plan(calibrated, ROOMY))
+    # Some code is shorter where values cannot saturate, which hangs on their ranges.
+    flash = [make_plan(program, ROOMY).flash_bytes for program in (made_up, calibrated)]
+    assert flash[0] == pytest.approx(flash[1], rel=0.05)
+    assert sizeless(make_plan(made_up, ROOMY)) == sizeless(make_plan(calibrated, ROOMY))
 
 
 def layout(program: Program) -> list[tuple[str, str, tuple[int, int, int]]]:

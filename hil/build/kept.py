@@ -90,11 +90,13 @@ def tidy(root: Path) -> None:
 
 
 def delete(root: Path, chosen: Sequence[Kept]) -> None:
-    """Delete files, and folders of the cache that are empty then."""
+    """Delete files, and the folders they stood in that are empty then.
+
+    Other empty folders stay: a build that is under way may just have made one.
+    """
     for one in chosen:
         one.path.unlink(missing_ok=True)
-    for kind in KINDS:
-        folders = [path for path in (root / kind).rglob("*") if path.is_dir()]
-        for path in sorted(folders, reverse=True):
-            with contextlib.suppress(OSError):  # not empty
-                path.rmdir()
+    roots = {root / kind for kind in KINDS}
+    for folder in {one.path.parent for one in chosen} - roots:
+        with contextlib.suppress(OSError):  # not empty
+            folder.rmdir()

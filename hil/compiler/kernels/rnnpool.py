@@ -50,7 +50,7 @@ class Pooling(Kernel):
     name = "rnnpool"
     parts = ("fastgrnn",)
     step_bytes = 600
-    code_bytes = 3040
+    code_bytes = 2764
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

@@ -48,6 +48,7 @@ class Node(ctypes.Structure):
         ("state", ctypes.c_uint32),
         ("condition", ctypes.c_uint32),
         ("first_float", ctypes.c_uint32),
+        ("cached", ctypes.c_uint32),
         ("fetch_stall", ctypes.c_uint64),
         ("data_stall", ctypes.c_uint64),
     ]
@@ -156,7 +157,7 @@ class Head(ctypes.Structure):
         ("state", ctypes.c_uint32),
         ("fresh", ctypes.c_uint32),
         ("forget", ctypes.c_uint32),
-        ("costed_with_cache", ctypes.c_uint32),
+        ("cached", ctypes.c_uint32),
         ("may_differ", ctypes.c_uint32),
         ("floats_trap", ctypes.c_uint32),
         ("suspect", ctypes.c_uint32),

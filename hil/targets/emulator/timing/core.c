@@ -229,9 +229,9 @@ static bool is_node(const node_t *node, uint32_t address, uint32_t size, uint32_
     return node->address == address && node->size == size && node->outcome == outcome;
 }
 
-static uint32_t bucket_of(uint32_t address, uint32_t size, uint32_t state) {
+static uint32_t bucket_of(uint32_t address, uint32_t size, uint32_t state, uint32_t cached) {
     uint32_t hash = (address >> 1) * 0x9e3779b1u ^ size * 0x85ebca6bu ^ state * 0xc2b2ae35u;
-    return (hash ^ hash >> 15) & (BUCKETS - 1);
+    return (hash ^ hash >> 15 ^ cached << 7) & (BUCKETS - 1);
 }
 
 /* Where it is noted whether there is code in a page: no two memories share a place. */
@@ -256,14 +256,14 @@ static void forget_nodes(timing_t *t) {
     checks_forget(&t->checks);
     t->forget = 0;
     t->flush_wanted = 1; /* code is to pass through timing_translate again */
-    t->costed_with_cache = t->instruction_cache;
 }
 
 /* The node of a block entered in the present state, built if need be; NULL if that failed. */
 static node_t *find(timing_t *t, uint32_t address, uint32_t size, uint32_t outcome) {
-    uint32_t bucket = bucket_of(address, size, t->state);
+    uint32_t bucket = bucket_of(address, size, t->state, t->instruction_cache);
     for (node_t *node; (node = t->buckets[bucket]); bucket = (bucket + 1) & (BUCKETS - 1)) {
-        if (node->state == t->state && is_node(node, address, size, outcome)) {
+        if (node->state == t->state && node->cached == t->instruction_cache &&
+            is_node(node, address, size, outcome)) {
             return node;
         }
     }
@@ -271,6 +271,7 @@ static node_t *find(timing_t *t, uint32_t address, uint32_t size, uint32_t outco
     *node = (node_t){.address = address,
                      .size = size,
                      .state = t->state,
+                     .cached = t->instruction_cache,
                      .outcome = outcome,
                      .end = address + size,
                      .first_fetch = t->fetch_count};
@@ -409,8 +410,12 @@ void timing_on_block(void *engine, uint64_t address, uint32_t size, void *contex
             }
         }
     }
-    if (t->forget || t->costed_with_cache != t->instruction_cache || t->node_count == NODES - 1 ||
-        t->fetch_count > FETCHES - 256 || t->checks.count > CHECKS - 4096) {
+    if (t->cached != t->instruction_cache) {
+        t->cached = t->instruction_cache;
+        edge = NULL; /* what comes next costs otherwise than when the edge was last taken */
+    }
+    if (t->forget || t->node_count == NODES - 1 || t->fetch_count > FETCHES - 256 ||
+        t->checks.count > CHECKS - 4096) {
         forget_nodes(t);
         edge = NULL;
     }

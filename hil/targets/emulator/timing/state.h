@@ -64,6 +64,7 @@ struct node {
     uint32_t state;       /* of the pipeline on entry */
     uint32_t condition;   /* of the IT at the end */
     uint32_t first_float; /* address of its first FPU instruction, or 0 */
+    uint32_t cached;      /* the instruction cache was on when it was costed */
     uint64_t fetch_stall;
     uint64_t data_stall;
 };
@@ -118,10 +119,10 @@ struct timing {
     uint32_t state;
     uint32_t fresh; /* state after anything but the code before */
     uint32_t forget;
-    uint32_t costed_with_cache; /* the instruction cache was on when the nodes were costed */
-    uint32_t may_differ;        /* MASKS, STACK_POINTER: from when they were last looked at */
-    uint32_t floats_trap;       /* leave before a block with an FPU instruction */
-    uint32_t suspect;           /* the instruction for which a run was left: it may trap */
+    uint32_t cached;      /* the instruction cache was on when the last block began */
+    uint32_t may_differ;  /* MASKS, STACK_POINTER: from when they were last looked at */
+    uint32_t floats_trap; /* leave before a block with an FPU instruction */
+    uint32_t suspect;     /* the instruction for which a run was left: it may trap */
     uint32_t stalls;
     stall_t stall[BLOCK_STALLS]; /* of the current block's lines */
 
