@@ -126,3 +126,11 @@ def test_the_tests_keep_their_builds_in_the_checkout(pytester: pytest.Pytester) 
         f"def test_where():\n import os; assert os.environ['HIL_CACHE'] == '{ours}'"
     )
     pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_the_folder_of_a_build_that_is_under_way_stays(tmp_path: Path) -> None:
+    kind = next(iter(kept.KINDS))
+    under_way = tmp_path / kind / "tmp-of-a-build"
+    under_way.mkdir(parents=True)
+    kept.delete(tmp_path, [])
+    assert under_way.is_dir()
