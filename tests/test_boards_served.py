@@ -254,6 +254,15 @@ def test_a_run_that_is_interrupted_while_it_flashes_ends_so_and_leaves_nothing_b
         assert target.unique_id() == desk.unit.uid
 
 
+def test_a_catch_of_resets_that_a_killed_run_left_on_halts_no_firmware(desk: Desk) -> None:
+    demcr, vc_corereset = 0xE000_EDFC, 1
+    with ServedTarget(desk.board) as target:
+        target.debugger.write(demcr, vc_corereset.to_bytes(4, "little"))
+    with ServedTarget(desk.board) as target:
+        assert target.debugger.read_word(demcr) & vc_corereset
+        assert echoes(target)
+
+
 @pytest.mark.slow
 def test_the_suite_is_green_on_a_served_board_as_on_one_on_the_desk(
     desk: Desk, tmp_path: Path

@@ -331,6 +331,28 @@ def test_a_watchpoint_halts_behind_the_access(target: Any, kind: str, offset: in
     assert target.is_running()
 
 
+def test_a_watchpoint_halts_behind_the_access_though_a_visitor_asks_to_stop_before_it(
+    board: EmulatedBoard, target: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pyocd.core.target import Target
+
+    run, run_on = board.chip.clock.run, board.chip.engine.run
+    asked: list[int] = []
+
+    def asked_to_stop() -> Any:
+        if board.chip.debug.enabled and run.block_limit and len(asked) < 3:
+            asked.append(run.stop)
+            run.stop = 1
+        return run_on()
+
+    target.set_watchpoint(SRAM + 0x100, 4, Target.WatchpointType.WRITE)
+    monkeypatch.setattr(board.chip.engine, "run", asked_to_stop)
+    target.resume()
+    wait_halted(target)
+    assert target.read_core_register("pc") == symbol("store") + 2
+    assert asked == [0, 0, 0]
+
+
 def test_a_watchpoint_sees_a_wider_access_that_touches_its_byte(target: Any) -> None:
     from pyocd.core.target import Target
 

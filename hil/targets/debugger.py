@@ -13,7 +13,7 @@ from hil.config.board import Board
 from hil.errors import FlashError, ProbeError
 from hil.targets import core_state, identity, option_bytes
 
-_DEMCR, _TRCENA = 0xE000_EDFC, 1 << 24  # ARMv7-M manual sections C1.6.5 and C1.8
+_DEMCR, _TRCENA, _VC_CORERESET = 0xE000_EDFC, 1 << 24, 1  # ARMv7-M manual sections C1.6.5 and C1.8
 _DWT_CTRL, _CYCCNT = 0xE000_1000, 0xE000_1004
 _THUMB = 1 << 24  # of xPSR
 _LOG = logging.getLogger(__name__)
@@ -122,6 +122,8 @@ class Debugger:
     def reset(self) -> None:
         """Reset the chip and let the firmware run. Raises ProbeError."""
         with self._probe_errors("resetting"):
+            # A run that was killed may have left it on, and a reset does not clear it.
+            self._target.write_memory(_DEMCR, self._target.read_memory(_DEMCR) & ~_VC_CORERESET)
             self._target.reset()
 
     def read(self, address: int, count: int) -> bytes:

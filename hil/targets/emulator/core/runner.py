@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from hil.targets.emulator.core import traps as trapping
-from hil.targets.emulator.core.clock import Clock
+from hil.targets.emulator.core.clock import NEVER, Clock
 from hil.targets.emulator.core.code import SeenCode
 from hil.targets.emulator.core.control import CoreControl
 from hil.targets.emulator.core.debugger import Debugger
@@ -145,8 +145,12 @@ class Runner:
         if stop is Stop.CLEAN and not run.left:
             start = engine.read("pc")
             engine.set_exits({start + trapping.instruction_bytes(engine, start)})
-            run.block_limit, run.blocks = 1, 0
-            stop = engine.run()
+            # Nothing but a visitor may end the run before the instruction, and then it runs again.
+            run.deadline = NEVER
+            run.block_limit, run.watch_masks, run.left, run.blocks = 1, 0, 1, 0
+            while run.left and run.blocks < _SECOND_BLOCK:
+                run.stop = run.blocks = run.left = 0
+                stop = engine.run()
             self._clock.resync(engine.read("pc"))
         if stop is not Stop.CLEAN:
             self._endings.after_run(stop)
