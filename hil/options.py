@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 BOARD = "stm32f439"
 """The board where none is named."""
 
+CSV = Path("build/hil/results.csv")
+"""The last run's table, where no other file is named."""
+
 _ANYTHING = "--board=anything"
 
 
@@ -69,7 +72,7 @@ def declare(parser: "pytest.Parser") -> None:
     add(
         "--hil-csv",
         type=Path,
-        default=Path("build/hil/results.csv"),
+        default=CSV,
         metavar="FILE",
         help="where the results go (default: %(default)s)",
     )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hil.run.measurement import Measurement, Prepared
     from hil.run.session import Session
 
-pytest_plugins = ["hil.progress_plugin", "hil.regression_plugin"]
+pytest_plugins = ["hil.progress_plugin", "hil.refusal_plugin", "hil.regression_plugin"]
 SESSION = pytest.StashKey["Session"]()
 """Of the first board that is named; the others are in `_SESSIONS`, by name."""
 

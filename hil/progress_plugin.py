@@ -1,4 +1,8 @@
-"""pytest's part of progress: which scenario of how many runs, at which stage, for how long yet."""
+"""pytest's part of progress: which scenario of how many runs, at which stage, for how long yet.
+
+A terminal is told every stage. A pipe, such as a log of CI, gets a line for each scenario, and one
+for whatever is no usual stage: a set-up that is tried again, a search for the layer that differs.
+"""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -15,17 +19,26 @@ if TYPE_CHECKING:
 _LEFT: "pytest.StashKey[Remaining]" = pytest.StashKey()
 _RUNS = 5  # of the history that are looked at, the latest
 _SCENARIO = "hil_scenario"
+_USUAL = ("compiling ", "building ", "flashing ", "sending ", "running ")
+"""What every measurement goes through, by how its words begin."""
 
 
 def teller(config: pytest.Config) -> Callable[[str], None]:
     """Return what tells stages on the terminal, past the capture of output, as they begin."""
+    told: set[str] = set()
 
     def tell(stage: str) -> None:
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         capture = config.pluginmanager.get_plugin("capturemanager")
         if reporter is not None and capture is not None:
             left = config.stash.get(_LEFT, None)
-            text = left.say(stage) if left else stage
+            calm = left is not None and not reporter.isatty and stage.startswith(_USUAL)
+            scenario = left.current if left and calm and left.current in left.scenarios else ""
+            if scenario in told:
+                return
+            if scenario:
+                told.add(scenario)
+            text = left.say("" if scenario else stage) if left else stage
             with capture.global_and_fixture_disabled():
                 reporter.ensure_newline()
                 reporter.write_line(f"  {text} ...", flush=True)

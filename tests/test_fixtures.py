@@ -226,7 +226,7 @@ def test_the_plugin_loads_nothing_where_nothing_is_asked_of_it(tmp_path: Path) -
     )
     ours, heavy = answer.stdout.splitlines()[-2:]
     assert heavy == "heavy: []"
-    faces = {"options", "plugin", "progress_plugin", "regression_plugin"}
+    faces = {"options", "plugin", "progress_plugin", "refusal_plugin", "regression_plugin"}
     known = {"hil", *(f"hil.{name}" for name in {*faces, "errors", "numbers", "targets"})}
     assert set(ours.split()) <= known
     assert "hardware in the loop" not in answer.stdout

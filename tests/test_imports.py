@@ -40,6 +40,7 @@ FACES = {
     "plugin",
     "sharing",
     "progress_plugin",
+    "refusal_plugin",
     "regression_plugin",
     "fixtures",
     "options",

@@ -5,7 +5,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-import hil.run.session  # noqa: F401  numpy loads once per process, so before any run in it
+import hil.run.session  # numpy loads once per process, so before any run in it
+from hil import options
 from hil.results import table
 
 MEETS = """
@@ -213,6 +214,43 @@ def test_a_run_that_ends_in_a_usage_error_leaves_no_table_of_an_earlier_one(
     assert not csv.exists()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--pyargs", "hil.suite", "--an-unknown-option"),
+        (str(Path(hil.run.session.__file__).parent.parent / "suite"), "--an-unknown-option"),
+        ("--board=stm32f439", "--hil-iterations=many"),
+        ("--hil-csv", "other.csv", "--hil-xyz"),
+        ("--hil-csv=other.csv", "--hil-toolchain=cc"),
+    ],
+)
+def test_a_run_that_pytest_refuses_leaves_no_table_of_an_earlier_one(
+    pytester: pytest.Pytester, arguments: tuple[str, ...]
+) -> None:
+    usual, other = pytester.path / options.CSV, pytester.path / "other.csv"
+    usual.parent.mkdir(parents=True)
+    for csv in (usual, other):
+        csv.write_text("rows of yesterday")
+    result = pytester.runpytest_inprocess(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    named_other = any("other.csv" in one for one in arguments)
+    assert (usual.exists(), other.exists()) == (named_other, not named_other)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--an-unknown-option",), ("--version", "--board=stm32f439"), ("no_such_file.py",)],
+)
+def test_what_asks_nothing_of_the_harness_leaves_its_table(
+    pytester: pytest.Pytester, arguments: tuple[str, ...]
+) -> None:
+    csv = pytester.path / options.CSV
+    csv.parent.mkdir(parents=True)
+    csv.write_text("rows of yesterday")
+    pytester.runpytest_inprocess(*arguments)
+    assert csv.exists()
+
+
 def test_rows_of_all_workers_arrive_once_each_and_are_shown(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
@@ -273,3 +311,39 @@ def test_a_longer_silence_is_not_cut_short_by_pytest_timeout(pytester: pytest.Py
     result.stdout.fnmatch_lines(["*board (5300.0,)*", "*other None*"])
     result = pytester.runpytest(*options, "--hil-budget=60")
     result.stdout.fnmatch_lines(["*board (360.0,)*"])
+
+
+@pytest.mark.parametrize(("is_terminal", "lines"), [(True, 9), (False, 3)])
+def test_a_pipe_gets_a_line_for_each_scenario_and_whatever_is_unusual(
+    pytester: pytest.Pytester, *, is_terminal: bool, lines: int
+) -> None:
+    pytester.makepyfile(
+        f"""
+        from hil import progress_plugin
+        from hil.results.remaining import Remaining
+
+        USUAL = "compiling a", "building it", "flashing it", "running inference 1 of 1"
+
+        def test_stages(pytestconfig, monkeypatch):
+            reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
+            monkeypatch.setattr(reporter, "isatty", {is_terminal})
+            left = Remaining(["one", "two"], {{}})
+            pytestconfig.stash[progress_plugin._LEFT] = left
+            tell = progress_plugin.teller(pytestconfig)
+            for scenario in left.scenarios:
+                left.begin(scenario)
+                for stage in USUAL:
+                    tell(stage)
+            tell("it fell silent; trying again")
+            left.begin("of another test")
+            tell("flashing it")
+        """
+    )
+    told = [
+        line
+        for line in pytester.runpytest_inprocess("-p", "no:randomly").outlines
+        if line.endswith(" ...")
+    ]
+    assert len([line for line in told if line.startswith("  [")]) == lines
+    assert any(line.startswith("  [2/2] two: it fell silent; trying again") for line in told)
+    assert told[-1] == "  flashing it ..."

@@ -34,40 +34,41 @@ class Remaining:
         known: seconds of each in an earlier run; one that is not known counts as the mean of those
             that are.
         now: a clock in seconds.
+        current: the scenario that runs now; empty before the first.
     """
 
     scenarios: Sequence[str]
     known: dict[str, float]
     now: Callable[[], float] = time.monotonic
-    _current: str = ""
+    current: str = ""
     _begun: float = 0.0
     _measured: dict[str, float] = field(default_factory=dict)
 
     def begin(self, scenario: str) -> None:
         """Note that a scenario runs now."""
-        if scenario == self._current:
+        if scenario == self.current:
             return
-        if self._current:
-            self._measured[self._current] = self.now() - self._begun
-        self._current, self._begun = scenario, self.now()
+        if self.current:
+            self._measured[self.current] = self.now() - self._begun
+        self.current, self._begun = scenario, self.now()
 
     def say(self, stage: str) -> str:
-        """Put a stage into words: "[2/15] face_a: compiling, 3 min left"."""
-        if self._current not in self.scenarios:
+        """Put a stage into words: "[2/15] face_a: compiling, 3 min left"; it may be empty."""
+        if self.current not in self.scenarios:
             return stage
-        number = self.scenarios.index(self._current) + 1
+        number = self.scenarios.index(self.current) + 1
         left = self.left_s()
-        text = f"[{number}/{len(self.scenarios)}] {self._current}: {stage}"
+        text = f"[{number}/{len(self.scenarios)}] {self.current}" + (f": {stage}" if stage else "")
         return text if left is None else f"{text}, {in_words(left)} left"
 
     def left_s(self) -> float | None:
         """Seconds that the current scenario and those behind it still take; None if unknown."""
         known = self.known | self._measured
-        if not known or self._current not in self.scenarios:
+        if not known or self.current not in self.scenarios:
             return None
         mean = sum(known.values()) / len(known)
-        behind = self.scenarios[self.scenarios.index(self._current) + 1 :]
-        current = self.known.get(self._current, mean) - (self.now() - self._begun)
+        behind = self.scenarios[self.scenarios.index(self.current) + 1 :]
+        current = self.known.get(self.current, mean) - (self.now() - self._begun)
         return max(_SOON_S, current) + sum(known.get(name, mean) for name in behind)
 
 
