@@ -1,15 +1,17 @@
 import random
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from planted import HERE, METRICS, figures
 
 from hil.errors import Verdict
-from hil.results import words
+from hil.results import maps, words
 from hil.results.compare import Comparison, Outcome, compare, geometric_mean
-from hil.results.figures import gather
+from hil.results.figures import Figures, gather
 from hil.results.rows import Metric, in_context
 from hil.results.rules import USUAL, Grade, Rule, Rules, fence
 
@@ -78,6 +80,60 @@ def test_other_outputs_are_a_change_and_the_map_where_they_begin_is_named() -> N
     found = one({"output.digest": 1, "output.layer.stem": 2})
     assert found.outcome is Outcome.CHANGED
     assert "differs in stem" in words.lines(found)[0]
+    assert maps.NOT_KEPT in words.lines(found)[0]
+
+
+MAPS = (
+    *(Metric(f"output.layer.{name}", 0, "digest", note="integer reference") for name in "zba"),
+    Metric("output.digest", 0, "digest"),
+)
+
+
+def of_maps(*digests: int) -> list[Figures]:
+    return gather(
+        in_context(HERE, [replace(m, value=d) for m, d in zip(MAPS, digests, strict=True)])
+    )
+
+
+def test_the_first_map_of_the_network_that_differs_is_named_with_the_place_and_both_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIL_CACHE", str(tmp_path))
+    before = np.arange(24, dtype=np.int8).reshape(2, 4, 3)
+    after = before.copy()
+    after[1, 2, 0], after[1, 3, 2] = 17, -5
+    same, old, new = (maps.keep(one) for one in (before[:1], before, after))
+    (found,) = compare(of_maps(same, old, 1, 2), of_maps(same, new, 999, 2**47))
+    assert words.lines(found)[0].endswith(
+        ": differs in b (integer reference: 2 of 24 differ, "
+        "first at row 1, column 2, channel 0: 17, was 18), then in 1 more"
+    )
+    (found,) = compare(of_maps(same, old, 1, 2), of_maps(same, maps.keep(after[1:]), 1, 3))
+    assert (
+        "differs in b (integer reference: its shape is (1, 4, 3), was (2, 4, 3))"
+        in (words.lines(found)[0])
+    )
+
+
+def test_a_kept_map_that_is_damaged_or_cannot_be_kept_is_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIL_CACHE", str(tmp_path))
+    values = np.arange(24, dtype=np.int8).reshape(2, 4, 3)
+    name = maps.keep(values)
+    assert np.array_equal(maps.load(maps.keep(values)), values)  # type: ignore[arg-type]
+    (file,) = tmp_path.glob("maps/*")
+    for damaged in (b"", file.read_bytes()[:-3], b"2 4 3\nnothing", b"x"):
+        file.write_bytes(damaged)
+        assert maps.load(name) is None
+    other = maps.keep(values + np.int8(1))
+    next(iter(set(tmp_path.glob("maps/*")) - {file})).rename(file)
+    assert maps.load(name) is None
+    assert maps.load(other) is None
+    (tmp_path / "a-file").write_text("")
+    monkeypatch.setenv("HIL_CACHE", str(tmp_path / "a-file"))
+    assert maps.keep(values) == name
+    assert maps.load(name) is None
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import planted_firmware
 import pytest
 from planted_firmware import NOPS, changed, held_to, measured, take_in
 
+from hil.compiler import reference
 from hil.results.compare import Outcome
 from hil.results.rows import Row
 from hil.run.against import Against
@@ -80,6 +82,7 @@ def test_equal_firmware_is_unchanged(against: Against, rows: list[Row]) -> None:
 EQUAL_RUNS = """
 import sys
 from pathlib import Path
+import numpy as np
 import planted_firmware
 file, folder = map(Path, sys.argv[1:])
 session = planted_firmware.open_small(folder)
@@ -169,6 +172,28 @@ def test_one_output_off_by_one_is_named_with_its_place(
         "1 of 2 outputs of classifier (pointwise) differs, first at row 0, column 0, channel 1: "
         f"{wrong}, expected {right}"
     ) in said
+
+
+def test_outputs_of_a_network_that_is_another_are_named_at_the_first_map_with_both_values(
+    against: Against, rows: list[Row], session: Session
+) -> None:
+    (scenario,) = session.scenarios
+    first = session.prepare(scenario)
+    other = session.prepare(replace(scenario, seed=scenario.seed + 1))
+    found, result = measured(session, other)
+    assert rows
+    assert result is not None
+    outcome, fails, said = judged(against, found)
+    assert outcome is not Outcome.UNCHANGED
+    assert fails
+    before, after = (reference.maps(one.program, one.input) for one in (first, other))
+    name = next(name for name in after if (before[name] != after[name]).any())
+    was, now = before[name], after[name]
+    at = tuple(int(axis) for axis in np.argwhere(was != now)[0])
+    (line,) = [line for line in said.splitlines() if "output.digest" in line]
+    assert f"differs in {name} (integer reference: {np.count_nonzero(was != now)} of " in line
+    place = f"row {at[0]}, column {at[1]}, channel {at[2]}"
+    assert f"first at {place}: {now[at]}, was {was[at]})" in line
 
 
 def test_a_scenario_that_is_lost_is_named(

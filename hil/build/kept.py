@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-KINDS = ("firmware", "native", "cortex-m4", "test-firmware")
+KINDS = ("firmware", "native", "cortex-m4", "test-firmware", "maps")
 SCRATCH = "build-"
 """How folders begin in which something is being made."""
 _DAY_S = 86_400.0

@@ -1,16 +1,20 @@
 """Two sets of figures beside each other: what became worse, better or cannot be compared."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import exp, log
 
+from hil.results import maps
 from hil.results.figures import Figures, Key
 from hil.results.rules import USUAL, Grade, Rule, Rules, is_part
 
 History = Callable[[Figures, str], Sequence[float]]
 """Earlier values of a metric on the same board, for figures that vary."""
 
+
+DIGEST = "digest"
+"""The unit of outputs: equal or not, without a size."""
 
 _ARISES: dict[str, tuple[str, ...]] = {
     "ram.stack": (),
@@ -75,8 +79,10 @@ class Change:
 
     @property
     def size(self) -> float:
-        """For sorting: the share where there is one, then what moved."""
-        return abs(self.share) if self.share is not None else float("inf")
+        """For sorting: the share where there is one; else, and for digests, beyond any."""
+        if self.share is None or self.unit == DIGEST:
+            return float("inf")
+        return abs(self.share)
 
 
 @dataclass(frozen=True)
@@ -101,10 +107,13 @@ class Comparison:
         return [change for change in self.changes if not is_part(change.metric)]
 
     def parts(self, metric: str) -> list[Change]:
-        """The changes in which a metric's change arose, the largest first."""
+        """The changes in which a metric's change arose.
+
+        The largest first; maps in the order in which the network computes them.
+        """
         kinds = _ARISES.get(metric, (f"{metric.partition('.')[0]}.",))
         found = [c for c in self.changes if is_part(c.metric) and c.metric.startswith(kinds)]
-        return sorted(found, key=lambda change: -abs(change.moved))
+        return sorted(found, key=lambda c: 0.0 if c.unit == DIGEST else -abs(c.moved))
 
 
 def compare(
@@ -157,6 +166,7 @@ def _one(known: dict[Key, Figures], after: Figures, rules: Rules, history: Histo
 
 
 def _compared(before: Figures, after: Figures, rules: Rules, history: History) -> Comparison:
+    order = {name: at for at, name in enumerate({**after.metrics, **before.metrics})}
     names = [
         name
         for name in dict.fromkeys([*before.metrics, *after.metrics])
@@ -168,7 +178,7 @@ def _compared(before: Figures, after: Figures, rules: Rules, history: History) -
         if (change := _change(name, before, after, rules, history)) is not None
     ]
     moved = [c for c in changes if c.grade not in {Grade.NEUTRAL, Grade.UNJUDGED}]
-    moved.sort(key=lambda change: (is_part(change.metric), -change.size, change.metric))
+    moved.sort(key=lambda change: (is_part(change.metric), -change.size, order[change.metric]))
     whole = {change.grade for change in changes if not is_part(change.metric)}
     outcome = _outcome(whole)
     if outcome is Outcome.NEUTRAL:
@@ -178,7 +188,22 @@ def _compared(before: Figures, after: Figures, rules: Rules, history: History) -
     said = "the same image under the same rules" if outcome is Outcome.UNCHANGED else ""
     if outcome is Outcome.UNJUDGED:
         said = "too little history of this board to judge its cycles by"
-    return Comparison(after.key, outcome, said, tuple(moved), before, after)
+    return Comparison(after.key, outcome, said, tuple(_placed(moved)), before, after)
+
+
+def _placed(changes: Sequence[Change]) -> Iterable[Change]:
+    """Note at the first map that differs how many of its values do, and where."""
+    is_first = True
+    for change in changes:
+        if change.unit != DIGEST or not is_part(change.metric) or not is_first:
+            yield change
+            continue
+        is_first = False
+        if change.before is None or change.after is None:
+            yield change
+            continue
+        said = maps.difference(int(change.before), int(change.after)) or maps.NOT_KEPT
+        yield replace(change, note=f"{change.note}: {said}")
 
 
 def _has_kind(figures: Figures, part: str) -> bool:

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-from hil.results.compare import Change, Comparison, Outcome
+from hil.results.compare import DIGEST, Change, Comparison, Outcome
 from hil.results.rules import Grade
 
 MOST_PARTS = 5
 """Parts that are named of one change; the rest is counted."""
 
-_DIGESTS = "digest"
 _MISMATCHES = "output.mismatches"
 
 
@@ -16,7 +15,7 @@ def amount(value: float | None, unit: str) -> str:
     """Write a value: 80,672,550 cycle, 0.9992, 3f2a... of a digest; "none" where there is none."""
     if value is None:
         return "none"
-    if unit == _DIGESTS:
+    if unit == DIGEST:
         return f"{int(value):012x}"
     whole = f"{value:,.0f}" if float(value).is_integer() else f"{value:.6g}"
     return f"{whole} {unit}".rstrip()
@@ -28,7 +27,7 @@ def moved(change: Change) -> str:
         return f"new, {amount(change.after, change.unit)}"
     if change.grade is Grade.GONE:
         return f"gone, was {amount(change.before, change.unit)}"
-    if change.unit == _DIGESTS:
+    if change.unit == DIGEST:
         return "differs"
     return signed(change.moved, change.unit)
 
@@ -46,15 +45,26 @@ def part_name(metric: str) -> str:
 def where(change: Change, comparison: Comparison) -> str:
     """Say in which layers, buffers or symbols a change arose: "+1 cycle in blocks.1 (conv2d)".
 
-    Of outputs that differ from the integer reference it says the first place.
+    Of outputs that differ from the integer reference it says the first place; of others the first
+    map that differs, and the values where they are kept.
     """
     if change.metric == _MISMATCHES:
         return change.note
     parts = comparison.parts(change.metric)
+    if change.unit == DIGEST:
+        return _maps(parts)
     said = [_part(part) for part in parts[:MOST_PARTS]]
     if len(parts) > MOST_PARTS:
         said.append(f"and {len(parts) - MOST_PARTS} more")
     return ", ".join(said)
+
+
+def _maps(parts: Sequence[Change]) -> str:
+    """Say at which map outputs begin to differ, and how many behind it differ too."""
+    if not parts:
+        return ""
+    behind = f", then in {len(parts) - 1} more" if len(parts) > 1 else ""
+    return f"{_part(parts[0])}{behind}"
 
 
 def _part(part: Change) -> str:
@@ -67,7 +77,7 @@ def _part(part: Change) -> str:
 
 def line(change: Change, comparison: Comparison) -> str:
     """Write one change whole: metric, before, after, how far, and where it arose."""
-    share = f", {change.share:+.3%}" if change.share is not None and change.unit != _DIGESTS else ""
+    share = f", {change.share:+.3%}" if change.share is not None and change.unit != DIGEST else ""
     before, after = (amount(value, change.unit) for value in (change.before, change.after))
     text = f"{change.grade}: {change.metric} {before} -> {after} ({moved(change)}{share})"
     arose = where(change, comparison)

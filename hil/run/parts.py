@@ -3,18 +3,16 @@
 They say where a change of the whole arose; `docs/results.md` lists them.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from hil.results import maps
 from hil.results.rows import Metric
 
 if TYPE_CHECKING:
-    from hil.compiler.program import Int8
     from hil.run.measurement import Measurement, Prepared
 
-_DIGITS = 12  # 48 bits, which a CSV's float holds exactly
 _ARENA = "model_arena"  # its buffers stand for it
 
 
@@ -32,13 +30,13 @@ def whole(judged: Iterable[Metric], measurement: "Measurement") -> list[Metric]:
 
 
 def parts(measurement: "Measurement") -> Iterator[Metric]:
-    """Yield digests, buffers and symbols as metrics."""
+    """Yield digests, buffers and symbols as metrics; the maps are kept under their digests."""
     from hil.compiler import reference
 
     prepared = measurement.prepared
-    yield Metric("output.digest", digest(measurement.outputs), "digest")
+    yield Metric("output.digest", maps.digest(measurement.outputs), "digest")
     for name, values in reference.maps(prepared.program, prepared.input).items():
-        yield Metric(f"output.layer.{name}", digest(values), "digest", note="integer reference")
+        yield Metric(f"output.layer.{name}", maps.keep(values), "digest", note="integer reference")
     for buffer in prepared.compiled.plan.buffers.values():
         yield Metric(f"ram.buffer.{buffer.name}", buffer.bytes, "B", note=buffer.region)
     yield from _symbols(prepared)
@@ -52,8 +50,3 @@ def _symbols(prepared: "Prepared") -> Iterator[Metric]:
             yield Metric(f"flash.symbol.{symbol.name}", symbol.bytes, "B", note=symbol.section)
         if symbol.in_ram and symbol.name != _ARENA:
             yield Metric(f"ram.symbol.{symbol.name}", symbol.bytes, "B", note=symbol.section)
-
-
-def digest(values: "Int8") -> int:
-    """Return a digest of a map's bytes that fits a float: 48 bits of SHA-256."""
-    return int(hashlib.sha256(values.tobytes()).hexdigest()[:_DIGITS], 16)
