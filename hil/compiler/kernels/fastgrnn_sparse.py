@@ -382,9 +382,10 @@ def _unpack(out: Assembly, name: str, placement: _Placement) -> None:
     """Copy the weights from flash to the stack and to the FPU; changes r4-r8."""
     size = _stack_bytes(placement)
     out.put(f"adr.w r4, .L{name}_weights", f"sub sp, sp, #{size}", "mov r5, sp")
-    out.put(f"add r6, sp, #{4 * len(placement.stacked)}")
-    out.label(f".L{name}_unpack")
-    out.put("ldr r7, [r4], #4", "str r7, [r5], #4", "cmp r5, r6", f"bne .L{name}_unpack")
+    if placement.stacked:  # the loop's condition stands behind its body
+        out.put(f"add r6, sp, #{4 * len(placement.stacked)}")
+        out.label(f".L{name}_unpack")
+        out.put("ldr r7, [r4], #4", "str r7, [r5], #4", "cmp r5, r6", f"bne .L{name}_unpack")
     for register in _FPU_WEIGHTS[: len(placement.in_fpu)]:
         out.put("ldr r7, [r4], #4", f"vmov {register}, r7")
 
