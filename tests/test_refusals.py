@@ -138,12 +138,12 @@ def test_numbers_that_are_none_are_refused_by_layer(
 CALLS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], str, str]] = {
     "a constant": (lambda y, _: y + 3, "called with 3", "maps alone"),
     "itself": (lambda y, _: y + y, "one map twice", "twice"),
-    "broadcast": (lambda y, x: y + functional.avg_pool2d(x, 2), "avg_pool2d", "nn.AvgPool2d"),
-    "a function": (lambda y, _: functional.relu(y), "no operator for relu", "nn.ReLU"),
+    "broadcast": (lambda y, x: y + functional.avg_pool2d(x, 2), "size of tensor", "is the input"),
+    "a function": (lambda y, _: functional.linear(y, y), "no operator for linear", "nn.Linear"),
     "a product": (operator.mul, "no operator for mul", "Conv2d"),
-    "a method": (lambda y, _: y.relu(), "no operator for relu", "nn.ReLU"),
+    "a method": (lambda y, _: y.abs(), "no operator for abs", "Conv2d"),
     "values dropped": (lambda y, _: functional.dropout(y), "no operator for dropout", "nn.Dropout"),
-    "a join": (lambda y, x: torch.cat([y, x], 1), "no operator for cat", "Concat"),
+    "a join": (lambda y, x: torch.cat([y, x], 2), "no operator for cat", "dim=1"),
     "a branch": (lambda y, x: y if y.sum() > 0 else x, "cannot be traced", "same layers"),
 }
 

@@ -4,7 +4,9 @@ The sparse kernel's code is written from the pattern of the weights, so each pat
 program: none, one, whole units and whole inputs, and as many as the kernel takes.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,57 +17,41 @@ from hil.compiler.operators.fastgrnn import Cell
 from hil.compiler.operators.rnnpool import RNNPool
 from hil.compiler.program import Int16, Tensor
 
-PATTERNS = (
-    "none",
-    "one",
-    "last",
-    "a dead unit",
-    "an unread unit",
-    "a unit alone",
-    "even units",
-    "odd units",
-    "diagonal",
-    "equal units",
-)
 
-
-def thinned(weights: Int16, pattern: str) -> Int16:
-    """Weights, (units, inputs), of which only a pattern is left."""
+def only(weights: Int16, *place: Any) -> Int16:
+    """Weights, (units, inputs), of which those at a place are left."""
     kept = np.zeros_like(weights)
-    match pattern:
-        case "none":
-            pass
-        case "one":
-            kept[0, 0] = 77
-        case "last":
-            kept[-1, -1] = -77
-        case "a dead unit":
-            kept[1:] = weights[1:]
-        case "an unread unit":
-            kept[:, 1:] = weights[:, 1:]
-        case "a unit alone":
-            kept[1] = weights[1]
-        case "even units":
-            kept[:, ::2] = weights[:, ::2]
-        case "odd units":
-            kept[:, 1::2] = weights[:, 1::2]
-        case "diagonal":
-            np.fill_diagonal(kept, 55)
-        case "equal units":
-            kept[:] = weights[:1]
+    kept[place] = weights[place]
     return kept
 
 
-def pool(b: Builder, name: str, x: Tensor, units: tuple[int, int], pattern: str, of: str) -> Tensor:
-    """An RNNPool of whose cells' W, U or both only a pattern is left."""
-    output = b.pool(name, x, 4, 4, units)
+PATTERNS: dict[str, Callable[[Int16], Int16]] = {
+    "none": np.zeros_like,
+    "one": lambda w: only(w, 0, 0),
+    "the last": lambda w: only(w, -1, -1),
+    "a dead unit": lambda w: only(w, slice(1, None)),
+    "an unread unit": lambda w: only(w, ..., slice(1, None)),
+    "a unit alone": lambda w: only(w, 1),
+    "even inputs": lambda w: only(w, ..., slice(None, None, 2)),
+    "odd inputs": lambda w: only(w, ..., slice(1, None, 2)),
+    "a diagonal": lambda w: np.eye(*w.shape, dtype=np.int16) * 55,
+    "equal units": lambda w: np.repeat(w[:1], len(w), axis=0),
+}
+
+
+def thin(cell: Cell, of: str, pattern: str) -> Cell:
+    """A cell of whose W, U or both a pattern is left."""
+    w = PATTERNS[pattern](cell.w) if "w" in of else cell.w
+    return replace(cell, w=w, u=PATTERNS[pattern](cell.u) if "u" in of else cell.u)
+
+
+def thin_pool(b: Builder, pool: str, of: str, pattern: str, units: tuple[int, int]) -> Tensor:
+    """An RNNPool of two such cells."""
+    output = b.pool(pool, b.input, 4, 4, units)
     operator = b.operators[-1]
     assert isinstance(operator, RNNPool)
-
-    def thin(cell: Cell) -> Cell:
-        return replace(cell, **{one: thinned(getattr(cell, one), pattern) for one in of})
-
-    b.operators[-1] = replace(operator, row=thin(operator.row), summary=thin(operator.summary))
+    row, summary = (thin(cell, of, pattern) for cell in (operator.row, operator.summary))
+    b.operators[-1] = replace(operator, row=row, summary=summary)
     return output
 
 
@@ -75,7 +61,7 @@ def test_a_cell_equals_the_reference_whatever_weights_are_zero(
     units: tuple[int, int], of: str
 ) -> None:
     b = Builder(len(of), (9, 8, 4))
-    maps = [pool(b, f"pool{i}", b.input, units, one, of) for i, one in enumerate(PATTERNS)]
+    maps = [thin_pool(b, f"pool{i}", of, one, units) for i, one in enumerate(PATTERNS)]
     check(b.program(*maps))
 
 

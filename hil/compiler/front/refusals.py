@@ -12,26 +12,22 @@ from hil.compiler.operators.kind import Node, refused
 from hil.errors import BuildError
 from hil.models.blocks import FlattenMaps
 
+_VECTOR = "torch.flatten(x, 1), before linear layers or at the end"
 _INSTEAD = {
-    "Linear": "hil.models.pooling.Classifier, on a map of one pixel",
-    "AdaptiveAvgPool2d": "hil.models.pooling.GlobalAverage",
-    "Flatten": "hil.models.blocks.FlattenMaps, at the end",
+    "Linear": "it on a vector: torch.flatten(x, 1) before it",
+    "AdaptiveAvgPool2d": "a size that divides the map's",
+    "Hardtanh": "nn.ReLU6, which is Hardtanh(0, 6)",
+    "hardtanh": "nn.ReLU6, which is hardtanh(x, 0, 6)",
+    "BatchNorm1d": "nn.BatchNorm2d before the map is flattened",
     "dropout": "nn.Dropout",
     "add": "x + y, of two maps of one shape",
-    "cat": "hil.models.blocks.Concat",
-    "concat": "hil.models.blocks.Concat",
+    "cat": "torch.cat(maps, dim=1): channels alone are joined",
+    "mean": "x.mean((2, 3)), over rows and columns",
+    "flatten": _VECTOR,
+    "view": _VECTOR,
+    "reshape": _VECTOR,
     "conv2d": "nn.Conv2d",
-    "relu": "nn.ReLU",
-    "relu6": "nn.ReLU6",
-    "avg_pool2d": "nn.AvgPool2d",
-    "max_pool2d": "nn.MaxPool2d",
-    "boolean_dispatch": "nn.MaxPool2d",
-    "adaptive_avg_pool2d": "hil.models.pooling.GlobalAverage",
-    "mean": "hil.models.pooling.GlobalAverage",
-    "linear": "hil.models.pooling.Classifier, on a map of one pixel",
-    "flatten": "hil.models.blocks.FlattenMaps, at the end",
-    "view": "hil.models.blocks.FlattenMaps, at the end",
-    "reshape": "hil.models.blocks.FlattenMaps, at the end",
+    "linear": "nn.Linear",
     "batch_norm": "nn.BatchNorm2d",
 }
 

@@ -16,10 +16,11 @@ from hil.compiler.front import refusals
 from hil.compiler.front.graph import Graph
 from hil.compiler.front.nothing import leave_out
 from hil.compiler.front.order import put_in_order
+from hil.compiler.front.ordinary import rewrite
+from hil.compiler.front.shapes import observe
 from hil.compiler.operators.kind import INPUT, Node, Place, Source, refused
 from hil.compiler.program import Shape
 from hil.models.blocks import FlattenMaps
-from hil.models.threads import one_thread
 
 
 def trace(module: nn.Module, input_shape: Shape) -> Graph:
@@ -37,6 +38,8 @@ def trace(module: nn.Module, input_shape: Shape) -> Graph:
     module = copy.deepcopy(module).double().eval()
     graph = _graph(module)
     traced = fx.GraphModule(module, graph)
+    graph = traced.graph
+    rewrite(traced, input_shape)
     for node in list(graph.nodes):
         refusals.check(traced, node)
         leave_out(traced, node)
@@ -72,25 +75,13 @@ def _shapes(traced: fx.GraphModule, input_shape: Shape) -> dict[str, Shape]:
     Raises:
         BuildError: a layer cannot be computed on what it reads.
     """
-    rows, columns, channels = input_shape
     shapes: dict[str, Shape] = {}
 
-    class Observer(fx.Interpreter):
-        def run_node(self, n: fx.Node) -> Any:
-            try:
-                value = super().run_node(n)
-            except Exception as error:  # PyTorch's layers raise errors of many kinds
-                raise refused(
-                    refusals.owner(n),
-                    f"it cannot be computed on what it reads: {error}",
-                    hint=f"is the input, {rows} x {columns} x {channels}, the network's?",
-                ) from error
-            refusals.check_value(traced, n, value)
-            shapes[n.name] = shape_of(value)
-            return value
+    def see(node: fx.Node, value: Any) -> None:
+        refusals.check_value(traced, node, value)
+        shapes[node.name] = shape_of(value)
 
-    with one_thread(), torch.inference_mode():
-        Observer(traced).run(torch.zeros(0, channels, rows, columns, dtype=torch.float64))
+    observe(traced, input_shape, 0, see)
     return shapes
 
 
