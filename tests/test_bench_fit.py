@@ -62,11 +62,9 @@ def test_layers_take_the_cycles_and_count_the_work_that_are_recorded(
     measured: list[fit.Layer], recorded: list[fit.Layer]
 ) -> None:
     known = {layer.name: layer for layer in recorded}
-    for layer in measured:
-        # Where code stands moves the cycles of a small layer, by 6 % as seen.
-        cycles = pytest.approx(known[layer.name].cycles, rel=0.1)
-        assert (layer.kernel, layer.work) == (known[layer.name].kernel, known[layer.name].work)
-        assert layer.cycles == cycles, AGAIN
+    assert {layer.name: layer for layer in measured} == {
+        layer.name: known[layer.name] for layer in measured
+    }, AGAIN
 
 
 def test_a_record_is_read_as_it_was_written(recorded: list[fit.Layer], tmp_path: Path) -> None:

@@ -37,15 +37,18 @@ def updates(program: Program) -> int:
     return sweeps * pool.patch * pool.row.units
 
 
-@pytest.mark.parametrize(("dense", "cycles"), [(False, 84_000_000), (True, 102_000_000)])
-def test_face_m4_takes_at_most_so_many_cycles_in_less_memory_than_the_paper(
+@pytest.mark.parametrize(("dense", "cycles"), [(False, 79_593_473), (True, 101_720_933)])
+def test_face_m4_takes_so_many_cycles_in_less_memory_than_the_paper(
     dense: bool, cycles: int
 ) -> None:
+    # Two pooled rows a band take 0.9 % fewer cycles than one with dense weights, and 12,688 B more:
+    # the planner takes schedules within 1 % for equally fast, and the smallest of them.
     program = random_programs.face_m4(dense=dense)
     plan = make_plan(program, BOARD_BUDGET, CAP)
+    assert (plan.ram_bytes, plan.choices.band) == (158_832, 1)
     assert plan.ram_bytes + RUNTIME_BYTES <= PAPER_RAM_BYTES
     result = measure(program, random_programs.image(program), plan=plan)
-    assert result.cycles <= cycles
+    assert result.cycles == cycles
 
 
 def test_face_m4_fits_131_072_bytes_where_memory_counts_most() -> None:

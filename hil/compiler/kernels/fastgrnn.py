@@ -157,11 +157,11 @@ FASTGRNN = Part(
     cycles={
         "fastgrnn.sparse_update": Cost(14.8, "an update of a unit, in straight-line code"),
         "fastgrnn.dense_update": Cost(31.0, "an update of a unit, in blocked code"),
-        "fastgrnn.start": Cost(2.38, "a first update of a unit, from a zero state"),
+        "fastgrnn.start": Cost(2.36, "a first update of a unit, from a zero state"),
         "fastgrnn.sparse_call": Cost(
             34.0,
             "a sequence and call: states in and out",
-            fitted=28.7,
+            fitted=29.6,
             kept="beside the kept fastgrnn.dense_call a fit gives less than nothing",
         ),
         "fastgrnn.dense_call": Cost(
@@ -174,10 +174,10 @@ FASTGRNN = Part(
             1.0,
             "more for an update whose products lie apart from the weights",
             fitted=0.0,
-            kept="a fit gives less than nothing: the layers show no such cost",
+            kept="a fit gives less than nothing, and face_m4 would get another schedule",
         ),
         "fastgrnn.pixel": Cost(19.8, "a unit's product with a pixel"),
-        "fastgrnn.sparse_product": Cost(5.76, "a unit's product with a state"),
+        "fastgrnn.sparse_product": Cost(5.81, "a unit's product with a state"),
         "fastgrnn.dense_product": Cost(15.8, "a unit's product with a state"),
     },
 )

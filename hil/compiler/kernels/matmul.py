@@ -106,7 +106,7 @@ MATMUL = Part(
         "product.ends": Cost(
             35.9, "two channels of the pixels taken together: begin, requantise, store"
         ),
-        "product.residual": Cost(37.8, "two channels of the pixels taken together: add a map"),
+        "product.residual": Cost(37.4, "two channels of the pixels taken together: add a map"),
         "widen.value": Cost(2.95, "a value widened to int16"),
     },
 )

@@ -64,7 +64,7 @@ class StreamedBlock(Kernel):
     step_bytes = 312
     code_bytes = 1068
     cycles: ClassVar[Costs] = {
-        "streamed_block.spread": Cost(8.46, "a value of a block without expansion"),
+        "streamed_block.spread": Cost(8.45, "a value of a block without expansion"),
     }
 
     def take(
