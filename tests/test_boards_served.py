@@ -179,21 +179,26 @@ def test_a_probe_that_goes_while_programming_is_told_and_the_board_let_go(tmp_pa
 
 
 def test_the_commands_find_identify_and_check_the_board(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
+    desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = ("--inventory", str(desk.file))
     assert cli.main(["boards", "list", *where]) == 0
     assert "desk-1" in capsys.readouterr().out
     assert cli.main(["boards", "identify", "desk-1", *where]) == 0
     assert desk.unit.uid in capsys.readouterr().out
-    assert cli.main(["boards", "check", "desk-1", *where]) == 0
-    found = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
-    memories = [["ok", name] for name in ("ccm", "sram1", "sram2", "sram3")]
-    assert found == [
-        *(["ok", "probe"], ["ok", "chip"], ["ok", "option"]),
-        *memories,
-        *(["ok", "clock"], ["ok", "sleep"], ["ok", "serial"]),
-    ]
+    report = tmp_path / "silicon-report.csv"
+    kept = ("--report", str(report), "--history-dir", str(tmp_path))
+    assert cli.main(["boards", "check", "desk-1", *where, *kept]) == 0
+    said = capsys.readouterr().out
+    looks, checklist = said.split("proves nothing of silicon:")
+    assert {line.split()[0] for line in looks.splitlines()[:-2]} == {"ok", "-"}
+    assert "-        sleep " in looks
+    for name in ("probe", "sram3", "option bytes", "crystal", "serial 1,000,000 baud"):
+        assert f"ok       {name} " in looks
+    assert "[x] pins" in checklist
+    assert "[ ] supply" in checklist
+    assert "[!]" not in checklist
+    assert report.read_text(encoding="utf-8").count(desk.unit.uid) > 40
 
 
 def test_a_board_held_by_hand_is_let_go_by_hand(

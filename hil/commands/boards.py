@@ -15,12 +15,13 @@ from hil.errors import UsageError
 if TYPE_CHECKING:
     from hil.config.inventory import Unit
     from hil.studies.boards.found import Found
+    from hil.studies.boards.silicon_report import Report
 
 _EXAMPLES = """\
 examples:
   hil boards list                      what is there, and who uses it
   hil boards identify desk-1           what the chip says it is; its light blinks
-  hil boards check desk-1              probe, chip, option bytes, memories, serial port
+  hil boards check desk-1              test it, no firmware needed; fills in docs/silicon.md
   hil boards lock desk-1 --why solder  keep it to yourself until Ctrl-C, or unlock
   hil boards unlock desk-1             end that hold, from another shell
   hil boards health                    how often each board's set-up failed
@@ -43,10 +44,19 @@ def add(commands: Commands) -> None:
     _inventory_option(command(within, "list", _list, "list boards and connected probes"))
     for name, run, summary in (
         ("identify", _identify, "read what a board's chip says it is"),
-        ("check", _check, "test a board without its firmware"),
         ("unlock", _unlock, "end a hold by `hil boards lock`"),
     ):
         _board_argument(command(within, name, run, summary))
+    check = command(within, "check", _check, "test a board without its firmware")
+    _board_argument(check)
+    history_option(check)
+    check.add_argument(
+        "--report",
+        type=Path,
+        default=Path("build/hil/silicon-report.csv"),
+        metavar="FILE",
+        help="all of it as a table, to send back (default: %(default)s)",
+    )
     lock = command(within, "lock", _lock, "hold a board until interrupted")
     _board_argument(lock)
     lock.add_argument("--why", default="held by hand", help="for those who wait meanwhile")
@@ -149,12 +159,54 @@ def _identify(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from hil.studies.boards import check
+    from hil.results import store
+    from hil.studies.boards import check, runs, silicon_report
 
-    findings = check.check(_unit(options), _tell)
-    for one in findings:
-        print(f"{'ok    ' if one.good else 'BAD   '}{one.name:14}{one.detail}")
-    return 0 if all(one.good for one in findings) else 1
+    unit = _unit(options)
+    checked = check.check(unit, _tell)
+    rows = store.load_history(options.history_dir)
+    found = list(runs.of(rows, checked.uid))
+    report = silicon_report.gathered(checked, found, runs.layers(rows, checked.uid))
+    _print_findings(report)
+    _print_ledger(report)
+    if report.layers:
+        _print_layers(report)
+    silicon_report.write(report, options.report)
+    print(f"\nall of it: {options.report}")
+    return 0 if checked.good else 1
+
+
+def _print_findings(report: "Report") -> None:
+    for one in report.findings:
+        wrong = "BAD" if one.modelled is None else "DIFFERS"
+        state = {True: "ok", False: wrong, None: "-"}[one.good]
+        print(f"{state:9}{one.name:23}{one.detail}")
+
+
+def _print_ledger(report: "Report") -> None:
+    from hil.studies.boards.ledger import State
+
+    if report.checked.timing == "silicon":
+        print("\nthe ledger of docs/silicon.md on this board:\n")
+    else:
+        print("\nthe ledger of docs/silicon.md; an emulated board proves nothing of silicon:\n")
+    marks = {State.HOLDS: "[x]", State.FAILS: "[!]", State.OPEN: "[ ]"}
+    for entry in report.entries:
+        print(f"{marks[entry.state]} {entry.assumption.name:19}{entry.detail}")
+
+
+def _print_layers(report: "Report") -> None:
+    from rich import box
+    from rich.table import Table
+
+    print("\ncycles of each layer, silicon less the model, of equal images:")
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in ("scenario", "layer", "silicon", "modelled", "silicon - modelled", ""):
+        out.add_column(head, justify="left" if head in {"scenario", "layer"} else "right")
+    for one in report.layers:
+        counts = (f"{count:,.0f}" for count in (one.silicon, one.modelled))
+        out.add_row(one.scenario, one.name, *counts, f"{one.difference:+,.0f}", f"{one.part:+.2%}")
+    show(out)
 
 
 def _lock(options: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@
     <!-- rows: value face_m4 latency -->0.4802 s<!-- end -->
     <!-- rows: scenarios face_m4 face_a -->   one line of a table for each
     <!-- metrics -->                       the table of hil/results/metrics.py
+    <!-- silicon -->                       the table of hil/studies/boards/ledger.py
 
 A mark ends at `<!-- end -->`. Rows are those of a results.csv; a scenario that it lacks keeps what
 is printed, and is told.
@@ -22,9 +23,11 @@ from pathlib import Path
 from hil.errors import UsageError
 from hil.results import metrics
 from hil.results.rows import Metric, Row
+from hil.studies.boards import ledger
 
 _MARK = re.compile(
-    r"<!-- (?P<source>hil [^>]*?|rows: [^>]*?|metrics) -->(?P<body>.*?)<!-- end -->", re.DOTALL
+    r"<!-- (?P<source>hil [^>]*?|rows: [^>]*?|metrics|silicon) -->(?P<body>.*?)<!-- end -->",
+    re.DOTALL,
 )
 HEADS = (
     *("scenario", "s", "cycles, M", "pooling, M", "cycles/MAC"),
@@ -117,6 +120,8 @@ def check(mark: Mark, rows: Measured, *, slow: bool) -> Finding:
         return _compared(mark, f"\n\n{_printed(mark)}\n\n")
     if kind == "metrics":
         return _compared(mark, f"\n{metrics.markdown()}\n\n")
+    if kind == "silicon":
+        return _compared(mark, f"\n{ledger.markdown()}\n\n")
     what, *names = arguments.split()
     if what == "value" and len(names) == 2:
         return _value(mark, rows, *names)

@@ -4,20 +4,17 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, contextmanager
-from threading import Event
-from time import monotonic
 from typing import Any
 
 from hil.build.image import Segment
 from hil.config.board import Board
 from hil.errors import FlashError, ProbeError
-from hil.targets import core_state, identity, option_bytes
+from hil.targets import core_state, identity, option_bytes, ram_program
 
-_DEMCR, _TRCENA, _VC_CORERESET = 0xE000_EDFC, 1 << 24, 1  # ARMv7-M manual sections C1.6.5 and C1.8
-_DWT_CTRL, _CYCCNT = 0xE000_1000, 0xE000_1004
-_THUMB = 1 << 24  # of xPSR
+_DEMCR, _VC_CORERESET = 0xE000_EDFC, 1  # ARMv7-M manual section C1.6.5
 _LOG = logging.getLogger(__name__)
 _READ_BYTES = 16384
+_PROGRAM_S = 10.0
 _LOOK_EVERY_S = 0.005  # a probe has no way to call: whether the core has halted must be asked
 
 _UNREACHABLE = (
@@ -163,33 +160,34 @@ class Debugger:
         with self._probe_errors("halting"):
             self._target.halt()
 
-    def count_cycles(self, program: bytes, address: int, seconds: float) -> tuple[int, float]:
-        """Run a program from RAM for a while, on the clock that a reset leaves.
+    def reset_and_halt(self) -> None:
+        """Reset the chip and hold its core at the reset vector. Raises ProbeError."""
+        with self._probe_errors("resetting"):
+            self._target.reset_and_halt()
 
-        Args:
-            program: Thumb instructions that loop or sleep, at `address`.
-            address: in RAM.
-            seconds: how long; fewer than the 32-bit counter holds.
-
-        Returns:
-            cycles that CYCCNT counted meanwhile, and seconds of the host.
+    def count_cycles(self, program: bytes, address: int, seconds: float) -> ram_program.Counted:
+        """Run a program from RAM for a while, and count cycles: see `ram_program.count`.
 
         Raises:
             ProbeError: the probe or the core is lost.
         """
         with self._probe_errors("counting cycles"):
-            target = self._target
-            target.reset_and_halt()
-            target.write_memory_block8(address, list(program))
-            target.write_memory(_DEMCR, target.read_memory(_DEMCR) | _TRCENA)
-            target.write_memory(_DWT_CTRL, target.read_memory(_DWT_CTRL) | 1)
-            target.write_core_registers_raw(("pc", "xpsr"), (address, _THUMB))
-            before, began = target.read_memory(_CYCCNT), monotonic()
-            target.resume()
-            Event().wait(seconds)
-            target.halt()
-            passed = monotonic() - began
-            return target.read_memory(_CYCCNT) - before & 0xFFFF_FFFF, passed
+            return ram_program.count(self._target, program, address, seconds)
+
+    def execute(
+        self,
+        program: bytes,
+        address: int,
+        registers: Mapping[str, int],
+        deadline_s: float = _PROGRAM_S,
+    ) -> tuple[int, ...]:
+        """Run a program from RAM to its BKPT: see `ram_program.execute`.
+
+        Raises:
+            ProbeError: it does not end, or the probe or the core is lost.
+        """
+        with self._probe_errors("running a program in RAM"):
+            return ram_program.execute(self._target, program, address, registers, deadline_s)
 
     @property
     def probe_name(self) -> str:

@@ -1,4 +1,4 @@
-"""Is a physical board well: probe, chip, option bytes, memories, serial port; no firmware needed.
+"""Is a physical board well: probe, chip, memories, clocks, serial port; no firmware needed.
 
 What the flash holds stays; RAM and whatever runs do not.
 """
@@ -6,13 +6,17 @@ What the flash holds stays; RAM and whatever runs do not.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from hil.config import board as kinds
 from hil.config.board import Board, Memory
 from hil.config.inventory import Unit
 from hil.errors import HilError
+from hil.studies.boards import clocks, loops, wires
+from hil.studies.boards.finding import Finding
 from hil.targets import ports, probes
+from hil.targets.emulator.target import EmulatedTarget
 from hil.targets.probe import ProbeTarget, ServedTarget
 
 if TYPE_CHECKING:
@@ -23,24 +27,33 @@ _PATTERN_BYTES = 4096
 """Of each memory's two ends: over SWD a whole bank takes seconds."""
 
 _OPTCR, _OPTCR1 = 0x4002_3C14, 0x4002_3C18
-_OPTIONS_OF = "stm32f4"
+_STM32F4 = "stm32f4"
 _RDP_NONE = 0xAA
 _SECTORS_PER_BANK = 12
 
-_LOOP = b"\xfe\xe7"  # b .
-_SLEEP = b"\x30\xbf\xfd\xe7"  # wfi; b back to it
-_COUNTED_S = 0.5
-_HSI_HZ = 16_000_000
-_HSI_APART = 0.05  # within 4 % from -10 to 85 C: DS9405 table 41; a probe's answer takes time too
-
 
 @dataclass(frozen=True)
-class Finding:
-    """What one look at a board found."""
+class Checked:
+    """A board that was looked at.
 
-    name: str
-    good: bool
-    detail: str
+    Attributes:
+        unit: the board.
+        findings: of every look that could be taken, in order.
+        uid: of its chip; empty where it could not be read.
+        probe: what the probe calls itself; empty where it was not reached.
+        timing: "silicon", or "modelled" of an emulated board.
+    """
+
+    unit: Unit
+    findings: tuple[Finding, ...]
+    uid: str = ""
+    probe: str = ""
+    timing: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong with it; what differs from the model is the model's matter."""
+        return all(one.good is not False or one.modelled is not None for one in self.findings)
 
 
 @contextmanager
@@ -59,30 +72,56 @@ def opened(unit: Unit, tell: Callable[[str], None]) -> Iterator[ProbeTarget]:
         yield target
 
 
-def check(unit: Unit, tell: Callable[[str], None]) -> list[Finding]:
+def check(unit: Unit, tell: Callable[[str], None]) -> Checked:
     """Look at everything; what fails first ends the looks that need it."""
+    findings: list[Finding] = []
+    uid = probe = timing = ""
     try:
         with opened(unit, tell) as target:
-            return list(_looks(unit, target))
+            uid, probe, timing = target.unique_id(), target.debugger.probe_name, target.timing
+            findings += [Finding("probe", True, probe)]
+            findings.extend(_looks(unit, target))
     except HilError as error:
-        return [Finding("probe", good=False, detail=str(error))]
+        findings += [Finding("looks" if findings else "probe", False, str(error))]
+    return Checked(unit, tuple(findings), uid, probe, timing)
 
 
 def _looks(unit: Unit, target: ProbeTarget) -> Iterator[Finding]:
-    debugger = target.debugger
-    yield Finding("probe", good=True, detail=debugger.probe_name)
+    debugger, board = target.debugger, target.board
     found = debugger.identity()
     if found is not None:
         detail = f"DEV_ID {found.dev_id:#05x}, {found.flash_bytes:,} B of flash, uid {found.uid}"
-        yield Finding("chip", good=True, detail=detail)
-    if target.board.chip == _OPTIONS_OF:
-        yield _option_bytes(debugger)
-    debugger.halt()
-    for memory in target.board.memories:
+        yield Finding("chip", True, detail)
+    debugger.reset_and_halt()
+    for memory in board.memories:
         if memory.flash is None:
             yield _memory(memory, debugger)
-    yield from _counting(target)
-    yield _port(unit, target.board)
+    if board.chip == _STM32F4:
+        yield _option_bytes(debugger)
+        yield from clocks.look(board, debugger, own_time=target.timing != "silicon")
+        yield _access(board, debugger)
+        with _model(board) as model:
+            yield from loops.compare(board, debugger, model)
+        debugger.reset_and_halt()
+    yield from _port(unit, target)
+
+
+@contextmanager
+def _model(board: Board) -> "Iterator[Debugger | None]":
+    """Power an emulated board of the same kind; None where the emulator is not installed."""
+    if find_spec("unicorn") is None:
+        yield None
+        return
+    with EmulatedTarget(board) as emulated:
+        emulated.debugger.reset_and_halt()
+        yield emulated.debugger
+
+
+def _access(board: Board, debugger: "Debugger") -> Finding:
+    """See whether FLASH_ACR takes a store at once. Source: RM0090 section 3.5.1."""
+    late = loops.unsettled(board, debugger)
+    detail = f"of {loops.SWITCHES:,} stores to FLASH_ACR {late:,} read otherwise at once"
+    return Finding("flash access", late == 0, detail, late)
 
 
 def _option_bytes(debugger: "Debugger") -> Finding:
@@ -102,7 +141,7 @@ def _option_bytes(debugger: "Debugger") -> Finding:
         if there
     ]
     said = "; ".join(wrong) or "as the factory leaves them"
-    return Finding("option bytes", good=not wrong, detail=f"{low:#010x}, {high:#010x}: {said}")
+    return Finding("option bytes", not wrong, f"{low:#010x}, {high:#010x}: {said}")
 
 
 def _memory(memory: Memory, debugger: "Debugger") -> Finding:
@@ -116,39 +155,22 @@ def _memory(memory: Memory, debugger: "Debugger") -> Finding:
         for place, pattern in zip(places, patterns, strict=True):
             if debugger.read(place, length) != pattern:
                 detail = f"{place:#010x} does not keep what is written"
-                return Finding(memory.name, good=False, detail=detail)
+                return Finding(memory.name, False, detail)
     ends = f"{memory.address:#010x} to {memory.end - 1:#010x}"
-    return Finding(memory.name, good=True, detail=f"{ends}, {length:,} B at each end keep patterns")
-
-
-def _counting(target: ProbeTarget) -> Iterator[Finding]:
-    """Hold the oscillator that a reset leaves against the host's clock, awake and asleep."""
-    place = target.board.sram.address
-    awake, passed = target.debugger.count_cycles(_LOOP, place, _COUNTED_S)
-    hz = awake / passed
-    if target.timing == "silicon":
-        apart = hz / _HSI_HZ - 1
-        detail = (
-            f"{hz / 1e6:.3f} MHz by the host's clock, {apart:+.2%} of the internal oscillator's"
-        )
-        yield Finding("clock", good=abs(apart) < _HSI_APART, detail=detail)
-    else:
-        detail = f"{hz / 1e6:.0f} million cycles a second of the host: its time is its own"
-        yield Finding("clock", good=awake > 0, detail=detail)
-    asleep, _ = target.debugger.count_cycles(_SLEEP, place, _COUNTED_S)
-    said = "counts on" if asleep > awake // 2 else "stands still"
-    detail = f"the cycle counter {said} while the core sleeps, a debugger attached"
-    yield Finding("sleep", good=True, detail=detail)
+    return Finding(memory.name, True, f"{ends}, {length:,} B at each end keep patterns")
 
 
 def _pattern(seed: int, length: int) -> bytes:
     return bytes((seed ^ at ^ at >> 8) & 0xFF for at in range(length))
 
 
-def _port(unit: Unit, board: Board) -> Finding:
+def _port(unit: Unit, target: ProbeTarget) -> Iterator[Finding]:
     try:
         device = ports.find(unit)
-        ports.open_exclusively(device, board.baud).close()
+        port = target.serial()
     except HilError as error:
-        return Finding("serial port", good=False, detail=str(error))
-    return Finding("serial port", good=True, detail=f"{device} at {board.baud:,} baud")
+        yield Finding("serial port", False, str(error))
+        return
+    yield Finding("serial port", True, f"{device} at {target.board.baud:,} baud")
+    if target.board.chip == _STM32F4:
+        yield from wires.look(target.board, target.debugger, port)

@@ -1,0 +1,104 @@
+"""A few instructions that a debugger runs from RAM: no firmware is needed, and flash stays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Event
+from time import monotonic
+from typing import Any
+
+from hil.errors import ProbeError
+
+_DEMCR, _TRCENA = 0xE000_EDFC, 1 << 24  # ARMv7-M manual section C1.6.5
+_DWT_CTRL, _CYCCNT = 0xE000_1000, 0xE000_1004
+_THUMB = 1 << 24  # of xPSR
+_LOOK_EVERY_S = 0.005  # a probe has no way to call
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Cycles that the core counted, beside the host's clock.
+
+    Attributes:
+        cycles: of CYCCNT.
+        seconds: of the host, meanwhile.
+        uncertain_s: by how much the seconds may be wrong: the probe takes time to start and stop
+            the core.
+    """
+
+    cycles: int
+    seconds: float
+    uncertain_s: float
+
+    @property
+    def hz(self) -> float:
+        """Cycles a second."""
+        return self.cycles / self.seconds
+
+    @property
+    def uncertainty(self) -> float:
+        """Of `hz`, as a part of it."""
+        return self.uncertain_s / self.seconds
+
+
+def count(target: Any, program: bytes, address: int, seconds: float) -> Counted:
+    """Run a program for a while and count the core's cycles; the core stays halted behind it.
+
+    Args:
+        target: pyOCD's, its core halted.
+        program: Thumb instructions that loop or sleep.
+        address: in RAM.
+        seconds: how long; fewer than the 32-bit counter holds.
+    """
+    _load(target, program, address, {})
+    before, asked = target.read_memory(_CYCCNT), monotonic()
+    target.resume()
+    began = monotonic()
+    Event().wait(seconds)
+    stopping = monotonic()
+    target.halt()
+    ended = monotonic()
+    cycles = target.read_memory(_CYCCNT) - before & 0xFFFF_FFFF
+    uncertain = (began - asked + ended - stopping) / 2
+    return Counted(cycles, (stopping + ended - asked - began) / 2, uncertain)
+
+
+def execute(
+    target: Any, program: bytes, address: int, registers: Mapping[str, int], deadline_s: float
+) -> tuple[int, ...]:
+    """Run a program to its BKPT.
+
+    Args:
+        target: pyOCD's, its core halted.
+        program: Thumb instructions.
+        address: in RAM.
+        registers: at its start.
+        deadline_s: the longest that it may take.
+
+    Returns:
+        r0 to r7 behind it.
+
+    Raises:
+        ProbeError: it does not end.
+    """
+    from pyocd.core.target import Target
+
+    _load(target, program, address, registers)
+    target.resume()
+    until = monotonic() + deadline_s
+    while target.get_state() != Target.State.HALTED:
+        if monotonic() > until:
+            target.halt()
+            raise ProbeError(
+                f"a program in RAM did not end within {deadline_s:g} s",
+                hint="does the core run? Try again, then switch the power off and on",
+            )
+        Event().wait(_LOOK_EVERY_S)
+    return tuple(target.read_core_registers_raw([f"r{number}" for number in range(8)]))
+
+
+def _load(target: Any, program: bytes, address: int, registers: Mapping[str, int]) -> None:
+    target.write_memory_block8(address, list(program))
+    target.write_memory(_DEMCR, target.read_memory(_DEMCR) | _TRCENA)
+    target.write_memory(_DWT_CTRL, target.read_memory(_DWT_CTRL) | 1)
+    names = [*registers, "pc", "xpsr"]
+    target.write_core_registers_raw(names, [*registers.values(), address, _THUMB])
