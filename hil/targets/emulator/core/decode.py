@@ -123,8 +123,11 @@ class Instruction:
 _BRANCHES = frozenset({Kind.BRANCH, Kind.COMPARE_BRANCH, Kind.INDIRECT, Kind.TABLE_BRANCH})
 
 
-_DECODED: dict[tuple[bytes, int, int], Instruction] = {}
-"""Instructions decoded so far, by code, address and condition."""
+_BY_PLACE = frozenset({Kind.BRANCH, Kind.COMPARE_BRANCH})
+"""Kinds whose operands are addresses that depend on where they stand."""
+
+_DECODED: dict[tuple[bytes, int], Instruction] = {}
+"""Instructions decoded so far, by code and condition; those of `_BY_PLACE` left out."""
 
 _MOST_DECODED = 1 << 15
 
@@ -199,14 +202,15 @@ class Decoder:
         return tuple(instructions)
 
     def _one(self, code: bytes, address: int, condition: int) -> Instruction:
-        """Decode an instruction, once for all boards of this process."""
-        key = code, address, condition
-        known = _DECODED.get(key)
+        """Decode an instruction, once for all places and all boards of this process."""
+        known = _DECODED.get((code, condition))
         if known is None:
-            if len(_DECODED) >= _MOST_DECODED:
-                _DECODED.clear()
-            known = _DECODED[key] = self._fresh(code, address, condition)
-        return known
+            known = self._fresh(code, address, condition)
+            if known.kind not in _BY_PLACE:
+                if len(_DECODED) >= _MOST_DECODED:
+                    _DECODED.clear()
+                _DECODED[code, condition] = known
+        return known if known.address == address else _moved(known, address)
 
     def _fresh(self, code: bytes, address: int, condition: int) -> Instruction:
         found = next(self._capstone.disasm(code, address, 1), None)
@@ -318,6 +322,13 @@ class Decoder:
                 first = 2 * (operand.reg - arm.ARM_REG_D0)
                 numbers |= {first, first + 1}
         return frozenset(numbers)
+
+
+def _moved(instruction: Instruction, address: int) -> Instruction:
+    """The same instruction elsewhere; `replace` takes ten times as long."""
+    moved = object.__new__(Instruction)
+    moved.__dict__.update(instruction.__dict__, address=address)
+    return moved
 
 
 def _it_conditions(halfword: int) -> Iterator[int]:
