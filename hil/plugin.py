@@ -86,7 +86,8 @@ def _sessions(config: pytest.Config) -> "dict[str, Session]":
     """Return this run's sessions by board, which open when they are first asked for."""
     if _SESSIONS not in config.stash:
         identity, part = _identity(config)
-        _forget_earlier(config, identity)
+        if not config.option.collectonly:
+            _forget_earlier(config, identity)
         _end_as_interrupted()
         opened: dict[str, Session] = {}
         names = options.boards(config.option.hil_board)

@@ -41,6 +41,12 @@ _AUTHOR = {
 
 def make(folder: Path, values: Sequence[int | str]) -> list[str]:
     """Make a repository with a commit for each value; returns the commits."""
+    start(folder)
+    return [commit(folder, value) for value in values]
+
+
+def start(folder: Path) -> None:
+    """Make a repository without commits, whose harness gives the value that VALUE holds."""
     suite = folder / "hil/suite"
     suite.mkdir(parents=True)
     (folder / "hil/__init__.py").write_text("")
@@ -49,14 +55,24 @@ def make(folder: Path, values: Sequence[int | str]) -> list[str]:
     (folder / "scenarios").mkdir()
     (folder / "scenarios/face_m4.toml").write_text("")
     git(folder, "init", "--quiet", "--initial-branch=main")
-    commits = []
-    for number, value in enumerate(values):
-        (folder / "VALUE").write_text(f"{value}\n")
-        (folder / "NUMBER").write_text(f"{number}\n")
-        git(folder, "add", "--all")
-        git(folder, "commit", "--quiet", "--message", f"number {number}: {value}")
-        commits.append(git(folder, "rev-parse", "HEAD"))
-    return commits
+
+
+def commit(folder: Path, value: int | str) -> str:
+    """Commit a value; returns the commit."""
+    (folder / "VALUE").write_text(f"{value}\n")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", f"{value}")
+    return git(folder, "rev-parse", "HEAD")
+
+
+def merge(folder: Path, commits: Sequence[str], value: int | str) -> str:
+    """Merge commits with a value; returns the merge."""
+    (folder / "VALUE").write_text(f"{value}\n")
+    git(folder, "add", "--all")
+    parents = [word for one in commits for word in ("-p", one)]
+    made = git(folder, "commit-tree", git(folder, "write-tree"), *parents, "-m", f"{value}")
+    git(folder, "reset", "--quiet", "--hard", made)
+    return made
 
 
 def git(folder: Path, *arguments: str) -> str:

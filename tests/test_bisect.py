@@ -15,6 +15,12 @@ from hil.run import revisions
 from hil.run.revisions import How
 from hil.studies import bisect
 
+HISTORIES = "HIL_HISTORIES"  # in the environment: how many planted repositories, beside one
+
+
+def linear(count: int) -> dict[str, list[str]]:
+    return {str(i): [str(i - 1)] for i in range(count)}
+
 
 def measuring(values: Sequence[float | None]) -> tuple[Callable[[str], float | None], list[str]]:
     asked: list[str] = []
@@ -33,7 +39,7 @@ def test_the_commit_of_a_planted_history_is_found_in_few_measurements(seed: int)
     culprit = draw.randrange(count)
     values = [1000.0 if i < culprit else 1001.0 for i in range(count)]
     measure, asked = measuring(values)
-    found = bisect.search([str(i) for i in range(count)], 1000, 1001, measure)
+    found = bisect.search(linear(count), 1000, 1001, measure)
     assert found.commits == (str(culprit),)
     assert (found.before, found.after) == (1000, 1001)
     assert len(asked) <= math.ceil(math.log2(count)) + 1
@@ -48,9 +54,110 @@ def test_commits_that_cannot_be_measured_are_passed_over(seed: int) -> None:
     for broken in draw.sample(range(count - 1), k=(count - 1) // 2):
         values[broken] = None
     measure, _ = measuring(values)
-    found = bisect.search([str(i) for i in range(count)], 0, 5, measure)
+    found = bisect.search(linear(count), 0, 5, measure)
     assert str(culprit) in found.commits
     assert all(values[int(commit)] is None for commit in found.commits[:-1])
+
+
+def planted(draw: random.Random, count: int) -> tuple[bisect.History, int, set[int]]:
+    """A history with branches and merges, its culprit, and the commits that are bad."""
+    history: dict[str, list[str]] = {"0": ["good"]}
+    tips = [0]
+    for one in range(1, count):
+        kind = draw.random()
+        parents = [draw.choice(tips)]
+        if one == count - 1:  # what was left open is merged in the end
+            parents = list(tips)
+        elif kind < 0.25 and len(tips) > 1:
+            parents = draw.sample(tips, 2)
+        elif kind < 0.45:
+            parents = [draw.randrange(one)]
+        history[str(one)] = [str(parent) for parent in parents]
+        tips = [*(tip for tip in tips if tip not in parents), one]
+    culprit = draw.randrange(count)
+    bad = {culprit}
+    for one in range(culprit + 1, count):
+        if bad & {int(parent) for parent in history[str(one)] if parent != "good"}:
+            bad.add(one)
+    return history, culprit, bad
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_the_culprit_is_found_among_branches_and_merges_that_cannot_all_be_built(seed: int) -> None:
+    draw = random.Random(seed)  # noqa: S311
+    count = draw.randrange(2, 60)
+    history, culprit, bad = planted(draw, count)
+    values: list[float | None] = [1001.0 if one in bad else 1000.0 for one in range(count)]
+    for broken in draw.sample(range(count - 1), k=draw.randrange((count + 1) // 2)):
+        values[broken] = None
+    measure, asked = measuring(values)
+    found = bisect.search(history, 1000, 1001, measure)
+    assert str(culprit) in found.commits
+    assert all(values[int(commit)] is None for commit in found.commits[:-1])
+    assert (found.before, found.after) == (1000, 1001)
+    if None not in values:
+        assert found.commits == (str(culprit),)
+        assert len(asked) <= 2 * math.ceil(math.log2(count)) + 1
+
+
+def plant(folder: Path, draw: random.Random) -> tuple[str, str]:
+    """Make a repository with a branch that is merged and commits that do not build.
+
+    Returns:
+        The commit at which the value grows, on the branch or beside it, and the good one.
+    """
+    planted_history.start(folder)
+    good = planted_history.commit(folder, 100)
+    on_branch = draw.random() < 0.5
+    grows = draw.randrange(3)
+    tips, culprit = [], ""
+    for is_branch in (False, True):
+        planted_history.git(folder, "checkout", "--quiet", "--detach", good)
+        tip, value = good, 100
+        for step in range(3):
+            if step == grows and is_branch == on_branch:
+                value = 101
+                tip = culprit = planted_history.commit(folder, value)
+            else:
+                is_broken = draw.random() < 0.3 and step not in {grows - 1, 2}
+                tip = planted_history.commit(folder, "broken" if is_broken else value)
+        tips.append(tip)
+    planted_history.merge(folder, tips, 101)
+    planted_history.commit(folder, 101)
+    planted_history.git(folder, "branch", "--force", "main", "HEAD")
+    return culprit, good
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get(HISTORIES, "1"))))
+def test_the_command_finds_the_culprit_of_a_repository_with_a_merge(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    culprit, good = plant(tmp_path, random.Random(seed))  # noqa: S311
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["bisect", "--scenario", "face_m4", good, "main"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith(culprit[:7])
+
+
+def test_a_branch_that_was_bad_before_it_left_is_not_taken_for_the_culprit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted_history.start(tmp_path)
+    origin = planted_history.commit(tmp_path, 101)
+    branch = [planted_history.commit(tmp_path, 101) for _ in range(2)]
+    planted_history.git(tmp_path, "checkout", "--quiet", "--detach", origin)
+    good = planted_history.commit(tmp_path, 100)
+    fine = planted_history.commit(tmp_path, 100)
+    culprit = planted_history.merge(tmp_path, [fine, branch[-1]], 101)
+    bad = planted_history.commit(tmp_path, 101)
+    monkeypatch.chdir(tmp_path)
+
+    def committed(commit: str) -> float:
+        return float(planted_history.git(tmp_path, "show", f"{commit}:VALUE"))
+
+    monkeypatch.setattr(bisect, "measuring", lambda *_: committed)
+    found = bisect.run("cycles", "face_m4", good, bad, how=How())
+    assert found.commits == (culprit,)
+    assert (found.before, found.after) == (100, 101)
 
 
 @pytest.fixture

@@ -51,16 +51,25 @@ def resolve(revision: str, repository: Path = Path()) -> str:
     return git(repository, "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
 
 
-def between(good: str, bad: str, repository: Path = Path()) -> list[str]:
-    """List the commits after `good` up to `bad`, oldest first.
+def between(good: str, bad: str, repository: Path = Path()) -> dict[str, list[str]]:
+    """List the commits after `good` up to `bad`, parents before children, with their parents.
+
+    Args:
+        good: an ancestor of `bad`.
+        bad: the last of the commits.
+        repository: a directory inside it.
+
+    Returns:
+        Each commit's parents, those that are not after `good` too.
 
     Raises:
         UsageError: `good` is no ancestor of `bad`.
     """
-    listed = git(repository, "rev-list", "--reverse", "--ancestry-path", f"{good}..{bad}").split()
-    if not listed:
+    listed = git(repository, "rev-list", "--reverse", "--topo-order", "--parents", f"{good}..{bad}")
+    commits = [line.split() for line in listed.splitlines()]
+    if not commits or git(repository, "merge-base", good, bad) != resolve(good, repository):
         raise UsageError(f"{good} is no ancestor of {bad}", hint="name the earlier revision first")
-    return listed
+    return {commit: parents for commit, *parents in commits}
 
 
 def subject(commit: str, repository: Path = Path()) -> str:

@@ -4,7 +4,7 @@ Each commit is checked out in a directory of its own, built, and run on the emul
 emulated figures repeat to the one, one measurement of a commit is enough.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hil.errors import BuildError, UsageError
@@ -16,6 +16,9 @@ from hil.run.revisions import How
 
 Measure = Callable[[str], float | None]
 """A commit's value; None where it cannot be measured."""
+
+History = Mapping[str, Sequence[str]]
+"""Commits, parents before children, with their parents."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Culprit:
 
 
 def search(
-    commits: Sequence[str],
+    history: History,
     good: float,
     bad: float,
     measure: Measure,
@@ -44,36 +47,66 @@ def search(
 ) -> Culprit:
     """Find the first commit that is nearer to the bad value than to the good one.
 
+    A bad commit leaves itself and its ancestors, a good one takes these away. So branches that were
+    merged are searched as well.
+
     Args:
-        commits: after the good one, oldest first; the last is the bad one.
+        history: commits after the good one; the last is the bad one.
         good: value at the good commit.
         bad: value at the bad one.
         measure: gives a commit's value.
         progress: told every measurement.
     """
-    values: dict[int, float | None] = {-1: good, len(commits) - 1: bad}
-    low, high = -1, len(commits) - 1
-    while True:
-        between = [i for i in range(low + 1, high) if values.get(i, 0.0) is not None]
-        if not between:
-            break
-        middle = between[len(between) // 2]
-        value = values[middle] = measure(commits[middle])
+    stands_on = _ancestors(history)
+    last, after = list(history)[-1], bad
+    left = stands_on[last]
+    values: dict[str, float | None] = {last: bad}
+    while untried := [one for one in history if one in left and one not in values]:
+        commit = _middle(stands_on, left, untried)
+        value = values[commit] = measure(commit)
         said = "cannot be measured" if value is None else f"{value:,.10g}"
-        progress(f"{commits[middle][:12]}: {said}")
+        progress(f"{commit[:12]}: {said}")
         if value is not None and abs(value - good) <= abs(value - bad):
-            low = middle
+            left = left - stands_on[commit]
         elif value is not None:
-            high = middle
-    before, after = values[low], values[high]
-    if before is None or after is None:
-        raise AssertionError("both ends of the search have been measured")
+            left, after = left & stands_on[commit], value
+    suspects = tuple(one for one in history if one in left)
+    behind = [values.get(parent) for parent in history[suspects[0]]]
     return Culprit(
-        commits=tuple(commits[low + 1 : high + 1]),
-        before=before,
+        commits=suspects,
+        before=next((value for value in behind if value is not None), good),
         after=after,
-        measured=sum(value is not None for value in values.values()),
+        measured=1 + sum(value is not None for value in values.values()),
     )
+
+
+def _ancestors(history: History) -> dict[str, frozenset[str]]:
+    """Return each commit's ancestors in the history, itself among them."""
+    found: dict[str, frozenset[str]] = {}
+    for commit, parents in history.items():
+        found[commit] = frozenset({commit}).union(*(found[one] for one in parents if one in found))
+    return found
+
+
+def _middle(
+    stands_on: Mapping[str, frozenset[str]], left: frozenset[str], untried: Sequence[str]
+) -> str:
+    """Choose the commit whose answer takes away most, whatever it is."""
+
+    def least(commit: str) -> int:
+        behind = len(stands_on[commit] & left)
+        return min(behind, len(left) - behind)
+
+    return max(untried, key=least)
+
+
+def _since(history: History, good: str) -> dict[str, Sequence[str]]:
+    """Return the commits that stand on the good one: without branches that left before it."""
+    found: dict[str, Sequence[str]] = {}
+    for commit, parents in history.items():
+        if good in parents or any(one in found for one in parents):
+            found[commit] = parents
+    return found
 
 
 def run(
@@ -94,7 +127,7 @@ def run(
     kind = metrics.find(metric)
     measure = measuring(metric, scenario, how)
     first, last = (revisions.resolve(name, how.repository) for name in (good, bad))
-    commits = revisions.between(first, last, how.repository)
+    history = revisions.between(first, last, how.repository)
     ends = []
     for name, commit in ((good, first), (bad, last)):
         progress(f"measuring {name}")
@@ -112,7 +145,20 @@ def run(
             f"{ends[1]:,.10g} at {bad}",
             hint="name a good revision and a bad one; exchange them to find an improvement",
         )
-    return search(commits, ends[0], ends[1], measure, progress)
+    found = search(history, ends[0], ends[1], measure, progress)
+    if _began_earlier(found, history, first, ends, measure):
+        progress("a branch that was merged was bad before it left: searching without such branches")
+        found = search(_since(history, first), ends[0], ends[1], measure, progress)
+    return found
+
+
+def _began_earlier(
+    found: Culprit, history: History, good: str, ends: Sequence[float], measure: Measure
+) -> bool:
+    """Whether what stands before the culprit, on a branch that left before GOOD, is bad too."""
+    before = {one for commit in found.commits for one in history[commit]} - {good, *history}
+    values = [value for one in sorted(before) if (value := measure(one)) is not None]
+    return any(abs(value - ends[0]) > abs(value - ends[1]) for value in values)
 
 
 def measuring(metric: str, scenario: str, how: How) -> Measure:
