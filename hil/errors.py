@@ -150,6 +150,10 @@ class LinkError(MeasurementError):
     verdict = Verdict.LINK
 
 
+class DamagedError(LinkError):
+    """The line damages frames too often for an exchange to end."""
+
+
 class ProtocolError(LinkError):
     """The firmware that was greeted says what it must not; its frames pass their checks."""
 

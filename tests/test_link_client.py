@@ -147,7 +147,7 @@ def test_a_damaged_answer_is_asked_for_again_without_waiting() -> None:
 
 
 def test_a_line_that_damages_everything_is_given_up() -> None:
-    with pytest.raises(LinkError, match="9 damaged frames"):
+    with pytest.raises(LinkError, match="damaged frames among"):
         LinePort(lambda _: b"\0garbage\0").device().hello()
 
 

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 import tiny_model
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from link_line import LinePort, Mangle
 from native_device import BUILD_ID, NativeDevice
@@ -106,6 +106,7 @@ def test_a_few_damaged_bytes_anywhere_change_nothing(
     assert device.outputs() == tiny_model.expected(INPUT)
 
 
+@settings(max_examples=30)
 @given(st.integers(0, 2**32), st.integers(2, 200))
 def test_a_hopeless_line_ends_in_an_error_and_never_in_a_wrong_result(
     firmware: NativeDevice, seed: int, every: int

@@ -1,4 +1,4 @@
-"""`hil bench`: how fast the emulated board is, and the kernels on it."""
+"""`hil bench`: how fast the emulated board is, and the kernels on it; what a bad line costs."""
 
 import argparse
 import sys
@@ -11,6 +11,7 @@ examples:
   hil bench kernels --toolchain zig    cycles of every operator: some minutes
   hil bench kernels --flash            flash of each kernel's C, stated and as compilers make it
   hil bench kernels --fit              the cost model's cycles, from measurements of small layers
+  hil bench link --rate 1e-3 --runs 50  face_m4 over a line that damages one byte in a thousand
   hil bench face_m4 --csv layers.csv   cycles by layer, RNN weights sparse and dense
 """
 
@@ -21,14 +22,15 @@ def add(commands: Commands) -> None:
         commands,
         "bench",
         _run,
-        "measure the emulated board, or the kernels on it",
+        "measure the emulated board, the kernels on it, or the link to it",
         epilog=_EXAMPLES,
     )
     parser.add_argument(
         "what",
-        choices=("emulator", "kernels", "face_m4"),
+        choices=("emulator", "kernels", "link", "face_m4"),
         help="emulator: emulated instructions per second of host time; kernels: cycles of every "
-        "operator; face_m4: cycles by layer, with sparse and with dense RNN weights",
+        "operator; link: runs over a line that damages bytes; face_m4: cycles by layer, with "
+        "sparse and with dense RNN weights",
     )
     parser.add_argument("--board", default="stm32f439", help="whose (default: %(default)s)")
     parser.add_argument(
@@ -47,6 +49,13 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="kernels: compile the C of kernels, steps and streaming; print stated and most bytes",
     )
+    parser.add_argument("--runs", type=int, default=10, help="link: at each rate (default: 10)")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        action="append",
+        help="link: damaged bytes among all; may be given several times (default: 0 to 1e-2)",
+    )
     csv_option(parser)
 
 
@@ -55,6 +64,8 @@ def _run(options: argparse.Namespace) -> int:
         from hil.studies.bench import emulator as bench
 
         return bench.emulator(board=options.board)
+    if options.what == "link":
+        return _link(options)
 
     from hil.build import toolchain
     from hil.config import board
@@ -75,6 +86,25 @@ def _run(options: argparse.Namespace) -> int:
     if options.csv:
         bench_kernels.write_csv(rows, options.csv)
     return 0
+
+
+def _link(options: argparse.Namespace) -> int:
+    from hil.errors import UsageError
+    from hil.studies.bench import link
+
+    rates = options.rate or link.RATES
+    if options.runs < 1 or not all(0 <= rate <= 1 for rate in rates):
+        raise UsageError("--runs is at least 1, and --rate from 0 to 1")
+    outcomes = link.measure(
+        "face_m4",
+        options.board,
+        rates,
+        options.runs,
+        lambda stage: print(stage, file=sys.stderr),
+    )
+    show(link.table(outcomes))
+    wrong = any(run.verdict == "wrong" for runs in outcomes.values() for run in runs)
+    return 1 if wrong else 0
 
 
 def _fit(options: argparse.Namespace) -> int:

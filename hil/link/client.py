@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from serial import SerialBase
 
-from hil.errors import BootError, FlashError, LinkError, SilenceError, UsageError
+from hil.errors import BootError, DamagedError, FlashError, LinkError, SilenceError, UsageError
 from hil.link.conversation import Conversation
 from hil.link.frames import DATA_BYTES
 from hil.link.messages import (
@@ -31,7 +31,9 @@ from hil.link.messages import (
     Statistics,
     Wants,
 )
+from hil.link.pieces import Pieces
 
+_Piece = TypeVar("_Piece", Loaded, Outputs)
 _PAUSES: tuple[type[Done] | type[Wants] | type[Outputs], ...] = (Done, Wants, Outputs)
 """What a run may answer: it is done, wants input, or has outputs."""
 
@@ -79,6 +81,7 @@ class Device:
     ) -> None:
         self._clock = clock
         self._line = Conversation(port, timeout_s, clock)
+        self._pieces = Pieces()
         self._hello: Hello | None = None
         self._input = b""  # of a streaming model, until its run asks for it
         self._left: dict[str, int] = {}  # bytes that a run may still ask for and send
@@ -153,14 +156,38 @@ class Device:
         if self._greeting().streams:
             self._input = data
             return
-        for offset in range(0, wanted, DATA_BYTES):
-            piece = data[offset : offset + DATA_BYTES]
-            loaded = self._line.ask(Load(offset, piece), Loaded)
-            if loaded.count != offset + len(piece):
-                raise self._line.wrong(
-                    f"holds {loaded.count} B of input, not {offset + len(piece)}"
-                )
+        offset = 0
+        while offset < wanted:
+            piece = data[offset : offset + self._pieces.bytes]
+            loaded = self._ask_piece(Load(offset, piece), Loaded)
+            if loaded is None:  # it may have arrived or not: the first begins anew
+                offset = 0
+                continue
+            offset += len(piece)
+            if loaded.count != offset:
+                raise self._line.wrong(f"holds {loaded.count} B of input, not {offset}")
         self._line.reached = "input loaded"
+
+    def _ask_piece(self, request: Load | AskOutputs, wanted: type[_Piece]) -> _Piece | None:
+        """Ask with a piece of data in the request or the answer, and fit the next one's size.
+
+        Returns:
+            the answer; None where the line damages every frame of this size, which is then smaller.
+
+        Raises:
+            LinkError: it damages the smallest too. SilenceError, FirmwareFault.
+        """
+        before = self.resends
+        enough = {} if self._pieces.are_smallest else {"bytes_in_vain": 0}
+        try:
+            answer = self._line.ask(request, wanted, **enough)
+        except DamagedError:
+            if self._pieces.are_smallest:
+                raise
+            self._pieces.failed()
+            return None
+        self._pieces.passed(damaged=self.resends > before)
+        return answer
 
     def leave(self, data: bytes) -> None:
         """Have the firmware hold bytes that mean nothing, where its last request stands in memory.
@@ -237,8 +264,10 @@ class Device:
         total = self._greeting().output_bytes
         outputs = bytearray()
         while len(outputs) < total:
-            count = min(DATA_BYTES, total - len(outputs))
-            piece = self._line.ask(AskOutputs(len(outputs), count), Outputs)
+            count = min(self._pieces.bytes, total - len(outputs))
+            piece = self._ask_piece(AskOutputs(len(outputs), count), Outputs)
+            if piece is None:
+                continue
             if (piece.offset, len(piece.data)) != (len(outputs), count):
                 raise self._line.wrong(f"sent outputs from {piece.offset}, not from {len(outputs)}")
             outputs += piece.data

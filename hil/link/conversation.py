@@ -8,6 +8,7 @@ from serial import SerialBase, SerialException
 
 from hil.errors import (
     BootError,
+    DamagedError,
     FirmwareFault,
     LinkError,
     PortError,
@@ -34,7 +35,9 @@ from hil.link.messages import (
 )
 
 _RESEND_AFTER_S = 1.0  # doubled at every resend
-_MOST_DAMAGES = 8  # in one exchange
+_FRAME_GAP_S = 0.5  # within a frame; after it, the frame's end is lost
+_FEWEST_DAMAGES = 8  # that end an exchange
+_MOST_BYTES_IN_VAIN = 32 * 1024  # of one exchange, both ways; at 115,200 baud 3 s
 _MOST_LINES = 200  # of the firmware's log; of a storm the last
 _LAST_SEQUENCE = 255
 _RESUMING = (AskRun, Feed, Proceed)  # after these the device works, and is deaf until it answers
@@ -87,22 +90,35 @@ class Conversation:
         with self._port_errors():
             self._port.reset_input_buffer()
 
-    def ask(self, request: Message, *wanted: type[_Answer]) -> _Answer:
+    def ask(
+        self,
+        request: Message,
+        *wanted: type[_Answer],
+        bytes_in_vain: int = _MOST_BYTES_IN_VAIN,
+    ) -> _Answer:
         """Send a request until one of the wanted answers comes.
 
+        Args:
+            request: what to send.
+            wanted: the answers to it.
+            bytes_in_vain: both ways, after which a line that has damaged more than 8 frames of
+                this exchange is given up.
+
         Raises:
-            LinkError: the port fails, the line damages too much, or the board refuses the request
-                or restarts.
+            DamagedError: the line damages too much.
+            LinkError: the port fails, or the board refuses the request or restarts.
             SilenceError: time is up. FirmwareFault: the firmware crashed.
         """
         self._sequence = self._sequence % _LAST_SEQUENCE + 1
         wire = encode(Frame(request.kind, self._sequence, request.pack()))
-        question = _Question(request, wanted, wire, self._clock(), self.timeout_s)
+        question = _Question(
+            request, wanted, wire, self._clock(), self.timeout_s, bytes_in_vain=bytes_in_vain
+        )
         with self._port_errors():
             self._limit_writing()
-            self._port.write(wire)
+            self._send(question)
             while True:
-                for received in self._receive(question.next_event_at):
+                for received in self._receive(question):
                     answer = self._consider(received, question)
                     if isinstance(answer, wanted):
                         return answer
@@ -125,16 +141,23 @@ class Conversation:
         """Return the error of a board that may have restarted, or whose line damages frames."""
         return LinkError(f"the board {what}", hint=hint, stage=self.reached)
 
-    def _receive(self, until: float) -> Iterator[Frame | Damaged]:
-        """Wait for bytes until a moment of the clock; yield the frames they complete."""
-        self._port.timeout = max(0.0, until - self._clock())
+    def _receive(self, question: "_Question") -> Iterator[Frame | Damaged]:
+        """Wait for bytes until something else is due; yield the frames they complete."""
+        wait_s = max(0.0, question.next_event_at - self._clock())
+        begun = self._decoder.is_within_frame
+        self._port.timeout = min(wait_s, _FRAME_GAP_S) if begun else wait_s
         received: bytes = self._port.read(1)
         if received:
             received += self._port.read(self._port.in_waiting)
+        elif begun and wait_s > _FRAME_GAP_S:
+            received = b"\0"  # its end is lost, and the next frame may be long in coming
+        question.bytes_passed += len(received)
         yield from self._decoder.feed(received)
 
     def _watch_clock(self, question: "_Question") -> None:
         now = self._clock()
+        if now >= question.give_up_at and question.damages > _FEWEST_DAMAGES:
+            raise self._not_understood(question)
         if now >= question.give_up_at:
             raise SilenceError(
                 f"no answer to {question} within {self.timeout_s:g} s; "
@@ -175,7 +198,7 @@ class Conversation:
             case Misheard():
                 self._after_damage(question)
             case Booted() if isinstance(question.request, AskHello):
-                self._port.write(question.wire)  # it was not listening before
+                self._send(question)  # it was not listening before
             case Booted():
                 raise self._broken("restarted by itself", hint="is its supply stable?")
             case Fault():
@@ -199,17 +222,26 @@ class Conversation:
     def _after_damage(self, question: "_Question") -> None:
         question.damages += 1
         if question.damages == 1 and isinstance(question.request, AskHello):
-            self._port.write(question.wire)  # half a frame from before; it was busy saying it
+            self._send(question)  # half a frame from before; it was busy saying it
             return
-        if question.damages > _MOST_DAMAGES:
-            raise self._broken(
-                f"cannot be understood: {question.damages} damaged frames in one exchange",
-                hint="check ground, cable and baud rate",
-            )
+        if question.is_in_vain:
+            raise self._not_understood(question)
         self._send_again(question)
+
+    def _not_understood(self, question: "_Question") -> DamagedError:
+        return DamagedError(
+            f"the board cannot be understood: {question.damages:,} damaged frames among "
+            f"{question.bytes_passed:,} B of one exchange",
+            hint="check ground, cable and baud rate",
+            stage=self.reached,
+        )
 
     def _send_again(self, question: "_Question") -> None:
         self.resends += 1
+        self._send(question)
+
+    def _send(self, question: "_Question") -> None:
+        question.bytes_passed += len(question.wire)
         self._port.write(question.wire)
 
     def _refusal(self, message: Refused, question: "_Question") -> LinkError:
@@ -243,11 +275,15 @@ class _Question:
         wire: bytes,
         now: float,
         timeout_s: float,
+        *,
+        bytes_in_vain: int,
     ) -> None:
         self.request = request
         self.wanted = wanted
         self.wire = wire
         self.damages = 0
+        self.bytes_passed = 0  # both ways
+        self._bytes_in_vain = bytes_in_vain
         self.give_up_at = now + timeout_s
         self.resend_at = now + _RESEND_AFTER_S
         self._timeout_s = timeout_s
@@ -260,6 +296,11 @@ class _Question:
     @property
     def next_event_at(self) -> float:
         return min(self.resend_at, self.give_up_at)
+
+    @property
+    def is_in_vain(self) -> bool:
+        """Whether the line has damaged enough, in number and in bytes, to be given up."""
+        return self.damages > _FEWEST_DAMAGES and self.bytes_passed > self._bytes_in_vain
 
     def resend_later(self, now: float) -> None:
         self._pause_s *= 2

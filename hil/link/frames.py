@@ -68,6 +68,11 @@ class Decoder:
     def __init__(self) -> None:
         self._pending = bytearray()
 
+    @property
+    def is_within_frame(self) -> bool:
+        """Whether the stream has begun a frame and not ended it."""
+        return bool(self._pending)
+
     def feed(self, received: bytes) -> Iterator[Frame | Damaged]:
         """Yield what the stream completes; bytes past the longest frame are dropped."""
         *complete, rest = received.split(b"\0")
