@@ -127,6 +127,30 @@ def test_a_convolution_over_windows_equals_the_reference(  # noqa: PLR0917
     check(b.program(even, odd))
 
 
+@given(
+    seed=seeds,
+    edges=st.tuples(*[st.integers(0, 2)] * 4),
+    stride=st.integers(1, 2),
+    channels=st.sampled_from([1, 3, 4, 8]),
+    size=st.tuples(st.integers(5, 12), st.integers(5, 12)),
+)
+@few
+def test_convolutions_whose_edges_are_padded_apart_equal_the_reference(
+    seed: int,
+    edges: tuple[int, int, int, int],
+    stride: int,
+    channels: int,
+    size: tuple[int, int],
+) -> None:
+    b = Builder(seed, (*size, channels))
+    padding = Padding(*edges)
+    depthwise = b.conv("depthwise", b.input, channels, 3, stride, padding, depthwise=True)
+    dense = b.conv("dense", b.input, 4, 3, stride, padding, relu=True)
+    block = b.conv("block.expand", b.input, 16, relu=True)
+    block = b.conv("block.filter", block, 16, 3, stride, padding, depthwise=True, relu=True)
+    check(b.program(depthwise, dense, b.conv("block.project", block, 4)))
+
+
 def test_a_colour_stem_into_rnnpool_equals_the_reference() -> None:
     b = Builder(0, (40, 56, 3))
     stem = b.conv("stem", b.input, 8, 3, 2, relu=True)

@@ -122,6 +122,19 @@ NETWORKS: dict[str, nn.Module] = {
     "an average of nothing": nn.Sequential(
         conv(), nn.AdaptiveAvgPool2d((ROWS, None)), nn.AdaptiveAvgPool2d(1), nn.Flatten()
     ),
+    "edges padded apart": nn.Sequential(
+        nn.ZeroPad2d((0, 1, 2, 3)),
+        nn.Conv2d(CHANNELS, 8, 3, 2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    ),
+    "a function that pads": net(
+        lambda n, x: n["b"](f.pad(f.relu(n["a"](f.pad(x, (0, 1, 0, 1)))), [1, 0, 1, 0])).mean(
+            (2, 3)
+        ),
+        a=nn.Conv2d(CHANNELS, 8, 3, 2),
+        b=nn.Conv2d(8, 8, 3, groups=8, padding=(1, 0)),
+    ),
     "norm without numbers": nn.Sequential(
         conv(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(8, affine=False)
     ),
@@ -143,7 +156,9 @@ def test_it_compiles_as_it_is(case: str) -> None:
     check(made)
 
 
-@pytest.mark.parametrize("case", ["a classifier by hand", "MobileNetV2", "a join of vectors"])
+@pytest.mark.parametrize(
+    "case", ["a classifier by hand", "MobileNetV2", "a join of vectors", "a function that pads"]
+)
 def test_its_firmware_equals_the_reference(case: str) -> None:
     made = outcome(NETWORKS[case].float())
     assert isinstance(made, Compiled)
@@ -186,6 +201,23 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "a view of another kind": (
         net(lambda n, x: n["a"](x).view(1, 4, -1, 10).mean((2, 3)), a=conv()),
         "no operator for view",
+    ),
+    "padding with ones": (
+        net(lambda n, x: n["a"](f.pad(x, (1, 1, 1, 1), value=1.0)).mean((2, 3)), a=conv()),
+        "no operator for pad",
+    ),
+    "padding before a convolution that pads by a word": (
+        nn.Sequential(
+            nn.ZeroPad2d(1),
+            nn.Conv2d(CHANNELS, 8, 3, padding="valid"),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        ),
+        "no operator for ZeroPad2d",
+    ),
+    "padding before a maximum": (
+        net(lambda n, x: f.max_pool2d(f.pad(n["a"](x), (1, 1, 1, 1)), 2).mean((2, 3)), a=conv()),
+        "no operator for ZeroPad2d",
     ),
     "a softmax": (
         net(lambda n, x: f.softmax(n["a"](x).mean((2, 3)), 1), a=conv()),

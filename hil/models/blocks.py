@@ -5,9 +5,31 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 Stages: TypeAlias = Sequence[tuple[int, int, int, int]]
 """Rows of the papers' tables of inverted residuals: expansion, channels, repeats, stride."""
+
+
+class PaddedConv2d(nn.Conv2d):
+    """A convolution whose four edges are padded with zeros each by its own count of pixels.
+
+    Args:
+        conv: whose weights it shares; its own padding counts too.
+        edges: pixels left, right, top and bottom, as `nn.ZeroPad2d` has them.
+    """
+
+    def __init__(self, conv: nn.Conv2d, edges: tuple[int, int, int, int]) -> None:
+        nn.Module.__init__(self)
+        self.__dict__.update(conv.__dict__)
+        vertical, horizontal = (int(p) for p in conv.padding)
+        left, right, top, bottom = edges
+        self.edges = (left + horizontal, right + horizontal, top + vertical, bottom + vertical)
+        self.padding = (0, 0)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - as torch names it
+        """Map (n, inputs, rows, columns) to (n, outputs, ...)."""
+        return super().forward(functional.pad(input, self.edges))
 
 
 class ConvBN(nn.Module):

@@ -18,7 +18,7 @@ from hil.compiler.front.refusals import owner
 from hil.compiler.front.shapes import observe
 from hil.compiler.operators.kind import refused
 from hil.compiler.program import Shape
-from hil.models.blocks import Concat, FlattenMaps
+from hil.models.blocks import Concat, FlattenMaps, PaddedConv2d
 from hil.models.pooling import GlobalAverage
 
 _Sizes: TypeAlias = dict[fx.Node, tuple[int, ...]]
@@ -99,6 +99,13 @@ def _mean(dim: Sequence[int] = (), keepdim: bool = False) -> nn.Module | None:
     return GlobalAverage() if set(dim) in _ACROSS else None
 
 
+def _pad(
+    pad: Sequence[int], mode: str = "constant", value: float | None = None
+) -> nn.Module | None:
+    is_zero = mode == "constant" and not value and len(pad) == 4
+    return nn.ZeroPad2d((pad[0], pad[1], pad[2], pad[3])) if is_zero else None
+
+
 _CALLS: dict[Callable[..., Any] | str, Callable[..., nn.Module | None]] = {
     functional.relu: _relu,
     torch.relu: _relu,
@@ -111,6 +118,7 @@ _CALLS: dict[Callable[..., Any] | str, Callable[..., nn.Module | None]] = {
     functional.avg_pool2d: nn.AvgPool2d,
     functional.adaptive_avg_pool2d: nn.AdaptiveAvgPool2d,
     functional.dropout: _dropout,
+    functional.pad: _pad,
     functional.hardswish: nn.Hardswish,
     functional.hardsigmoid: nn.Hardsigmoid,
     functional.silu: nn.SiLU,
@@ -181,7 +189,9 @@ def _leave_flattening_out(node: fx.Node, sizes: _Sizes) -> None:
 
 # layers
 
-_LAYERS = (nn.Linear, nn.BatchNorm1d, nn.Flatten, nn.AdaptiveAvgPool2d, nn.Hardtanh)
+_LAYERS = (
+    nn.Linear, nn.BatchNorm1d, nn.Flatten, nn.AdaptiveAvgPool2d, nn.Hardtanh, nn.ZeroPad2d
+)  # fmt: skip
 
 
 def _rewrite_layer(traced: fx.GraphModule, node: fx.Node, sizes: _Sizes) -> None:
@@ -195,6 +205,9 @@ def _rewrite_layer(traced: fx.GraphModule, node: fx.Node, sizes: _Sizes) -> None
         case nn.Flatten():
             _leave_flattening_out(node, sizes)
             return
+        case nn.ZeroPad2d():
+            _let_convolutions_pad(traced, node, layer)
+            return
         case nn.Linear() if len(sizes[node]) == 2:
             new = _window(layer, _pixels(traced, source, sizes))
         case nn.BatchNorm1d() if _pixels(traced, source, sizes) == (1, 1):
@@ -206,6 +219,26 @@ def _rewrite_layer(traced: fx.GraphModule, node: fx.Node, sizes: _Sizes) -> None
             new = _clamp(layer.min_val, layer.max_val, layer.inplace)
     if new is not None:
         traced.add_submodule(str(node.target), new.eval())
+
+
+def _let_convolutions_pad(traced: fx.GraphModule, node: fx.Node, layer: nn.ZeroPad2d) -> None:
+    """Let the convolutions that read a padded map pad it themselves, where no others read it."""
+    calls = [str(n.target) for n in traced.graph.nodes if n.op == "call_module"]
+    names = {str(reader.target) for reader in node.users if reader.op == "call_module"}
+    layers = {name: traced.get_submodule(name) for name in names if calls.count(name) == 1}
+    convs = {
+        name: conv
+        for name, conv in layers.items()
+        if isinstance(conv, nn.Conv2d)
+        and conv.padding_mode == "zeros"
+        and not isinstance(conv.padding, str)
+    }
+    if len(convs) != len(node.users) or min(layer.padding) < 0:
+        return
+    for name, conv in convs.items():
+        traced.add_submodule(name, PaddedConv2d(conv, layer.padding))
+    node.replace_all_uses_with(node.all_input_nodes[0])
+    traced.graph.erase_node(node)
 
 
 def _window(layer: nn.Linear, pixels: Sequence[int]) -> nn.Module:

@@ -20,6 +20,8 @@ _INSTEAD = {
     "hardtanh": "nn.ReLU6, which is hardtanh(x, 0, 6)",
     "BatchNorm1d": "nn.BatchNorm2d before the map is flattened",
     "dropout": "nn.Dropout",
+    "pad": "padding by zeros, before a convolution",
+    "ZeroPad2d": "it before convolutions alone",
     "add": "x + y, of two maps of one shape",
     "cat": "torch.cat(maps, dim=1): channels alone are joined",
     "mean": "x.mean((2, 3)), over rows and columns",

@@ -15,6 +15,7 @@ from hil.compiler.operators import fusing
 from hil.compiler.operators.fusing import Conv2DNode
 from hil.compiler.operators.kind import Calibration, Float64, Kept, Kind, Macs, Permuted, Place
 from hil.compiler.program import Int8, Int32, Operator, Padding, Shape, Tensor
+from hil.models.blocks import PaddedConv2d
 from hil.models.pooling import Classifier
 
 _RESIDUAL_BITS = 22  # of its multiplier, so that 255 times it and the rounding fit 32 bits
@@ -69,7 +70,7 @@ class Conv2DKind(Kind[Conv2DNode, Conv2D, nn.Module]):
 
     node = Conv2DNode
     operator = Conv2D
-    layers = (nn.Conv2d, Classifier, nn.BatchNorm2d, nn.ReLU, nn.ReLU6)
+    layers = (PaddedConv2d, nn.Conv2d, Classifier, nn.BatchNorm2d, nn.ReLU, nn.ReLU6)
     functions = (functions.add,)
 
     def trace(self, layer: nn.Module, place: Place) -> Conv2DNode:

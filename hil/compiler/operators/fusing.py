@@ -7,6 +7,7 @@ from torch import nn
 
 from hil.compiler.operators.kind import Float64, Node, Place, Source, refused
 from hil.compiler.program import Padding, Shape
+from hil.models.blocks import PaddedConv2d
 from hil.models.pooling import Classifier
 
 
@@ -96,12 +97,15 @@ def _open(source: Source) -> Conv2DNode | None:
 def _convolution(layer: nn.Conv2d, place: Place, macs: int) -> Conv2DNode:
     _check(layer, place.name)
     vertical, horizontal = (int(p) for p in layer.padding)
+    left, right, top, bottom = horizontal, horizontal, vertical, vertical
+    if isinstance(layer, PaddedConv2d):
+        left, right, top, bottom = layer.edges
     return Conv2DNode(
         *place.common(macs),
         weight=layer.weight.detach().double().permute(0, 2, 3, 1).numpy(),
         bias=_bias(layer),
         stride=int(layer.stride[0]),
-        padding=Padding(vertical, horizontal, vertical, horizontal),
+        padding=Padding(top, left, bottom, right),
         depthwise=layer.groups > 1,
     )
 
