@@ -122,6 +122,7 @@ NETWORKS: dict[str, nn.Module] = {
     "an average of nothing": nn.Sequential(
         conv(), nn.AdaptiveAvgPool2d((ROWS, None)), nn.AdaptiveAvgPool2d(1), nn.Flatten()
     ),
+    "an average over all of a map": nn.Sequential(conv(), nn.AvgPool2d(SHAPE[:2]), nn.Flatten()),
     "edges padded apart": nn.Sequential(
         nn.ZeroPad2d((0, 1, 2, 3)),
         nn.Conv2d(CHANNELS, 8, 3, 2),

@@ -20,7 +20,7 @@ from hil.compiler.operators.kind import (
     bound,
     refused,
 )
-from hil.compiler.program import Int8, Operator, Padding, Shape
+from hil.compiler.program import Int8, Operator, Padding
 from hil.models.pooling import GlobalAverage
 
 _Layer: TypeAlias = GlobalAverage | nn.AvgPool2d | nn.MaxPool2d
@@ -72,7 +72,7 @@ class Pool2DKind(Kind[Pool2DNode, Pool2D, _Layer]):
 
     def trace(self, layer: _Layer, place: Place) -> Pool2DNode:
         """Take the layer's window."""
-        return Pool2DNode(*place.common(), *_window(place.name, layer, place.sources[0].shape))
+        return Pool2DNode(*place.common(), *_window(place, layer))
 
     def quantise(self, node: Pool2DNode, by: Calibration) -> Pool2D:
         """Choose an average's range and factor; a maximum has its input's range."""
@@ -124,12 +124,14 @@ class Pool2DKind(Kind[Pool2DNode, Pool2D, _Layer]):
 
 
 def _window(
-    name: str, layer: _Layer, x: Shape
+    place: Place, layer: _Layer
 ) -> tuple[Literal["average", "max"], tuple[int, int], int, Padding]:
     """The kind, window, stride and padding of a pooling layer."""
     if isinstance(layer, GlobalAverage):
-        return "average", x[:2], 1, Padding()
+        return "average", place.sources[0].shape[:2], 1, Padding()
     stride, across = _pair(layer.stride)
+    if place.shape[:2] == (1, 1):  # one window takes no step
+        stride = across = 1
     vertical, horizontal = _pair(layer.padding)
     if isinstance(layer, nn.AvgPool2d):
         kind: Literal["average", "max"] = "average"
@@ -140,7 +142,7 @@ def _window(
         plain = _pair(layer.dilation) == (1, 1) and not layer.return_indices
     if stride != across or layer.ceil_mode or not plain:
         raise refused(
-            name,
+            place.name,
             "a pooling with uneven strides, dilation, rounded-up size, indices or a divisor of its "
             "own is not supported",
             hint="averages count the padding as zeros (count_include_pad)",
