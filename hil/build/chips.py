@@ -2,7 +2,7 @@
 
 A package of others adds a chip by an entry point of the group `hil.chips`, named as the chip is,
 whose value is the package with the files of a folder of `firmware/chips`:
-`stm32l4 = "my_chips.stm32l4"`.
+`stm32g4 = "my_chips.stm32g4"`.
 """
 
 from importlib.metadata import EntryPoint, entry_points
@@ -13,13 +13,12 @@ from hil.errors import BuildError
 from hil.paths import FIRMWARE
 
 GROUP = "hil.chips"
-LINKER_SCRIPT = "link.ld.in"
 _OURS = FIRMWARE / "chips"
 
 
 def names() -> list[str]:
     """Chips that firmware can be built for."""
-    ours = [path.name for path in _OURS.iterdir() if path.is_dir()]
+    ours = [path.name for path in _OURS.iterdir() if _has_sources(path)]
     return sorted({*ours, *(point.name for point in entry_points(group=GROUP))})
 
 
@@ -28,9 +27,9 @@ def folder(name: str) -> Path:
 
     Raises:
         BuildError: there is no such chip (the error lists those there are), or what an installed
-            package offers for it is no folder with a linker script.
+            package offers for it is no folder with C sources.
     """
-    if (_OURS / name).is_dir():
+    if _has_sources(_OURS / name):
         return _OURS / name
     point = next((one for one in entry_points(group=GROUP) if one.name == name), None)
     if point is None:
@@ -40,13 +39,17 @@ def folder(name: str) -> Path:
             stage="toolchain",
         )
     found = _folder_of(point)
-    if found is None or not (found / LINKER_SCRIPT).is_file():
+    if found is None or not _has_sources(found):
         raise BuildError(
-            f"the chip {name}: {point.value} is no package with a {LINKER_SCRIPT}",
+            f"the chip {name}: {point.value} is no package with C sources",
             hint="it needs the files that firmware/chips/stm32f4 has",
             stage="toolchain",
         )
     return found
+
+
+def _has_sources(folder: Path) -> bool:
+    return next(folder.glob("*.c"), None) is not None
 
 
 def _folder_of(point: EntryPoint) -> Path | None:

@@ -50,11 +50,13 @@ class Flash:
         sectors: bytes of each sector, from the first address on; a sector is erased at once.
         programs_bytes: the widest store that is programmed at once.
         wait_states: of a read at the board's clock.
+        read_bits: how wide a read is, and with it a line of the chip's flash caches.
     """
 
     sectors: tuple[int, ...]
     programs_bytes: int
     wait_states: int
+    read_bits: int = 128
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,11 @@ class Board:
         return self._geometry.sectors
 
     @property
+    def flash_read_bits(self) -> int:
+        """How wide a read of the flash is."""
+        return self._geometry.read_bits
+
+    @property
     def regions(self) -> tuple[Memory, ...]:
         """The memories, RAM joined where it adjoins RAM of the same uses: SRAM1 to 3 is `sram`."""
         joined: list[Memory] = []
@@ -222,6 +229,7 @@ class _Memory(Entries, frozen=True):
     sectors: list[_Sectors] | None = None
     programs_bytes: Annotated[int, Meta(gt=0, le=1024)] | None = None
     wait_states: Annotated[int, Meta(ge=0, le=15)] | None = None
+    read_bits: Literal[64, 128] = 128
 
     def __post_init__(self) -> None:
         """Hold its entries against each other."""
@@ -240,7 +248,7 @@ class _Memory(Entries, frozen=True):
         flash = None
         if self.sectors is not None:
             sizes = tuple(one.bytes for one in self.sectors for _ in range(one.count))
-            flash = Flash(sizes, self.programs_bytes or 0, self.wait_states or 0)
+            flash = Flash(sizes, self.programs_bytes or 0, self.wait_states or 0, self.read_bits)
         return Memory(self.address, self.bytes, self.name, frozenset(self.uses), flash)
 
 

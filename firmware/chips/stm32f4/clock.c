@@ -1,9 +1,9 @@
 /* The core clock out of the board's source. Each step waits for what RM0090 says that it needs. */
 #include "clock.h"
 
-#include <stdbool.h>
-
 #include "registers.h"
+
+#include "chips/stm32/flash_access.h"
 #include "runtime/link_messages.h"
 #include "runtime/port.h"
 
@@ -32,33 +32,7 @@ _Static_assert(BOARD_CLOCK_HZ % PLL_INPUT_HZ == 0, "the clock must be a multiple
 _Static_assert(BOARD_CLOCK_HZ <= 168000000u, "more than 168 MHz needs over-drive");
 _Static_assert(PLL_N *PLL_INPUT_HZ >= 100000000u, "the PLL runs from 100 to 432 MHz");
 
-enum {
-    PRESCALERS = RCC_CFGR_PPRE1_DIV4 | RCC_CFGR_PPRE2_DIV2,
-    /* Over 20 ms at 16 MHz: a crystal takes 2 ms, the PLL 0.3 ms (data sheet, tables 36 and 42). */
-    MOST_POLLS = 40000,
-};
-
-__attribute__((noinline)) static bool reads(volatile uint32_t *word, uint32_t mask,
-                                            uint32_t wanted) {
-    for (uint32_t polls = 0; polls < MOST_POLLS; polls++) {
-        if ((*word & mask) == wanted) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Returns whether the wait states came into force: RM0090 section 3.5.1 has them read back. */
-__attribute__((noinline)) static bool access(uint32_t caches) {
-    FLASH_ACR = caches | BOARD_FLASH_WAIT_STATES;
-    return reads(&FLASH_ACR, FLASH_ACR_LATENCY, BOARD_FLASH_WAIT_STATES);
-}
-
-static bool empty_caches(void) {
-    /* The reset bits act only on caches that are off already: RM0090 section 3.9.1. */
-    return access(0) && access(FLASH_ACR_ICRST | FLASH_ACR_DCRST) && access(0) &&
-           access(FLASH_ACR_PRFTEN | FLASH_ACR_ICEN | FLASH_ACR_DCEN);
-}
+enum { PRESCALERS = RCC_CFGR_PPRE1_DIV4 | RCC_CFGR_PPRE2_DIV2 };
 
 void port_empty_caches(void) {
     (void)empty_caches();

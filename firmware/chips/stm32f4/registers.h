@@ -6,8 +6,7 @@
 #include <stdint.h>
 
 #include "board.h"
-
-#define REGISTER(address) (*(volatile uint32_t *)(address))
+#include "chips/stm32/register.h"
 
 /* RM0090 section 7.3: reset and clock control */
 #define RCC_CR REGISTER(0x40023800u)
@@ -42,40 +41,24 @@ enum { PWR_CR_VOS = BOARD_DEV_ID == 0x413u ? 1 << 14 : 3 << 14 };
 /* RM0090 section 3.9: flash interface */
 #define FLASH_ACR REGISTER(0x40023C00u)
 
-enum {
-    FLASH_ACR_LATENCY = 15 << 0,
-    FLASH_ACR_PRFTEN = 1 << 8,
-    FLASH_ACR_ICEN = 1 << 9,
-    FLASH_ACR_DCEN = 1 << 10,
-    FLASH_ACR_ICRST = 1 << 11,
-    FLASH_ACR_DCRST = 1 << 12,
-};
-
 /* RM0090 section 38.16: debug support; power-on resets it, a reset does not */
 #define DBGMCU_CR REGISTER(0xE0042004u)
 
 enum { DBGMCU_CR_SLEEP = 1 << 0 };
 
-/* RM0090 section 8.4: general-purpose ports, A = 0 to K = 10 */
-#define GPIO(port, offset) REGISTER(0x40020000u + 0x400u * (port) + (offset))
-#define GPIO_MODER(port) GPIO(port, 0x00u)
-#define GPIO_OSPEEDR(port) GPIO(port, 0x08u)
-#define GPIO_PUPDR(port) GPIO(port, 0x0Cu)
-#define GPIO_AFR(port, half) GPIO(port, 0x20u + 4u * (half))
+/* RM0090 section 8.4: general-purpose ports */
+#define GPIO_BASE 0x40020000u
 
 /* RM0090 section 30.6: serial ports, `base` as in table 1 of section 2.3 */
-#define USART_SR(base) REGISTER((base) + 0x00u)
-#define USART_DR(base) REGISTER((base) + 0x04u)
+#define USART_STATUS(base) REGISTER((base) + 0x00u)
+#define USART_RECEIVED(base) REGISTER((base) + 0x04u)
+#define USART_SENT(base) REGISTER((base) + 0x04u)
 #define USART_BRR(base) REGISTER((base) + 0x08u)
 #define USART_CR1(base) REGISTER((base) + 0x0Cu)
+#define USART_FORGET(base, status)                                                                 \
+    ((void)(status)) /* the data's read has cleared the error flags */
 
 enum {
-    USART_SR_FE = 1 << 1,
-    USART_SR_NF = 1 << 2,
-    USART_SR_ORE = 1 << 3,
-    USART_SR_RXNE = 1 << 5,
-    USART_SR_TC = 1 << 6,
-    USART_SR_TXE = 1 << 7,
     USART_CR1_RE = 1 << 2,
     USART_CR1_TE = 1 << 3,
     USART_CR1_RXNEIE = 1 << 5,

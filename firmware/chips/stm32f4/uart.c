@@ -1,6 +1,8 @@
-/* The link's USART: polled while bytes flow, asleep while none do. */
+/* The link's USART of an STM32F4. */
 #include "clock.h"
 #include "registers.h"
+
+#include "chips/stm32/gpio.h"
 #include "runtime/core.h"
 #include "runtime/port.h"
 
@@ -44,25 +46,15 @@ _Static_assert(BUS_HZ / DIVIDER * 100u > BOARD_BAUD * 98u &&
 /* For the one report that the clock did not start. */
 #define DIVIDER_ON_HSI ((CLOCK_HSI_HZ + BOARD_BAUD / 2u) / BOARD_BAUD)
 
-static port_errors_t errors;
 static bool is_open;
-
-static void connect(uint32_t pin) {
-    const uint32_t two = 2u * pin, four = 4u * (pin % 8u);
-    GPIO_AFR(PORT, pin / 8u) = (GPIO_AFR(PORT, pin / 8u) & ~(15u << four)) | (uint32_t)ALTERNATE
-                                                                                 << four;
-    GPIO_OSPEEDR(PORT) |= 2u << two;
-    GPIO_PUPDR(PORT) = (GPIO_PUPDR(PORT) & ~(3u << two)) | 1u << two; /* an open line reads idle */
-    GPIO_MODER(PORT) = (GPIO_MODER(PORT) & ~(3u << two)) | 2u << two;
-}
 
 uint32_t port_open(void) {
     const uint32_t missing = clock_start();
     RCC_AHB1ENR |= 1u << PORT;
     ENABLE();
     (void)RCC_AHB1ENR;
-    connect(TX);
-    connect(RX);
+    gpio_connect(PORT, TX, ALTERNATE);
+    gpio_connect(PORT, RX, ALTERNATE);
     USART_BRR(BASE) = missing == 0 ? DIVIDER : DIVIDER_ON_HSI;
     USART_CR1(BASE) = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE | USART_CR1_RXNEIE;
 
@@ -76,39 +68,4 @@ bool port_is_open(void) {
     return is_open;
 }
 
-uint8_t port_receive(void) {
-    for (;;) {
-        uint32_t status = USART_SR(BASE);
-        if ((status & (USART_SR_RXNE | USART_SR_ORE)) == 0) {
-            /* What comes after this line is pending again when WFI looks; what came before it, the
-             * second look finds. */
-            NVIC_ICPR(IRQ) = NVIC_BIT(IRQ);
-            status = USART_SR(BASE);
-            if ((status & (USART_SR_RXNE | USART_SR_ORE)) == 0) {
-                __asm__ volatile("dsb\n\twfi" ::: "memory");
-                continue;
-            }
-        }
-        const uint32_t byte = USART_DR(BASE); /* after SR: this clears the error flags */
-        errors.overruns += (status & USART_SR_ORE) != 0;
-        errors.framing += (status & (USART_SR_FE | USART_SR_NF)) != 0;
-        if ((status & USART_SR_RXNE) != 0) {
-            return (uint8_t)byte;
-        }
-    }
-}
-
-void port_send(uint8_t byte) {
-    while ((USART_SR(BASE) & USART_SR_TXE) == 0) {
-    }
-    USART_DR(BASE) = byte;
-}
-
-void port_drain(void) {
-    while ((USART_SR(BASE) & USART_SR_TC) == 0) {
-    }
-}
-
-port_errors_t port_errors(void) {
-    return errors;
-}
+#include "chips/stm32/link_usart.h"
