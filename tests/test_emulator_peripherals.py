@@ -1,6 +1,7 @@
 """Peripherals of the emulated chip, by programs that use them."""
 
 import time
+from itertools import pairwise
 
 import pytest
 from emulated import (
@@ -14,6 +15,10 @@ from emulated import (
     registers,
     running,
 )
+
+from hil.config import board
+from hil.targets.emulator.chips.stm32f4.chip import Chip
+from hil.targets.emulator.chips.stm32f4.gates import GATES, UNMODELLED
 
 UNLOCK = """
  ldr r7, =0x40023C00
@@ -212,6 +217,48 @@ def test_a_peripheral_without_its_clock_reads_as_zero_and_ignores_writes(
         assert (off, off_again, held) == (0, 0, 0)
         assert on == kept == value
         assert fresh == reset_again != value
+
+
+@pytest.mark.parametrize("name", UNMODELLED)
+def test_what_is_not_modelled_keeps_writes_only_while_it_has_its_clock(name: str) -> None:
+    block = UNMODELLED[name]
+    rcc, (enable, clocks), (reset, held) = 0x4002_3800, block.gate.enable(), block.gate.reset()
+    first, last = block.address, block.address + block.bytes - 4
+    chip = Chip(board.load("stm32f439"))
+    bus, after_reset = chip.memory.bus, chip.memory.bus.read(rcc + enable, 4)
+
+    def kept() -> tuple[int, int]:
+        return bus.read(first, 4), bus.read(last, 4)
+
+    def write(value: int) -> tuple[int, int]:
+        bus.write(first, 4, value)
+        bus.write(last, 4, value)
+        return kept()
+
+    assert write(1) == (0, 0)
+    for bit in block.gate.bits:  # any of them
+        bus.write(rcc + enable, 4, after_reset | 1 << bit)
+        assert write(2 + bit) == (2 + bit, 2 + bit)
+        bus.write(rcc + enable, 4, after_reset)
+        assert write(1) == (0, 0)
+    bus.write(rcc + enable, 4, after_reset | clocks)
+    assert kept() == (2 + bit, 2 + bit)
+    bus.write(rcc + reset, 4, held)
+    assert write(1) == (0, 0)
+    bus.write(rcc + reset, 4, 0)
+    assert kept() == (0, 0)
+    assert write(3) == (3, 3)
+
+
+def test_no_two_peripherals_share_an_address_or_a_bit() -> None:
+    modelled = [p for p in Chip(board.load("stm32f439"))._peripherals if p.name in GATES]
+    blocks = [range(b.address, b.address + b.bytes) for b in UNMODELLED.values()]
+    blocks += [range(p.address, p.address + 0x400) for p in modelled]
+    ordered = sorted(blocks, key=lambda block: block.start)
+    assert all(one.stop <= other.start for one, other in pairwise(ordered))
+    gates = [*GATES.values(), *(block.gate for block in UNMODELLED.values())]
+    bits = [(gate.bus, bit) for gate in gates for bit in gate.bits]
+    assert len(bits) == len(set(bits))
 
 
 def test_flash_is_erased_by_sector_and_programmed_by_size() -> None:

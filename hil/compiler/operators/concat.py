@@ -7,7 +7,7 @@ import numpy as np
 
 from hil.compiler.integers.exact import INT32_MOST, smmulr
 from hil.compiler.integers.ranges import multiplier_and_shift
-from hil.compiler.operators.kind import Calibration, Kept, Kind, Node, Place
+from hil.compiler.operators.kind import Calibration, Float64, Kept, Kind, Node, Place
 from hil.compiler.program import Int8, Operator, Tensor
 from hil.errors import BuildError
 from hil.models import blocks
@@ -60,6 +60,11 @@ class ConcatKind(Kind[ConcatNode, Concat, blocks.Concat]):
         output, inputs = by.free(node), by.inputs(node)
         rescales = tuple(_rescale(x, output) for x in inputs)
         return Concat(node.name, inputs, output, node.macs, rescales)
+
+    def plausible(self, node: ConcatNode, drawn: Float64, maps: Mapping[str, Float64]) -> Float64:
+        """Join the maps that are read."""
+        del drawn
+        return np.concatenate([maps[name] for name in node.inputs], axis=-1)
 
     def compute(self, operator: Concat, maps: Mapping[str, Int8], kept: Kept | None) -> Int8:
         """Compute a concatenation of whole maps."""

@@ -12,6 +12,7 @@ from hil.compiler.integers.ranges import Affine, check_sums, multiplier_and_shif
 from hil.compiler.operators.kind import (
     ITS_INPUTS,
     Calibration,
+    Float64,
     Given,
     Kept,
     Kind,
@@ -97,6 +98,12 @@ class Pool2DKind(Kind[Pool2DNode, Pool2D, _Layer]):
             multiplier=multiplier,
             shift=shift,
         )
+
+    def plausible(self, node: Pool2DNode, drawn: Float64, maps: Mapping[str, Float64]) -> Float64:
+        """Spread as the map that is read: a maximum has its scale, whatever its own values."""
+        x = maps[node.inputs[0]]
+        values: Float64 = np.clip(x.mean() + x.std() * drawn, x.min(), x.max())
+        return values
 
     def compute(self, operator: Pool2D, maps: Mapping[str, Int8], kept: Kept | None) -> Int8:
         """Compute a pooling of a whole map."""

@@ -123,10 +123,24 @@ class Bus:
     def set_clock(self, peripheral: Peripheral, *, on: bool) -> None:
         """Let a peripheral answer, or have its block read as zero and ignore writes."""
         peripheral.clocked = on
-        block = peripheral.address // _BLOCK_BYTES
-        (self._dead_blocks.discard if on else self._dead_blocks.add)(block)
+        self.set_block(peripheral.address, _BLOCK_BYTES, on=on)
         for offset, register in peripheral.registers.items():
             self.registers[peripheral.address + offset] = register if on else _DEAD
+
+    def set_block(self, address: int, length: int, *, on: bool, keeps: bool = True) -> None:
+        """Let registers that are not modelled keep what is written, or be dead.
+
+        Args:
+            address: of the first of them, at the beginning of a block.
+            length: in bytes, whole blocks.
+            on: whether they have their clock.
+            keeps: whether they still have then what was written before.
+        """
+        blocks = range(address // _BLOCK_BYTES, (address + length) // _BLOCK_BYTES)
+        (self._dead_blocks.difference_update if on else self._dead_blocks.update)(blocks)
+        if not keeps:
+            for word in [one for one in self._unmodelled if one // _BLOCK_BYTES in blocks]:
+                del self._unmodelled[word]
 
     def holds(self, address: int) -> bool:
         """Whether anything answers at an address."""

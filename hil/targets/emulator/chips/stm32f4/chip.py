@@ -10,11 +10,11 @@ from hil.targets.emulator.chips.stm32f4 import clock_limits, gpio, identity
 from hil.targets.emulator.chips.stm32f4.bus import DebugBus
 from hil.targets.emulator.chips.stm32f4.clock_limits import ClockTree
 from hil.targets.emulator.chips.stm32f4.flash import FlashController
+from hil.targets.emulator.chips.stm32f4.gates import GATES, UNMODELLED
 from hil.targets.emulator.chips.stm32f4.memory_map import BOOT_ALIAS, MemoryMap
 from hil.targets.emulator.chips.stm32f4.option_bytes import BANK_SECTORS, OptionBytes
 from hil.targets.emulator.chips.stm32f4.pins import Pins
 from hil.targets.emulator.chips.stm32f4.rcc import (
-    GATES,
     HSI_HZ,
     PIN_RESET,
     SOFTWARE_RESET,
@@ -222,6 +222,10 @@ class Chip:
             on = self.rcc.is_clocked(gate) and not held
             if on != peripheral.clocked:
                 self.memory.bus.set_clock(peripheral, on=on)
+        for block in UNMODELLED.values():
+            held = self.rcc.is_reset(block.gate)
+            on = self.rcc.is_clocked(block.gate) and not held
+            self.memory.bus.set_block(block.address, block.bytes, on=on, keeps=not held)
 
     @property
     def options(self) -> OptionBytes:

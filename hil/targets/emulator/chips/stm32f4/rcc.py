@@ -4,9 +4,9 @@ Source: RM0090 sections 5.1.4, 5.4, 7.2 and 7.3.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from hil.targets.emulator.chips.stm32f4.clock_limits import ClockTree, Pll
+from hil.targets.emulator.chips.stm32f4.gates import ENABLE_TO_RESET, ENABLES, Gate
 from hil.targets.emulator.core.registers import Peripheral, Register, Storage, StoragePeripheral
 
 HSI_HZ = 16_000_000
@@ -22,35 +22,12 @@ _PRESCALERS = 0xFCF0  # PPRE2, PPRE1, HPRE
 _APB2 = range(0x4001_0000, 0x4001_8000)
 _AHB_SHIFTS = (1, 2, 3, 4, 6, 7, 8, 9)
 
-_ENABLES = {"AHB1": 0x30, "AHB2": 0x34, "AHB3": 0x38, "APB1": 0x40, "APB2": 0x44}
-_ENABLE_TO_RESET = -0x20
 _ENABLE_RESETS = {0x30: 0x0010_0000}  # the CCM's data
 
 # RCC_CSR
 _RMVF = 1 << 24
 PIN_RESET, SOFTWARE_RESET, WATCHDOG_RESET = 1 << 26, 1 << 28, 1 << 29
 _POWER_ON = 0x0E00_0000
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Which bit of a bus's enable and reset registers a peripheral's are."""
-
-    bus: str
-    bit: int
-
-
-GATES = {
-    **{f"GPIO{port}": Gate("AHB1", bit) for bit, port in enumerate("ABCDEFGHIJK")},
-    "USART1": Gate("APB2", 4),
-    "USART2": Gate("APB1", 17),
-    "USART3": Gate("APB1", 18),
-    "PWR": Gate("APB1", 28),
-}
-"""The modelled peripherals that have to be switched on, by name; the others always work.
-
-Source: RM0090 sections 6.3.5 to 6.3.14.
-"""
 
 
 class ResetAndClockControl(Peripheral):
@@ -87,7 +64,7 @@ class ResetAndClockControl(Peripheral):
             "RCC",
             0x4002_3800,
             {offset: storage.register() for offset, storage in self._plain.items()}
-            | {at: self._gating(at) for enable in _ENABLES.values() for at in _pair(enable)}
+            | {at: self._gating(at) for enable in ENABLES.values() for at in _pair(enable)}
             | {
                 0x00: Register(self._read_control, self._write_control),
                 0x04: Register(self._pll.read, self._write_pll),
@@ -108,11 +85,14 @@ class ResetAndClockControl(Peripheral):
 
     def is_clocked(self, gate: Gate) -> bool:
         """Whether a peripheral's clock is on."""
-        return bool(self._plain[_ENABLES[gate.bus]].value >> gate.bit & 1)
+        return self._has(*gate.enable())
 
     def is_reset(self, gate: Gate) -> bool:
         """Whether a peripheral is held in reset."""
-        return bool(self._plain[_ENABLES[gate.bus] + _ENABLE_TO_RESET].value >> gate.bit & 1)
+        return self._has(*gate.reset())
+
+    def _has(self, offset: int, bits: int) -> bool:
+        return bool(self._plain[offset].value & bits)
 
     def _gating(self, offset: int) -> Register:
         storage = self._plain[offset]
@@ -317,7 +297,7 @@ def _apb_divider(configuration: int, bit: int) -> int:
 
 def _pair(enable: int) -> tuple[int, int]:
     """Return the offsets of a bus's enable register and its reset register."""
-    return enable, enable + _ENABLE_TO_RESET
+    return enable, enable + ENABLE_TO_RESET
 
 
 def _ready(value: int, on: int, ready: int) -> int:

@@ -1,0 +1,113 @@
+"""Which bit of RCC gives which peripheral its clock, and which holds it in reset.
+
+Source: RM0090 sections 2.3 (addresses) and 6.3.5 to 6.3.14 (bits), for STM32F42x and F43x.
+"""
+
+from dataclasses import dataclass
+
+ENABLES = {"AHB1": 0x30, "AHB2": 0x34, "AHB3": 0x38, "APB1": 0x40, "APB2": 0x44}
+"""Where each bus's enable register is in RCC."""
+ENABLE_TO_RESET = -0x20
+"""From there to its reset register, which has a peripheral's bit at the same place."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Which bits of a bus's enable and reset registers are a peripheral's.
+
+    Attributes:
+        bits: any of them gives the block its clock; the first holds it in reset.
+    """
+
+    bus: str
+    bits: tuple[int, ...]
+
+    def enable(self) -> tuple[int, int]:
+        """Return the enable register's offset in RCC, and the bits there."""
+        return ENABLES[self.bus], sum(1 << bit for bit in self.bits)
+
+    def reset(self) -> tuple[int, int]:
+        """Return the reset register's offset in RCC, and the bit there."""
+        return ENABLES[self.bus] + ENABLE_TO_RESET, 1 << self.bits[0]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Registers of a peripheral that is not modelled: with its clock they keep what is written."""
+
+    address: int
+    bytes: int
+    gate: Gate
+
+
+def _gates(bus: str, **bits: int) -> dict[str, Gate]:
+    return {name: Gate(bus, (bit,)) for name, bit in bits.items()}
+
+
+GATES = (
+    {f"GPIO{port}": Gate("AHB1", (bit,)) for bit, port in enumerate("ABCDEFGHIJK")}
+    | _gates("APB1", USART2=17, USART3=18, PWR=28)
+    | _gates("APB2", USART1=4)
+)
+"""The modelled peripherals that have to be switched on, by name; the others always work."""
+
+_KIB = 0x400
+_APB1 = {
+    "TIM2": (0x0000, 0),
+    "TIM3": (0x0400, 1),
+    "TIM4": (0x0800, 2),
+    "TIM5": (0x0C00, 3),
+    "TIM6": (0x1000, 4),
+    "TIM7": (0x1400, 5),
+    "TIM12": (0x1800, 6),
+    "TIM13": (0x1C00, 7),
+    "TIM14": (0x2000, 8),
+    "WWDG": (0x2C00, 11),
+    "SPI2": (0x3800, 14),
+    "SPI3": (0x3C00, 15),
+    "UART4": (0x4C00, 19),
+    "UART5": (0x5000, 20),
+    "I2C1": (0x5400, 21),
+    "I2C2": (0x5800, 22),
+    "I2C3": (0x5C00, 23),
+    "CAN1": (0x6400, 25),
+    "CAN2": (0x6800, 26),
+    "DAC": (0x7400, 29),
+    "UART7": (0x7800, 30),
+    "UART8": (0x7C00, 31),
+}
+_APB2 = {
+    "TIM1": (0x0000, 0),
+    "TIM8": (0x0400, 1),
+    "USART6": (0x1400, 5),
+    "SDIO": (0x2C00, 11),
+    "SPI1": (0x3000, 12),
+    "SPI4": (0x3400, 13),
+    "SYSCFG": (0x3800, 14),
+    "TIM9": (0x4000, 16),
+    "TIM10": (0x4400, 17),
+    "TIM11": (0x4800, 18),
+    "SPI5": (0x5000, 20),
+    "SPI6": (0x5400, 21),
+    "SAI1": (0x5800, 22),
+    "LTDC": (0x6800, 26),
+}
+UNMODELLED = {
+    **{name: Block(0x4000_0000 + at, _KIB, Gate("APB1", (n,))) for name, (at, n) in _APB1.items()},
+    **{name: Block(0x4001_0000 + at, _KIB, Gate("APB2", (n,))) for name, (at, n) in _APB2.items()},
+    "ADC": Block(0x4001_2000, _KIB, Gate("APB2", (8, 9, 10))),
+    "CRC": Block(0x4002_3000, _KIB, Gate("AHB1", (12,))),
+    "BKPSRAM": Block(0x4002_4000, 4 * _KIB, Gate("AHB1", (18,))),
+    "DMA1": Block(0x4002_6000, _KIB, Gate("AHB1", (21,))),
+    "DMA2": Block(0x4002_6400, _KIB, Gate("AHB1", (22,))),
+    "ETH": Block(0x4002_8000, 5 * _KIB, Gate("AHB1", (25,))),
+    "DMA2D": Block(0x4002_B000, 3 * _KIB, Gate("AHB1", (23,))),
+    "OTG_HS": Block(0x4004_0000, 256 * _KIB, Gate("AHB1", (29,))),
+    "OTG_FS": Block(0x5000_0000, 256 * _KIB, Gate("AHB2", (7,))),
+    "DCMI": Block(0x5005_0000, _KIB, Gate("AHB2", (0,))),
+    "CRYP": Block(0x5006_0000, _KIB, Gate("AHB2", (4,))),
+    "HASH": Block(0x5006_0400, _KIB, Gate("AHB2", (5,))),
+    "RNG": Block(0x5006_0800, _KIB, Gate("AHB2", (6,))),
+    "FMC": Block(0xA000_0000, 4 * _KIB, Gate("AHB3", (0,))),
+}
+"""The others with a clock of their own, by name; RTC, EXTI and the watchdog have none."""
