@@ -1,6 +1,8 @@
 """A built firmware image: what its ELF file holds, section by section and by load address."""
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,6 +118,21 @@ class Image:
         )
 
 
+@contextmanager
+def refusals(path: Path) -> Iterator[None]:
+    """Turn what pyelftools raises on a damaged file into a BuildError that names the file."""
+    from elftools.common.exceptions import DWARFError, ELFError
+    from elftools.construct import ConstructError
+
+    damaged = (ELFError, DWARFError, ConstructError, ValueError, LookupError, AttributeError)
+    try:
+        yield
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+    except (*damaged, ArithmeticError, AssertionError, TypeError, RecursionError) as error:
+        raise _unreadable(path, f"it is damaged ({error})") from error
+
+
 def read_segments(elf: Path) -> tuple[Segment, ...]:
     """Return what any bare-metal Arm ELF programs, by rising load address.
 
@@ -134,20 +151,13 @@ class _Contents:
 
     @classmethod
     def read(cls, path: Path) -> "_Contents":
-        from elftools.common.exceptions import ELFError
-        from elftools.construct import ConstructError
         from elftools.elf.elffile import ELFFile
 
-        try:
-            with path.open("rb") as stream:
-                size = path.stat().st_size
-                if size > _LARGEST_FILE_BYTES:
-                    raise _unreadable(path, f"it has {size:,} B, more than {_LARGEST_FILE_BYTES:,}")
-                return cls._parse(path, ELFFile(stream), size)
-        except OSError as error:
-            raise _unreadable(path, error.strerror or str(error)) from error
-        except (ELFError, ConstructError, ValueError, LookupError, AttributeError) as error:
-            raise _unreadable(path, f"it is damaged ({error})") from error
+        with refusals(path), path.open("rb") as stream:
+            size = path.stat().st_size
+            if size > _LARGEST_FILE_BYTES:
+                raise _unreadable(path, f"it has {size:,} B, more than {_LARGEST_FILE_BYTES:,}")
+            return cls._parse(path, ELFFile(stream), size)
 
     @classmethod
     def _parse(cls, path: Path, elf: "ELFFile", file_bytes: int) -> "_Contents":

@@ -1,9 +1,12 @@
 """Where in the source an address of an image is."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.build import symbols
+from hil.build.image import refusals
+from hil.errors import BuildError
 
 if TYPE_CHECKING:
     from elftools.dwarf.lineprogram import LineProgram
@@ -37,7 +40,15 @@ class Places:
         return f"{address:#010x}{f' in {name}' if name else ''}{f' at {where}' if where else ''}"
 
     def line(self, address: int) -> str:
-        """Return the file and line of an address, empty where the image says nothing of it."""
+        """Return the file and line of an address, empty where the image says nothing of it.
+
+        What it says may be damaged: then it says nothing.
+        """
+        with suppress(BuildError), refusals(self._elf):
+            return self._line(address & ~_THUMB)
+        return ""
+
+    def _line(self, address: int) -> str:
         from elftools.elf.elffile import ELFFile
 
         with self._elf.open("rb") as stream:
@@ -46,7 +57,7 @@ class Places:
                 return ""
             dwarf = file.get_dwarf_info()
             programs = (dwarf.line_program_for_CU(unit) for unit in dwarf.iter_CUs())
-            found = (_line_of(program, address & ~_THUMB) for program in programs if program)
+            found = (_line_of(program, address) for program in programs if program)
             return next(filter(None, found), "")
 
 

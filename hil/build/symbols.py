@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.errors import BuildError
-
 if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
 
@@ -39,23 +37,17 @@ def read(elf: Path) -> list[Symbol]:
     Raises:
         BuildError: the file cannot be read as an ELF.
     """
-    from elftools.common.exceptions import ELFError
     from elftools.elf.elffile import ELFFile
 
-    from hil.build.image import Image
+    from hil.build.image import Image, refusals
 
     sections = {section.name: section for section in Image.read(elf).sections}
-    try:
-        with elf.open("rb") as stream:
-            found = {
-                (address, size): (name, section)
-                for name, section, address, size in sorted(_sized(ELFFile(stream)), reverse=True)
-                if section in sections
-            }
-    except (OSError, ELFError) as error:
-        raise BuildError(
-            f"{elf} cannot be read: {error}", hint="build it again", stage="image"
-        ) from error
+    with refusals(elf), elf.open("rb") as stream:
+        found = {
+            (address, size): (name, section)
+            for name, section, address, size in sorted(_sized(ELFFile(stream)), reverse=True)
+            if section in sections
+        }
     seen: dict[str, int] = {}
     symbols = []
     for (address, size), (name, inside) in sorted(found.items()):

@@ -1,6 +1,7 @@
 """Which Renode this machine has."""
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from hil.errors import ProbeError, UsageError
 
 OLDEST = (1, 16)  # before, SSUB8 set GE on signed overflow, so that SEL picked no maximum
+_NUMBER = re.compile(r"[0-9]{1,6}")  # str.isdigit() takes digits that int() does not
 REMEDY = "pip install git+https://github.com/antmicro/renode-run, then renode-run download"
 _ANSWER_DEADLINE_S = 30.0
 
@@ -67,8 +69,8 @@ def require_recent(text: str) -> str:
     words = [word.removeprefix("v") for word in text.split()]
     version = next((word for word in words if word[:1].isdigit() and "." in word), "")
     numbers = version.split(".")[:2]
-    if not all(number.isdigit() for number in numbers) or len(numbers) < 2:
-        raise ProbeError(f"Renode does not say its version, but: {text!r}", stage="start-up")
+    if len(numbers) < 2 or not all(_NUMBER.fullmatch(number) for number in numbers):
+        raise ProbeError(f"Renode does not say its version, but: {text[:200]!r}", stage="start-up")
     if tuple(map(int, numbers)) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise ProbeError(

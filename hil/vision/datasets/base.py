@@ -120,7 +120,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # numbers of 4301 digits too
         raise UsageError(f"{path} is not valid JSON: {error}") from error
 
 

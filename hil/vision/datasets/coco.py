@@ -48,10 +48,10 @@ def _read(path: Path) -> Dataset:
         without_twins([str(c["name"]) for c in content.get("categories", [])] or ["object"], file)
         images = {int(image["id"]): image for image in content["images"]}
         boxes = _boxes(content["annotations"], images)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        person = _person(categories)
+        examples, problems = _examples(file, folder, images, boxes, person)
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UsageError(f"{file} is not in COCO's form: {error!r}") from error
-    person = _person(categories)
-    examples, problems = _examples(file, folder, images, boxes, person)
     if not examples:
         raise UsageError(f"no photograph that {file} names is in {folder}")
     return Dataset(

@@ -1,0 +1,56 @@
+"""Damaged files of every kind are read or refused in words; `fuzzing.py` does so for hours."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+from fuzz_readers import READERS
+from fuzzing import Outcome, Reader, fuzz, mutant
+
+from hil.errors import UsageError
+
+_MUTANTS = 300
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_no_damaged_file_lets_an_exception_out(name: str, tmp_path: Path) -> None:
+    outcome = fuzz(READERS[name], tmp_path, seed=1, count=_MUTANTS, seconds=60)
+    assert dict(outcome.escaped) == {}
+    assert outcome.count == _MUTANTS
+    assert outcome.refused > _MUTANTS // 10
+
+
+def _seed(folder: Path) -> list[Path]:
+    (folder / "numbers.txt").write_text("12 34 56", encoding="utf-8")
+    return [folder / "numbers.txt"]
+
+
+def _careless(path: Path) -> list[int]:
+    return [int(word) for word in path.read_text(encoding="utf-8").split()]
+
+
+def test_a_reader_that_lets_exceptions_out_is_found_with_the_place_and_a_mutant(
+    tmp_path: Path,
+) -> None:
+    outcome = fuzz(Reader("careless", _careless, _seed), tmp_path, seed=0, count=100, seconds=60)
+    assert {what.split()[0] for what in outcome.escaped} >= {"ValueError", "UnicodeDecodeError"}
+    assert all("test_fuzz.py" in what for what in outcome.escaped if "ValueError" in what)
+    assert len(outcome.example) == len(outcome.escaped)
+
+
+def test_mutants_of_a_seed_are_the_same_in_every_run_and_differ_among_each_other() -> None:
+    first, again = (
+        [mutant(random, [b"name = 1\n"], is_text=True) for _ in range(50)]
+        for random in (Random(3), Random(3))  # noqa: S311
+    )
+    assert first == again
+    assert len(set(first)) > 40
+
+
+def test_what_is_counted_is_all_that_was_tried(tmp_path: Path) -> None:
+    def refuses(path: Path) -> None:
+        if path.parent == tmp_path:
+            raise UsageError("no")
+
+    outcome: Outcome = fuzz(Reader("no", refuses, _seed), tmp_path, seed=0, count=20, seconds=60)
+    assert (outcome.count, outcome.refused, outcome.read) == (20, 20, 0)
