@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GROUND = {"errors", "paths", "limits", "numbers"}
+GROUND = {"errors", "files", "paths", "limits", "numbers"}
 """What anybody may know; of these, limits know errors and paths, the others nothing."""
 
 COMPILER = {
@@ -50,6 +50,7 @@ FACES = {
 }
 OUTSIDE_THE_COMPILER = {
     "errors": set(),
+    "files": set(),
     "paths": set(),
     "numbers": set(),
     "limits": {"errors", "paths"},

@@ -3,12 +3,13 @@
 import contextlib
 import glob
 import hashlib
-import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from hil import files
 from hil.build.kept import KINDS, SCRATCH, note_use, tidy
+from hil.errors import BuildError
 
 _DIGEST_DIGITS = 16
 
@@ -50,19 +51,47 @@ def made_once(path: Path, make: Callable[[Path], Path]) -> Path:
 
     Returns:
         The file's own path.
+
+    Raises:
+        BuildError: the cache cannot be written; and what `make` raises.
     """
     for kept in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*{path.suffix}")):
         if _is_whole(path, kept):
             note_use(kept)
             return kept
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with written(path.parent, "HIL_CACHE"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        kept = _made(path, make)
+    if path.parent.name in KINDS:
+        tidy(path.parent.parent)
+    return kept
+
+
+@contextlib.contextmanager
+def written(folder: Path, variable: str) -> Iterator[None]:
+    """Turn a failure to write while the block runs into a BuildError that says what is free.
+
+    Args:
+        folder: where the block writes.
+        variable: of the environment, that names another place.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise BuildError(
+            f"{folder} cannot be written: {error}; {files.free_bytes(folder):,} B are free there",
+            hint=f"free some, or name another place with {variable}",
+            stage="files",
+        ) from error
+
+
+def _made(path: Path, make: Callable[[Path], Path]) -> Path:
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=path.parent) as scratch:
         made = make(Path(scratch))
         kept = _named(path, made.read_bytes())
-        _sync(made)
+        with made.open("rb") as file:
+            files.sync(file.fileno())  # before its name says that the disk holds it
         made.replace(kept)
-    if path.parent.name in KINDS:
-        tidy(path.parent.parent)
     return kept
 
 
@@ -81,9 +110,3 @@ def _is_whole(path: Path, kept: Path) -> bool:
         with contextlib.suppress(OSError):
             kept.unlink()
     return whole
-
-
-def _sync(path: Path) -> None:
-    """Have the disk hold a file before its name says that it does."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

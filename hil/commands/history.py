@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from hil import files
 from hil.commands.compare import history_option
 from hil.commands.options import Commands, command, csv_option, show
 
@@ -52,5 +53,5 @@ def _run(options: argparse.Namespace) -> int:
     show(out)
     if options.csv:
         rows = [vars(point) for point in points]
-        table.replace_text(Path(options.csv), table.text(history.COLUMNS, rows))
+        files.replace(Path(options.csv), table.text(history.COLUMNS, rows))
     return 0

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil import files
 from hil.commands.options import Commands, command
 
 if TYPE_CHECKING:
@@ -65,8 +66,6 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hil.results import table
-
     text = _render(options)
     out = options.out
     if out is None and options.format == _PAGE:
@@ -74,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
     if out is None:
         print(text, end="")
         return 0
-    table.replace_text(out, text)
+    files.replace(out, text)
     print(out)
     if options.open:
         import webbrowser

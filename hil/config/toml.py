@@ -9,6 +9,10 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 
 from hil.errors import UsageError
+from hil.files import read_text
+
+MOST_BYTES = 1 << 20
+"""Of a file: a hundred times the longest here."""
 
 _Shape = TypeVar("_Shape")
 Keys: TypeAlias = tuple[str | int, ...]
@@ -33,7 +37,7 @@ def read(path: Path, shape: type[_Shape]) -> _Shape:
             error names file, line and key, what was expected, and the keys there are.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, MOST_BYTES)
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from error
     except (OSError, ValueError) as error:

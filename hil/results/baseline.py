@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hil import files
 from hil.errors import UsageError
 from hil.results import compare, table
 from hil.results.compare import Outcome
@@ -90,7 +91,7 @@ def write(figures: Sequence[Figures], path: Path) -> None:
         for one in ordered
         for metric in (Metric(_IMAGE, 0, "", note=one.build_id), *one.metrics.values())
     ]
-    table.replace_text(path, table.text(COLUMNS, rows))
+    files.replace(path, table.text(COLUMNS, rows))
 
 
 def _cells(figures: Figures, metric: Metric) -> dict[str, object]:
@@ -196,7 +197,7 @@ def _moves(
     if rows:
         log = log_of(path)
         earlier = table.records_of(log, LOG_COLUMNS) if log.exists() else []
-        table.replace_text(log, table.text(LOG_COLUMNS, [*earlier, *rows]))
+        files.replace(log, table.text(LOG_COLUMNS, [*earlier, *rows]))
     return lines
 
 

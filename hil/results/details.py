@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hil import files
+
 SCHEMA = 1
 
 
@@ -129,13 +131,9 @@ def directory(csv: Path) -> Path:
 
 def write(details: Details, csv: Path) -> Path:
     """Write a scenario's details beside the table, at once; return the file."""
-    folder = directory(csv)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{details.scenario}.json"
-    partial = path.with_name(f"{path.name}.{details.run}.partial")
+    path = directory(csv) / f"{details.scenario}.json"
     content = json.dumps({"schema": SCHEMA} | asdict(details), separators=(",", ":"))
-    partial.write_text(content + "\n", encoding="utf-8")
-    partial.replace(path)
+    files.replace(path, content + "\n")
     return path
 
 

@@ -6,12 +6,14 @@ is put together from them under a lock.
 """
 
 import fcntl
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from hil.errors import UsageError
+from hil.paths import cache
 from hil.results import table
 from hil.results.rows import Row
 
@@ -44,17 +46,33 @@ class Store:
         """Keep all rows that this process has so far, in the history and in the last run's table.
 
         Raises:
-            UsageError: the folder cannot be written.
+            UsageError: the folder cannot be written; the error names the file and its bytes, and
+                where the rows are kept instead.
         """
-        name = f"{self.run}.{self.part}.csv" if self.part else f"{self.run}.csv"
         try:
-            table.write(rows, self.history / name)
+            table.write(rows, self.history / self._name)
             with _locked(self.history):
                 table.write(load_run(self.history, self.run), self.csv)
         except OSError as error:
             raise UsageError(
-                f"results cannot be written: {error}", hint="choose another file with --hil-csv"
+                f"results cannot be written: {error}; {self._keep_elsewhere(rows)}",
+                hint="choose another file with --hil-csv",
             ) from error
+
+    @property
+    def _name(self) -> str:
+        return f"{self.run}.{self.part}.csv" if self.part else f"{self.run}.csv"
+
+    def _keep_elsewhere(self, rows: Sequence[Row]) -> str:
+        """Write the rows where there is room for them, and say where that is."""
+        for folder in (tempfile.gettempdir(), cache(), Path.home()):
+            kept = Path(folder) / "hil-results" / self._name
+            try:
+                table.write(rows, kept)
+            except OSError:
+                continue
+            return f"they are kept in {kept}"
+        return f"nor is there room in {tempfile.gettempdir()}, {cache()} or {Path.home()}"
 
     def rows(self) -> list[Row]:
         """Return the rows of all processes of this run so far."""

@@ -1,17 +1,20 @@
 """results.csv: long form, one row per metric; written at once, read as rows or as a frame."""
 
 import csv
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from hil import files
 from hil.errors import UsageError, Verdict
 from hil.results.rows import COLUMNS, SCHEMA, Context, Metric, Row
 
 if TYPE_CHECKING:
     import pandas as pd
+
+MOST_BYTES = 256 << 20
+"""Of a table: a million rows."""
 
 _T = TypeVar("_T")
 _ADDED = {  # since version 1
@@ -26,7 +29,7 @@ _TEXT = (
 
 def write(rows: Sequence[Row], path: Path) -> None:
     """Replace the file by these rows at once: nobody ever reads half a table."""
-    replace_text(path, text(COLUMNS, (row.cells() for row in rows)))
+    files.replace(path, text(COLUMNS, (row.cells() for row in rows)))
 
 
 def text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
@@ -36,17 +39,6 @@ def text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
     writer.writerow(columns)
     writer.writerows([cell(row[column]) for column in columns] for row in rows)
     return out.getvalue()
-
-
-def replace_text(path: Path, content: str) -> None:
-    """Write a file beside its place, then put it there in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(content, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def cell(value: object) -> str:
@@ -79,7 +71,7 @@ def records_of(path: Path, needed: Iterable[str]) -> list[dict[str, str]]:
         UsageError: it cannot be read, lacks a needed column, or is of a later version.
     """
     try:
-        content = path.read_text(encoding="utf-8")
+        content = files.read_text(path, MOST_BYTES)
         reader = csv.DictReader(StringIO(content), strict=True, restval="")
         records = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -268,6 +268,7 @@ def prepare(
         BuildError: the firmware does not compile.
     """
     from hil.build import firmware
+    from hil.build.once import written
     from hil.compiler import emit
     from hil.vision import photographs
 
@@ -276,11 +277,17 @@ def prepare(
         photograph = photographs.read(scenario.input)
         compiled = compile_scenario(scenario, board)
         of_photograph = answers(compiled, photograph)
-    with watch.stage("build"), TemporaryDirectory(prefix="hil-") as scratch:
-        progress(f"building the firmware with {toolchain}")
-        emit.write(compiled.program, compiled.plan, Path(scratch))
-        image = firmware.build(Path(scratch), board, toolchain)
+    progress(f"building the firmware with {toolchain}")
+    with watch.stage("build"), written(Path(gettempdir()), "TMPDIR"), _scratch() as scratch:
+        emit.write(compiled.program, compiled.plan, scratch)
+        image = firmware.build(scratch, board, toolchain)
     return Prepared(compiled, *of_photograph, toolchain, image)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="hil-") as scratch:
+        yield Path(scratch)
 
 
 def with_photograph(prepared: Prepared, photograph: "Rgb8") -> Prepared:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import Verdict
+from hil.files import replace
 from hil.results.details import Box, Details, Holding
 from hil.results.report import charts, subjects
 from hil.results.report.against import Against
@@ -227,6 +228,4 @@ def _asset(name: str) -> "Markup":
 
 def write(text: str, path: Path) -> None:
     """Write the page at once."""
-    from hil.results import table
-
-    table.replace_text(path, text)
+    replace(path, text)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from hil import files
 from hil.errors import UsageError
 from hil.results import table
 from hil.results.rows import RunIdentity
@@ -54,7 +55,7 @@ def write(report: Report, path: Path) -> None:
     }
     rows = [board | row for row in _rows(report)]
     try:
-        table.replace_text(path, table.text(COLUMNS, rows))
+        files.replace(path, table.text(COLUMNS, rows))
     except OSError as error:
         raise UsageError(
             f"the report cannot be written: {error}", hint="choose another file with --report"

@@ -1,0 +1,73 @@
+"""Files read within a limit, and written whole or not at all."""
+
+import errno
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+
+def read_text(path: Path, most_bytes: int) -> str:
+    """Read a text in UTF-8; a file without end is read no further than the limit.
+
+    Raises:
+        OSError: it cannot be read, or is larger. UnicodeDecodeError: it is no text.
+    """
+    with path.open("rb") as file:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
+        raise OSError(errno.EFBIG, f"it has more than {most_bytes:,} B", str(path))
+    return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def replace(path: Path, content: str | bytes) -> None:
+    """Write a file beside its place, have the disk hold it, then put it there in one step.
+
+    So a reader meets the old file or the new one, after a crash of the machine too.
+
+    Args:
+        path: of the file; its folder is made where there is none.
+        content: all of it; a text goes in UTF-8.
+
+    Raises:
+        OSError: it cannot be written; the error says how many bytes it was to have.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns():x}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(data)
+            sync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        what = f"{error.strerror or error}, for {len(data):,} B"
+        raise OSError(error.errno, what, str(path)) from error
+    _sync_folder(path.parent)
+
+
+def sync(descriptor: int) -> None:
+    """Have the disk hold what was written to an open file. Raises OSError where that fails."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # what stands there is no disk
+            raise
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # some file systems have no such thing
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def free_bytes(path: Path) -> int:
+    """Return the bytes that are free where a path stands, or would stand."""
+    there = next((one for one in (path, *path.parents) if one.is_dir()), Path("/"))
+    facts = os.statvfs(there)
+    return facts.f_bavail * facts.f_frsize
