@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil import options, progress_plugin
+from hil import options
 from hil.errors import HilError, MeasurementError, UsageError, Verdict
+from hil.pytest_plugin import progress
 
 if TYPE_CHECKING:
     from hil.config.board import Board
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
     from hil.run.measurement import Measurement, Prepared
     from hil.run.session import Session
 
-pytest_plugins = ["hil.progress_plugin", "hil.refusal_plugin", "hil.regression_plugin"]
+pytest_plugins = [
+    "hil.pytest_plugin.progress",
+    "hil.pytest_plugin.refusal",
+    "hil.pytest_plugin.baselines",
+]
 SESSION = pytest.StashKey["Session"]()
 """Of the first board that is named; the others are in `_SESSIONS`, by name."""
 
@@ -107,7 +112,7 @@ def _opened(config: pytest.Config, board: str, identity: "RunIdentity", part: st
 
     given = copy(config.option)
     given.hil_board = board
-    return Session.from_options(given, progress_plugin.teller(config), identity=identity, part=part)
+    return Session.from_options(given, progress.teller(config), identity=identity, part=part)
 
 
 def _end_as_interrupted() -> None:
@@ -153,7 +158,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep the tests of a scenario together where the command line asks for the harness."""
     if SESSION not in config.stash:
         return None
-    from hil import sharing
+    from hil.pytest_plugin import sharing
 
     return sharing.scheduler(config, log)
 
@@ -172,7 +177,7 @@ def _path(config: pytest.Config, argument: str) -> Path:
     return Path(config.invocation_params.dir, argument).resolve()
 
 
-@pytest.hookimpl(tryfirst=True)  # the scenario begins a test's id: see sharing
+@pytest.hookimpl(tryfirst=True)  # the scenario begins a test's id: see pytest_plugin/sharing.py
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test once per board, scenario and metric, where it asks for one."""
     names = metafunc.fixturenames

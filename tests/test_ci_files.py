@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hil import cli, options, regression_plugin
+from hil import cli, options
+from hil.pytest_plugin import baselines
 
 ROOT = Path(__file__).parent.parent
 ACTION = ROOT / "action" / "action.yml"
@@ -19,7 +20,7 @@ PAGE = ROOT / "docs" / "ci.md"
 def known_options() -> set[str]:
     parser = pytest.Parser(_ispytest=True)
     options.declare(parser)
-    regression_plugin.pytest_addoption(parser)
+    baselines.pytest_addoption(parser)
     return {name for group in parser._groups for one in group.options for name in one.names()}
 
 

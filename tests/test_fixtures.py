@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import hil.run.session
-from hil import fixtures, plugin, sharing, targets
+from hil import fixtures, plugin, targets
+from hil.pytest_plugin import sharing
 
 PAGE = Path(__file__).parent.parent / "docs/fixtures.md"
 FILES = re.compile(r"^```\w+\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -226,7 +227,8 @@ def test_the_plugin_loads_nothing_where_nothing_is_asked_of_it(tmp_path: Path) -
     )
     ours, heavy = answer.stdout.splitlines()[-2:]
     assert heavy == "heavy: []"
-    faces = {"options", "plugin", "progress_plugin", "refusal_plugin", "regression_plugin"}
+    parts = {f"pytest_plugin.{part}" for part in ("progress", "refusal", "baselines")}
+    faces = {"options", "plugin", "pytest_plugin", *parts}
     known = {"hil", *(f"hil.{name}" for name in {*faces, "errors", "numbers", "targets"})}
     assert set(ours.split()) <= known
     assert "hardware in the loop" not in answer.stdout

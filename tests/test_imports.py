@@ -38,10 +38,7 @@ KNOW_TORCH = {"front", "operators", "quantise", "synthetic", "quality", "compile
 
 FACES = {
     "plugin",
-    "sharing",
-    "progress_plugin",
-    "refusal_plugin",
-    "regression_plugin",
+    "pytest_plugin",
     "fixtures",
     "options",
     "cli",

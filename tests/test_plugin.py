@@ -319,7 +319,7 @@ def test_a_pipe_gets_a_line_for_each_scenario_and_whatever_is_unusual(
 ) -> None:
     pytester.makepyfile(
         f"""
-        from hil import progress_plugin
+        from hil.pytest_plugin import progress
         from hil.results.remaining import Remaining
 
         USUAL = "compiling a", "building it", "flashing it", "running inference 1 of 1"
@@ -328,8 +328,8 @@ def test_a_pipe_gets_a_line_for_each_scenario_and_whatever_is_unusual(
             reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
             monkeypatch.setattr(reporter, "isatty", {is_terminal})
             left = Remaining(["one", "two"], {{}})
-            pytestconfig.stash[progress_plugin._LEFT] = left
-            tell = progress_plugin.teller(pytestconfig)
+            pytestconfig.stash[progress._LEFT] = left
+            tell = progress.teller(pytestconfig)
             for scenario in left.scenarios:
                 left.begin(scenario)
                 for stage in USUAL:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 AGAINST: "pytest.StashKey[Against]" = pytest.StashKey()
 _SAID = pytest.StashKey[list[str]]()
-_TESTS = Path(__file__).parent / "suite" / "test_baseline.py"
+_TESTS = Path(__file__).parent.parent / "suite" / "test_baseline.py"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from hil.options import CSV
 
-_SUITE = Path(__file__).parent / "suite"
+_SUITE = Path(__file__).parent.parent / "suite"
 _OURS = ("--hil-", "--board")
 _TABLE = "--hil-csv"
 
