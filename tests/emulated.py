@@ -10,7 +10,7 @@ import thumb
 from hil.config import board
 from hil.config.board import Board
 from hil.targets.emulator.board import default_clock
-from hil.targets.emulator.chips.stm32f4.chip import Chip
+from hil.targets.emulator.chips.stm32f4.chip import Stm32F4 as Chip
 
 BOARD = board.load("stm32f439")
 DEADLINE_S = 20.0

@@ -96,7 +96,7 @@ def test_an_interrupt_ends_a_command_with_130_and_no_traceback(tmp_path: Path) -
 BEGUN = """
 import sys
 from hil import cli
-from hil.targets.emulator.chips.stm32f4.chip import Chip as kind
+from hil.targets.emulator.chips.stm32f4.chip import Stm32F4 as kind
 
 power_on = kind.power_on
 

@@ -6,8 +6,9 @@ import pytest
 from emulated import BOARD, chip_with, finished, memory_words, registers, running
 
 from hil.config import board
-from hil.targets.emulator.chips.stm32f4.chip import Chip
-from hil.targets.emulator.chips.stm32f4.clock_limits import ClockTree, broken_by
+from hil.targets.emulator.chips.stm32.clocks import ClockTree
+from hil.targets.emulator.chips.stm32f4.chip import Stm32F4 as Chip
+from hil.targets.emulator.chips.stm32f4.clock_limits import broken_by
 
 MHZ = 1_000_000
 REGISTERS = "ldr r6, =0x40023C00\n ldr r7, =0x40023800\n"  # FLASH, RCC

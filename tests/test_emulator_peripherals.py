@@ -17,8 +17,10 @@ from emulated import (
 )
 
 from hil.config import board
-from hil.targets.emulator.chips.stm32f4.chip import Chip
+from hil.targets.emulator.chips.stm32.gates import ENABLE_TO_RESET
+from hil.targets.emulator.chips.stm32f4.chip import Stm32F4 as Chip
 from hil.targets.emulator.chips.stm32f4.gates import GATES, UNMODELLED
+from hil.targets.emulator.chips.stm32f4.rcc import LAYOUT
 
 UNLOCK = """
  ldr r7, =0x40023C00
@@ -222,7 +224,8 @@ def test_a_peripheral_without_its_clock_reads_as_zero_and_ignores_writes(
 @pytest.mark.parametrize("name", UNMODELLED)
 def test_what_is_not_modelled_keeps_writes_only_while_it_has_its_clock(name: str) -> None:
     block = UNMODELLED[name]
-    rcc, (enable, clocks), (reset, held) = 0x4002_3800, block.gate.enable(), block.gate.reset()
+    rcc, enable = LAYOUT.address, LAYOUT.enables[block.gate.bus]
+    reset, clocks, held = enable + ENABLE_TO_RESET, block.gate.enable, block.gate.reset
     first, last = block.address, block.address + block.bytes - 4
     chip = Chip(board.load("stm32f439"))
     bus, after_reset = chip.memory.bus, chip.memory.bus.read(rcc + enable, 4)

@@ -16,7 +16,7 @@ from hil.targets import option_bytes
 from hil.targets.debugger import Debugger
 from hil.targets.emulator import powered
 from hil.targets.emulator.board import EmulatedBoard, default_clock
-from hil.targets.emulator.chips.stm32f4.chip import Chip
+from hil.targets.emulator.chips.stm32f4.chip import Stm32F4 as Chip
 from hil.targets.emulator.errors import BusError
 from hil.targets.emulator.target import _find_probe
 
@@ -173,6 +173,7 @@ def test_the_watchdog_leaves_alone_who_feeds_it_and_takes_its_own_time() -> None
 def board_with(options: int, options_1: int | None = None) -> Iterator[Callable[[], Debugger]]:
     """Power a board with option bytes; lend what opens a debugger on it."""
     emulated = EmulatedBoard(BOARD, "options", make_clock=default_clock)
+    assert isinstance(emulated.chip, Chip)
     emulated.chip.options.program(options, options_1)
     powered.add(emulated)
     opened: list[Debugger] = []

@@ -28,6 +28,7 @@ from hil.targets.base import Target
 from hil.targets.debugger import Debugger
 from hil.targets.emulator import powered
 from hil.targets.emulator.board import EmulatedBoard, default_clock
+from hil.targets.emulator.chips.stm32f4.chip import Stm32F4
 from hil.targets.emulator.target import EmulatedTarget, _find_probe
 from hil.targets.probe import ProbeTarget
 
@@ -201,8 +202,9 @@ def test_an_image_outside_the_flash_is_refused(target: EmulatedTarget) -> None:
 
 def test_flash_that_does_not_keep_a_byte_is_found_by_reading_back(target: EmulatedTarget) -> None:
     # Sector 1 is protected behind the back of whoever looks at option bytes before.
-    options = target.emulated.chip.options
-    options._programmed[0] &= ~(1 << 17)
+    chip = target.emulated.chip
+    assert isinstance(chip, Stm32F4)
+    chip.options._programmed[0] &= ~(1 << 17)
     with pytest.raises(FlashError):
         target.flash(image_of(Segment(0x0800_0000, bytes(0x4100))))
 

@@ -1,4 +1,4 @@
-"""Run any bare-metal STM32F4 program on the emulated board: the engine of `hil emulate`."""
+"""Run any bare-metal program of a chip on the emulated board: the engine of `hil emulate`."""
 
 import sys
 import threading
@@ -13,7 +13,7 @@ from hil.errors import FirmwareFault, UsageError
 from hil.studies.profile.flame import Chain
 
 if TYPE_CHECKING:
-    from hil.targets.emulator.chips.stm32f4.chip import Chip
+    from hil.targets.emulator.chips.stm32.chip import Chip
 
 _STOPPED_STATUS = 124  # as timeout(1) has it
 _WAIT_STATE_BITS = 0xF
@@ -64,14 +64,15 @@ def run(
         FirmwareFault: the core locked up, or met a BKPT that is no request.
         EmulatorError: the emulator itself failed.
     """
+    from hil.targets.emulator import chips
     from hil.targets.emulator.board import default_clock
-    from hil.targets.emulator.chips.stm32f4.chip import Chip
     from hil.targets.emulator.debug.semihosting import Semihosting
     from hil.targets.emulator.timing import TimingCore
 
     segments = read_segments(elf)
     output = write or _write_to_stdout
-    chip = Chip(board, make_clock=default_clock, override_acr=_acr_override(wait_states, art))
+    kind = chips.find(board.chip)
+    chip = kind(board, make_clock=default_clock, override_acr=_acr_override(wait_states, art))
     for usart in chip.usarts.values():
         usart.line.tap = output
     ended = threading.Event()

@@ -14,7 +14,7 @@ from hil.run.measurement import Stopwatch
 
 if TYPE_CHECKING:
     from hil.link.client import Device
-    from hil.targets.emulator.chips.stm32f4.chip import Chip
+    from hil.targets.emulator.chips.stm32.chip import Chip
 
 _TIMEOUT_S = 120.0
 _RUNS = 10

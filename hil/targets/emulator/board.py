@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from hil.config.board import Board
-from hil.targets.emulator.chips.stm32f4.chip import Chip, MakeClock
+from hil.targets.emulator import chips
+from hil.targets.emulator.chips.stm32.chip import MakeClock
 from hil.targets.emulator.core.clock import Clock
 from hil.targets.emulator.core.engine import Engine
 from hil.targets.emulator.debug.port import DebugPort
@@ -36,7 +37,8 @@ class EmulatedBoard:
         self.board = board
         self.unique_id = unique_id
         self._flash = _open_flash(flash_file, board.flash.bytes) if flash_file else None
-        self.chip = Chip(board, unique_id=unique_id, flash=self._flash, make_clock=make_clock)
+        kind = chips.find(board.chip)
+        self.chip = kind(board, unique_id=unique_id, flash=self._flash, make_clock=make_clock)
         self.debug_port = DebugPort(self.chip.bus)
         self._terminal: Terminal | None = None
         self.chip.power_on()

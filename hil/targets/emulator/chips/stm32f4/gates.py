@@ -3,41 +3,7 @@
 Source: RM0090 sections 2.3 (addresses) and 6.3.5 to 6.3.14 (bits), for STM32F42x and F43x.
 """
 
-from dataclasses import dataclass
-
-ENABLES = {"AHB1": 0x30, "AHB2": 0x34, "AHB3": 0x38, "APB1": 0x40, "APB2": 0x44}
-"""Where each bus's enable register is in RCC."""
-ENABLE_TO_RESET = -0x20
-"""From there to its reset register, which has a peripheral's bit at the same place."""
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Which bits of a bus's enable and reset registers are a peripheral's.
-
-    Attributes:
-        bits: any of them gives the block its clock; the first holds it in reset.
-    """
-
-    bus: str
-    bits: tuple[int, ...]
-
-    def enable(self) -> tuple[int, int]:
-        """Return the enable register's offset in RCC, and the bits there."""
-        return ENABLES[self.bus], sum(1 << bit for bit in self.bits)
-
-    def reset(self) -> tuple[int, int]:
-        """Return the reset register's offset in RCC, and the bit there."""
-        return ENABLES[self.bus] + ENABLE_TO_RESET, 1 << self.bits[0]
-
-
-@dataclass(frozen=True)
-class Block:
-    """Registers of a peripheral that is not modelled: with its clock they keep what is written."""
-
-    address: int
-    bytes: int
-    gate: Gate
+from hil.targets.emulator.chips.stm32.gates import Gate, Unmodelled
 
 
 def _gates(bus: str, **bits: int) -> dict[str, Gate]:
@@ -93,21 +59,27 @@ _APB2 = {
     "LTDC": (0x6800, 26),
 }
 UNMODELLED = {
-    **{name: Block(0x4000_0000 + at, _KIB, Gate("APB1", (n,))) for name, (at, n) in _APB1.items()},
-    **{name: Block(0x4001_0000 + at, _KIB, Gate("APB2", (n,))) for name, (at, n) in _APB2.items()},
-    "ADC": Block(0x4001_2000, _KIB, Gate("APB2", (8, 9, 10))),
-    "CRC": Block(0x4002_3000, _KIB, Gate("AHB1", (12,))),
-    "BKPSRAM": Block(0x4002_4000, 4 * _KIB, Gate("AHB1", (18,))),
-    "DMA1": Block(0x4002_6000, _KIB, Gate("AHB1", (21,))),
-    "DMA2": Block(0x4002_6400, _KIB, Gate("AHB1", (22,))),
-    "ETH": Block(0x4002_8000, 5 * _KIB, Gate("AHB1", (25,))),
-    "DMA2D": Block(0x4002_B000, 3 * _KIB, Gate("AHB1", (23,))),
-    "OTG_HS": Block(0x4004_0000, 256 * _KIB, Gate("AHB1", (29,))),
-    "OTG_FS": Block(0x5000_0000, 256 * _KIB, Gate("AHB2", (7,))),
-    "DCMI": Block(0x5005_0000, _KIB, Gate("AHB2", (0,))),
-    "CRYP": Block(0x5006_0000, _KIB, Gate("AHB2", (4,))),
-    "HASH": Block(0x5006_0400, _KIB, Gate("AHB2", (5,))),
-    "RNG": Block(0x5006_0800, _KIB, Gate("AHB2", (6,))),
-    "FMC": Block(0xA000_0000, 4 * _KIB, Gate("AHB3", (0,))),
+    **{
+        name: Unmodelled(0x4000_0000 + at, _KIB, Gate("APB1", (n,)))
+        for name, (at, n) in _APB1.items()
+    },
+    **{
+        name: Unmodelled(0x4001_0000 + at, _KIB, Gate("APB2", (n,)))
+        for name, (at, n) in _APB2.items()
+    },
+    "ADC": Unmodelled(0x4001_2000, _KIB, Gate("APB2", (8, 9, 10))),
+    "CRC": Unmodelled(0x4002_3000, _KIB, Gate("AHB1", (12,))),
+    "BKPSRAM": Unmodelled(0x4002_4000, 4 * _KIB, Gate("AHB1", (18,))),
+    "DMA1": Unmodelled(0x4002_6000, _KIB, Gate("AHB1", (21,))),
+    "DMA2": Unmodelled(0x4002_6400, _KIB, Gate("AHB1", (22,))),
+    "ETH": Unmodelled(0x4002_8000, 5 * _KIB, Gate("AHB1", (25,))),
+    "DMA2D": Unmodelled(0x4002_B000, 3 * _KIB, Gate("AHB1", (23,))),
+    "OTG_HS": Unmodelled(0x4004_0000, 256 * _KIB, Gate("AHB1", (29,))),
+    "OTG_FS": Unmodelled(0x5000_0000, 256 * _KIB, Gate("AHB2", (7,))),
+    "DCMI": Unmodelled(0x5005_0000, _KIB, Gate("AHB2", (0,))),
+    "CRYP": Unmodelled(0x5006_0000, _KIB, Gate("AHB2", (4,))),
+    "HASH": Unmodelled(0x5006_0400, _KIB, Gate("AHB2", (5,))),
+    "RNG": Unmodelled(0x5006_0800, _KIB, Gate("AHB2", (6,))),
+    "FMC": Unmodelled(0xA000_0000, 4 * _KIB, Gate("AHB3", (0,))),
 }
 """The others with a clock of their own, by name; RTC, EXTI and the watchdog have none."""

@@ -3,9 +3,9 @@
 Source: RM0090 sections 3.6, 3.7 and 3.9.10; table 14 for where they stand in memory.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from hil.targets.emulator.chips.stm32f4.key_sequence import KeySequence
+from hil.targets.emulator.chips.stm32.key_sequence import KeySequence
 from hil.targets.emulator.core.registers import Storage
 
 BANK_SECTORS = 12
@@ -67,6 +67,10 @@ class OptionBytes:
             self._registers[1].write(value_2)
         self._program()
         self._load()
+
+    def placed(self) -> Iterable[tuple[int, bytearray]]:
+        """Return where each bank's option bytes are read, with them."""
+        return zip(MEMORIES, self.memories, strict=True)
 
     @property
     def value(self) -> int:

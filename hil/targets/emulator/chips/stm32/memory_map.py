@@ -1,13 +1,9 @@
-"""The chip's memories and devices by address, as the core and the debugger's bus see them.
+"""The chip's memories and devices by address, as the core and the debugger's bus see them."""
 
-Source: RM0090 section 2.3.
-"""
-
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from hil.config.board import Board
-from hil.targets.emulator.chips.stm32f4 import identity, option_bytes
 from hil.targets.emulator.core import bit_band
 from hil.targets.emulator.core.bit_band import BitBand
 from hil.targets.emulator.core.engine import Engine
@@ -17,28 +13,35 @@ from hil.targets.emulator.errors import BusError
 BOOT_ALIAS = 0x0000_0000
 """Where the flash appears once more: the core boots from there."""
 
-BUS_WINDOWS = (
-    (0x4000_0000, 0x8000),  # APB1
-    (0x4001_0000, 0x7000),  # APB2
-    (0x4002_0000, 0x6_0000),  # AHB1
-    (0x5000_0000, 0x6_1000),  # AHB2
-    (0xA000_0000, 0x1000),  # FMC
-    (0xE000_0000, 0x10_0000),  # private peripheral bus
-)
+Windows = Sequence[tuple[int, int]]
+"""Address and bytes of each range in which registers answer."""
 
 
 class MemoryMap:
-    """Flash, RAM, system memory, device registers and bit-band aliases.
+    """Flash, RAM, read-only memories, device registers and bit-band aliases.
+
+    Args:
+        flash: its bytes; None: erased.
+        windows: where registers answer.
+        fixed: read-only memories by address.
 
     Attributes:
         flash: its bytes; the core sees changes at once.
         bus: the registers of all peripherals.
     """
 
-    def __init__(self, board: Board, engine: Engine, unique_id: str, flash: Any) -> None:
+    def __init__(
+        self,
+        board: Board,
+        engine: Engine,
+        flash: Any,
+        *,
+        windows: Windows,
+        fixed: Mapping[int, bytearray],
+    ) -> None:
         self.flash = flash if flash is not None else bytearray(b"\xff" * board.flash.bytes)
-        self.bus = Bus(BUS_WINDOWS)
-        system = identity.system_memory(unique_id, board.flash.bytes)
+        self._windows = windows
+        self.bus = Bus(windows)
         self._flash_address = board.flash.address
         self._memories: tuple[tuple[int, Any, bool, bool], ...] = (
             # address, bytes, writable, executable
@@ -49,7 +52,7 @@ class MemoryMap:
             ),
             (board.flash.address, self.flash, False, True),
             (BOOT_ALIAS, self.flash, False, True),
-            (identity.SYSTEM_MEMORY, system, False, True),
+            *((address, memory, False, True) for address, memory in fixed.items()),
         )
         self._bands = (
             BitBand(
@@ -68,10 +71,18 @@ class MemoryMap:
             ),
         )
 
-    def add_options(self, memories: Iterable[bytearray]) -> None:
-        """Put the option bytes of each bank where they are read; before `show_to`."""
-        placed = zip(option_bytes.MEMORIES, memories, strict=True)
-        self._memories += tuple((at, memory, False, False) for at, memory in placed)
+    def add(self, memories: Iterable[tuple[int, bytearray]], *, writable: bool = False) -> None:
+        """Put further memories at their addresses; before `show_to`. No code is fetched there."""
+        self._memories += tuple((at, memory, writable, False) for at, memory in memories)
+
+    def also_at(self, address: int, memory_at: int, length: int) -> None:
+        """Let a part of a memory appear at a second address too; before `show_to`."""
+        place = self.find(memory_at, length)
+        if place is None:
+            raise ValueError(f"no memory of {length:,} B at {memory_at:#010x}")
+        memory, offset = place
+        part = memoryview(memory)[offset : offset + length]
+        self._memories += ((address, part, True, True),)
 
     def show_to(self, engine: Engine, program: Callable[[int, int, int], bool]) -> None:
         """Let the core see it all.
@@ -82,7 +93,7 @@ class MemoryMap:
         """
         for address, memory, writable, executable in self._memories:
             engine.map_memory(address, memory, writable=writable, executable=executable)
-        for start, length in BUS_WINDOWS:
+        for start, length in self._windows:
             engine.map_device(start, length, self.bus.read, self.bus.write)
         for band in self._bands:
             engine.map_device(band.alias, band.bytes, band.read_bit, band.write_bit)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hil.targets.emulator.chips.stm32f4.flash import FlashController
-from hil.targets.emulator.chips.stm32f4.memory_map import MemoryMap
+from hil.targets.emulator.chips.stm32.flash import FlashController
+from hil.targets.emulator.chips.stm32.memory_map import MemoryMap
 from hil.targets.emulator.core.code import SeenCode
 from hil.targets.emulator.core.control import CoreControl
 from hil.targets.emulator.errors import BusError
@@ -60,7 +60,7 @@ class DebugBus:
                 self._code.forget(address, len(data))
 
     def _check_protection(self, address: int, memory: object) -> None:
-        """Refuse a debugger the flash where read-out protection is on: RM0090 section 3.7.1."""
+        """Refuse a debugger the flash where read-out protection is on."""
         if memory is self._memory.flash and self._flash.options.level:
             raise BusError(address)
 

@@ -1,6 +1,10 @@
-"""GPIO ports as registers: outputs read back, inputs follow their pulls. Source: RM0090 8.4."""
+"""GPIO ports as registers: outputs read back, inputs follow their pulls.
+
+Source: RM0090 section 8.4, RM0432 section 8.4; the layout is the same.
+"""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from hil.targets.emulator.core.registers import (
     Peripheral,
@@ -10,13 +14,28 @@ from hil.targets.emulator.core.registers import (
     write_only,
 )
 
-_PORTS = "ABCDEFGHIJK"
-_MODE_RESETS = {"A": 0xA800_0000, "B": 0x0000_0280}
-_SPEED_RESETS = {"A": 0x0C00_0000, "B": 0x0000_00C0}
-_PULL_RESETS = {"A": 0x6400_0000, "B": 0x0000_0100}
+_PORT_BYTES = 0x400
 _OUTPUT = 1
 _ALTERNATE = 2
 _PULL_UP = 1
+
+
+@dataclass(frozen=True)
+class PortLayout:
+    """A family's ports.
+
+    Attributes:
+        address: of the first.
+        ports: their letters, one behind the other.
+        mode: of MODER after reset. modes, speeds, pulls: of registers that differ, by letter.
+    """
+
+    address: int
+    ports: str
+    mode: int = 0
+    modes: Mapping[str, int] = field(default_factory=dict)
+    speeds: Mapping[str, int] = field(default_factory=dict)
+    pulls: Mapping[str, int] = field(default_factory=dict)
 
 
 class GpioPort(Peripheral):
@@ -24,20 +43,22 @@ class GpioPort(Peripheral):
 
     Attributes:
         on_route: called when pins may have another function.
+        driven: pins that something outside holds high, whatever their pulls.
     """
 
-    def __init__(self, port: str) -> None:
+    def __init__(self, port: str, layout: PortLayout) -> None:
         self.on_route: Callable[[], None] = lambda: None
-        self._mode = Storage(_MODE_RESETS.get(port, 0))
+        self.driven = 0
+        self._mode = Storage(layout.modes.get(port, layout.mode))
         self._type = Storage(writable=0xFFFF)
-        self._speed = Storage(_SPEED_RESETS.get(port, 0))
-        self._pull = Storage(_PULL_RESETS.get(port, 0))
+        self._speed = Storage(layout.speeds.get(port, 0))
+        self._pull = Storage(layout.pulls.get(port, 0))
         self._output = Storage(writable=0xFFFF)
         self._rest = [Storage(writable=0x1_FFFF), Storage(), Storage()]
         lock, low, high = self._rest
         super().__init__(
             f"GPIO{port}",
-            0x4002_0000 + 0x400 * _PORTS.index(port),
+            layout.address + _PORT_BYTES * layout.ports.index(port),
             {
                 0x00: Register(self._mode.read, self._routing(self._mode)),
                 0x04: self._type.register(),
@@ -49,6 +70,7 @@ class GpioPort(Peripheral):
                 0x1C: lock.register(),
                 0x20: Register(low.read, self._routing(low)),
                 0x24: Register(high.read, self._routing(high)),
+                0x28: write_only(lambda value: self._set_and_reset(value << 16)),
             },
         )
 
@@ -75,7 +97,7 @@ class GpioPort(Peripheral):
         return write
 
     def _read_input(self) -> int:
-        value = 0
+        value = self.driven
         for pin in range(16):
             if self._mode.value >> 2 * pin & 3 == _OUTPUT:
                 value |= self._output.value & 1 << pin
@@ -87,6 +109,6 @@ class GpioPort(Peripheral):
         self._output.value = (self._output.value & ~(value >> 16) | value) & 0xFFFF
 
 
-def all_ports() -> Mapping[str, GpioPort]:
-    """Return ports A to K, by letter."""
-    return {port: GpioPort(port) for port in _PORTS}
+def all_ports(layout: PortLayout) -> Mapping[str, GpioPort]:
+    """Return a family's ports, by letter."""
+    return {port: GpioPort(port, layout) for port in layout.ports}

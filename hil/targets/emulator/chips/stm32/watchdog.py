@@ -1,4 +1,4 @@
-"""IWDG: resets the chip unless it is fed. Source: RM0090 section 21."""
+"""IWDG: resets the chip unless it is fed. Source: RM0090 section 21, RM0432 section 46."""
 
 from collections.abc import Callable
 

@@ -1,0 +1,38 @@
+"""Which bits of RCC give a peripheral its clock, and which hold it in reset."""
+
+from dataclasses import dataclass
+
+ENABLE_TO_RESET = -0x20
+"""From an enable register in RCC to the reset register, with a peripheral's bit at the same place:
+in the STM32F4 and the STM32L4 alike."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Which bits of a bus's enable and reset registers are a peripheral's.
+
+    Attributes:
+        bits: any of them gives the block its clock; the first holds it in reset.
+    """
+
+    bus: str
+    bits: tuple[int, ...]
+
+    @property
+    def enable(self) -> int:
+        """The bits of the enable register."""
+        return sum(1 << bit for bit in self.bits)
+
+    @property
+    def reset(self) -> int:
+        """The bit of the reset register."""
+        return 1 << self.bits[0]
+
+
+@dataclass(frozen=True)
+class Unmodelled:
+    """Registers of a peripheral that is not modelled: with its clock they keep what is written."""
+
+    address: int
+    bytes: int
+    gate: Gate
