@@ -3,6 +3,7 @@
 import base64
 import gzip
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hil.results.details import Span
 from hil.results.report import charts, page, subjects
 from hil.results.report.charts import Dot
 from hil.results.report.subjects import Subject
+from hil.results.rows import Metric
 
 CSS = (Path(page.__file__).parent / "page.css").read_text()
 TEXT_ON = {
@@ -107,6 +109,23 @@ def test_names_of_rows_cannot_become_markup(html: str, tmp_path: Path) -> None:
     packed = html[html.index('id="csv">') + len('id="csv">') :].partition("<")[0]
     text = gzip.decompress(base64.b64decode(packed)).decode()
     assert text == (tmp_path / "results.csv").read_text()
+
+
+def test_the_greatest_owners_of_each_memory_are_named_and_the_rest_is_counted(
+    tmp_path: Path,
+) -> None:
+    (small,) = [one for one in found(tmp_path) if one.name == "small"]
+    symbols = [Metric(f"flash.symbol.f{n}", 100 + n, "B", note=".text") for n in range(20)]
+    buffers = [Metric("ram.buffer.heads.norms.2/ring", 512, "B", note="ccm")]
+    more = {metric.name: metric for metric in [*symbols, *buffers]}
+    html = page.build([replace(small, metrics=dict(small.metrics) | more)], "")
+    given = [(name, value) for _, name, value, _ in parsed(html).figures if name in more]
+    assert given == [
+        *((f"flash.symbol.f{n}", 100 + n) for n in reversed(range(8, 20))),
+        ("ram.buffer.heads.norms.2/ring", 512),
+    ]
+    assert '<td colspan="2">8 more</td>' in html
+    assert f">{sum(100 + n for n in range(8)):,}</td>" in html
 
 
 def test_a_run_without_details_is_shown_without_them(tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ import report_rows
 from hil import cli
 from hil.errors import UsageError
 from hil.results import table
+from hil.results.figures import gather
 from hil.results.rows import Metric, in_context
-from hil.studies import reproduce
+from hil.studies import printed, reproduce
 from hil.studies.reproduce import State
 
 ROOT = Path(__file__).parent.parent
-HEAD = f"| {' | '.join(reproduce.HEADS)} |"
+HEAD = f"| {' | '.join(printed.HEADS)} |"
 PAGE = f"""# A page
 
 It takes <!-- rows: value small latency -->0.1 s<!-- end --> and
@@ -95,8 +96,10 @@ def test_a_mark_that_nothing_knows_is_refused(page: Path, source: str) -> None:
 
 
 def test_counts_of_instructions_do_not_pass_for_time() -> None:
-    context = replace(report_rows.CONTEXT, timing="instructions")
-    assert reproduce.measured(in_context(context, report_rows.SMALL)) == {}
+    context = replace(
+        report_rows.CONTEXT, timing="instructions", rules="instructions", fingerprint=""
+    )
+    assert printed.measured(gather(in_context(context, report_rows.SMALL))) == {}
 
 
 def test_every_mark_of_this_projects_documents_is_known() -> None:

@@ -2,8 +2,14 @@
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from hil.commands.options import Commands, command, csv_option, show
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hil.studies.bench.kernels import Row
 
 _EXAMPLES = """\
 examples:
@@ -56,6 +62,13 @@ def add(commands: Commands) -> None:
         action="append",
         help="link: damaged bytes among all; may be given several times (default: 0 to 1e-2)",
     )
+    parser.add_argument(
+        "--markdown",
+        nargs="?",
+        const="sparse",
+        choices=("sparse", "dense"),
+        help="print the table of docs/kernels.md; of face_m4 with sparse or with dense weights",
+    )
     csv_option(parser)
 
 
@@ -82,7 +95,10 @@ def _run(options: argparse.Namespace) -> int:
         compilers or [toolchain.find_toolchain(options.toolchain)],
         lambda stage: print(stage, file=sys.stderr),
     )
-    show(bench_kernels.table(rows))
+    if options.markdown:
+        print(_markdown(rows, options))
+    else:
+        show(bench_kernels.table(rows))
     if options.csv:
         bench_kernels.write_csv(rows, options.csv)
     return 0
@@ -105,6 +121,14 @@ def _link(options: argparse.Namespace) -> int:
     show(link.table(outcomes))
     wrong = any(run.verdict == "wrong" for runs in outcomes.values() for run in runs)
     return 1 if wrong else 0
+
+
+def _markdown(rows: "Sequence[Row]", options: argparse.Namespace) -> str:
+    from hil.studies.bench import markdown
+
+    if options.what == "kernels":
+        return markdown.kernels(rows)
+    return markdown.face_m4(rows, dense=options.markdown == "dense")
 
 
 def _fit(options: argparse.Namespace) -> int:

@@ -39,6 +39,11 @@ def add(commands: Commands) -> None:
         metavar="N",
         help="measure on so many of the evaluation photographs (default: all)",
     )
+    parser.add_argument(
+        "--markdown",
+        choices=("photographs", "operators", "choices"),
+        help="print this table alone, as docs/quantisation.md has it",
+    )
     csv_option(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all of it there as JSON")
 
@@ -59,9 +64,14 @@ def _run(options: argparse.Namespace) -> int:
         report = quantisation.run(
             loaded, variants, names, bar.begin, more_calibration=chosen.calibration
         )
-    show(quantisation_table.layers(report))
-    show(quantisation_table.photographs(report))
-    if variants:
+    if options.markdown:
+        from hil.studies.quantisation import markdown
+
+        print(markdown.write(report, options.markdown))
+    else:
+        show(quantisation_table.layers(report))
+        show(quantisation_table.photographs(report))
+    if variants and not options.markdown:
         show(quantisation_table.operators(report))
         show(quantisation_table.choices(report))
     if options.csv:

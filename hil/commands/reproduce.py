@@ -4,11 +4,12 @@ import argparse
 from pathlib import Path
 
 from hil.commands.options import Commands, command
+from hil.options import CSV
 
-_CSV = Path("build/hil/results.csv")
 _EPILOG = """\
 examples:
   hil reproduce                     what the last run measured, and what needs no run
+  hil reproduce --csv baselines/stm32f439.csv   what the baseline says, without a run
   hil reproduce --all               run the commands too: minutes
   hil reproduce --write README.md   put right what is stale
 
@@ -25,20 +26,20 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--csv",
         type=Path,
-        default=_CSV,
+        default=CSV,
         metavar="FILE",
-        help="measured rows (default: %(default)s)",
+        help="measured rows, or a baseline (default: %(default)s)",
     )
     parser.add_argument("--all", action="store_true", help="run commands that take minutes too")
     parser.add_argument("--write", action="store_true", help="put right what is stale")
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hil.results import table
-    from hil.studies import reproduce
+    from hil.run import sources
+    from hil.studies import printed, reproduce
     from hil.studies.reproduce import State
 
-    rows = reproduce.measured(table.load(options.csv)) if options.csv.is_file() else {}
+    rows = printed.measured(sources.read(options.csv)) if options.csv.is_file() else {}
     paths = options.file or list(reproduce.documents(Path.cwd()))
     marks = [mark for path in paths for mark in reproduce.marks(path)]
     findings = []

@@ -1,20 +1,22 @@
 """Numbers printed in documents, each marked with what gives it, made anew and compared.
 
     <!-- hil models --markdown -->         what the command prints; a blank line on either side
-    <!-- rows: value face_m4 latency -->0.4802 s<!-- end -->
-    <!-- rows: scenarios face_m4 face_a -->   one line of a table for each
+    <!-- rows: value face_m4 latency -->0.4802 s<!-- end -->   a figure: see hil/studies/printed.py
     <!-- metrics -->                       the table of hil/results/metrics.py
     <!-- silicon -->                       the table of hil/studies/boards/ledger.py
+    <!-- held: tests/test_counts.py -->5.81 M<!-- end -->          figures that tests hold
+    <!-- evidence: hil validate-timing --embench DIR -->0.994<!-- end -->   measured once, so
 
-A mark ends at `<!-- end -->`. Rows are those of a results.csv; a scenario that it lacks keeps what
-is printed, and is told.
+A mark ends at `<!-- end -->`. Rows are those of a results.csv or of a baseline; a scenario that
+they lack keeps what is printed, and is told. Evidence was measured as its mark says: on what this
+repository does not have, by host time, or when a choice was made. It is told, never made anew.
 """
 
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from enum import StrEnum
@@ -22,21 +24,20 @@ from pathlib import Path
 
 from hil.errors import UsageError
 from hil.results import metrics
-from hil.results.rows import Metric, Row
+from hil.studies import printed
 from hil.studies.boards import ledger
+from hil.studies.printed import Measured
 
-_MARK = re.compile(
-    r"<!-- (?P<source>hil [^>]*?|rows: [^>]*?|metrics|silicon) -->(?P<body>.*?)<!-- end -->",
+MARK = re.compile(
+    r"<!-- (?P<source>(?:hil|rows:|evidence:|held:) .*?|metrics|silicon) -->"
+    r"(?P<body>.*?)<!-- end -->",
     re.DOTALL,
 )
-HEADS = (
-    *("scenario", "s", "cycles, M", "pooling, M", "cycles/MAC"),
-    *("arena, B", "RAM in all, B", "flash, B", "cosine"),
-)
-_POOLING = "cycles.layer.pool"
-_NOTHING = "\u2013"  # an en dash, in a cell without a figure
+"""A mark, with what gives it and what stands there."""
+
 _CALL = "from hil.cli import main; raise SystemExit(main())"
 _DEADLINE_S = 3600.0
+_NOT_MADE_ANEW = {"evidence:": "measured once, as the mark says", "held:": "held by these tests"}
 
 
 class State(StrEnum):
@@ -73,19 +74,6 @@ class Finding:
         return "\n".join(unified_diff(printed, now, "printed", "now", lineterm="", n=0))
 
 
-Measured = Mapping[str, Mapping[str, Metric]]
-"""Metrics by scenario and name."""
-
-
-def measured(rows: Sequence[Row]) -> Measured:
-    """Sort rows by scenario; those of a target that counts no cycles are left out."""
-    found: dict[str, dict[str, Metric]] = {}
-    for row in rows:
-        if row.context.timing == "modelled":
-            found.setdefault(row.context.scenario, {})[row.metric.name] = row.metric
-    return found
-
-
 def marks(path: Path) -> list[Mark]:
     """Find a document's marks, in order.
 
@@ -98,7 +86,7 @@ def marks(path: Path) -> list[Mark]:
         raise UsageError(f"{path} cannot be read: {error}") from error
     return [
         Mark(path, text.count("\n", 0, found.start()) + 1, found["source"], found["body"])
-        for found in _MARK.finditer(text)
+        for found in MARK.finditer(text)
     ]
 
 
@@ -122,12 +110,13 @@ def check(mark: Mark, rows: Measured, *, slow: bool) -> Finding:
         return _compared(mark, f"\n{metrics.markdown()}\n\n")
     if kind == "silicon":
         return _compared(mark, f"\n{ledger.markdown()}\n\n")
-    what, *names = arguments.split()
-    if what == "value" and len(names) == 2:
-        return _value(mark, rows, *names)
-    if what == "scenarios" and names:
-        return _scenarios(mark, rows, names)
-    raise UsageError(f"{mark.path}:{mark.line}: <!-- {mark.source} --> is no mark that is known")
+    if kind in _NOT_MADE_ANEW:
+        return Finding(mark, State.LEFT, why=_NOT_MADE_ANEW[kind])
+    try:
+        body, why = printed.write(arguments.split(), rows, mark.body)
+    except UsageError as error:
+        raise UsageError(f"{mark.path}:{mark.line}: {error}") from error
+    return Finding(mark, State.LEFT, why=why) if body is None else _compared(mark, body, why)
 
 
 def _compared(mark: Mark, body: str, why: str = "") -> Finding:
@@ -148,52 +137,6 @@ def _printed(mark: Mark) -> str:
     return done.stdout.strip()
 
 
-def _value(mark: Mark, rows: Measured, scenario: str, name: str) -> Finding:
-    metric = rows.get(scenario, {}).get(name)
-    if metric is None:
-        return Finding(mark, State.LEFT, why=f"{scenario} was not measured")
-    return _compared(mark, metrics.find(name).show(metric.value))
-
-
-def _scenarios(mark: Mark, rows: Measured, names: Sequence[str]) -> Finding:
-    known = [name for name in names if rows.get(name, {}).get("cycles")]
-    if not known:
-        return Finding(mark, State.LEFT, why="none of its scenarios was measured")
-    printed = {line.partition("`")[2].partition("`")[0]: line for line in mark.body.splitlines()}
-    lines = [
-        _line(name, rows[name]) if name in known else printed.get(name, f"| `{name}` |")
-        for name in names
-    ]
-    head = f"| {' | '.join(HEADS)} |", f"|---|{'--:|' * (len(HEADS) - 1)}"
-    missing = len(names) - len(known)
-    why = f"{missing} of its {len(names)} scenarios were not measured" if missing else ""
-    return _compared(mark, "\n\n" + "\n".join([*head, *lines]) + "\n\n", why)
-
-
-def _line(name: str, figures: Mapping[str, Metric]) -> str:
-    def told(metric: str, write: Callable[[float], str]) -> str:
-        return write(figures[metric].value) if metric in figures else _NOTHING
-
-    def millions(value: float) -> str:
-        return f"{value / 1e6:.1f}"
-
-    per_mac = figures["cycles"].value / figures["macs"].value
-    streamed = ", streamed" if "latency.waiting" in figures else ""
-    cells = [
-        f"`{name}`{streamed}",
-        told("latency", lambda value: f"{value:.3f}"),
-        told("cycles", millions),
-        told(_POOLING, millions),
-        f"{per_mac:.2f}",
-        *(
-            told(one, lambda value: f"{value:,.0f}")
-            for one in ("ram.arena", "ram.total", "flash.total")
-        ),
-        told("output.cosine", lambda value: f"{value:.4f}"),
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
 def rewrite(path: Path, findings: Sequence[Finding]) -> int:
     """Put what is stale in a document right; returns how many places were changed."""
     stale = {
@@ -207,7 +150,7 @@ def rewrite(path: Path, findings: Sequence[Finding]) -> int:
         body = stale.get((found["source"], found["body"]), found["body"])
         return f"<!-- {found['source']} -->{body}<!-- end -->"
 
-    path.write_text(_MARK.sub(put, text), encoding="utf-8")
+    path.write_text(MARK.sub(put, text), encoding="utf-8")
     return len(stale)
 
 

@@ -44,6 +44,9 @@ CAUSES = {
     "other": "division, floats, other",
 }
 _LEAST_HISTORY = 2  # runs that make a line
+_MOST_OWNERS = 12  # of flash and of RAM that a card names; the table below has all
+_OWNERS = {"flash": ("flash.symbol.",), "RAM": ("ram.buffer.", "ram.symbol.")}
+"""The parts of the memories, by how their metrics begin."""
 
 
 def build(found: Sequence[Subject], csv_text: str, baseline: Against | None = None) -> str:
@@ -117,6 +120,7 @@ def _view(subject: Subject, baseline: Against | None) -> dict[str, Any]:
         "steps": subject.steps,
         "maps": _maps(details) if details else [],
         "regions": _regions(details) if details else [],
+        "owners": _owners(subject),
         "line": _line(subject),
         "boxes": _boxes(details) if details else [],
         "noise_most": max((n.sqnr_db or 0.0 for n in details.noise), default=0.0) if details else 0,
@@ -156,6 +160,37 @@ def _regions(details: Details) -> list[_Region]:
         if held:
             regions.append(_Region(name, size, sum(h.bytes for h in held), held))
     return regions
+
+
+@dataclass(frozen=True)
+class _Owner:
+    """A buffer, a variable, a function or a table."""
+
+    name: str
+    metric: Metric
+
+
+@dataclass(frozen=True)
+class _Owners:
+    """The greatest owners of a memory, and what those left out take together."""
+
+    memory: str
+    greatest: Sequence[_Owner]
+    others: int
+    others_bytes: int
+
+
+def _owners(subject: Subject) -> list[_Owners]:
+    """Who takes most of each memory. Buffers of the plan take turns at the same bytes."""
+    found = []
+    for memory, stems in _OWNERS.items():
+        parts = [m for name, m in subject.metrics.items() if name.startswith(stems) and m.value]
+        parts.sort(key=lambda metric: -metric.value)
+        first, rest = parts[:_MOST_OWNERS], parts[_MOST_OWNERS:]
+        owners = [_Owner(metric.name.split(".", 2)[2], metric) for metric in first]
+        if owners:
+            found.append(_Owners(memory, owners, len(rest), sum(int(m.value) for m in rest)))
+    return found
 
 
 def _line(subject: Subject) -> "Markup | None":
