@@ -29,7 +29,7 @@ GIVEN = {
         *("10 B", "921,600 B"),
     ),
     # the protocol's own numbers
-    "docs/protocol.md": ("1024 B", "20 B", "32 cycles", "1 s"),
+    "docs/protocol.md": ("1024 B", "20 B", "32 cycles", "1 s", "0.5 s", "32 KiB", "3 s"),
     # a tolerance of ours
     "docs/regressions.md": ("0.0001",),
     # Renode's memory, a quantum and time limits
