@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil import numbers, targets
+from hil.paths import RESULTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -12,9 +13,6 @@ if TYPE_CHECKING:
 
 BOARD = "stm32f439"
 """The board where none is named."""
-
-CSV = Path("build/hil/results.csv")
-"""The last run's table, where no other file is named."""
 
 _ANYTHING = "--board=anything"
 
@@ -72,7 +70,7 @@ def declare(parser: "pytest.Parser") -> None:
     add(
         "--hil-csv",
         type=Path,
-        default=CSV,
+        default=RESULTS,
         metavar="FILE",
         help="where the results go (default: %(default)s)",
     )

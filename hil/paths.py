@@ -11,6 +11,9 @@ BOARDS = _ROOT / "boards"
 SCENARIOS = _ROOT / "scenarios"
 TEMPLATES = _PACKAGE / "templates"
 
+RESULTS = Path("build/hil/results.csv")
+"""The last run's table, below the working directory, where no other file is named."""
+
 
 def cache() -> Path:
     """Return the directory of cached builds, shared by all clones; $HIL_CACHE overrides it."""

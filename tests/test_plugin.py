@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 import hil.run.session  # numpy loads once per process, so before any run in it
-from hil import options
+from hil import paths
 from hil.results import table
 
 MEETS = """
@@ -227,7 +227,7 @@ def test_a_run_that_ends_in_a_usage_error_leaves_no_table_of_an_earlier_one(
 def test_a_run_that_pytest_refuses_leaves_no_table_of_an_earlier_one(
     pytester: pytest.Pytester, arguments: tuple[str, ...]
 ) -> None:
-    usual, other = pytester.path / options.CSV, pytester.path / "other.csv"
+    usual, other = pytester.path / paths.RESULTS, pytester.path / "other.csv"
     usual.parent.mkdir(parents=True)
     for csv in (usual, other):
         csv.write_text("rows of yesterday")
@@ -244,7 +244,7 @@ def test_a_run_that_pytest_refuses_leaves_no_table_of_an_earlier_one(
 def test_what_asks_nothing_of_the_harness_leaves_its_table(
     pytester: pytest.Pytester, arguments: tuple[str, ...]
 ) -> None:
-    csv = pytester.path / options.CSV
+    csv = pytester.path / paths.RESULTS
     csv.parent.mkdir(parents=True)
     csv.write_text("rows of yesterday")
     pytester.runpytest_inprocess(*arguments)

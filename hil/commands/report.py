@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hil import files
 from hil.commands.options import Commands, command
+from hil.paths import RESULTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from hil.results.report.against import Against
     from hil.results.rows import Row
 
-_CSV = Path("build/hil/results.csv")
 _PAGE = "html"
 _FORMATS = (_PAGE, "markdown", "openmetrics", "bencher", "benchmark-action", "annotations")
 _EPILOG = """\
@@ -35,7 +35,7 @@ def add(commands: Commands) -> None:
         epilog=_EPILOG,
     )
     parser.add_argument(
-        "--csv", type=Path, default=_CSV, metavar="FILE", help="results (default: %(default)s)"
+        "--csv", type=Path, default=RESULTS, metavar="FILE", help="results (default: %(default)s)"
     )
     parser.add_argument(
         "--format",

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from hil.commands.options import Commands, command
-from hil.options import CSV
+from hil.paths import RESULTS
 
 _EPILOG = """\
 examples:
@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--csv",
         type=Path,
-        default=CSV,
+        default=RESULTS,
         metavar="FILE",
         help="measured rows, or a baseline (default: %(default)s)",
     )

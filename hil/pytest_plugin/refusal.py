@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hil.options import CSV
+from hil.paths import RESULTS
 
 _SUITE = Path(__file__).parent.parent / "suite"
 _OURS = ("--hil-", "--board")
@@ -48,7 +48,7 @@ def _names_suite(argument: str) -> bool:
 
 def _table(arguments: Sequence[str]) -> Path:
     """Return the results table that the arguments name, the last of several, or the usual one."""
-    table = CSV
+    table = RESULTS
     for one, following in zip(arguments, [*arguments[1:], ""], strict=True):
         name, _, value = one.partition("=")
         if name == _TABLE:
