@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from hil import files
 from hil.commands.compare import history_option
 from hil.commands.options import Commands, command, csv_option, show
 
@@ -30,6 +29,7 @@ def _run(options: argparse.Namespace) -> int:
     from rich import box
     from rich.table import Table
 
+    from hil import files
     from hil.errors import UsageError
     from hil.results import history, table, words
 

@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil import files
 from hil.commands.options import Commands, command
 from hil.paths import RESULTS
 
@@ -73,6 +72,8 @@ def _run(options: argparse.Namespace) -> int:
     if out is None:
         print(text, end="")
         return 0
+    from hil import files
+
     files.replace(out, text)
     print(out)
     if options.open:
