@@ -31,6 +31,8 @@ class Unit:
             port is the probe's own.
         uid: the chip's unique id in hexadecimal; empty to take any.
         source: the file that says so.
+        place: of a labgrid coordinator, which says where probe and port are; empty for none.
+        coordinator: its address; empty for labgrid's own default.
     """
 
     name: str
@@ -41,18 +43,21 @@ class Unit:
     port_location: str = ""
     uid: str = ""
     source: str = ""
+    place: str = ""
+    coordinator: str = ""
 
     @property
     def is_remote(self) -> bool:
         """Whether its probe is on a server."""
-        return self.probe.lower().startswith(REMOTE)
+        return bool(self.place) or self.probe.lower().startswith(REMOTE)
 
     def is_called(self, name: str) -> bool:
         """Whether that is its name or its probe's id, in any case."""
         return name.lower() in {self.name.lower(), self.probe.lower()} - {""}
 
     def __str__(self) -> str:
-        return f"{self.name} (probe {self.probe})" if self.name else f"probe {self.probe}"
+        where = f"place {self.place}" if self.place else f"probe {self.probe}"
+        return f"{self.name} ({where})" if self.name else where
 
 
 class _Port(Entries, frozen=True):
@@ -68,17 +73,29 @@ class _Port(Entries, frozen=True):
             raise ValueError("a port has one of usb_serial, usb_location and device")
 
 
+class _Place(Entries, frozen=True):
+    """A place of a labgrid coordinator."""
+
+    place: _Text
+    coordinator: str = ""
+
+
 class _Unit(Entries, frozen=True):
     """A table of `[[board]]`."""
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     kind: _Text
-    probe: _Text
+    probe: str = ""
     port: _Port | None = None
+    labgrid: _Place | None = None
     uid: Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{24})?$")] = ""
 
     def __post_init__(self) -> None:
         """Hold what belongs together against each other."""
+        if bool(self.probe) == bool(self.labgrid):
+            raise ValueError("a board has either a probe or a place of labgrid")
+        if self.labgrid and self.port:
+            raise ValueError("a place of labgrid says itself where the port is")
         if not self.probe.lower().startswith(REMOTE):
             return
         if not re.fullmatch(r"(?i)remote:[^:]+:\d{1,5}", self.probe):
@@ -88,16 +105,18 @@ class _Unit(Entries, frozen=True):
 
     def made(self, source: str) -> Unit:
         """Return what the rest of the harness reads."""
-        port = self.port
+        port, place = self.port, self.labgrid
         return Unit(
             name=self.name,
             kind=self.kind,
-            probe=self.probe,
+            probe=f"labgrid:{place.place}@{place.coordinator}" if place else self.probe,
             port=port.device if port else "",
             port_serial=port.usb_serial if port else "",
             port_location=port.usb_location if port else "",
             uid=self.uid.lower(),
             source=source,
+            place=place.place if place else "",
+            coordinator=place.coordinator if place else "",
         )
 
 
@@ -109,7 +128,7 @@ class _File(Entries, frozen=True):
     def __post_init__(self) -> None:
         """Hold the boards against each other."""
         for what in ("name", "probe"):
-            said = [getattr(one, what).lower() for one in self.board]
+            said = [getattr(one, what).lower() for one in self.board if getattr(one, what)]
             twice = next((one for one in said if said.count(one) > 1), None)
             if twice:
                 raise ValueError(f"two of [[board]] have the {what} {twice!r}")
@@ -164,7 +183,11 @@ def entry(kind: str, probe: str, name: str = "desk-1") -> str:
 def text(unit: Unit) -> str:
     """Return a board's entry as it stands in an inventory."""
     lines = ["[[board]]"]
-    lines += [f"{key} = {_quoted(getattr(unit, key))}" for key in ("name", "kind", "probe")]
+    known = ("name", "kind") if unit.place else ("name", "kind", "probe")
+    lines += [f"{key} = {_quoted(getattr(unit, key))}" for key in known]
+    if unit.place:
+        at = f", coordinator = {_quoted(unit.coordinator)}" if unit.coordinator else ""
+        lines.append(f"labgrid = {{ place = {_quoted(unit.place)}{at} }}")
     ways = {
         "device": unit.port,
         "usb_serial": unit.port_serial,

@@ -24,6 +24,8 @@ def find(unit: Unit) -> str:
     """
     if unit.port:
         return unit.port
+    if unit.place:
+        raise PortError(f"the place {unit.place} says it when it is acquired", hint=_HINT)
     from serial.tools.list_ports import comports  # type: ignore[attr-defined]
 
     ports = list(comports())

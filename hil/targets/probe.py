@@ -14,7 +14,7 @@ from hil.build.image import Image
 from hil.config.board import Board
 from hil.config.inventory import Unit
 from hil.errors import LockError, ProbeError
-from hil.targets import lock, ports, probes
+from hil.targets import labgrid, lock, ports, probes
 from hil.targets.base import Target
 from hil.targets.debugger import Debugger
 
@@ -118,17 +118,24 @@ class ProbeTarget(Target):
         """Lock the first board that nobody uses, or wait for the first of all."""
         for unit in units if len(units) > 1 else ():
             try:
-                self._lock(unit, 0.0)
+                return self._lock(unit, 0.0)
             except LockError:
                 continue
-            return unit
-        self._lock(units[0], self.board.lock_wait_s)
-        return units[0]
+        return self._lock(units[0], self.board.lock_wait_s)
 
-    def _lock(self, unit: Unit, wait_s: float) -> None:
-        self._held.enter_context(
-            lock.held(unit.probe, name=str(unit), why=_command(), wait_s=wait_s, tell=self.progress)
-        )
+    def _lock(self, unit: Unit, wait_s: float) -> Unit:
+        """Hold a board until it is closed; a place of a farm then says where it is."""
+        with ExitStack() as held:
+            held.enter_context(
+                lock.held(
+                    unit.probe, name=str(unit), why=_command(), wait_s=wait_s, tell=self.progress
+                )
+            )
+            if unit.place:
+                place = labgrid.acquired(unit, wait_s=wait_s, tell=self.progress)
+                unit = held.enter_context(place)
+            self._held.enter_context(held.pop_all())
+        return unit
 
     def _require_pedigree(self, probe: Any) -> None:
         """Refuse counts of an emulated board as silicon's, and the other way round."""

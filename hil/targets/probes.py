@@ -2,10 +2,12 @@
 
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hil.config.inventory import REMOTE, Unit, entry
-from hil.errors import ProbeError
+from hil.errors import LockError, ProbeError
+from hil.targets import labgrid
 
 HINT = "check the cable, and that `pyocd list` shows the probe and nobody else uses it"
 _EMULATED_BY = "rnnpool-hil"
@@ -83,6 +85,12 @@ def is_emulated(unit: Unit) -> bool:
 
     if not unit.is_remote:
         return False
+    if unit.place:
+        try:
+            with labgrid.acquired(unit, wait_s=0.0, tell=lambda _said: None) as found:
+                return is_emulated(replace(found, place=""))
+        except (LockError, ProbeError):
+            return False
     try:
         probe = _remote(unit.probe)
         probe.open()
@@ -106,6 +114,8 @@ def is_there(unit: Unit, here: Sequence[Any]) -> bool:
         unit: the board.
         here: the probes that are connected to this machine.
     """
+    if unit.place:
+        return labgrid.is_free(unit)
     if not unit.is_remote:
         return any(probe.unique_id.lower() == unit.probe.lower() for probe in here)
     try:
