@@ -9,7 +9,7 @@ from fuzzing import Outcome, Reader, fuzz, mutant
 
 from hil.errors import UsageError
 
-_MUTANTS = 300
+_MUTANTS = 200
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -23,7 +23,7 @@ AVERAGE = "static void run_net_average(void) {\n"
 CLASSIFIER_ENDS = "0, 1, (int8_t *)model_arena + 0);\n}"
 INIT = "void model_init(void) {}\n"
 MUTANTS = "HIL_MUTANTS"  # in the environment: how many, beside the usual few
-FEW_MUTANTS = 20
+FEW_MUTANTS = 10
 
 
 @pytest.fixture(scope="module")

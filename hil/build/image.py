@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from elftools.elf.sections import Section as ElfSection
 
 _BUILD_ID = ".note.gnu.build-id"
-_WEIGHTS = ".weights"
+WEIGHTS = ".weights"
 _ARENA = ".arena"
 _STACK = ".stack"
 _CCM = ".ccm"
@@ -222,7 +222,7 @@ def _section(elf: "ELFFile", entry: "ElfSection") -> Section:
 
 def _footprint(sections: tuple[Section, ...]) -> Footprint:
     flash = [section for section in sections if section.stored]
-    weights = sum(section.bytes for section in flash if section.name == _WEIGHTS)
+    weights = sum(section.bytes for section in flash if section.name == WEIGHTS)
     ram = [section for section in sections if section.in_ram]
     static = [section for section in ram if section.name not in {_ARENA, _STACK}]
     return Footprint(

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from hil.build.image import WEIGHTS
 from hil.errors import MismatchError
 from hil.targets import clock_tree
 
 if TYPE_CHECKING:
     from hil.config.board import Board
-    from hil.link.messages import Memory
-    from hil.run.measurement import Iteration, Measurement
+    from hil.link.messages import Hello, Memory
+    from hil.run.measurement import Iteration, Measurement, Prepared
     from hil.targets.debugger import Debugger
 
 LEAST_CYCLES_PER_MAC = 0.3
@@ -88,6 +89,30 @@ def check_clock(board: "Board", debugger: "Debugger | None") -> None:
         raise MismatchError("\n".join(wrong), hint=_CLOCK_HINT, stage="hello")
 
 
+def check_hello(prepared: "Prepared", hello: "Hello") -> None:
+    """Compare what the firmware says of its model and its clock with the plan and the board.
+
+    Raises:
+        MismatchError: they differ; the error names each figure.
+    """
+    plan = prepared.compiled.plan
+    known = {
+        "clock_hz": prepared.board.clock_hz,
+        "input_bytes": plan.input_bytes,
+        "output_bytes": plan.output_bytes,
+        "layer_count": len(plan.steps),
+        "input_survives": plan.input_survives,
+        "streams": plan.streams,
+    }
+    wrong = [
+        f"{name}: {getattr(hello, name)} by the firmware, {value} by the plan and the board's file"
+        for name, value in known.items()
+        if getattr(hello, name) != value
+    ]
+    if wrong:
+        raise MismatchError("\n".join(wrong), hint="flash the image again", stage="hello")
+
+
 def _layers(evidence: Evidence) -> Iterator[str]:
     planned = [(step.name, step.macs) for step in evidence.measurement.prepared.compiled.plan.steps]
     for iteration in evidence.iterations:
@@ -102,6 +127,13 @@ def _layers(evidence: Evidence) -> Iterator[str]:
 
 def _layer(name: str, macs: int) -> str:
     return f"{name} of {macs:,} MACs"
+
+
+def _macs(evidence: Evidence) -> Iterator[str]:
+    measurement = evidence.measurement
+    planned = sum(step.macs for step in measurement.prepared.compiled.plan.steps)
+    if planned != measurement.prepared.program.macs:
+        yield f"{measurement.prepared.program.macs:,} of the network, {planned:,} of its layers"
 
 
 def _sum(evidence: Evidence) -> Iterator[str]:
@@ -183,6 +215,18 @@ def _static(evidence: Evidence) -> Iterator[str]:
         yield f"static data of {said.static_bytes:,} B, in the image {footprint.static_bytes:,} B"
 
 
+def _flash(evidence: Evidence) -> Iterator[str]:
+    image = evidence.measurement.prepared.image
+    programmed = sum(len(segment.data) for segment in image.segments)
+    weights = sum(section.bytes for section in image.sections if section.name == WEIGHTS)
+    for what, said, known in (
+        ("in all", image.footprint.flash_total_bytes, programmed),
+        ("of weights", image.footprint.flash_weights_bytes, weights),
+    ):
+        if said != known:
+            yield f"{said:,} B {what}, {known:,} B are programmed"
+
+
 def _clock(board: "Board", debugger: "Debugger | None") -> Iterator[str]:
     if debugger is None:
         return
@@ -204,6 +248,7 @@ _CLOCK_REASON = "the chip's registers against the board's file"
 _CLOCK_HINT = "compare firmware/chips/ with [clock] and wait_states of the board's file"
 CHECKS = (
     Check("layers", "the plan's names, MACs and order", "flash the image again", _layers),
+    Check("MACs", "its layers are all of the network", "see hil/compiler/plan", _macs),
     Check("cycles of all layers", "they share their reads", "see firmware/runtime/serve.c", _sum),
     Check(
         "cycles",
@@ -230,6 +275,7 @@ CHECKS = (
         _stack,
     ),
     Check("memory", "the linker allotted it", "flash the image again", _static),
+    Check("flash", "the image's own bytes", "build the image again", _flash),
     Check(
         _CLOCK_NAME,
         _CLOCK_REASON,

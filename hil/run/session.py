@@ -262,7 +262,7 @@ class Session:
                 target.debugger.forget_resets()
             device = Device(target.serial(), timeout_s=self.timeout_s)
             with self._explained(prepared):
-                device.expect(prepared.image)
+                plausible.check_hello(prepared, device.expect(prepared.image))
             same_board.check(prepared.image, device, target.debugger)
             plausible.check_clock(self.board, target.debugger)
         return device
