@@ -13,15 +13,14 @@ from typing import Any
 
 import pytest
 from emulated import BOARD
-from test_targets import ECHO, echo_image, image_of
-from thumb import assemble
+from test_targets import echo_image, image_of
 
 from hil import cli
-from hil.build.image import Segment, read_segments
+from hil.build.image import Segment
 from hil.config import inventory
 from hil.config.board import Board
 from hil.config.inventory import Unit
-from hil.errors import LockError, MeasurementError, PortError, ProbeError
+from hil.errors import LockError, PortError, ProbeError
 from hil.results import table
 from hil.targets import choice, lock, ports
 from hil.targets.probe import ProbeTarget, ServedTarget
@@ -42,11 +41,19 @@ with ServedTarget(kind) as target:
     print("open", flush=True)
     sys.stdin.read()
 """
-FLASH = f"""{OPEN}
+STAGES = f"""{OPEN}
+import signal
 from hil.build.image import Segment
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # as hil.plugin does
+print("connecting", flush=True)
 with ServedTarget(kind) as target:
     print("flashing", flush=True)
-    target.debugger.program([Segment(0x08020000, bytes(1 << 19))])
+    target.serial()
+    target.debugger.program([Segment(0x08020000, bytes(1 << 17))])
+    target.reset()
+    print("running", flush=True)
+    while True:
+        target.serial().read(1)
 """
 
 
@@ -101,10 +108,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 
 def echoes(target: ProbeTarget) -> bool:
+    port: Any = target.serial()
+    port.timeout, port.baudrate = 20, 115_200  # what its firmware makes of 16 MHz
     target.flash(echo_image())
     target.reset()
-    port: Any = target.serial()
-    port.timeout = 20
     assert port.read(1) == b">"
     port.write(b"hello")
     return bool(port.read(5) == b"ifmmp")
@@ -163,21 +170,6 @@ def test_a_run_that_is_killed_leaves_the_board_to_the_next(desk: Desk) -> None:
         assert echoes(target)
 
 
-def test_a_probe_that_goes_while_programming_is_told_and_the_board_let_go(tmp_path: Path) -> None:
-    with serving(tmp_path) as desk:
-        target = ServedTarget(desk.board)
-        target.open()
-        probe = desk.unit.probe
-        image = image_of(*read_segments(assemble(ECHO)), Segment(0x0802_0000, bytes(1 << 20)))
-        threading.Timer(0.5, desk.process.kill).start()
-        with pytest.raises(MeasurementError) as caught:
-            target.flash(image)
-        assert caught.value.is_worth_retry
-        with pytest.raises(MeasurementError):
-            target.close()
-        assert lock.holder(probe) is None
-
-
 def test_the_commands_find_identify_and_check_the_board(
     desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -219,39 +211,37 @@ def test_a_board_held_by_hand_is_let_go_by_hand(
         assert cli.main(["boards", "unlock", "desk-1", *where]) == 2  # a run's is no hold by hand
 
 
-@pytest.mark.parametrize("state", ["absent", "busy"])
-def test_a_serial_port_that_fails_is_told_before_anything_is_erased(
-    desk: Desk, tmp_path: Path, state: str
-) -> None:
+def test_a_serial_port_that_is_busy_is_told_before_anything_is_erased(desk: Desk) -> None:
     board = desk.board
     with ServedTarget(board) as target:
         target.flash(echo_image())
         before = target.debugger.read(board.flash.address, 64)
-    with contextlib.ExitStack() as stack:
-        if state == "absent":
-            board = replace(board, port=str(tmp_path / "tty"))
-        else:
-            stack.enter_context(contextlib.closing(ports.open_exclusively(desk.unit.port, 9600)))
-        target = stack.enter_context(ServedTarget(board))
+    with (
+        contextlib.closing(ports.open_exclusively(desk.unit.port, 9600)),
+        ServedTarget(board) as target,
+    ):
         with pytest.raises(PortError, match="cannot be opened"):
             target.flash(image_of(Segment(board.flash.address, bytes(64))))
         assert target.debugger.read(board.flash.address, 64) == before
 
 
-@pytest.mark.parametrize("after_s", [0.0, 0.2])
-def test_a_run_that_is_interrupted_while_it_flashes_ends_so_and_leaves_nothing_behind(
-    desk: Desk, after_s: float
+@pytest.mark.parametrize("stage", ["connecting", "flashing", "running"])
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_ended_at_any_stage_leaves_nothing_behind(
+    desk: Desk, stage: str, ended_by: signal.Signals
 ) -> None:
-    command = [sys.executable, "-c", FLASH, str(desk.file)]
+    command = [sys.executable, "-c", STAGES, str(desk.file)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "flashing\n"
-        threading.Event().wait(after_s)
-        process.send_signal(signal.SIGINT)
+        while process.stdout.readline() not in {f"{stage}\n", ""}:
+            pass
+        threading.Event().wait(0.1)
+        process.send_signal(ended_by)
         _, said = process.communicate(timeout=30)
-    assert process.returncode == -signal.SIGINT, said
+    wanted = signal.SIGKILL if ended_by is signal.SIGKILL else signal.SIGINT
+    assert process.returncode == -wanted, said
     assert lock.holder(desk.unit.probe) is None
     its_own = f"(process {desk.process.pid})"
     assert [one for one in ports.holders(desk.unit.port) if its_own not in one] == []

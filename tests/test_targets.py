@@ -334,7 +334,10 @@ def test_several_probes_need_a_choice() -> None:
     assert 'kind = "nucleo_f439zi"\nprobe = "2"' in caught.value.hint
 
 
-def test_a_serial_port_that_cannot_be_opened_is_a_link_error() -> None:
+def test_a_serial_port_that_cannot_be_opened_is_a_link_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ports, "LATE_S", 0.0)
     absent = ProbeTarget(replace(BOARD, probe_id="066A", port="/dev/no-such-port"))
     with pytest.raises(LinkError, match="/dev/no-such-port"):
         absent.serial()

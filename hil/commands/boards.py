@@ -78,6 +78,13 @@ def add(commands: Commands) -> None:
         metavar="PATH",
         help="link to the serial port (default: build/hil/NAME.tty)",
     )
+    serve.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="plant a fault: serial-loss=0.001, swd-fault=0.01, erase-s=4; may be repeated",
+    )
 
 
 def _board_argument(parser: argparse.ArgumentParser) -> None:
@@ -256,13 +263,17 @@ def _health(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     from hil.config import board, inventory
     from hil.targets.emulator import serve
+    from hil.targets.emulator.faults import Faults
 
+    faults = Faults.parse(options.fault)
     kind = board.load(options.board)
     link = (options.tty or Path("build/hil") / f"{options.name}.tty").absolute()
     link.parent.mkdir(parents=True, exist_ok=True)
     with (
         _until_told() as wait,
-        serve.served(kind, options.name, port=options.probe_port, link=link) as served,
+        serve.served(
+            kind, options.name, port=options.probe_port, link=link, faults=faults
+        ) as served,
     ):
         print(inventory.text(served.unit), flush=True)
         _tell(f"{options.name} is served until Ctrl-C")

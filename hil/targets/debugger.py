@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 from hil.build.image import Segment
@@ -71,15 +71,20 @@ class Debugger:
                 self._connect(rung)
                 break
             except ProbeError as error:
-                self.close()
+                self._let_go()
                 self._tell(f"{error.what}; connecting otherwise")
         else:
             self._connect(last)
         try:
             self._require_its_chip()
         except ProbeError:
-            self.close()
+            self._let_go()
             raise
+
+    def _let_go(self) -> None:
+        """Close after an error, which is what is told, whatever comes of closing."""
+        with suppress(ProbeError):
+            self.close()
 
     def _connect(self, rung: Mapping[str, Any]) -> None:
         from pyocd.core.session import Session

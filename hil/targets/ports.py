@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Event
+from time import monotonic
 from typing import Any
 
 from serial import SerialBase
@@ -10,6 +12,10 @@ from hil.config.inventory import Unit
 from hil.errors import PortError
 
 _HINT = "name the port with --hil-port, or in hil-boards.toml: port = { device = ... }"
+LATE_S = 5.0
+"""How long a port may take to come: USB devices go and come again where a board is reset."""
+
+_LOOK_EVERY_S = 0.1  # the kernel tells of devices only through udev, which not every system has
 _PROC = Path("/proc")
 _MODEM_MANAGER = "ModemManager"
 
@@ -41,11 +47,14 @@ def find(unit: Unit) -> str:
 def open_exclusively(device: str, baud: int) -> SerialBase:
     """Open a serial port that nobody else may open meanwhile, and drop what has arrived.
 
+    One that is not there is waited for, for a while.
+
     Raises:
         PortError: it is absent or busy; the error names who is known to use it.
     """
     import serial
 
+    _wait_for(device)
     alone = {} if "://" in device else {"exclusive": True}
     try:
         port: Any = serial.serial_for_url(device, baudrate=baud, **alone)
@@ -56,6 +65,12 @@ def open_exclusively(device: str, baud: int) -> SerialBase:
         raise PortError(f"{device} cannot be opened: {error}{used}", hint=hint()) from error
     opened: SerialBase = port
     return opened
+
+
+def _wait_for(device: str) -> None:
+    until = monotonic() + LATE_S
+    while "://" not in device and not Path(device).exists() and monotonic() < until:
+        Event().wait(_LOOK_EVERY_S)
 
 
 def hint(processes: Path = _PROC) -> str:

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ from serial import SerialBase
 from hil.build.image import Image
 from hil.config.board import Board
 from hil.config.inventory import Unit
-from hil.errors import LockError, ProbeError
+from hil.errors import LockError, MeasurementError, ProbeError
 from hil.targets import labgrid, lock, ports, probes
 from hil.targets.base import Target
 from hil.targets.debugger import Debugger
@@ -61,7 +61,8 @@ class ProbeTarget(Target):
             self._debugger.open()
             self._require_pedigree(probe)
         except BaseException:
-            self.close()
+            with suppress(MeasurementError):  # what went wrong first is what is told
+                self.close()
             raise
 
     def flash(self, image: Image) -> None:

@@ -3,6 +3,7 @@
 It imports pyOCD: import it where a remote probe is opened.
 """
 
+import socket
 from time import monotonic
 from typing import Any
 
@@ -70,6 +71,12 @@ class _Watched(ClientSocket):
         super().__init__(host, port)  # type: ignore[no-untyped-call]
         self._silence_s = silence_s
         self._asked_at = monotonic()
+
+    def connect(self) -> None:
+        """Connect; small requests do not wait for each other's acknowledgement."""
+        super().connect()  # type: ignore[no-untyped-call]
+        if self._socket is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def close(self) -> None:
         """Close the connection; harmless when it is closed."""

@@ -15,6 +15,8 @@ from hil.targets.emulator.terminal import Terminal
 from hil.targets.spent import Spent
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.targets.emulator.timing.core import TimingCore
 
 
@@ -24,6 +26,11 @@ class EmulatedBoard:
     Args:
         flash_file: keeps the flash's contents; created erased. Without it they are lost.
         make_clock: how cycles are counted.
+
+    Attributes:
+        on_access: called before each access of a debugger; what it raises is the access's answer.
+        uart: the USART that the serial port is wired to: the link's where nobody says otherwise.
+        terminal: the pseudo-terminal that it is on, while there is one.
     """
 
     def __init__(
@@ -40,7 +47,9 @@ class EmulatedBoard:
         kind = chips.find(board.chip)
         self.chip = kind(board, unique_id=unique_id, flash=self._flash, make_clock=make_clock)
         self.debug_port = DebugPort(self.chip.bus)
-        self._terminal: Terminal | None = None
+        self.uart = board.uart
+        self.on_access: Callable[[], None] = lambda: None
+        self.terminal: Terminal | None = None
         self.chip.power_on()
 
     def line(self, name: str) -> Line:
@@ -67,18 +76,22 @@ class EmulatedBoard:
         )
 
     def open_terminal(self, link: str | None) -> None:
-        """Put the link's USART on a pseudo-terminal.
+        """Put the serial port's USART on a pseudo-terminal.
 
         Args:
             link: a path for a symbolic link to it.
         """
-        self._terminal = Terminal(self.line(self.board.uart), link)
+        self.terminal = Terminal(self.line(self.uart), link)
+
+    def close_terminal(self) -> None:
+        """Take the pseudo-terminal away; harmless when there is none."""
+        terminal, self.terminal = self.terminal, None
+        if terminal is not None:
+            terminal.close()
 
     def power_off(self) -> None:
         """End the core's thread; ports that are still open report the loss."""
-        if self._terminal is not None:
-            self._terminal.close()
-            self._terminal = None
+        self.close_terminal()
         self.chip.power_off()
         if self._flash is not None:
             self._flash.flush()

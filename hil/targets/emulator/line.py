@@ -55,6 +55,11 @@ class Line:
         self._to_firmware.extend(data)
         self._on_sent()
 
+    def connect(self) -> None:
+        """Have the host's end again, after `wake_host`."""
+        with self._host_has_data:
+            self._connected = True
+
     def in_waiting(self) -> int:
         """Return how many bytes the firmware has sent that nobody has read."""
         return len(self._to_host)

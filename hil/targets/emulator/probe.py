@@ -229,7 +229,9 @@ class EmulatedProbe(DebugProbe):
 
     @property
     def _port(self) -> "DebugPort":
-        return self._opened.debug_port
+        opened = self._opened
+        opened.on_access()
+        return opened.debug_port
 
 
 def _faults(access: Callable[[], Any]) -> Any:

@@ -3,14 +3,24 @@
 import logging
 import os
 import selectors
+import termios
 import threading
 import tty
+from collections.abc import Callable
 from pathlib import Path
 
 from hil.targets.emulator.line import Line
 
+Passes = Callable[[bytes, int], bytes]
+
 _LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 4096
+_OSPEED = 5  # of termios' attributes
+_BAUDS = {
+    getattr(termios, name): int(name[1:])
+    for name in dir(termios)
+    if name[0] == "B" and name[1:].isdigit()
+}
 
 
 class Terminal:
@@ -21,10 +31,13 @@ class Terminal:
 
     Attributes:
         device: the path of the serial device.
+        passes: what becomes of bytes on their way, given them and the speed of the host's end in
+            baud; a wire without faults where nobody says otherwise.
     """
 
     def __init__(self, line: Line, link: str | None = None) -> None:
         self._line = line
+        self.passes: Passes = lambda data, _baud: data
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
@@ -33,6 +46,7 @@ class Terminal:
         if self._link:
             self._link.unlink(missing_ok=True)
             self._link.symlink_to(self.device)
+        line.connect()
         # Readable once the terminal closes: both threads wait for it beside their own matter.
         self._closing, self._close = os.pipe()
         self._threads = [
@@ -57,7 +71,7 @@ class Terminal:
     def _to_firmware(self) -> None:
         with self._ready_for(selectors.EVENT_READ) as ready:
             while self._wait(ready):
-                self._line.send(os.read(self._master, _CHUNK_BYTES))
+                self._line.send(self._on_wire(os.read(self._master, _CHUNK_BYTES)))
 
     def _to_host(self) -> None:
         data = b""
@@ -68,7 +82,11 @@ class Terminal:
                     if not data:
                         return  # the board is gone
                     data += self._line.receive(_CHUNK_BYTES - len(data), 0)
+                    data = self._on_wire(data)
                 data = data[self._write(data) :]
+
+    def _on_wire(self, data: bytes) -> bytes:
+        return self.passes(data, _BAUDS.get(termios.tcgetattr(self._master)[_OSPEED], 0))
 
     def _write(self, data: bytes) -> int:
         """Write what fits and return how much did; ready for a byte is not ready for all."""

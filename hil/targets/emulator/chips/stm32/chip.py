@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hil.config.board import Board
 from hil.targets.emulator.chips.stm32.bus import DebugBus
 from hil.targets.emulator.chips.stm32.clocks import (
+    BROWN_OUT_RESET,
     PIN_RESET,
     SOFTWARE_RESET,
     WATCHDOG_RESET,
@@ -391,6 +392,11 @@ class Chip(ABC):
         """Reset core and peripherals, and go to the reset vector."""
         with self.paused():
             self._reset(SOFTWARE_RESET if by_software else PIN_RESET)
+
+    def brown_out(self) -> None:
+        """Reset as where the supply has dipped: RM0090 section 5.2.1."""
+        with self.paused():
+            self._reset(BROWN_OUT_RESET)
 
     def hold_in_reset(self, *, asserted: bool) -> None:
         """Drive the reset pin: the chip resets when it is let go."""

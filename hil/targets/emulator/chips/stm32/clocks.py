@@ -19,6 +19,7 @@ _SWITCH = 3
 _HPRE = 0xF0
 _AHB_SHIFTS = (1, 2, 3, 4, 6, 7, 8, 9)
 
+BROWN_OUT_RESET = 1 << 25
 PIN_RESET, SOFTWARE_RESET, WATCHDOG_RESET = 1 << 26, 1 << 28, 1 << 29
 """Flags of RCC_CSR, at the same bits in every family here."""
 

@@ -3,6 +3,7 @@
 Source: RM0090 section 3, RM0432 section 3.
 """
 
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ _KEYS = (0x4567_0123, 0xCDEF_89AB)
 # FLASH_SR and FLASH_CR
 EOP = 1 << 0
 OPERR = 1 << 1
+BSY = 1 << 16
 EOPIE = 1 << 24
 ERRIE = 1 << 25
 LOCK = 1 << 31
@@ -121,6 +123,9 @@ class FlashController(Peripheral):
 
     Attributes:
         irq: its interrupt number.
+        erase_s: seconds of the host that erasing takes; `math.inf` where it never ends.
+        stuck: offsets of bytes that stay 0 whatever is programmed, as those of worn cells.
+        on_step: told "erase" and "program" when either begins.
     """
 
     options: Options
@@ -138,6 +143,10 @@ class FlashController(Peripheral):
         self._access = access
         self._calls = calls
         self._errors = errors
+        self.erase_s = 0.0
+        self.stuck: frozenset[int] = frozenset()
+        self.on_step: Callable[[str], None] = lambda _step: None
+        self._busy_until = 0.0
         self._repairs: list[tuple[int, bytes]] = []
         self._keys = KeySequence(_KEYS)
         self._status = 0
@@ -149,6 +158,7 @@ class FlashController(Peripheral):
         self._access.reset()
         self._keys.reset()
         self._status = self._control = 0
+        self._busy_until = 0.0
 
     @property
     def interrupt(self) -> bool:
@@ -187,7 +197,19 @@ class FlashController(Peripheral):
     def _read_status(self) -> int:
         if self._repairs:
             self.settle()
-        return self._status
+        return self._status | (BSY if self._is_busy else 0)
+
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._busy_until) and time.monotonic() < self._busy_until
+
+    def _begin_erasing(self) -> None:
+        self.on_step("erase")
+        if self.erase_s:
+            self._busy_until = time.monotonic() + self.erase_s
+
+    def _as_cells_take_it(self, offset: int, data: bytes) -> bytes:
+        return bytes(0 if offset + at in self.stuck else one for at, one in enumerate(data))
 
     def _clear_status(self, value: int) -> None:
         self._status &= ~value

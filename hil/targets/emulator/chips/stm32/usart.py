@@ -127,6 +127,11 @@ class Usart(Peripheral):
             return False
         return bool(self._status() & control & _INTERRUPTS)
 
+    def baud(self, core_hz: int) -> float:
+        """Return its speed, 0 before it has one."""
+        cycles = self._baud.value * self._clock_divider()
+        return core_hz * self._brr.per_cycle / cycles if cycles else 0.0
+
     def deadline(self) -> int | None:
         """Return the cycle at which a byte under way arrives, None if none is."""
         if not self.times_bytes or not self._control.value & _INTERRUPTS:

@@ -87,6 +87,7 @@ class Stm32F4Flash(FlashController):
         if not self._control & _PG or self._keys.locked:
             self._fail(PGSERR)
             return False
+        self.on_step("program")
         old = int.from_bytes(self._memory[offset : offset + size], "little")
         outcome = old
         if size != 1 << (self._control >> 8 & 3):
@@ -97,8 +98,11 @@ class Stm32F4Flash(FlashController):
             outcome = old & value
             self._end()
         self._calls.changed(offset, size)
-        if outcome != value:
-            self._come_out_as(offset, outcome.to_bytes(size, "little"))
+        kept = outcome.to_bytes(size, "little")
+        if self.stuck:
+            kept = self._as_cells_take_it(offset, kept)
+        if kept != value.to_bytes(size, "little"):
+            self._come_out_as(offset, kept)
         return True
 
     def _read_control(self) -> int:
@@ -107,7 +111,7 @@ class Stm32F4Flash(FlashController):
     def _write_control(self, value: int) -> None:
         if self._repairs:
             self.settle()
-        if self._keys.locked:
+        if self._keys.locked or self._is_busy:  # section 3.9.8: not while BSY is set
             return
         self._control = value & self._control_bits
         if value & _STRT:
@@ -123,6 +127,7 @@ class Stm32F4Flash(FlashController):
         elif any(self._is_protected(start) for start, _ in sectors):
             self._fail(WRPERR)
         else:
+            self._begin_erasing()
             for start, end in sectors:
                 self._erase_range(start, end)
             self._end()
