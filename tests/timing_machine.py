@@ -42,7 +42,16 @@ def _labels(elf: Path) -> dict[str, int]:
 class Machine:
     """A core with flash, SRAM, CCM and the cycle counter of the DWT."""
 
-    def __init__(self, code: bytes, *, acr: int = ART_OFF, rules: Rules | None = None) -> None:
+    def __init__(
+        self,
+        code: bytes,
+        *,
+        acr: int = ART_OFF,
+        rules: Rules | None = None,
+        memory_is_known: bool = True,
+    ) -> None:
+        import ctypes
+
         import unicorn
         from unicorn import arm_const
 
@@ -52,13 +61,17 @@ class Machine:
         self.uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M4)
         self.uc.ctl_exits_enabled(True)
         self.uc.mem_map(FLASH, 2 << 20, uc.UC_PROT_READ | uc.UC_PROT_EXEC)
-        self.uc.mem_map(SRAM1, 192 << 10)
-        self.uc.mem_map(CCM, 64 << 10)
+        mapped = [(SRAM1, bytearray(192 << 10)), (CCM, bytearray(64 << 10))]
+        for address, memory in mapped:
+            host = ctypes.addressof((ctypes.c_char * len(memory)).from_buffer(memory))
+            self.uc.mem_map_ptr(address, len(memory), uc.UC_PROT_ALL, host)
         self.uc.mem_write(FLASH, code)
         self.counter_reads: list[int] = []
         self.uc.mmio_map(0xE000_1000, 0x1000, self._read_counter, None, lambda *_: None, None)
-        self.timing = TimingCore(self.uc, board.load("stm32f439"), rules=rules)
+        known = mapped if memory_is_known else []
+        self.timing = TimingCore(self.uc, board.load("stm32f439"), mapped=known, rules=rules)
         self.timing.set_acr(acr)
+        self.memory = mapped
         self.write("sp", SRAM1 + 0x8000)
 
     def _read_counter(self, *_: object) -> int:

@@ -37,7 +37,7 @@ class CoreRun:
         self._engine: Engine = Engine()
         self._map(board)
         self._symbols = self._load(elf)
-        self.timing = TimingCore(self._engine.uc, board)
+        self.timing = TimingCore(self._engine.uc, board, mapped=self._engine.mapped)
         self.timing.set_acr(acr)
         stack, start = self._engine.load_words(board.flash.address, 2)
         self._engine.write("sp", stack)

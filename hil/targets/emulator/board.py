@@ -110,4 +110,4 @@ def default_clock(engine: Engine, board: Board) -> Clock:
     """Return the clock that cycle counts are published with."""
     from hil.targets.emulator.timing.core import TimingCore
 
-    return TimingCore(engine.uc, board)
+    return TimingCore(engine.uc, board, mapped=engine.mapped)

@@ -67,6 +67,7 @@ class Instruction:
 
     Attributes:
         words: how many words a multiple load or store moves.
+        loads: core registers that it loads, in the order of their words; -1 for another kind.
         access_bytes: size of one memory access.
         writes: core registers written by data processing or loaded.
         address_registers: core registers that form the address.
@@ -83,6 +84,7 @@ class Instruction:
     kind: Kind
     text: str
     words: int = 0
+    loads: tuple[int, ...] = ()
     access_bytes: int = 0
     writes: frozenset[int] = frozenset()
     address_registers: frozenset[int] = frozenset()
@@ -251,6 +253,7 @@ class Decoder:
             kind=kind,
             text=f"{found.mnemonic} {found.op_str}".strip(),
             words=sum(2 if self._is_double(o.reg) else 1 for o in listed),
+            loads=self._loads(kind, listed),
             access_bytes=_access_bytes(found.mnemonic),
             writes=writes - {PC},
             address_registers=addresses - {PC},
@@ -258,14 +261,25 @@ class Decoder:
             writes_back=bool(found.writeback),
             loads_pc=loads_pc,
             float_reads=self._floats(o for o in registers if o.access & 1),
-            float_writes=self._floats(o for o in registers if o.access & 2),
+            float_writes=self._floats(
+                # capstone has those that a multiple load loads as read
+                listed or (o for o in registers if o.access & 2)
+            )
+            if kind is not Kind.STORE_MULTIPLE
+            else frozenset(),
             double=any(self._is_double(o.reg) for o in registers),
             condition=condition,
             target=target,
             name=_stem(found.insn_name()),
             operands=len(found.operands),
-            sources=self._sources(found) if kind is Kind.SIMPLE else (),
+            sources=self._sources(found) if kind in {Kind.SIMPLE, Kind.FLOAT_MOVE} else (),
         )
+
+    def _loads(self, kind: Kind, listed: list[Any]) -> tuple[int, ...]:
+        if kind not in {Kind.LOAD, Kind.LOAD_MULTIPLE}:
+            return ()
+        numbers = (self._core(operand.reg) for operand in listed)
+        return tuple(-1 if number is None else number for number in numbers)
 
     def _sources(self, found: Any) -> tuple[Operand, ...]:
         arm = self._arm

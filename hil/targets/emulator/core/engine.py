@@ -71,6 +71,7 @@ class Engine:
         trap: the trap that ended the last run, if one did.
         fault_address: the data address of the last run's failed access.
         exits: the addresses at which runs end.
+        mapped: (address, bytes) of what stands for memory.
     """
 
     def __init__(self) -> None:
@@ -86,6 +87,7 @@ class Engine:
         # A write to Unicorn's plain XPSR leaves the GE bits out.
         self._writable = self._readable | {"xpsr": arm_const.UC_ARM_REG_XPSR_NZCVQG}
         self.exits: frozenset[int] = frozenset()
+        self.mapped: list[tuple[int, Any]] = []
         self._kept: list[object] = []  # what C holds pointers to
         self._failure: Exception | None = None
         self._watches: list[int] = []
@@ -149,7 +151,7 @@ class Engine:
         permissions = self._const.UC_PROT_READ
         permissions |= self._const.UC_PROT_WRITE if writable else 0
         permissions |= self._const.UC_PROT_EXEC if executable else 0
-        self._kept.append(memory)
+        self.mapped.append((address, memory))
         if writable:
             self._writable_at.append(range(address, address + len(memory)))
         pointer = ctypes.addressof((ctypes.c_char * len(memory)).from_buffer(memory))

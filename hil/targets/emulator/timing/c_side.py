@@ -9,6 +9,9 @@ from typing import ClassVar
 from hil.build import native
 from hil.targets.emulator.core.clock import RUN_CONTROL, RunControl
 
+VALUE_REGISTERS = 48
+"""Registers that addresses are made of: r0 to r15, s0 to s31."""
+
 
 class Edge(ctypes.Structure):
     """`edge_t`: one of the two ways a block ends."""
@@ -22,6 +25,19 @@ class Edge(ctypes.Structure):
     count: int
     cost: int
     state: int
+
+
+class Placed(ctypes.Structure):
+    """`placed_t`: a block's places."""
+
+    _fields_: ClassVar = [
+        ("registers", ctypes.c_uint64),
+        ("first", ctypes.c_uint32),
+        ("count", ctypes.c_uint32),
+        ("rounds", ctypes.c_uint32),
+        ("unused", ctypes.c_uint32),
+    ]
+    registers: int
 
 
 class Node(ctypes.Structure):
@@ -49,6 +65,8 @@ class Node(ctypes.Structure):
         ("condition", ctypes.c_uint32),
         ("first_float", ctypes.c_uint32),
         ("cached", ctypes.c_uint32),
+        ("placed", Placed),
+        ("next_case", ctypes.c_void_p),
         ("fetch_stall", ctypes.c_uint64),
         ("data_stall", ctypes.c_uint64),
     ]
@@ -66,6 +84,7 @@ class Node(ctypes.Structure):
     checks: int
     fall_through: Edge
     taken: Edge
+    placed: Placed
     fetch_stall: int
     data_stall: int
 
@@ -97,6 +116,33 @@ class Point(ctypes.Structure):
     ]
     first_check: int
     checks: int
+
+
+class Place(ctypes.Structure):
+    """`place_t`: what has to hold of a sum for a node's costs to hold."""
+
+    _fields_: ClassVar = [
+        ("first_term", ctypes.c_uint32),
+        ("terms", ctypes.c_uint32),
+        ("constant", ctypes.c_uint32),
+        ("begin", ctypes.c_uint32),
+        ("length", ctypes.c_uint32),
+        ("mask", ctypes.c_uint32),
+        ("low", ctypes.c_uint32),
+        ("step", ctypes.c_uint32),
+        ("moves_by_step", ctypes.c_uint32),
+        ("loads", ctypes.c_uint32),
+        ("bytes", ctypes.c_uint32),
+        ("is_signed", ctypes.c_uint32),
+        ("host", ctypes.c_void_p),
+    ]
+
+
+class PlacesHead(ctypes.Structure):
+    """The first fields of `places_t`."""
+
+    _fields_: ClassVar = [("register_ids", ctypes.c_int32 * VALUE_REGISTERS)]
+    register_ids: ctypes.Array[ctypes.c_int32]
 
 
 class Checks(ctypes.Structure):
@@ -211,12 +257,16 @@ _SOURCE = native.Source(
         native.Mirror(Node, "node_t"),
         native.Mirror(Context, "context_t"),
         native.Mirror(Point, "point_t"),
+        native.Mirror(Placed, "placed_t"),
+        native.Mirror(Place, "place_t"),
+        native.Mirror(PlacesHead, "places_t", whole=False),
         native.Mirror(Checks, "checks_t", whole=False),
         native.Mirror(Stall, "stall_t"),
         native.Mirror(Head, "timing_t", whole=False),
     ],
     constants={
         "CONDITION_HOLDS": CONDITION_HOLDS,
+        "VALUE_REGISTERS": VALUE_REGISTERS,
         "MOST_FLASH_BYTES": MOST_FLASH_BYTES,
         "BUILT": Built.BUILT,
         "FAILED": Built.FAILED,
@@ -242,6 +292,13 @@ def load_library() -> ctypes.CDLL:
         pointer, pointer, u32, ctypes.c_uint16, ctypes.c_uint16
     ]  # fmt: skip
     library.timing_add_fetch.restype = ctypes.c_bool
+    library.timing_places.argtypes = [pointer]
+    library.timing_places.restype = ctypes.POINTER(PlacesHead)
+    places = ctypes.POINTER(PlacesHead)
+    library.places_add_term.argtypes = [places, u32, u32]
+    library.places_add_term.restype = ctypes.c_bool
+    library.places_add.argtypes = [places, ctypes.POINTER(Placed), ctypes.POINTER(Place)]
+    library.places_add.restype = ctypes.c_bool
     library.timing_invalidate.restype = ctypes.c_bool
     library.timing_invalidate.argtypes = [pointer, u32, u32]
     library.timing_forget_translations.argtypes = [pointer, pointer]

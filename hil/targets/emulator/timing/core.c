@@ -22,6 +22,10 @@ node_t *timing_node(timing_t *t, uint32_t index) {
     return &t->nodes[index];
 }
 
+places_t *timing_places(timing_t *t) {
+    return &t->places;
+}
+
 checks_t *timing_checks(timing_t *t) {
     t->checks.owner = t;
     return &t->checks;
@@ -221,6 +225,7 @@ static void read_data_line(timing_t *t, uint32_t line) {
 /* nodes */
 
 enum { NO_IT, CONDITION_HOLDS, CONDITION_FAILS };
+enum { ALWAYS = 14 }; /* the condition that always holds */
 /* What a block may write that is looked at behind it: PRIMASK and the like; SP, other than by
  * moving it by words. */
 enum { MASKS = 1, STACK_POINTER = 2 };
@@ -253,17 +258,25 @@ static void forget_nodes(timing_t *t) {
     t->current = NULL;
     t->node_count = 0;
     t->fetch_count = 0;
+    places_forget(&t->places);
     checks_forget(&t->checks);
     t->forget = 0;
     t->flush_wanted = 1; /* code is to pass through timing_translate again */
 }
 
-/* The node of a block entered in the present state, built if need be; NULL if that failed. */
-static node_t *find(timing_t *t, uint32_t address, uint32_t size, uint32_t outcome) {
+/* The node of a block entered in the present state and with the present registers, built if need
+ * be; NULL if that failed. */
+static node_t *find(timing_t *t, void *engine, uint32_t address, uint32_t size, uint32_t outcome) {
     uint32_t bucket = bucket_of(address, size, t->state, t->instruction_cache);
-    for (node_t *node; (node = t->buckets[bucket]); bucket = (bucket + 1) & (BUCKETS - 1)) {
-        if (node->state == t->state && node->cached == t->instruction_cache &&
-            is_node(node, address, size, outcome)) {
+    node_t *same = NULL;
+    for (; (same = t->buckets[bucket]); bucket = (bucket + 1) & (BUCKETS - 1)) {
+        if (same->state == t->state && same->cached == t->instruction_cache &&
+            is_node(same, address, size, outcome)) {
+            break;
+        }
+    }
+    for (node_t *node = same; node; node = node->next_case) {
+        if (places_hold(&t->places, &node->placed, t->read_register, engine)) {
             return node;
         }
     }
@@ -281,7 +294,12 @@ static node_t *find(timing_t *t, uint32_t address, uint32_t size, uint32_t outco
         return NULL;
     }
     t->node_count++;
-    t->buckets[bucket] = node;
+    if (same) {
+        node->next_case = same->next_case;
+        same->next_case = node;
+    } else {
+        t->buckets[bucket] = node;
+    }
     mark_code(t, address, size);
     return node;
 }
@@ -372,8 +390,11 @@ static void align_stack_pointer(timing_t *t, void *engine) {
 static inline bool enter(timing_t *t, void *engine, edge_t *edge, uint32_t address, uint32_t size,
                          uint32_t outcome) {
     node_t *node = edge ? edge->next : NULL;
-    if (!node || !is_node(node, address, size, outcome)) {
-        node = find(t, address, size, outcome);
+    bool same = node && is_node(node, address, size, outcome);
+    if (same && node == t->current && node->placed.rounds) {
+        node->placed.rounds--;
+    } else if (!same || !places_hold(&t->places, &node->placed, t->read_register, engine)) {
+        node = find(t, engine, address, size, outcome);
         if (edge) {
             edge->next = node;
         }
@@ -414,7 +435,8 @@ void timing_on_block(void *engine, uint64_t address, uint32_t size, void *contex
         t->cached = t->instruction_cache;
         edge = NULL; /* what comes next costs otherwise than when the edge was last taken */
     }
-    if (t->forget || t->node_count == NODES - 1 || t->fetch_count > FETCHES - 256 ||
+    if (t->forget || t->node_count > NODES - BLOCK_PARTS ||
+        t->fetch_count > FETCHES - BLOCK_PARTS || places_are_full(&t->places) ||
         t->checks.count > CHECKS - 4096) {
         forget_nodes(t);
         edge = NULL;
@@ -469,8 +491,9 @@ static bool holds(uint32_t condition, uint32_t flags) {
     return result != (condition & 1);
 }
 
-/* Called before an IT whose outcome matters: from here on the block's cost depends on it. */
-void timing_on_it(void *engine, uint64_t address, uint32_t size, void *context) {
+/* Called before an IT whose outcome matters, and where the address of a load or store can be told
+ * that could not before: from here on the block's cost depends on it. */
+void timing_on_cut(void *engine, uint64_t address, uint32_t size, void *context) {
     timing_t *t = context;
     node_t *node = t->current;
     uint32_t start = (uint32_t)address;
@@ -478,9 +501,12 @@ void timing_on_it(void *engine, uint64_t address, uint32_t size, void *context) 
     if (!node || node->end != start || node->end == node->address + node->size) {
         return;
     }
-    uint32_t flags = 0;
-    t->read_register(engine, t->flags_id, &flags);
-    uint32_t outcome = holds(node->condition, flags) ? CONDITION_HOLDS : CONDITION_FAILS;
+    uint32_t outcome = NO_IT;
+    if (node->condition != ALWAYS) {
+        uint32_t flags = 0;
+        t->read_register(engine, t->flags_id, &flags);
+        outcome = holds(node->condition, flags) ? CONDITION_HOLDS : CONDITION_FAILS;
+    }
     uint32_t rest = node->address + node->size - start;
     if (!enter(t, engine, settle(t, start), start, rest, outcome)) {
         t->run.emu_stop(engine);

@@ -6,14 +6,14 @@ first time.
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from hil.config.board import Board
 from hil.errors import UsageError
 from hil.targets.emulator.core.clock import NEVER, RunControl, address_of, core_register_ids
-from hil.targets.emulator.core.decode import PC, Decoder, Instruction
-from hil.targets.emulator.timing.addresses import AddressTracker, memories_of
+from hil.targets.emulator.core.decode import Decoder, Instruction, Kind
+from hil.targets.emulator.timing.addresses import Case
 from hil.targets.emulator.timing.blocks import may_write, transfer_of
 from hil.targets.emulator.timing.c_side import (
     CONDITION_HOLDS,
@@ -36,14 +36,26 @@ from hil.targets.emulator.timing.pipeline import (
     cost_block,
     depends_on_outcome,
 )
+from hil.targets.emulator.timing.places import Places
 from hil.targets.emulator.timing.profile import BlockProfile, Stalls
 from hil.targets.emulator.timing.rules import TIMING_VERSION, Rules
 
 _ALIAS_OFFSET = 0x1_0000_0000  # above the core's addresses
 _NONE = 0xFFFF_FFFF
 _PAGE_BYTES = 1024
+_FLOATS = 32  # single registers of the float unit
+_ALWAYS = 14  # the condition that always holds
 # Where nothing is known of what went before, the pipeline is empty and code is asked for anew.
 _FRESH = State(branched=True)
+
+
+@dataclass(frozen=True)
+class _Costed:
+    """A block as it was costed for one state of the pipeline and some registers."""
+
+    instructions: tuple[Instruction, ...]
+    case: Case
+    timing: BlockTiming
 
 
 class TimingCore:
@@ -53,6 +65,8 @@ class TimingCore:
         uc: a unicorn.Uc with its memory map, or to be given one; its address translation is taken
             over.
         board: whose memories.
+        mapped: (address, bytes) of what stands for memory, now or later; what else the core loads
+            is not looked at beforehand.
         flash_data_path: whether loads from flash go through the data cache and its wait states.
         rules: another reading of the manual, to study it.
 
@@ -68,6 +82,7 @@ class TimingCore:
         uc: Any,
         board: Board,
         *,
+        mapped: Sequence[tuple[int, Any]] = (),
         flash_data_path: bool = True,
         rules: Rules | None = None,
     ) -> None:
@@ -85,24 +100,25 @@ class TimingCore:
                 f"{MOST_FLASH_BYTES:,} B",
                 hint="measure it on a target of another kind",
             )
-        self._tracker = AddressTracker(memories_of(board), self._load_word)
         self._states: list[State] = []
         self._state_ids: dict[State, int] = {}
         self._code: dict[tuple[int, int], tuple[Instruction, ...]] = {}
-        self._accesses: dict[int, Access] = {}
-        self._timings: dict[int, tuple[tuple[Instruction, ...], BlockTiming]] = {}
+        self._timings: dict[int, _Costed] = {}
         self._spent_before = [0] * len(Cause)  # in blocks that are forgotten
         self._failure: Exception | None = None
         self._prepared: dict[int, bytes] = {}
-        self._hooked: set[int] = set()
+        self._hooked: set[int] = set()  # ITs on whose outcome cycles depend
+        self._cuts: set[int] = set()  # where an address can be told that could not before
         self._build_callback = Build(self._build)
         self._prepare_callback = Prepare(self._prepare)
         self._harvest_callback = Harvest(self._harvest)
-        self._connect(flash_data_path=flash_data_path)
+        self._connect(board, mapped, flash_data_path=flash_data_path)
         self.set_acr(0)
         self.reset()
 
-    def _connect(self, *, flash_data_path: bool) -> None:
+    def _connect(
+        self, board: Board, mapped: Sequence[tuple[int, Any]], *, flash_data_path: bool
+    ) -> None:
         import unicorn
         from unicorn import arm_const, unicorn_const
         from unicorn.unicorn_py3.unicorn import uclib
@@ -129,9 +145,20 @@ class TimingCore:
         t.prefetch_fills_cache = self._rules.prefetch_fills_cache
         t.stack_pointer_id = arm_const.UC_ARM_REG_SP
         t.fresh = self._intern(_FRESH)
-        self._register_ids = core_register_ids()
+        registers = core_register_ids()
+        places = self._library.timing_places(self._buffer)
+        floats = [arm_const.UC_ARM_REG_S0 + number for number in range(_FLOATS)]
+        places.contents.register_ids[:] = registers + floats
         checks = self._library.timing_checks(self._buffer)
-        checks.contents.register_ids[:] = self._register_ids
+        checks.contents.register_ids[:] = registers
+        self._places = Places(
+            self._library,
+            places,
+            board,
+            mapped=mapped,
+            read=self._uc.reg_read,
+            literal=self._constant,
+        )
         self._guard = Guard(self._library, checks, self._hook_point, self._constant)
         self._uc.ctl_set_tlb_mode(unicorn_const.UC_TLB_VIRTUAL)
         self._check(
@@ -187,7 +214,8 @@ class TimingCore:
         current = self._library.timing_current(self._buffer)
         if current == _NONE:
             return self.run.cycles
-        instructions, timing = self._timings[current]
+        costed = self._timings[current]
+        instructions, timing = costed.instructions, costed.timing
         t = self._t
         at = 0
         if instructions[0].address <= t.access_pc < instructions[-1].end:
@@ -227,13 +255,13 @@ class TimingCore:
 
         A block comes once for each state of the pipeline it was entered in.
         """
-        for index, (instructions, timing) in self._timings.items():
-            node = self._node(index)
+        for index, costed in self._timings.items():
+            node, timing = self._node(index), costed.timing
             fall, taken = node.fall_through.count, node.taken.count
             if not fall + taken:
                 continue
             yield BlockProfile(
-                instructions=instructions,
+                instructions=costed.instructions,
                 issues=timing.issues,
                 runs=fall + taken,
                 cost=fall * timing.fall_through.cost + taken * timing.taken.cost,
@@ -333,14 +361,15 @@ class TimingCore:
         current = self._library.timing_current(self._buffer)
         if current == _NONE:
             return
-        instructions, _ = self._timings[current]
+        costed = self._timings[current]
+        instructions = costed.instructions
         if not instructions[0].address <= address < instructions[-1].end:
             self._library.timing_settle(self._buffer, address)
             return
         done = _index_at(instructions, address)
         state = self._entry_state(self._node(current))
         if done:
-            part = self._cost(instructions[:done], state).fall_through
+            part = self._cost(instructions[:done], state, costed.case).fall_through
             self.run.cycles += part.cost
             self.run.instructions += done
             state = part.state
@@ -351,7 +380,7 @@ class TimingCore:
         """Forget what is known of code and data that changed."""
         if self._library.timing_invalidate(self._buffer, address, length):
             self._code.clear()
-            self._accesses.clear()
+            self._places.forget()
             self._guard.suspects -= {a for a in self.suspects if 0 <= a - address < length}
 
     def reset(self) -> None:
@@ -382,13 +411,15 @@ class TimingCore:
         cut = self._first_hooked(instructions)
         if cut:
             node.end = instructions[cut].address
-            node.condition = instructions[cut].it_conditions[0]
+            node.condition = (*instructions[cut].it_conditions, _ALWAYS)[0]
             instructions = instructions[:cut]
-        if not self._guard.cover(node, instructions):
+        case = self._places.case(instructions)
+        if not self._guard.cover(node, instructions) or self._cut(instructions, case.untold):
             self._uc.ctl_remove_cache(address, address + size)
             return False
-        timing = self._cost(instructions, state)
-        self._timings[index] = (instructions, timing)
+        timing = self._cost(instructions, state, case)
+        self._timings[index] = _Costed(instructions, case, timing)
+        self._places.add(node, case)
         node.instructions = len(instructions)
         node.transfer = transfer_of(instructions[-1])
         node.may_write = may_write(instructions)
@@ -407,24 +438,44 @@ class TimingCore:
         state = self._states[node.state]
         return replace(state, outcome=node.outcome == CONDITION_HOLDS) if node.outcome else state
 
-    def _cost(self, instructions: Sequence[Instruction], state: State) -> BlockTiming:
+    def _cost(self, instructions: Sequence[Instruction], state: State, case: Case) -> BlockTiming:
         return cost_block(
             instructions,
             state,
             self._rules,
-            lambda i: self._accesses.get(i.address, Access()),
+            lambda i: case.accesses.get(i.address, Access()),
             cached=bool(self._t.instruction_cache),
         )
 
     def _first_hooked(self, instructions: Sequence[Instruction]) -> int:
-        """Return the index of the first hooked IT behind the first instruction, or 0."""
-        # Code in RAM changes: another instruction may stand where an IT was hooked.
+        """Return the index of the first instruction behind the first one that is hooked, or 0."""
+        # Code in RAM changes: another instruction may stand where one was hooked.
         hooked = (
             i
             for i, instruction in enumerate(instructions)
-            if instruction.it_conditions and instruction.address in self._hooked
+            if (instruction.it_conditions and instruction.address in self._hooked)
+            or (not instruction.predicated and instruction.address in self._cuts)
         )
         return next((i for i in hooked if i), 0)
+
+    def _cut(self, instructions: Sequence[Instruction], untold: frozenset[int]) -> bool:
+        """Hook where an address can be told that cannot be told before the block.
+
+        Returns:
+            whether there is a new place where the block is to be cut.
+        """
+        covering = None
+        for index, instruction in enumerate(instructions):
+            if instruction.kind is Kind.IT:
+                covering = instruction
+            if instruction.address not in untold:
+                continue
+            # A block cannot be cut inside an IT block, so it is cut before that.
+            at = covering if instruction.predicated else instruction
+            if index and at is not None and at is not instructions[0]:
+                self._hook_cut(at.address, self._hooked if at.it_conditions else self._cuts)
+                return True
+        return False
 
     def _prepare(self, page: int) -> None:
         """Hook the ITs of a page of code on whose outcome the cost of what they cover depends."""
@@ -442,7 +493,7 @@ class TimingCore:
                 continue
             covered = self._decoder.decode(code[offset : offset + 18], page + offset)
             if any(depends_on_outcome(i) for i in covered[1 : 1 + len(covered[0].it_conditions)]):
-                self._hook_it(page + offset)
+                self._hook_cut(page + offset, self._hooked)
 
     def _see_every_store(self, page: int) -> None:
         """Have Unicorn notice whenever code of a page is overwritten.
@@ -458,11 +509,12 @@ class TimingCore:
         kind = unicorn_const.UC_HOOK_MEM_READ_UNMAPPED
         self._uc.hook_add(kind, on_unmapped, None, page, page + _PAGE_BYTES - 1)
 
-    def _hook_it(self, address: int) -> None:
+    def _hook_cut(self, address: int, among: set[int]) -> None:
         from unicorn import unicorn_const
 
-        self._hook(unicorn_const.UC_HOOK_CODE, self._library.timing_on_it, address, address)
-        self._hooked.add(address)
+        if address not in self._hooked | self._cuts:
+            self._hook(unicorn_const.UC_HOOK_CODE, self._library.timing_on_cut, address, address)
+        among.add(address)
 
     def _hook_point(self, address: int, point: Any) -> None:
         from unicorn import unicorn_const
@@ -476,11 +528,6 @@ class TimingCore:
             code = bytes(self._uc.mem_read(address, size))
             known = self._decoder.decode(code, address, state.conditions)
             self._code[address, size] = known
-            registers = [self._uc.reg_read(number) for number in self._register_ids]
-            registers[PC] = address
-            # What was found first holds, also where blocks overlap.
-            for at, access in self._tracker.accesses(known, registers).items():
-                self._accesses.setdefault(at, access)
         return known
 
     def _load_word(self, address: int) -> int | None:

@@ -7,6 +7,7 @@
 #include "../core/run_control.h"
 #include "calls.h"
 #include "checks.h"
+#include "places.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -65,6 +66,8 @@ struct node {
     uint32_t condition;   /* of the IT at the end */
     uint32_t first_float; /* address of its first FPU instruction, or 0 */
     uint32_t cached;      /* the instruction cache was on when it was costed */
+    placed_t placed;
+    node_t *next_case; /* the same block for other places */
     uint64_t fetch_stall;
     uint64_t data_stall;
 };
@@ -150,6 +153,7 @@ struct timing {
 
     calls_t calls;
     checks_t checks;
+    places_t places;
 
     uint32_t node_count;
     uint32_t fetch_count;
