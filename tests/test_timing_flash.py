@@ -144,6 +144,82 @@ def test_resetting_the_instruction_cache_empties_it() -> None:
     assert stalls[1] - stalls[0] >= stalls[0] - WAIT_STATES
 
 
+# Slow code, of which the queue asks for the next line as early as it is deep: three words, and four
+# with the cache; a store that switches the cache; an IT, which begins a block of its own.
+_SLOW = " ldrd r8, r9, [r6]\n" * 8
+SWITCHING = f"""
+function start
+.balign 16
+.global around
+around:
+{_SLOW}
+ and r1, r7, #2
+ mul r1, r1, r5
+ eors r1, r0
+ str r1, [r4]
+{_SLOW}
+ cmp r2, #0
+ it eq
+ ldrdeq r8, r9, [r6]
+{_SLOW}
+ subs r7, #1
+ bne around
+.global around_end
+around_end: b .
+"""
+ACR = 0x4002_3C00
+
+
+def switched(acr: int, toggled: int, rounds: int, *, forgetful: bool = False) -> list[int]:
+    """Cycles of five laps of so many rounds, where two of four have other bits in FLASH_ACR.
+
+    A forgetful machine knows of no block what it has cost in the round before.
+    """
+    built = machine.program(SWITCHING)
+    core = Machine(built.code, acr=acr)
+
+    def write(_uc: object, _at: int, _size: int, value: int, _data: object) -> None:
+        core.timing.set_acr(value)
+        if forgetful:
+            core.timing.invalidate(FLASH, len(built.code))
+
+    core.uc.mmio_map(ACR & ~0xFFF, 0x1000, lambda *_: 0, None, write, None)
+    for register, value in {"r0": acr, "r4": ACR, "r5": toggled // 2, "r6": SRAM1}.items():
+        core.write(register, value)
+    found = []
+    for _ in range(5):
+        core.write(machine.COUNTER, rounds)
+        found.append(core.run(built.labels["around"], built.labels["around_end"]))
+    return found
+
+
+@pytest.mark.parametrize("prefetch", [0, PREFETCH])
+def test_blocks_cost_in_each_state_of_the_cache_what_a_chip_says_that_never_saw_them(
+    prefetch: int,
+) -> None:
+    on = prefetch | ICACHE | WAIT_STATES
+    fresh = {acr: switched(acr, 0, 4, forgetful=True) for acr in (on, on & ~ICACHE)}
+    assert fresh[on][-1] < fresh[on & ~ICACHE][-1]
+    for acr, cycles in fresh.items():
+        assert switched(acr, 0, 4) == cycles
+    assert switched(on, ICACHE, 12) == switched(on, ICACHE, 12, forgetful=True)
+
+
+def test_an_emptied_cache_leaves_the_costs_of_blocks_as_they_were() -> None:
+    acr = ICACHE | WAIT_STATES
+    kept, core = [], Machine(machine.program(SWITCHING).code, acr=acr)
+    labels = machine.program(SWITCHING).labels
+    core.write("r4", SRAM1)
+    core.write("r6", SRAM1)
+    for _ in range(40):
+        for value in (WAIT_STATES, WAIT_STATES | RESET_ICACHE, WAIT_STATES, acr):
+            core.timing.set_acr(value)
+            core.write(machine.COUNTER, 3)
+            core.run(labels["around"], labels["around_end"])
+        kept.append(len(core.timing._timings))
+    assert len(set(kept[1:])) == 1
+
+
 def test_the_instruction_cache_cannot_be_reset_while_it_is_on() -> None:
     built = machine.program(SOURCE)
     core = Machine(built.code, acr=ICACHE | WAIT_STATES)

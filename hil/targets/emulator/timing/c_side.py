@@ -203,7 +203,6 @@ class Head(ctypes.Structure):
         ("state", ctypes.c_uint32),
         ("fresh", ctypes.c_uint32),
         ("forget", ctypes.c_uint32),
-        ("cached", ctypes.c_uint32),
         ("may_differ", ctypes.c_uint32),
         ("floats_trap", ctypes.c_uint32),
         ("suspect", ctypes.c_uint32),

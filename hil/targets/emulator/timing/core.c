@@ -230,8 +230,12 @@ enum { ALWAYS = 14 }; /* the condition that always holds */
  * moving it by words. */
 enum { MASKS = 1, STACK_POINTER = 2 };
 
-static bool is_node(const node_t *node, uint32_t address, uint32_t size, uint32_t outcome) {
-    return node->address == address && node->size == size && node->outcome == outcome;
+/* Whether a node is what a block costs now; the instruction cache is switched by stores, so that an
+ * edge may lead to the node of its other state. */
+static bool is_node(const timing_t *t, const node_t *node, uint32_t address, uint32_t size,
+                    uint32_t outcome) {
+    return node->address == address && node->size == size && node->outcome == outcome &&
+           node->cached == t->instruction_cache;
 }
 
 static uint32_t bucket_of(uint32_t address, uint32_t size, uint32_t state, uint32_t cached) {
@@ -270,8 +274,7 @@ static node_t *find(timing_t *t, void *engine, uint32_t address, uint32_t size, 
     uint32_t bucket = bucket_of(address, size, t->state, t->instruction_cache);
     node_t *same = NULL;
     for (; (same = t->buckets[bucket]); bucket = (bucket + 1) & (BUCKETS - 1)) {
-        if (same->state == t->state && same->cached == t->instruction_cache &&
-            is_node(same, address, size, outcome)) {
+        if (same->state == t->state && is_node(t, same, address, size, outcome)) {
             break;
         }
     }
@@ -390,7 +393,7 @@ static void align_stack_pointer(timing_t *t, void *engine) {
 static inline bool enter(timing_t *t, void *engine, edge_t *edge, uint32_t address, uint32_t size,
                          uint32_t outcome) {
     node_t *node = edge ? edge->next : NULL;
-    bool same = node && is_node(node, address, size, outcome);
+    bool same = node && is_node(t, node, address, size, outcome);
     if (same && node == t->current && node->placed.rounds) {
         node->placed.rounds--;
     } else if (!same || !places_hold(&t->places, &node->placed, t->read_register, engine)) {
@@ -430,10 +433,6 @@ void timing_on_block(void *engine, uint64_t address, uint32_t size, void *contex
                 calls_enter(&t->calls, start, t->expected, t->run.cycles); /* an exception */
             }
         }
-    }
-    if (t->cached != t->instruction_cache) {
-        t->cached = t->instruction_cache;
-        edge = NULL; /* what comes next costs otherwise than when the edge was last taken */
     }
     if (t->forget || t->node_count > NODES - BLOCK_PARTS ||
         t->fetch_count > FETCHES - BLOCK_PARTS || places_are_full(&t->places) ||

@@ -122,7 +122,6 @@ struct timing {
     uint32_t state;
     uint32_t fresh; /* state after anything but the code before */
     uint32_t forget;
-    uint32_t cached;      /* the instruction cache was on when the last block began */
     uint32_t may_differ;  /* MASKS, STACK_POINTER: from when they were last looked at */
     uint32_t floats_trap; /* leave before a block with an FPU instruction */
     uint32_t suspect;     /* the instruction for which a run was left: it may trap */
