@@ -1,5 +1,6 @@
 """The whole way on the emulated board, and what happens when something on it is wrong."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import xml.etree.ElementTree as ET
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -293,16 +295,15 @@ def test_an_interrupt_releases_the_board_and_keeps_what_was_measured(
         layer.write_text(LAYER, encoding="utf-8")
     csv, xml = tmp_path / "results.csv", tmp_path / "junit.xml"
     command = [*COMMAND, *(f"--hil-scenario={layer}" for layer in layers)]
-    command += [f"--hil-csv={csv}", f"--junitxml={xml}", "--hil-iterations=3"]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as run:
-        assert run.stdout is not None
-        runs = lines_with(run.stdout, "running inference 1")
-        next(runs)
-        next(runs)
+    command += [f"--hil-csv={csv}", f"--junitxml={xml}", "--hil-iterations=40"]
+    ours, theirs = os.openpty()  # stages are told on a terminal
+    with subprocess.Popen(command, cwd=ROOT, stdout=theirs, stderr=theirs) as run:
+        os.close(theirs)
+        printed = lines_of(ours)
+        for _ in layers:
+            next(line for line in printed if "running inference 1 of" in line)
         run.send_signal(number)
-        rest = run.stdout.read()
+        rest = "".join(printed)
         assert run.wait(timeout=60) == 2
     assert "KeyboardInterrupt" in rest
     frame = table.read(csv)
@@ -311,5 +312,7 @@ def test_an_interrupt_releases_the_board_and_keeps_what_was_measured(
     assert "<testcase" in xml.read_text()
 
 
-def lines_with(stream: Iterator[str], text: str) -> Iterator[str]:
-    return (line for line in stream if text in line)
+def lines_of(terminal: int) -> Iterator[str]:
+    """Yield what is printed on a terminal until nobody has it open any more."""
+    with open(terminal, encoding="utf-8", errors="replace") as stream, suppress(OSError):  # EIO
+        yield from stream
