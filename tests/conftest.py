@@ -15,6 +15,9 @@ _MOST_BYTES = 2 << 30
 
 # Said in the environment, so that subprocesses of tests keep their builds there too.
 os.environ["HIL_CACHE"] = str(_CACHE)
+# What zig makes of its own libraries serves tests with another cache too.
+for place in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"):
+    os.environ[place] = str(_CACHE / kept.ZIG)
 # A developer's own boards are not the tests'.
 os.environ["HIL_CONFIG"] = str(_CACHE / "no-configuration")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hil import cli, paths
-from hil.build import kept
+from hil.build import kept, toolchain
 from hil.build.kept import Kept
 
 ROOT = Path(__file__).parent.parent
@@ -43,6 +43,42 @@ def test_the_cache_is_listed_by_kind(cache: Path, capsys: pytest.CaptureFixture[
     assert " ".join(text.split()).count("2 files 200 B, longest unused: 9.0 days") == 1
     assert "all 3 files 300 B" in " ".join(text.split())
     assert "thesis" not in text
+
+
+def test_what_zig_keeps_is_one_piece(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, days in (("zig/h/manifest.txt", 20), ("zig/o/1/libc.a", 20), ("zig", 3)):
+        path = cache / name
+        if path.suffix:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(bytes(100))
+        os.utime(path, (time.time() - days * DAY_S,) * 2)
+    assert cli.main(["cache"]) == 0
+    listed = " ".join(capsys.readouterr().out.split())
+    assert "zig 1 files 200 B, longest unused: 3.0 days" in listed
+    assert cli.main(["cache", "prune", "--older-than=4"]) == 0
+    assert left(cache) == {"b.so", "manifest.txt", "libc.a", "thesis.tex"}
+    assert cli.main(["cache", "prune", "--older-than=2"]) == 0
+    assert left(cache) == {"b.so", "thesis.tex"}
+    assert not (cache / "zig").exists()
+
+
+def test_a_compiler_writes_below_the_cache_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, source = tmp_path / "home", tmp_path / "source"
+    home.mkdir()
+    source.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("HIL_CACHE", str(tmp_path / "cache"))
+    for name in ("XDG_CACHE_HOME", "ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    (source / "main.c").write_text("int main(void) { return 0; }\n", encoding="utf-8")
+    zig = toolchain.find_toolchain("zig")
+    command = [str(zig.program), "cc", *zig.flags, "-c", "main.c", "-o", "main.o"]
+    subprocess.run(command, cwd=source, env=toolchain.environment(), timeout=60, check=True)
+    assert list(home.rglob("*")) == []
+    assert {path.name for path in source.iterdir()} == {"main.c", "main.o"}
+    assert [one.kind for one in kept.files(tmp_path / "cache")] == ["zig"]
 
 
 @pytest.mark.parametrize(

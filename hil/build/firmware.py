@@ -9,7 +9,7 @@ from pathlib import Path
 from hil.build import chips
 from hil.build.image import Footprint, Image, Section, Segment, read_segments
 from hil.build.once import digest, made_once
-from hil.build.toolchain import Toolchain, find_toolchain
+from hil.build.toolchain import Toolchain, environment, find_toolchain
 from hil.config.board import Board
 from hil.errors import BuildError, MemoryLimitError
 from hil.limits import limit
@@ -139,6 +139,7 @@ def _run(command: list[str], stage: str) -> None:
             errors="replace",
             timeout=_DEADLINE_S,
             check=False,
+            env=environment(),
         )
     except subprocess.TimeoutExpired as error:
         raise BuildError(

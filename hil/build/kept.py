@@ -8,11 +8,13 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 KINDS = ("firmware", "native", "cortex-m4", "test-firmware", "maps")
+ZIG = "zig"
+"""What zig keeps for itself: one piece, since it takes for granted what it once made there."""
 SCRATCH = "build-"
 """How folders begin in which something is being made."""
 _DAY_S = 86_400.0
@@ -21,7 +23,7 @@ _UNUSED_DAYS, _MOST_BYTES = 90.0, 4 << 30  # what stays without being asked for
 
 @dataclass(frozen=True)
 class Kept:
-    """A file of the cache.
+    """A file of the cache, or zig's folder in it.
 
     Attributes:
         used_s: when it was made or last used, in seconds since the epoch.
@@ -35,7 +37,7 @@ class Kept:
 
 def files(root: Path) -> list[Kept]:
     """Return every file that builds have left, the longest unused first."""
-    found = []
+    found = list(_of_zig(root / ZIG))
     for kind in KINDS:
         for path in sorted((root / kind).rglob("*")):
             with contextlib.suppress(FileNotFoundError):  # another process may tidy up meanwhile
@@ -43,6 +45,17 @@ def files(root: Path) -> list[Kept]:
                 if not path.is_dir() or path.is_symlink():
                     found.append(Kept(path, kind, facts.st_size, facts.st_mtime))
     return sorted(found, key=lambda one: (one.used_s, one.path))
+
+
+def _of_zig(folder: Path) -> Iterator[Kept]:
+    bytes_, holds = 0, False
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            facts = path.lstat()
+            if not path.is_dir() or path.is_symlink():
+                bytes_, holds = bytes_ + facts.st_size, True
+    if holds:
+        yield Kept(folder, ZIG, bytes_, folder.stat().st_mtime)
 
 
 def note_use(path: Path) -> None:
@@ -95,8 +108,11 @@ def delete(root: Path, chosen: Sequence[Kept]) -> None:
     Other empty folders stay: a build that is under way may just have made one.
     """
     for one in chosen:
-        one.path.unlink(missing_ok=True)
-    roots = {root / kind for kind in KINDS}
+        if one.kind == ZIG:
+            shutil.rmtree(one.path, ignore_errors=True)
+        else:
+            one.path.unlink(missing_ok=True)
+    roots = {root, *(root / kind for kind in KINDS)}
     for folder in {one.path.parent for one in chosen} - roots:
         with contextlib.suppress(OSError):  # not empty
             folder.rmdir()

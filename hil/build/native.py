@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from hil.build.once import digest, made_once
+from hil.build.toolchain import environment
 from hil.errors import BuildError
 from hil.paths import cache
 
@@ -107,7 +108,7 @@ def _compile(source: Source, scratch: Path) -> Path:
     text, built = scratch / "checked.c", scratch / "built.so"
     text.write_text(source.text(), encoding="utf-8")
     command = [sys.executable, "-m", "ziglang", "cc", *_FLAGS, "-o", str(built), str(text)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
     if result.returncode:
         raise BuildError(
             f"{source.path.name} does not compile: {result.stderr.strip()}",

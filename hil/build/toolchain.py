@@ -1,13 +1,15 @@
 """The cross compilers that firmware can be built with."""
 
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
+from hil.build.kept import ZIG, note_use
 from hil.errors import BuildError, UsageError
-from hil.paths import FIRMWARE
+from hil.paths import FIRMWARE, cache
 
 _TOOLCHAINS = FIRMWARE / "toolchains"
 _GCC = "arm-none-eabi-gcc"
@@ -64,6 +66,19 @@ def find_toolchain(name: str) -> Toolchain:
     program, version = finders[name]()
     flags = (_TOOLCHAINS / f"{name}.flags").read_text(encoding="utf-8").split()
     return Toolchain(name, version, tuple(flags), program)
+
+
+def environment() -> dict[str, str]:
+    """Return the environment to run a compiler in.
+
+    zig keeps what it has made of its own libraries; it does so below the cache of builds, unless
+    the environment already says where.
+    """
+    place = cache() / ZIG
+    place.mkdir(parents=True, exist_ok=True)
+    note_use(place)
+    ours = dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), str(place))
+    return ours | os.environ
 
 
 def find_all() -> list[Toolchain]:

@@ -98,11 +98,11 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _show(root: str, found: "Sequence[Kept]") -> None:
-    from hil.build.kept import KINDS
+    from hil.build.kept import KINDS, ZIG
 
     now = time.time()
     print(root)
-    for kind in KINDS:
+    for kind in (*KINDS, ZIG):
         of_kind = [one for one in found if one.kind == kind]
         if of_kind:
             days = (now - of_kind[0].used_s) / _DAY_S

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from hil.build.toolchain import environment
 from hil.errors import BuildError
 from hil.paths import FIRMWARE
 
@@ -151,7 +152,9 @@ def _sections(file: Path, toolchain: "Toolchain") -> dict[str, int]:
     with TemporaryDirectory(prefix="hil-") as scratch:
         built = Path(scratch) / f"{file.stem}.o"
         command += [f"-I{FIRMWARE}", "-c", str(file), "-o", str(built)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=environment()
+        )
         if done.returncode:
             raise BuildError(f"{file.name} does not compile:\n{done.stderr}", stage="compile")
         sizes: dict[str, int] = {}
