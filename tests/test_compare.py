@@ -169,6 +169,18 @@ def test_a_scenario_without_an_entry_and_one_that_is_gone_are_both_said() -> Non
     assert [c.outcome for c in compare(figures(), new, whole=False)] == [Outcome.MISSING]
 
 
+def test_a_run_with_another_compiler_or_target_is_said_to_be_of_another_fingerprint() -> None:
+    gcc = replace(HERE, toolchain="gcc 12.2.1", fingerprint="gcc 12.2.1 -O2")
+    for context in (gcc, replace(HERE, target="probe")):
+        found = compare(figures(), figures(context, {"cycles": 1}), whole=False)
+        assert [one.outcome for one in found] == [Outcome.MISSING]
+        assert found[0].outcome.is_stale
+        assert found[0].said == (
+            "the baseline has it under another fingerprint only: emulator with zig 0.17.0; "
+            f"this run is on {context.target} with {context.toolchain}"
+        )
+
+
 def test_a_measurement_that_ended_early_is_not_compared() -> None:
     ended = gather(in_context(HERE, [Metric("outcome", 0, "", verdict=Verdict.BOOT)]))
     (found,) = compare(figures(), ended)

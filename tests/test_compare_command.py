@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -102,6 +103,15 @@ def test_markdown_has_wholes_layers_and_means() -> None:
     assert lines[-3].startswith("geometric mean of cycles")
 
 
+def test_the_page_has_every_change_and_asks_for_nothing() -> None:
+    html = render.render(FOUND, "html")
+    assert "<h1>1 regression</h1>" in html
+    assert "+1 cycle in blocks.1 (conv2d)" in html
+    assert '<th scope="row">face_m4</th><td>blocks.1</td><td>conv2d</td>' in html
+    assert "geometric mean of cycles" in html
+    assert not re.search(r"url\(|@import|https?://|<script", html)
+
+
 @pytest.mark.parametrize(
     ("expression", "fails"),
     [
@@ -137,5 +147,10 @@ def test_the_history_of_a_metric_is_a_table_and_a_csv(capsys: pytest.CaptureFixt
         ("run-1", "1600", "0"),
         ("run-2", "1601", "1"),
     ]
+    assert cli.main(["history", "cycles", "--svg", "h.svg"]) == 0
+    drawn = Path("h.svg").read_text()
+    assert drawn.startswith("<svg")
+    assert "commit: 0123456; value: 1,600;" in drawn
+    assert "commit: 0123456 (2); value: 1,601;" in drawn
     assert cli.main(["history", "cycle"]) == 2
     assert "metrics there: cycles" in capsys.readouterr().err

@@ -24,6 +24,9 @@ CLASSIFIER_ENDS = "0, 1, (int8_t *)model_arena + 0);\n}"
 INIT = "void model_init(void) {}\n"
 MUTANTS = "HIL_MUTANTS"  # in the environment: how many, beside the usual few
 FEW_MUTANTS = 10
+EQUAL = "HIL_EQUAL_RUNS"  # in the environment: how many, beside the usual few
+FEW_EQUAL = 4
+MOST_IN_A_PROCESS = 100
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +85,11 @@ def test_equal_firmware_is_unchanged(against: Against, rows: list[Row]) -> None:
 EQUAL_RUNS = """
 import sys
 from pathlib import Path
-import numpy as np
 import planted_firmware
-file, folder = map(Path, sys.argv[1:])
+file, folder = map(Path, sys.argv[1:3])
 session = planted_firmware.open_small(folder)
 prepared = session.prepare(session.scenarios[0])
-for _ in range(2):
+for _ in range(int(sys.argv[3])):
     rows, _ = planted_firmware.measured(session, prepared)
     print(planted_firmware.held_to(file, session).compare(rows, "thumbs").outcome)
 """
@@ -97,18 +99,21 @@ for _ in range(2):
 def test_other_processes_measure_the_same_with_a_cold_cache_and_with_a_warm_one(
     baseline: Path, tmp_path: Path
 ) -> None:
-    environment = os.environ | {"HIL_CACHE": str(tmp_path / "cache")}
-    for _ in ("cold", "warm"):
+    runs = int(os.environ.get(EQUAL, str(FEW_EQUAL)))
+    each = min(runs // 2, MOST_IN_A_PROCESS)
+    for number in range(runs // each):
+        cache = tmp_path / f"cache-{number // 2}"  # cold, then warm
         said = subprocess.run(
-            [sys.executable, "-c", EQUAL_RUNS, str(baseline), str(tmp_path)],
+            [sys.executable, "-c", EQUAL_RUNS, str(baseline), str(tmp_path), str(each)],
             cwd=Path(__file__).parent,
-            env=environment,
+            env=os.environ | {"HIL_CACHE": str(cache)},
             stdout=subprocess.PIPE,
             text=True,
-            timeout=240,
+            timeout=1200,
             check=True,
         ).stdout
-        assert said.split() == [str(Outcome.UNCHANGED)] * 2
+        assert said.splitlines() == [str(Outcome.UNCHANGED)] * each
+    print(f"{runs // each * each} runs in {runs // each} processes are unchanged")
 
 
 def test_one_cycle_more_in_one_layer_is_a_regression_of_that_layer(

@@ -18,6 +18,7 @@ examples:
   hil compare last~1 last
   hil compare baselines/stm32f439.csv build/hil/results.csv --format markdown
   hil compare main HEAD --scenario face_m4
+  hil compare main HEAD --scenario face_m4 --format html > compare.html
   hil compare A.csv B.csv --fail-on 'cycles>0.5%,ram.total>256'
 """
 
@@ -43,7 +44,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--format",
         default="table",
-        choices=("table", "markdown", "csv", "json"),
+        choices=("table", "markdown", "csv", "json", "html"),
         help="how it is printed (default: %(default)s)",
     )
     parser.add_argument(
@@ -69,7 +70,6 @@ def history_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hil.config import scenario
     from hil.results import compare, fail_on, render
     from hil.run import against, sources
     from hil.run.revisions import How
@@ -81,8 +81,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.scenario:
         names = {Path(name).stem for name in options.scenario}
         before, after = ([f for f in side if f.key.scenario in names] for side in (before, after))
-    names = {one.key.scenario for one in [*before, *after]} & set(scenario.names())
-    rules = against.rules_of([scenario.load(name) for name in sorted(names)])
+    rules = against.rules_of_names({one.key.scenario for one in [*before, *after]})
     found = compare.compare(before, after, rules)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
     print(render.render(found, options.format, width))

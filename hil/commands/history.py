@@ -10,7 +10,7 @@ _EPILOG = """\
 examples:
   hil history cycles
   hil history ram.total --scenario face_m4 --csv ram.csv
-  hil history cycles.layer.pool --scenario face_m4
+  hil history cycles.layer.pool --scenario face_m4 --svg pool.svg
 """
 
 
@@ -23,6 +23,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--scenario", metavar="NAME", help="that scenario alone")
     history_option(parser)
     csv_option(parser)
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw it there, by commit")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -54,4 +55,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.csv:
         rows = [vars(point) for point in points]
         files.replace(Path(options.csv), table.text(history.COLUMNS, rows))
+    if options.svg:
+        from hil.results.report import history as chart
+
+        files.replace(options.svg, chart.draw(points))
     return 0

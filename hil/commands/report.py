@@ -109,6 +109,7 @@ def _render(options: argparse.Namespace) -> str:
 def _against(options: argparse.Namespace, rows: "Sequence[Row]") -> "Against | None":
     from hil.results import baseline
     from hil.results.report import against
+    from hil.run import against as baselines
 
     path = options.baseline
     if path is None and rows:
@@ -116,4 +117,5 @@ def _against(options: argparse.Namespace, rows: "Sequence[Row]") -> "Against | N
         path = path if path.is_file() else None
     if path is None:
         return None
-    return against.read(rows, path, whole=options.baseline is not None)
+    rules = baselines.rules_of_names({row.context.scenario for row in rows})
+    return against.read(rows, path, whole=options.baseline is not None, rules=rules)

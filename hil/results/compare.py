@@ -162,7 +162,22 @@ def _one(known: dict[Key, Figures], after: Figures, rules: Rules, history: Histo
     if others:
         said = others[0].differences(after.key)
         return Comparison(after.key, Outcome.OTHER, said, before=known[others[0]], after=after)
-    return Comparison(after.key, Outcome.MISSING, "the baseline has no entry for it", after=after)
+    return Comparison(after.key, Outcome.MISSING, _missing(known, after.key), after=after)
+
+
+def _missing(known: Iterable[Key], key: Key) -> str:
+    """Say that there is no entry, and what there is of the scenario on other targets."""
+    elsewhere = sorted(
+        f"{one.target} with {one.toolchain}"
+        for one in known
+        if (one.scenario, one.board) == (key.scenario, key.board)
+    )
+    if not elsewhere:
+        return "the baseline has no entry for it"
+    return (
+        f"the baseline has it under another fingerprint only: {', '.join(elsewhere)}; "
+        f"this run is on {key.target} with {key.toolchain}"
+    )
 
 
 def _compared(before: Figures, after: Figures, rules: Rules, history: History) -> Comparison:

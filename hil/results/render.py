@@ -1,9 +1,10 @@
-"""Comparisons as a table, as markdown, CSV and JSON; relevant changes first, the mean last."""
+"""Comparisons as a table, markdown, CSV, JSON and a page; relevant changes first, the mean last."""
 
 import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.resources import files
 
 from hil.results import words
 from hil.results.compare import Change, Comparison, geometric_mean
@@ -15,7 +16,10 @@ COLUMNS = (
     *("scenario", "board", "target", "toolchain", "outcome", "said"),
     *("metric", "unit", "before", "after", "moved", "share", "grade", "note"),
 )
-FORMATS = ("table", "markdown", "csv", "json")
+FORMATS = ("table", "markdown", "csv", "json", "html")
+_WHOLES = ("scenario", "outcome", "metric", "before", "after", "moved", "where")
+_LAYERS = ("scenario", "layer", "kernel", "before", "after", "moved")
+_NUMBERS = ("before", "after", "moved")
 
 
 def render(comparisons: Sequence[Comparison], form: str, width: int = 100) -> str:
@@ -27,6 +31,8 @@ def render(comparisons: Sequence[Comparison], form: str, width: int = 100) -> st
             return as_json(comparisons)
         case "markdown":
             return markdown(comparisons)
+        case "html":
+            return page(comparisons)
         case _:
             return table(comparisons, width)
 
@@ -78,12 +84,12 @@ def markdown(comparisons: Sequence[Comparison]) -> str:
     """Return tables for a document or a pull request: wholes, then layers, then the means."""
     lines = [f"**{words.verdict(comparisons)}**", ""]
     lines += _grid(
-        ("scenario", "outcome", "metric", "before", "after", "moved", "where"),
+        _WHOLES,
         [row for one in comparisons for row in _rows(one)],
     )
     layers = [row for one in comparisons for row in _layers(one)]
     if layers:
-        lines += ["", *_grid(("scenario", "layer", "kernel", "before", "after", "moved"), layers)]
+        lines += ["", *_grid(_LAYERS, layers)]
     lines += ["", *means(comparisons)]
     return "\n".join(lines).rstrip()
 
@@ -93,17 +99,41 @@ def table(comparisons: Sequence[Comparison], width: int) -> str:
     parts = [
         words.verdict(comparisons),
         _drawn(
-            ("scenario", "outcome", "metric", "before", "after", "moved", "where"),
+            _WHOLES,
             [row for one in comparisons for row in _rows(one)],
             width,
         ),
     ]
     layers = [row for one in comparisons for row in _layers(one)]
     if layers:
-        parts.append(
-            _drawn(("scenario", "layer", "kernel", "before", "after", "moved"), layers, width)
-        )
+        parts.append(_drawn(_LAYERS, layers, width))
     return "\n".join([*parts, *means(comparisons)]).rstrip()
+
+
+def page(comparisons: Sequence[Comparison]) -> str:
+    """Return one HTML file that needs nothing else: the verdict, the means, wholes, then layers."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("hil.results.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (files("hil.results.report") / "page.css").read_text(encoding="utf-8")
+    return environment.get_template("comparison.html.j2").render(
+        verdict=words.verdict(comparisons),
+        is_worse=any(one.outcome.is_worse for one in comparisons),
+        means=means(comparisons),
+        wholes_heads=_WHOLES,
+        wholes=[row for one in comparisons for row in _rows(one)],
+        layers_heads=_LAYERS,
+        layers=[row for one in comparisons for row in _layers(one)],
+        numbers=_NUMBERS,
+        style=Markup(style),  # noqa: S704 - our own file
+    )
 
 
 def means(comparisons: Sequence[Comparison]) -> list[str]:
@@ -158,7 +188,7 @@ def _drawn(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> s
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for head in heads:
-        right = head in {"before", "after", "moved"}
+        right = head in _NUMBERS
         drawn.add_column(head, justify="right" if right else "left", no_wrap=head == "metric")
     for row in rows:
         drawn.add_row(*row)

@@ -1,10 +1,11 @@
 """What a run is held to: a committed baseline, or another revision measured beside it."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hil.config import scenario
 from hil.config.scenario import Scenario
 from hil.errors import UsageError
 from hil.results import baseline, compare, figures, store, words
@@ -165,6 +166,12 @@ def rules_of(scenarios: Sequence[Scenario]) -> Rules:
             for one in scenarios
         },
     )
+
+
+def rules_of_names(names: Iterable[str]) -> Rules:
+    """Return the rules of those scenarios that stand in scenarios/."""
+    known = set(names) & set(scenario.names())
+    return rules_of([scenario.load(name) for name in sorted(known)])
 
 
 def refuse_overrides(options: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from hil.results import baseline, compare, figures, words
 from hil.results.compare import Outcome
 from hil.results.rows import Row
+from hil.results.rules import USUAL, Rules
 
 _QUIET = {Outcome.UNCHANGED, Outcome.NEUTRAL}
 
@@ -39,7 +40,7 @@ class Against:
         return next((one for one in self.changes if one.scenario == scenario), None)
 
 
-def read(rows: Iterable[Row], path: Path, *, whole: bool = False) -> Against:
+def read(rows: Iterable[Row], path: Path, *, whole: bool = False, rules: Rules = USUAL) -> Against:
     """Compare a table's rows with a baseline's file.
 
     Args:
@@ -47,6 +48,7 @@ def read(rows: Iterable[Row], path: Path, *, whole: bool = False) -> Against:
         path: of the baseline.
         whole: whether to name the scenarios that the baseline has for the rows' boards, targets and
             compilers, and the rows lack.
+        rules: direction and tolerance of each metric.
 
     Raises:
         UsageError: it is not there, or no baseline.
@@ -54,7 +56,7 @@ def read(rows: Iterable[Row], path: Path, *, whole: bool = False) -> Against:
     after = figures.gather(rows)
     groups = {one.key.place[1:] for one in after}
     before = [one for one in baseline.read(path) if one.key.place[1:] in groups]
-    found = compare.compare(before, after, whole=whole)
+    found = compare.compare(before, after, rules, whole=whole)
     return Against(path.stem + "'s baseline", words.verdict(found), [_change(one) for one in found])
 
 
