@@ -84,14 +84,18 @@ def test_equal_firmware_is_unchanged(against: Against, rows: list[Row]) -> None:
 
 EQUAL_RUNS = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 import planted_firmware
 file, folder = map(Path, sys.argv[1:3])
 session = planted_firmware.open_small(folder)
 prepared = session.prepare(session.scenarios[0])
-for _ in range(int(sys.argv[3])):
-    rows, _ = planted_firmware.measured(session, prepared)
-    print(planted_firmware.held_to(file, session).compare(rows, "thumbs").outcome)
+against = planted_firmware.held_to(file, session)
+with planted_firmware.kept_board() as board:
+    kept = replace(session, target=board, store=None)
+    for _ in range(int(sys.argv[3])):
+        rows, _ = planted_firmware.measured(kept, prepared)
+        print(against.compare(rows, "thumbs").outcome)
 """
 
 

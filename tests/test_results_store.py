@@ -1,7 +1,10 @@
+import contextlib
 import multiprocessing
 import os
 import signal
+import time
 from collections import Counter
+from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -77,6 +80,41 @@ def test_a_killed_process_leaves_whole_rows_of_what_it_had(tmp_path: Path) -> No
     keep_one_by_one(csv, RUN, "gw1", 2)
     assert len(table.load(csv)) == 5
     assert store.runs(tmp_path / "history") == [RUN]
+
+
+def keep_and_tell(csv: Path, part: str, told: Connection) -> None:
+    for so_far in range(1, 10_000):
+        Store.beside(csv, RUN, part=part).write(rows(part, so_far))
+        told.send(so_far)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.floats(0.0, 0.03), min_size=2, max_size=4))
+def test_no_row_is_lost_however_many_writers_are_killed_and_when(delays: list[float]) -> None:
+    fork = multiprocessing.get_context("fork")
+    with TemporaryDirectory() as folder:
+        csv = Path(folder, "results.csv")
+        writers = []
+        for index in range(len(delays)):
+            hears, tells = fork.Pipe(duplex=False)
+            job = fork.Process(target=keep_and_tell, args=(csv, f"gw{index}", tells))
+            job.start()
+            tells.close()
+            writers.append((job, hears))
+        written = [0] * len(delays)
+        for index, (delay, (job, hears)) in enumerate(zip(delays, writers, strict=True)):
+            written[index] = hears.recv()  # has begun
+            time.sleep(delay)
+            job.kill()
+            job.join()
+            with contextlib.suppress(EOFError):
+                while True:
+                    written[index] = hears.recv()
+        keep_one_by_one(csv, RUN, "last", 1)
+        count = Counter(row.metric.name.partition(".")[0] for row in table.load(csv))
+        for index, least in enumerate(written):
+            assert least <= count[f"gw{index}"] <= least + 1
+        assert count["last"] == 1
 
 
 def test_a_folder_that_cannot_be_written_is_told_with_what_to_do(tmp_path: Path) -> None:
