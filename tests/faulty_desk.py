@@ -59,6 +59,8 @@ class Desk:
         folder: of inventories, results and the port's link.
         stages: what is done when a run tells of a stage that begins with these words.
         options: of the command line, where they are not the usual ones.
+        watch: told each stage.
+        current: the last run.
         believed: makes of the board's file what a run takes it for.
     """
 
@@ -67,7 +69,9 @@ class Desk:
     folder: Path
     stages: dict[str, Callable[[], object]] = field(default_factory=dict)
     options: dict[str, object] = field(default_factory=dict)
+    watch: Callable[[str], object] = lambda _stage: None
     believed: Callable[[Board], Board] = lambda board: board
+    current: Session | None = None
     _number: int = 0
     _held: ExitStack = field(default_factory=ExitStack)
 
@@ -149,6 +153,7 @@ class Desk:
         self.stages.clear()
         self.options.clear()
         self.believed = lambda board: board
+        self.watch = lambda _stage: None
         self.served.plug()
         self.chip.dwt.on_read = None
         self.chip.flash_controller.on_step = lambda _step: None
@@ -184,12 +189,14 @@ class Desk:
         return session
 
     def _at_stage(self, stage: str) -> None:
+        self.watch(stage)
         for words in [words for words in self.stages if stage.startswith(words)]:
             self.stages.pop(words)()
 
     def run(self) -> Outcome:
         """Run the image once."""
-        session, began = self.session(), time.monotonic()
+        self.current = session = self.session()
+        began = time.monotonic()
         result, error = None, None
         try:
             with session.flashed(self.prepared) as device:

@@ -83,6 +83,7 @@ def measurement(*iterations: Iteration, timing: str = "modelled") -> Measurement
         resends=0,
         retries=0,
         seconds={"run": 1.5},
+        recoveries={"reflash": 1},
     )
 
 

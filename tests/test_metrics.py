@@ -34,7 +34,10 @@ def test_every_figure_has_its_line_and_every_line_its_figure() -> None:
 
 def test_names_are_told_apart() -> None:
     names = [
-        kind.name.replace("<name>", "x").replace("<stage>", "x").replace("<map>", "x")
+        kind.name.replace("<name>", "x")
+        .replace("<stage>", "x")
+        .replace("<map>", "x")
+        .replace("<rung>", "x")
         for kind in metrics.KINDS
     ]
     for name in names:

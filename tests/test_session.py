@@ -103,7 +103,7 @@ def test_what_is_tried_again_is_told() -> None:
     prepared: Any = SimpleNamespace(scenario=scenario.load("face_m4"), image=None)
     with suppress(ProbeError), tried.flashed(prepared):
         pass
-    assert told.count("the cable is loose; trying again") == 2
+    assert told.count("the cable is loose; taking and flashing it anew") == 2
 
 
 def test_a_probe_that_is_lost_while_flashing_is_told_as_such_and_tried_again() -> None:

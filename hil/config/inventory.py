@@ -33,6 +33,8 @@ class Unit:
         source: the file that says so.
         place: of a labgrid coordinator, which says where probe and port are; empty for none.
         coordinator: its address; empty for labgrid's own default.
+        power_cycle: a command that switches the board's power off and on; empty for none.
+        mass_erase: whether all of its flash may be erased where nothing else helps.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Unit:
     source: str = ""
     place: str = ""
     coordinator: str = ""
+    power_cycle: str = ""
+    mass_erase: bool = False
 
     @property
     def is_remote(self) -> bool:
@@ -89,6 +93,8 @@ class _Unit(Entries, frozen=True):
     port: _Port | None = None
     labgrid: _Place | None = None
     uid: Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{24})?$")] = ""
+    power_cycle: str = ""
+    mass_erase: bool = False
 
     def __post_init__(self) -> None:
         """Hold what belongs together against each other."""
@@ -117,6 +123,8 @@ class _Unit(Entries, frozen=True):
             source=source,
             place=place.place if place else "",
             coordinator=place.coordinator if place else "",
+            power_cycle=self.power_cycle,
+            mass_erase=self.mass_erase,
         )
 
 
@@ -195,6 +203,8 @@ def text(unit: Unit) -> str:
     }
     lines += [f"port = {{ {way} = {_quoted(said)} }}" for way, said in ways.items() if said]
     lines += [f"uid = {_quoted(unit.uid)}"] if unit.uid else []
+    lines += [f"power_cycle = {_quoted(unit.power_cycle)}"] if unit.power_cycle else []
+    lines += ["mass_erase = true"] if unit.mass_erase else []
     return "\n".join(lines)
 
 

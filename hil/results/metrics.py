@@ -260,6 +260,14 @@ KINDS = (
         repeats=False,
     ),
     Kind(
+        "setup.recovery.<rung>",
+        "",
+        "lower",
+        "how often a rung of the recovery ladder was tried: `resync`, `pin-reset`, `under-reset`, "
+        "`reflash`, `power-cycle`, `mass-erase`; no row where it was not",
+        repeats=False,
+    ),
+    Kind(
         "time.<stage>",
         "s",
         "neither",

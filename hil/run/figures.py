@@ -78,6 +78,8 @@ def _model(measurement: Measurement) -> Iterator[Figure]:
 def _run(measurement: Measurement) -> Iterator[Figure]:
     yield Figure("link.resends", measurement.resends)
     yield Figure("setup.retries", measurement.retries)
+    for rung, count in measurement.recoveries.items():
+        yield Figure(f"setup.recovery.{rung}", count)
     for stage, seconds in measurement.seconds.items():
         yield Figure(f"time.{stage}", seconds)
 

@@ -1,7 +1,7 @@
 """One scenario on one target: build the image, run it, keep what came back."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hil.compiler.program import Float32, Int8, Program
     from hil.link.client import Device, Run
     from hil.models import LoadedModel
+    from hil.run.recovery import Ladder
     from hil.targets.base import Target
     from hil.vision.photographs import Rgb8
 
@@ -153,6 +154,7 @@ class Measurement:
         iterations: all of them, in order; at least one.
         stack_bytes: high-water mark.
         resends: frames sent again, both ways. retries: attempts beyond the first to set up.
+        recoveries: how often each rung of the recovery ladder was tried.
         seconds: host seconds by stage.
     """
 
@@ -164,6 +166,7 @@ class Measurement:
     resends: int
     retries: int
     seconds: dict[str, float]
+    recoveries: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def middle(self) -> Iteration:
@@ -320,7 +323,7 @@ def measure(
     watch: Stopwatch,
     *,
     target: "type[Target]",
-    retries: int = 0,
+    ladder: "Ladder | None" = None,
     progress: Progress = silent,
     spending: Spending = _unsaid,
 ) -> Measurement:
@@ -347,7 +350,8 @@ def measure(
         iterations=tuple(iterations),
         stack_bytes=device.memory().stack_high_water_bytes,
         resends=device.resends,
-        retries=retries,
+        retries=ladder.retries if ladder is not None else 0,
+        recoveries=ladder.counts if ladder is not None else {},
         seconds=dict(watch.seconds),
     )
 

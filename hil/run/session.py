@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,9 @@ from hil.run import judge, locate, measurement, parts, plausible, same_board, si
 from hil.run.budget import Budget
 from hil.run.chosen import Scenarios
 from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
+from hil.run.recovery import Ladder
 from hil.targets import choice
+from hil.targets.recovery import Rung
 
 if TYPE_CHECKING:
     from hil.build.firmware import Toolchain
@@ -58,7 +61,7 @@ class Session:
     known: Scenarios = field(default_factory=Scenarios)
     rows: list[Row] = field(default_factory=list)
     _watches: dict[str, Stopwatch] = field(default_factory=dict)
-    _retried: dict[str, int] = field(default_factory=dict)
+    _ladders: dict[str, Ladder] = field(default_factory=dict)
     _targets: "dict[str, Target]" = field(default_factory=dict)
     _uids: dict[str, str] = field(default_factory=dict)
     _metrics: dict[str, dict[str, Metric]] = field(default_factory=dict)
@@ -144,7 +147,7 @@ class Session:
                 device,
                 self._watch(prepared.scenario),
                 target=self.target,
-                retries=self._retried.get(name, 0),
+                ladder=self._ladders.get(name),
                 progress=self.progress,
                 spending=self._targets[name].spending,
             )
@@ -232,39 +235,47 @@ class Session:
 
     def _attempt(self, prepared: Prepared, stack: ExitStack) -> "Device":
         """Open, flash, reset, greet; raises the last attempt's error."""
-        name = prepared.scenario.name
-        self._retried[name] = 0
+        ladder = Ladder(self.target, self.board, self.retries, self.progress)
+        self._ladders[prepared.scenario.name] = ladder
+        rung: Rung | None = None
         while True:
             try:
                 with ExitStack() as trial:
-                    device = self._take(prepared, trial)
+                    device = self._take(prepared, trial, rung)
                     stack.push(trial.pop_all())
                     return device
             except MeasurementError as error:
-                if self._retried[name] >= self.retries or not error.is_worth_retry:
+                rung = ladder.next(error)
+                if rung is None:
                     raise
-                self.progress(f"{error.what}; trying again")
-                self._retried[name] += 1
 
-    def _take(self, prepared: Prepared, stack: ExitStack) -> "Device":
-        from hil.link.client import Device
-
+    def _take(self, prepared: Prepared, stack: ExitStack, rung: Rung | None) -> "Device":
+        name = prepared.scenario.name
         target = self.target(self.board)
-        target.progress = self.progress
+        target.progress, target.rung = self.progress, rung
         stack.enter_context(target)
-        self._targets[prepared.scenario.name] = target
+        self._targets[name] = target
         with self._watch(prepared.scenario).stage("flash"):
             self.progress(f"flashing {self.board.name} ({target.name})")
-            self._uids[prepared.scenario.name] = target.unique_id()
+            self._uids[name] = target.unique_id()
             target.flash(prepared.image)
             target.reset()
             if target.debugger is not None:
                 target.debugger.forget_resets()
-            device = Device(target.serial(), timeout_s=self.timeout_s)
-            with self._explained(prepared):
-                plausible.check_hello(prepared, device.expect(prepared.image))
+            device = self._ladders[name].greet(target, partial(self._greet, prepared, target))
             same_board.check(prepared.image, device, target.debugger)
             plausible.check_clock(self.board, target.debugger)
+        return device
+
+    def _greet(self, prepared: Prepared, target: "Target", within_s: float | None) -> "Device":
+        from hil.link.client import Device
+
+        timeout_s = min(self.timeout_s, within_s or self.timeout_s)
+        device = Device(target.serial(), timeout_s=timeout_s)
+        with self._explained(prepared):
+            plausible.check_hello(prepared, device.expect(prepared.image))
+        if within_s is not None:
+            return self._greet(prepared, target, None)
         return device
 
     def _watch(self, scenario: Scenario) -> Stopwatch:
@@ -297,7 +308,9 @@ class Session:
 
     def _end(self, scenario: Scenario, verdict: Verdict, why: str) -> None:
         """Keep a row of a measurement that ended early."""
-        ended = Metric("outcome", 0, "", verdict=verdict, note=why)
+        ladder = self._ladders.get(scenario.name)
+        note = ladder.told(why) if ladder is not None else why
+        ended = Metric("outcome", 0, "", verdict=verdict, note=note)
         uid = self._uids.get(scenario.name, "")
         self.rows += in_context(replace(self._context(scenario), board_uid=uid), [ended])
         self.write()

@@ -10,7 +10,8 @@ from serial import SerialBase
 
 from hil.build.image import Image
 from hil.config.board import Board
-from hil.errors import MeasurementError
+from hil.errors import MeasurementError, ProbeError
+from hil.targets.recovery import Rung
 from hil.targets.spent import Moment
 
 if TYPE_CHECKING:
@@ -28,19 +29,37 @@ class Target(ABC):
         name: as `--hil-target` and the results spell it.
         timing: the pedigree of its cycle counts: "silicon", "modelled" or "instructions".
         progress: told what it waits for.
+        rung: by which it is taken after a set-up that failed; None for the first time.
+        greeting_rungs: what it can do for firmware that does not answer.
     """
 
     name: ClassVar[str]
     timing: ClassVar[str]
+    greeting_rungs: ClassVar[tuple[Rung, ...]] = ()
 
     def __init__(self, board: Board) -> None:
         self.board = board
         self.progress: Callable[[str], None] = _untold
+        self.rung: Rung | None = None
 
     @classmethod
     def timing_version(cls) -> str:
         """Name the pedigree of its counts, and for a model the version of its rules."""
         return cls.timing
+
+    @classmethod
+    def last_rungs(cls, board: Board) -> tuple[Rung, ...]:
+        """Return what may be tried where taking and flashing a board again has not helped."""
+        del board
+        return ()
+
+    def recover(self, rung: Rung) -> None:
+        """Do what one of `greeting_rungs` says.
+
+        Raises:
+            ProbeError: the board is lost, or cannot do it.
+        """
+        raise ProbeError(f"{self.name} has no way of {rung.means}")
 
     @abstractmethod
     def open(self) -> None:

@@ -121,12 +121,22 @@ class Debugger:
                 self._verify(piece)
             self._target.reset_and_halt()
 
-    def reset(self) -> None:
-        """Reset the chip and let the firmware run. Raises ProbeError."""
+    def erase_all(self) -> None:
+        """Erase all of the flash. Raises FlashError, ProbeError."""
+        from pyocd.flash.eraser import FlashEraser
+
+        with self._probe_errors("erasing"):
+            self._target.reset_and_halt()
+            FlashEraser(self._session, FlashEraser.Mode.CHIP).erase()
+
+    def reset(self, *, by_pin: bool = False) -> None:
+        """Reset the chip, by software or its pin, and let the firmware run. Raises ProbeError."""
+        from pyocd.core.target import Target
+
         with self._probe_errors("resetting"):
             # A run that was killed may have left it on, and a reset does not clear it.
             self._target.write_memory(_DEMCR, self._target.read_memory(_DEMCR) & ~_VC_CORERESET)
-            self._target.reset()
+            self._target.reset(Target.ResetType.HARDWARE if by_pin else None)
 
     def read(self, address: int, count: int) -> bytes:
         """Read memory, of a core that runs too. Raises ProbeError."""

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +14,10 @@ from hil.build.image import Image
 from hil.config.board import Board
 from hil.config.inventory import Unit
 from hil.errors import LockError, MeasurementError, ProbeError
-from hil.targets import labgrid, lock, ports, probes
+from hil.targets import labgrid, lock, ports, probes, recovery
 from hil.targets.base import Target
 from hil.targets.debugger import Debugger
+from hil.targets.recovery import GREETING, Rung
 
 _MOST_CHARACTERS = 200
 _LADDER = (
@@ -32,6 +33,7 @@ class ProbeTarget(Target):
 
     name: ClassVar[str] = "probe"
     timing: ClassVar[str] = "silicon"
+    greeting_rungs = GREETING
 
     def __init__(self, board: Board) -> None:
         super().__init__(board)
@@ -49,21 +51,43 @@ class ProbeTarget(Target):
         """
         try:
             self._unit = unit = self._take(candidates(self.board))
-            probe = probes.find(unit)
-            self._debugger = Debugger(
-                self.board,
-                probe,
-                hint=probes.HINT,
-                uid=unit.uid,
-                ladder=_LADDER,
-                tell=self.progress,
-            )
-            self._debugger.open()
-            self._require_pedigree(probe)
+            if self.rung is Rung.POWER_CYCLE and unit.power_cycle:
+                recovery.cycle_power(unit)
+                probes.wait_for(unit)
+            self._connect(unit, _LADDER)
         except BaseException:
             with suppress(MeasurementError):  # what went wrong first is what is told
                 self.close()
             raise
+
+    def _connect(self, unit: Unit, ladder: Sequence[Mapping[str, Any]]) -> None:
+        probe = probes.find(unit)
+        self._debugger = Debugger(
+            self.board,
+            probe,
+            hint=probes.HINT,
+            uid=unit.uid,
+            ladder=ladder,
+            tell=self.progress,
+        )
+        self._debugger.open()
+        self._require_pedigree(probe)
+
+    @classmethod
+    def last_rungs(cls, board: Board) -> tuple[Rung, ...]:
+        """Return what the inventory's entries of the board allow beside flashing it again."""
+        return tuple(dict.fromkeys(rung for one in units(board) for rung in recovery.of_board(one)))
+
+    def recover(self, rung: Rung) -> None:
+        """Do what a rung says, the board still taken. Raises ProbeError, LinkError."""
+        if rung is Rung.PIN_RESET:
+            self._opened.reset(by_pin=True)
+        elif rung is Rung.UNDER_RESET:
+            debugger, self._debugger = self._opened, None
+            debugger.close()
+            self._connect(self.unit, _LADDER[-1:])
+            self.reset()
+        self._opened.forget_resets()  # those are the harness's own
 
     def flash(self, image: Image) -> None:
         """Erase, program and verify, and leave the core halted; the serial port is taken before.
@@ -73,6 +97,8 @@ class ProbeTarget(Target):
             FlashError, ProbeError: programming failed.
         """
         self.serial()
+        if self.rung is Rung.MASS_ERASE and self.unit.mass_erase:
+            self._opened.erase_all()
         self._opened.program(image.segments)
 
     def reset(self) -> None:

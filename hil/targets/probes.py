@@ -3,6 +3,8 @@
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
+from threading import Event
+from time import monotonic
 from typing import Any
 
 from hil.config.inventory import REMOTE, Unit, entry
@@ -12,6 +14,7 @@ from hil.targets import labgrid
 HINT = "check the cable, and that `pyocd list` shows the probe and nobody else uses it"
 _EMULATED_BY = "rnnpool-hil"
 _CONNECT_S = 10.0
+_COMES_S, _LOOK_EVERY_S = 10.0, 0.2
 
 
 def connected() -> list[Any]:
@@ -123,6 +126,13 @@ def is_there(unit: Unit, here: Sequence[Any]) -> bool:
     except OSError:
         return False
     return True
+
+
+def wait_for(unit: Unit) -> None:
+    """Wait for a board's probe, that may have lost its power too, for a while."""
+    until = monotonic() + _COMES_S
+    while not is_there(unit, [] if unit.is_remote else connected()) and monotonic() < until:
+        Event().wait(_LOOK_EVERY_S)
 
 
 def _address(remote: str) -> tuple[str, int]:
