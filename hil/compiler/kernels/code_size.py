@@ -12,3 +12,8 @@ STAGE_BYTES = 112
 `hil.studies.bench.code_size.streaming` measures it. The layer that runs the stages takes some 200 B
 more, once; RUNTIME_FLASH_BYTES has room for it.
 """
+
+
+def name_bytes(name: str) -> int:
+    """Return what a step's name takes in flash, its end included, to a whole word."""
+    return -(-(len(name.encode()) + 1) // 4) * 4

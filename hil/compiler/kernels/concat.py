@@ -22,7 +22,7 @@ class Join(Kernel):
     """Concatenations of channels."""
 
     name = "concat"
-    step_bytes = 140
+    step_bytes = 132
     code_bytes = 184
     cycles: ClassVar[Costs] = {
         "concat.value": Cost(9.47, "a value"),

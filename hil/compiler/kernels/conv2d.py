@@ -29,7 +29,7 @@ class PlainConvolution(Kernel):
     """Convolutions that no other kernel takes."""
 
     name = "conv2d"
-    step_bytes = 160
+    step_bytes = 152
     code_bytes = 1760
     cycles: ClassVar[Costs] = {
         "conv2d.mac": Cost(17.0, "a multiply-accumulate of a dense convolution"),

@@ -56,7 +56,7 @@ class ExpandFilter(Kernel):
 
     name = "expand_filter"
     parts = ("matmul", "panels", "depthwise")
-    step_bytes = 340
+    step_bytes = 332
     code_bytes = 1012
 
     def take(

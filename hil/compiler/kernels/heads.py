@@ -44,7 +44,7 @@ class Heads(Kernel):
 
     name = "heads"
     parts = ("matmul", "l2norm")
-    step_bytes = 292
+    step_bytes = 284
     code_bytes = 1684
 
     def take(

@@ -210,9 +210,9 @@ class Kernel(ABC):
     Attributes:
         name: that of its C file in firmware/kernels, without ending.
         parts: the other C files there that it calls.
-        step_bytes: of flash for a step's descriptors, its function and its name of up to seven
-            characters; longer names and far buffers take some bytes more, of which
-            RUNTIME_FLASH_BYTES has room.
+        step_bytes: of flash for a step's descriptors, its function and its entry among the layers;
+            its name comes on top (`code_size.name_bytes`). Far buffers take some bytes more, of
+            which RUNTIME_FLASH_BYTES has room.
         code_bytes: of the C file, code and constants, as the compiler that makes most of it.
         cycles: what each kind of work of its own costs; `registry.COSTS` has what it shares too.
     """

@@ -27,7 +27,7 @@ class Norm(Kernel):
     """L2 normalisations that no convolutions take in."""
 
     name = "l2norm"
-    step_bytes = 88
+    step_bytes = 80
     code_bytes = 544
     cycles: ClassVar[Costs] = {
         "l2norm.value": Cost(25.3, "a value"),

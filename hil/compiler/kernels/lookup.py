@@ -27,7 +27,7 @@ class Table(Kernel):
     """Activations by themselves."""
 
     name = "lookup"
-    step_bytes = 80
+    step_bytes = 72
     code_bytes = 100
     cycles: ClassVar[Costs] = {
         "lookup.value": Cost(8.6, "a value"),

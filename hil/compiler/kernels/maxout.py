@@ -24,7 +24,7 @@ class Maximum(Kernel):
     """Max-outs that no convolutions take in."""
 
     name = "maxout"
-    step_bytes = 80
+    step_bytes = 72
     code_bytes = 312
     cycles: ClassVar[Costs] = {
         "maxout.value": Cost(12.1, "a value read"),

@@ -44,7 +44,7 @@ class Pointwise(Kernel):
 
     name = "pointwise"
     parts = ("matmul", "scale")
-    step_bytes = 224
+    step_bytes = 216
     code_bytes = 272
 
     def take(

@@ -24,7 +24,7 @@ class WindowPool(Kernel):
     """Average and max poolings."""
 
     name = "pool2d"
-    step_bytes = 120
+    step_bytes = 112
     code_bytes = 2104
     cycles: ClassVar[Costs] = {
         "pool2d.average": Cost(4.59, "a value in a window"),

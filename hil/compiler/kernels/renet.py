@@ -49,7 +49,7 @@ class Sweep(Kernel):
 
     name = "renet"
     parts = ("matmul", "gru")
-    step_bytes = 244
+    step_bytes = 236
     code_bytes = 2076
 
     def take(

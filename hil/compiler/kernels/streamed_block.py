@@ -61,7 +61,7 @@ class StreamedBlock(Kernel):
 
     name = "streamed_block"
     parts = ("matmul", "depthwise")
-    step_bytes = 312
+    step_bytes = 304
     code_bytes = 1068
     cycles: ClassVar[Costs] = {
         "streamed_block.spread": Cost(8.45, "a value of a block without expansion"),

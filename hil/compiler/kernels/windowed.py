@@ -42,7 +42,7 @@ class Windowed(Kernel):
 
     name = "windowed"
     parts = ("matmul",)
-    step_bytes = 200
+    step_bytes = 192
     code_bytes = 992
     cycles: ClassVar[Costs] = {
         "windowed.gather": Cost(7.99, "a value of a window whose channels are not in words"),

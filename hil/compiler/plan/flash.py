@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from hil.compiler.code.thumb import text_bytes
-from hil.compiler.kernels.code_size import STAGE_BYTES, STREAM_BYTES
+from hil.compiler.kernels.code_size import STAGE_BYTES, STREAM_BYTES, name_bytes
 from hil.compiler.kernels.kernel import Choices, Kernel, Step
 from hil.compiler.kernels.registry import FILE_BYTES
 from hil.compiler.plan.budget import Budget, Need
@@ -28,6 +28,7 @@ def flash_bytes(steps: Sequence[Step], choices: Choices) -> int:
         + sum(
             step.kernel.constant_bytes(step, choices)
             + step.kernel.step_bytes
+            + name_bytes(step.name)
             + _code_bytes(step.kernel, step.operators, step.panel)
             for step in steps
         )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hil.compiler.program import Program
 
 _WORKERS = 2
-_ENTRY_BYTES = 12  # of a layer in model_layers: name, multiply-accumulates, function
+_ENTRY_BYTES = 12  # of a layer in model_layers: where its name is, multiply-accumulates, function
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def step_bytes(
         toolchains: the most of any counts.
 
     Returns:
-        The most of a step's descriptors, function and name, by its kernel.
+        The most of a step's descriptors, function and entry among the layers, by its kernel.
 
     Raises:
         BuildError: a source does not compile.
@@ -75,7 +75,7 @@ def step_bytes(
     kernels: dict[str, int] = {}
     for program, plan in planned:
         for toolchain in toolchains:
-            sections = _of_model(program, plan, toolchain)
+            sections = of_model(program, plan, toolchain)
             for kernel, size in _by_step(plan, sections).items():
                 kernels[kernel] = max(kernels.get(kernel, 0), size)
     return kernels
@@ -91,7 +91,7 @@ def streaming(program: "Program", depth: int, toolchains: Sequence["Toolchain"])
     each, once = 0, 0
     for toolchain in toolchains:
         plain, one, most = (
-            sum(_of_model(program, _planned(program, steps), toolchain).values())
+            sum(of_model(program, _planned(program, steps), toolchain).values())
             for steps in (0, 1, depth)
         )
         slope = -(-(most - one) // (depth - 1))
@@ -113,9 +113,7 @@ def _by_step(plan: "Plan", sections: Mapping[str, int]) -> dict[str, int]:
     from hil.compiler.code.c import identifier
 
     names = {identifier(step.name): step for step in plan.steps}
-    found = {
-        name: _ENTRY_BYTES + _words(len(step.name.encode()) + 1) for name, step in names.items()
-    }
+    found = dict.fromkeys(names, _ENTRY_BYTES)
     for section, size in sections.items():
         holding = [name for name in names if name in section]
         if holding:
@@ -126,7 +124,12 @@ def _by_step(plan: "Plan", sections: Mapping[str, int]) -> dict[str, int]:
     return most
 
 
-def _of_model(program: "Program", plan: "Plan", toolchain: "Toolchain") -> dict[str, int]:
+def of_model(program: "Program", plan: "Plan", toolchain: "Toolchain") -> dict[str, int]:
+    """Emit a program and compile its model.c; bytes by section.
+
+    Raises:
+        BuildError: it does not compile.
+    """
     from hil.compiler import emit
 
     with TemporaryDirectory(prefix="hil-") as scratch:
