@@ -357,11 +357,11 @@ def test_help_says_how_long_it_takes(capsys: pytest.CaptureFixture[str]) -> None
     assert "hil poolings --csv poolings.csv --svg poolings.svg" in text
 
 
-def test_the_readme_carries_the_table_as_the_command_prints_it() -> None:
-    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+def test_the_page_of_models_carries_the_table_as_the_command_prints_it() -> None:
+    page = (Path(__file__).parent.parent / "docs/models.md").read_text(encoding="utf-8")
     begin, end = "<!-- hil poolings --markdown -->", "<!-- end -->"
-    assert readme.count(begin) == 1
-    lines = readme.split(begin)[1].split(end)[0].splitlines()
+    assert page.count(begin) == 1
+    lines = page.split(begin)[1].split(end)[0].splitlines()
     heading = poolings_table.markdown([], "").splitlines()[0]
     start = lines.index(heading) + 2
     table = [line.split("|") for line in lines[start:] if line.startswith("|")]

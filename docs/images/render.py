@@ -45,15 +45,15 @@ def draw(name: str, command: list[str]) -> None:
 
 
 def measure_poolings() -> None:
-    """Draw the chart of poolings, and put their table between its marks in the README."""
-    readme = ROOT / "README.md"
+    """Draw the chart of poolings, and put their table between its marks in docs/models.md."""
+    page = ROOT / "docs" / "models.md"
     table = answer(POOLINGS)
     text, count = _TABLE.subn(
-        lambda found: f"{found[1]}\n{table}\n\n{found[2]}", readme.read_text(encoding="utf-8")
+        lambda found: f"{found[1]}\n{table}\n\n{found[2]}", page.read_text(encoding="utf-8")
     )
     if count != 1:
-        raise SystemExit(f"{readme} has no place, or several, for the table of poolings")
-    readme.write_text(text, encoding="utf-8")
+        raise SystemExit(f"{page} has no place, or several, for the table of poolings")
+    page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
