@@ -68,7 +68,7 @@ def test_equal_figures_pass_and_an_image_that_is_the_same_is_unchanged(
     monkeypatch.setenv("PLANTED_IMAGE", "aa")
     result = made("--hil-baseline", "--hil-stale=error")
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["face_m4: unchanged against baselines/stm32f439.csv*"])
+    result.stdout.fnmatch_lines(["1 unchanged against baselines/stm32f439.csv"])
 
 
 def test_one_cycle_more_fails_with_the_layer_named_and_stands_in_the_table(made: Run) -> None:
@@ -147,3 +147,9 @@ def test_the_tests_of_a_scenario_stay_together_so_that_it_is_measured_once(
     order = [line.partition("[")[2].partition("-")[0] for line in result.outlines if "[" in line]
     assert len(order) > 4
     assert order == sorted(order)
+
+
+def test_what_workers_find_against_the_baseline_is_said_as_well(made: Run) -> None:
+    result = made("--hil-baseline", "-n", "1", cycles=1_500)
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["face_m4: improvement against *-100 cycle*", "*take it in:*"])

@@ -46,6 +46,11 @@ class Outcome(StrEnum):
         return self in {Outcome.REGRESSION, Outcome.MIXED}
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether there is nothing to say: every judged figure is the baseline's."""
+        return self in {Outcome.NEUTRAL, Outcome.UNCHANGED}
+
+    @property
     def is_unknown(self) -> bool:
         """Whether nothing could be compared."""
         return self in {Outcome.FAILED, Outcome.MISSING, Outcome.OTHER, Outcome.GONE}

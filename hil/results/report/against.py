@@ -5,11 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hil.results import baseline, compare, figures, words
-from hil.results.compare import Outcome
 from hil.results.rows import Row
 from hil.results.rules import USUAL, Rules
-
-_QUIET = {Outcome.UNCHANGED, Outcome.NEUTRAL}
 
 
 @dataclass(frozen=True)
@@ -61,5 +58,5 @@ def read(rows: Iterable[Row], path: Path, *, whole: bool = False, rules: Rules =
 
 
 def _change(one: compare.Comparison) -> Change:
-    lines = [] if one.outcome in _QUIET else words.lines(one)
+    lines = [] if one.outcome.is_quiet else words.lines(one)
     return Change(one.key.scenario, str(one.outcome), one.outcome.is_worse, lines)
