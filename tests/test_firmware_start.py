@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import tiny_model
@@ -13,6 +14,7 @@ from hil.config import board as boards
 from hil.config.board import Board
 from hil.errors import BootError
 from hil.link.client import Device
+from hil.run import core_clock, plausible
 from hil.targets.debugger import Debugger
 from hil.targets.emulator import powered, serial_urls
 from hil.targets.emulator.board import EmulatedBoard, default_clock
@@ -40,18 +42,34 @@ def test_a_clock_from_outside_gives_the_same_speed(tmp_path: Path) -> None:
         assert target.emulated.chip.broken == ""
 
 
-@pytest.mark.parametrize(
-    ("hse_hz", "what"), [(0, "the crystal never swings"), (16_000_000, "the PLL never locks")]
-)
-def test_a_clock_that_never_comes_is_a_boot_error_that_names_it(
-    tmp_path: Path, hse_hz: int, what: str
-) -> None:
+def test_a_clock_that_never_comes_is_a_boot_error_that_names_it(tmp_path: Path) -> None:
     image = image_for(CRYSTAL, tmp_path)
-    with EmulatedTarget(replace(CRYSTAL, hse_hz=hse_hz)) as target:
+    with EmulatedTarget(replace(CRYSTAL, hse_hz=16_000_000)) as target:
         target.flash(image)
         target.reset()
-        with pytest.raises(BootError, match=what):
+        with pytest.raises(BootError, match="the PLL never locks"):
             Device(target.serial(), timeout_s=30).expect(image)
+
+
+@pytest.mark.parametrize("source", ["hse", "hse-bypass"])
+@pytest.mark.parametrize("hse_hz", [8_000_000, 0])
+def test_without_its_crystal_it_runs_as_fast_from_the_internal_oscillator(
+    tmp_path: Path, source: Literal["hse", "hse-bypass"], hse_hz: int
+) -> None:
+    board = replace(CRYSTAL, clock_source=source)
+    image = image_for(board, tmp_path)
+    with EmulatedTarget(replace(board, hse_hz=hse_hz)) as target:
+        target.flash(image)
+        target.reset()
+        device = Device(target.serial(), timeout_s=30)
+        device.expect(image)
+        device.load_input(INPUT)
+        assert device.run().cycles > 0
+        assert target.emulated.chip.rcc.core_hz == board.clock_hz
+        assert target.emulated.chip.broken == ""
+        plausible.check_clock(board, target.debugger)
+        assert core_clock.falls_back(board, target.debugger) is (hse_hz == 0)
+        assert not core_clock.falls_back(BOARD, target.debugger)
 
 
 def test_every_iteration_begins_with_empty_caches(tmp_path: Path) -> None:

@@ -34,12 +34,17 @@ def _timing(measurement: Measurement) -> Iterator[Figure]:
     yield _sampled(measurement, counted, lambda iteration: iteration.cycles)
     # One cycle per instruction is no latency: such a target's row says instructions instead.
     if counted == "cycles":
-        hz = measurement.prepared.board.clock_hz
+        hz = measurement.clock_hz
         yield _sampled(measurement, "latency", lambda iteration: iteration.cycles / hz)
         if measurement.waiting_cycles:
             yield _sampled(
                 measurement, "latency.waiting", lambda iteration: iteration.waiting_cycles / hz
             )
+    if measurement.clock is not None:
+        yield Figure("clock.measured", measurement.clock.hz)
+        yield Figure("clock.uncertainty", measurement.clock.uncertainty_hz)
+    if measurement.falls_back:
+        yield Figure("clock.fallback", 1)
     if len(counts) > 1:
         yield Figure(f"{counted}.spread", max(counts) - min(counts))
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hil.compiler.program import Float32, Int8, Program
     from hil.link.client import Device, Run
     from hil.models import LoadedModel
+    from hil.run.core_clock import CoreClock
     from hil.run.recovery import Ladder
     from hil.targets.base import Target
     from hil.vision.photographs import Rgb8
@@ -155,6 +156,8 @@ class Measurement:
         stack_bytes: high-water mark.
         resends: frames sent again, both ways. retries: attempts beyond the first to set up.
         recoveries: how often each rung of the recovery ladder was tried.
+        clock: of the core, as measured; None where cycles are a model's.
+        falls_back: whether the core runs from the internal oscillator, its crystal dead.
         seconds: host seconds by stage.
     """
 
@@ -167,6 +170,13 @@ class Measurement:
     retries: int
     seconds: dict[str, float]
     recoveries: Mapping[str, int] = field(default_factory=dict)
+    clock: "CoreClock | None" = None
+    falls_back: bool = False
+
+    @property
+    def clock_hz(self) -> float:
+        """Cycles a second: as measured, else as the board's file says."""
+        return self.prepared.board.clock_hz if self.clock is None else self.clock.hz
 
     @property
     def middle(self) -> Iteration:
@@ -220,8 +230,8 @@ class Measurement:
 
     @property
     def latency_s(self) -> float:
-        """Seconds per inference at the board's clock."""
-        return self.cycles / self.prepared.board.clock_hz
+        """Seconds per inference at the core's clock."""
+        return self.cycles / self.clock_hz
 
     @property
     def counted(self) -> str:

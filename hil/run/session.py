@@ -20,8 +20,17 @@ from hil.results.report import junit
 from hil.results.rows import Context, Metric, Row, RunIdentity, in_context
 from hil.results.rules import Grade
 from hil.results.store import Store
+from hil.run import (
+    core_clock,
+    judge,
+    locate,
+    measurement,
+    parts,
+    plausible,
+    same_board,
+    silent_core,
+)
 from hil.run import details as run_details
-from hil.run import judge, locate, measurement, parts, plausible, same_board, silent_core
 from hil.run.budget import Budget
 from hil.run.chosen import Scenarios
 from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
@@ -33,6 +42,8 @@ if TYPE_CHECKING:
     from hil.build.firmware import Toolchain
     from hil.link.client import Device
     from hil.targets.base import Target
+
+_SILICON = "silicon"
 
 
 @dataclass
@@ -62,6 +73,7 @@ class Session:
     rows: list[Row] = field(default_factory=list)
     _watches: dict[str, Stopwatch] = field(default_factory=dict)
     _ladders: dict[str, Ladder] = field(default_factory=dict)
+    _looks: dict[str, core_clock.Look] = field(default_factory=dict)
     _targets: "dict[str, Target]" = field(default_factory=dict)
     _uids: dict[str, str] = field(default_factory=dict)
     _metrics: dict[str, dict[str, Metric]] = field(default_factory=dict)
@@ -152,6 +164,7 @@ class Session:
                 spending=self._targets[name].spending,
             )
             self._check(result, device)
+            result = self._with_clock(result)
         judged = self._located(judge.judge(result), result, device)
         self._metrics[name] = {metric.name: metric for metric in judged}
         context = replace(
@@ -164,6 +177,19 @@ class Session:
         if self.store is not None:
             details.write(run_details.of(result, self.identity.run), self.store.csv)
         return result
+
+    def _with_clock(self, result: Measurement) -> Measurement:
+        """Have silicon's seconds come from a clock that was measured."""
+        name = result.prepared.scenario.name
+        debugger = self._targets[name].debugger
+        falls_back = core_clock.falls_back(self.board, debugger)
+        if falls_back:
+            self.progress(core_clock.FALLBACK)
+        since, clock = self._looks.get(name), None
+        if since is not None and debugger is not None:
+            clock = core_clock.measure(debugger, since, self.board.clock_hz)
+            self._looks[name] = core_clock.look(debugger)
+        return replace(result, clock=clock, falls_back=falls_back)
 
     def _check(self, result: Measurement, device: "Device") -> None:
         debugger = self._targets[result.prepared.scenario.name].debugger
@@ -265,6 +291,8 @@ class Session:
             device = self._ladders[name].greet(target, partial(self._greet, prepared, target))
             same_board.check(prepared.image, device, target.debugger)
             plausible.check_clock(self.board, target.debugger)
+            if target.timing == _SILICON and target.debugger is not None:
+                self._looks[name] = core_clock.look(target.debugger)
         return device
 
     def _greet(self, prepared: Prepared, target: "Target", within_s: float | None) -> "Device":

@@ -14,6 +14,7 @@ ReadWord = Callable[[int], int]
 # RM0090 sections 7.3.2, 7.3.3 and 3.9.1.
 _RCC_PLLCFGR, _RCC_CFGR, _FLASH_ACR = 0x4002_3804, 0x4002_3808, 0x4002_3C00
 _HSI_HZ = 16_000_000
+_PLLSRC = 1 << 22
 _AHB_SHIFTS = {8: 1, 9: 2, 10: 3, 11: 4, 12: 6, 13: 7, 14: 8, 15: 9}
 
 
@@ -39,6 +40,12 @@ def read(board: Board, word: ReadWord) -> ClockTree | None:
     return reader(board.hse_hz, word) if reader else None
 
 
+def is_internal(board: Board, word: ReadWord) -> bool:
+    """Whether the PLL is fed by the internal oscillator; False where that is not known here."""
+    known = board.chip in _READERS
+    return known and not word(_RCC_PLLCFGR) & _PLLSRC
+
+
 def _stm32f4(hse_hz: int, word: ReadWord) -> ClockTree:
     configuration, access = word(_RCC_CFGR), word(_FLASH_ACR)
     source = configuration >> 2 & 3
@@ -53,7 +60,7 @@ def _stm32f4(hse_hz: int, word: ReadWord) -> ClockTree:
 
 
 def _pll_hz(hse_hz: int, setting: int) -> int:
-    source = hse_hz if setting & 1 << 22 else _HSI_HZ
+    source = hse_hz if setting & _PLLSRC else _HSI_HZ
     divided = (setting & 63) * ((setting >> 16 & 3) + 1) * 2
     return source * (setting >> 6 & 511) // divided if divided else 0
 

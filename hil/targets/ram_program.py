@@ -9,7 +9,7 @@ from typing import Any
 from hil.errors import ProbeError
 
 _DEMCR, _TRCENA = 0xE000_EDFC, 1 << 24  # ARMv7-M manual section C1.6.5
-_DWT_CTRL, _CYCCNT = 0xE000_1000, 0xE000_1004
+_DWT_CTRL, CYCCNT = 0xE000_1000, 0xE000_1004
 _THUMB = 1 << 24  # of xPSR
 _LOOK_EVERY_S = 0.005  # a probe has no way to call
 
@@ -50,14 +50,14 @@ def count(target: Any, program: bytes, address: int, seconds: float) -> Counted:
         seconds: how long; fewer than the 32-bit counter holds.
     """
     _load(target, program, address, {})
-    before, asked = target.read_memory(_CYCCNT), monotonic()
+    before, asked = target.read_memory(CYCCNT), monotonic()
     target.resume()
     began = monotonic()
     Event().wait(seconds)
     stopping = monotonic()
     target.halt()
     ended = monotonic()
-    cycles = target.read_memory(_CYCCNT) - before & 0xFFFF_FFFF
+    cycles = target.read_memory(CYCCNT) - before & 0xFFFF_FFFF
     uncertain = (began - asked + ended - stopping) / 2
     return Counted(cycles, (stopping + ended - asked - began) / 2, uncertain)
 

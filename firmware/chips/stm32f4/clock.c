@@ -21,16 +21,23 @@ enum { HSE = RCC_CR_HSEON | RCC_CR_HSEBYP, PLL_SOURCE = RCC_PLLCFGR_HSE };
 #endif
 
 /* 1 or 2 MHz into the PLL, times N, over P: RM0090 section 7.3.2. */
-#define PLL_INPUT_HZ (SOURCE_HZ % 2000000u == 0u ? 2000000u : 1000000u)
-#define PLL_M (SOURCE_HZ / PLL_INPUT_HZ)
+#define PLL_INPUT_HZ(source_hz) ((source_hz) % 2000000u == 0u ? 2000000u : 1000000u)
+#define PLL_M(source_hz) ((source_hz) / PLL_INPUT_HZ(source_hz))
 #define PLL_P (BOARD_CLOCK_HZ < 60000000u ? 4u : 2u)
-#define PLL_N (BOARD_CLOCK_HZ / PLL_INPUT_HZ * PLL_P)
+#define PLL_N(source_hz) (BOARD_CLOCK_HZ / PLL_INPUT_HZ(source_hz) * PLL_P)
+#define PLL(source_hz)                                                                             \
+    (PLL_M(source_hz) | PLL_N(source_hz) << 6 | (PLL_P / 2u - 1u) << 16 | 7u << 24)
 
-_Static_assert(SOURCE_HZ % PLL_INPUT_HZ == 0, "the clock's source must be a multiple of 1 MHz");
-_Static_assert(PLL_M >= 2u && PLL_M <= 63u, "the clock's source must have 2 to 126 MHz");
-_Static_assert(BOARD_CLOCK_HZ % PLL_INPUT_HZ == 0, "the clock must be a multiple of 2 MHz");
+_Static_assert(SOURCE_HZ % PLL_INPUT_HZ(SOURCE_HZ) == 0,
+               "the clock's source must be a multiple of 1 MHz");
+_Static_assert(PLL_M(SOURCE_HZ) >= 2u && PLL_M(SOURCE_HZ) <= 63u,
+               "the clock's source must have 2 to 126 MHz");
+_Static_assert(BOARD_CLOCK_HZ % PLL_INPUT_HZ(SOURCE_HZ) == 0 &&
+                   BOARD_CLOCK_HZ % PLL_INPUT_HZ(CLOCK_HSI_HZ) == 0,
+               "the clock must be a multiple of 2 MHz");
 _Static_assert(BOARD_CLOCK_HZ <= 168000000u, "more than 168 MHz needs over-drive");
-_Static_assert(PLL_N *PLL_INPUT_HZ >= 100000000u, "the PLL runs from 100 to 432 MHz");
+_Static_assert(PLL_N(SOURCE_HZ) * PLL_INPUT_HZ(SOURCE_HZ) >= 100000000u,
+               "the PLL runs from 100 to 432 MHz");
 
 enum { PRESCALERS = RCC_CFGR_PPRE1_DIV4 | RCC_CFGR_PPRE2_DIV2 };
 
@@ -40,13 +47,15 @@ void port_empty_caches(void) {
 
 /* Returns 0, or what never came; the core runs from the HSI then, and so do the buses. */
 static uint32_t start(void) {
+    uint32_t pll = PLL(SOURCE_HZ) | PLL_SOURCE;
     RCC_CR |= HSE & RCC_CR_HSEBYP; /* before it is on: RM0090 section 7.3.1 */
     RCC_CR |= HSE;
     if (HSE != 0 && !reads(&RCC_CR, RCC_CR_HSERDY, RCC_CR_HSERDY)) {
-        return LINK_START_CRYSTAL;
+        /* A dead crystal: the HSI gives the same clock, within 1 %. The host reads PLLCFGR. */
+        RCC_CR &= ~(uint32_t)RCC_CR_HSEON;
+        pll = PLL(CLOCK_HSI_HZ);
     }
-    RCC_PLLCFGR = (RCC_PLLCFGR & RCC_PLLCFGR_RESERVED) | PLL_M | PLL_N << 6 |
-                  (PLL_P / 2u - 1u) << 16 | 7u << 24 | PLL_SOURCE;
+    RCC_PLLCFGR = (RCC_PLLCFGR & RCC_PLLCFGR_RESERVED) | pll;
     RCC_CR |= RCC_CR_PLLON;
     if (!reads(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) {
         return LINK_START_PLL;
