@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from elftools.elf.elffile import ELFFile
+from planted_firmware import Place, patched
 from serial import SerialBase
 from test_end_to_end import LAYER, measure, open_session, verdicts
 
@@ -21,11 +23,10 @@ from hil.run import plausible
 from hil.run.measurement import Measurement, Prepared
 from hil.run.session import Session
 from hil.targets import clock_tree
-from hil.targets.debugger import Debugger
+from hil.targets.emulator.chips.stm32.flash import AccessControl
 from hil.targets.emulator.target import EmulatedTarget
 
 BOARD = boards.load("stm32f439")
-FLASH_ACR = 0x4002_3C00
 RCC_CFGR, HALF_SPEED = 0x4002_3808, 0b10 | 8 << 4 | 4 << 10  # the UART's clock stays as it was
 
 
@@ -89,27 +90,76 @@ def test_a_cycle_counter_that_counts_otherwise_than_the_core(
     assert "does DWT CYCCNT count" in text
 
 
+# What `access` in clock.c is compiled to, and what is planted there: (code, other code).
+CACHES = ("mov.w r0, #0x700", b"\x4f\xf4\xe0\x60", b"\x4f\xf0\x00\x00")  # none of them on
+WAITS = ("orr r3, r0, #5", b"\x40\xf0\x05\x03", b"\x40\xf0\x07\x03")
+WAITS_READ = ("movs r2, #5", b"\x05\x22", b"\x07\x22")
+
+
 @pytest.mark.parametrize(
-    ("setting", "words"),
+    ("changes", "words"),
     [
-        (0x005, ["prefetch is off", "instruction cache is off", "data cache is off"]),
-        (0x700, ["wait states is 0, not 5"]),
+        ([CACHES], ["prefetch is off", "instruction cache is off", "data cache is off"]),
+        ([WAITS, WAITS_READ], ["wait states is 7, not 5"]),
+    ],
+    ids=["caches", "wait states"],
+)
+def test_firmware_that_sets_the_flash_up_otherwise(
+    session: Session,
+    prepared: Prepared,
+    changes: list[tuple[str, bytes, bytes]],
+    words: list[str],
+) -> None:
+    image = prepared.image
+    for _, code, other in changes:
+        image = patched(image, within(image, "empty_caches", "access", code), other)
+    text = told(session, replace(prepared, image=image))
+    for word in words:
+        assert f"clock: {word}" in text
+
+
+def within(image: Image, *rest: Any) -> Place:
+    """Where code stands, once, in those of some functions that the image has; the code is last."""
+    *functions, code = rest
+    with image.elf.open("rb") as file:
+        table: Any = ELFFile(file).get_section_by_name(".symtab")
+        spans = [
+            range(symbol["st_value"] & ~1, (symbol["st_value"] & ~1) + symbol["st_size"])
+            for symbol in table.iter_symbols()
+            if symbol.name.removeprefix("port_") in functions
+        ]
+    (found,) = {
+        one.address + at
+        for one in image.segments
+        for at in range(0, len(one.data), 2)
+        if one.data[at : at + len(code)] == code and any(one.address + at in span for span in spans)
+    }
+    return Place(found, len(code))
+
+
+@pytest.mark.parametrize(
+    ("lost", "words"),
+    [
+        (0x100, ["prefetch is off"]),
+        (0x200, ["instruction cache is off"]),
+        (0x400, ["data cache is off"]),
     ],
 )
-def test_flash_settings_that_are_not_the_board_s(
+def test_a_chip_whose_accelerator_does_not_come_on(
     session: Session,
     prepared: Prepared,
     monkeypatch: pytest.MonkeyPatch,
-    setting: int,
+    lost: int,
     words: list[str],
 ) -> None:
-    read = Debugger.read_word
-
-    def of_another_start(self: Debugger, address: int) -> int:
-        return setting if address == FLASH_ACR else read(self, address)
-
-    monkeypatch.setattr(Debugger, "read_word", of_another_start)
+    written = AccessControl.write
+    monkeypatch.setattr(
+        AccessControl, "write", lambda access, value: written(access, value & ~lost)
+    )
     text = told(session, prepared)
+    assert [word for word in ("prefetch", "instruction cache", "data cache") if word in text] == [
+        word.removesuffix(" is off") for word in words
+    ]
     for word in words:
         assert f"clock: {word}" in text
 
