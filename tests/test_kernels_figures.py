@@ -37,11 +37,11 @@ def updates(program: Program) -> int:
     return sweeps * pool.patch * pool.row.units
 
 
-@pytest.mark.parametrize(("dense", "cycles"), [(False, 79_593_473), (True, 101_720_933)])
+@pytest.mark.parametrize(("dense", "cycles"), [(False, 78_419_073), (True, 101_249_292)])
 def test_face_m4_takes_so_many_cycles_in_less_memory_than_the_paper(
     dense: bool, cycles: int
 ) -> None:
-    # Two pooled rows a band take 0.9 % fewer cycles than one with dense weights, and 12,688 B more:
+    # Two pooled rows a band take 1 % fewer cycles than one with dense weights, and 12,688 B more:
     # the planner takes schedules within 1 % for equally fast, and the smallest of them.
     program = random_programs.face_m4(dense=dense)
     plan = make_plan(program, BOARD_BUDGET, CAP)

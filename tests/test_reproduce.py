@@ -1,5 +1,6 @@
 """Numbers printed in documents are held to what is measured."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,3 +112,18 @@ def test_every_mark_of_this_projects_documents_is_known() -> None:
     assert sum("<!-- " in path.read_text() for path in reproduce.documents(ROOT)) >= 3
     comments = sum(path.read_text().count("<!-- ") for path in reproduce.documents(ROOT))
     assert comments == 2 * len(marks)  # each has its end, and none is misspelt
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_mark_has_its_end(page: Path) -> None:
+    text = re.sub(
+        r"^```.*?^```$|`[^`\n]*`",
+        "",
+        page.read_text(encoding="utf-8"),
+        flags=re.DOTALL | re.MULTILINE,
+    )
+    marks = [words == "end" for words in re.findall(r"<!-- (.*?) -->", text, flags=re.DOTALL)]
+    assert marks == [False, True] * (len(marks) // 2)
