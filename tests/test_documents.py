@@ -7,6 +7,7 @@ import pytest
 
 from hil.run import sources
 from hil.studies import printed, reproduce
+from hil.studies.poolings import costs as poolings
 from hil.studies.reproduce import State
 
 ROOT = Path(__file__).parent.parent
@@ -92,3 +93,26 @@ def test_tests_that_are_said_to_hold_figures_exist() -> None:
     assert held
     assert all((ROOT / name).is_file() for name in held)
     assert all(len(mark.source) > len("evidence: x") for mark in marks if "evidence" in mark.source)
+
+
+def test_the_table_of_poolings_has_the_figures_of_the_baseline() -> None:
+    known = printed.measured(sources.read(BASELINE))
+    marks = [mark for path in DOCUMENTS for mark in reproduce.marks(ROOT / path)]
+    (mark,) = [mark for mark in marks if mark.source == "hil poolings --markdown"]
+    head, _, *lines = [line for line in mark.body.splitlines() if line.startswith("|")]
+    heads = [cell.strip() for cell in head.split("|")]
+    names = [scenario.name for scenario in poolings.scenarios("vww")]
+    for name, line in zip(names, lines, strict=True):
+        cells = dict(zip(heads, (cell.strip() for cell in line.split("|")), strict=True))
+        value = {metric: one.value for metric, one in known[name].items()}
+        wanted = {
+            "s": f"{value['latency']:.3f}",
+            "cycles, M": f"{value['cycles'] / 1e6:.1f}",
+            "/MAC": f"{value['cycles'] / value['macs']:.2f}",
+            "arena, B": f"{value['ram.arena']:,.0f}",
+            "RAM, B": f"{value['ram.total']:,.0f}",
+            "flash, B": f"{value['flash.total']:,.0f}",
+            "cosine": f"{value['output.cosine']:.4f}",
+        }
+        stale = {head: (cells[head], now) for head, now in wanted.items() if cells[head] != now}
+        assert stale == {}, f"{name}: hil reproduce --all --write {mark.path}"
