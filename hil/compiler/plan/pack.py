@@ -4,7 +4,9 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
+from typing import TypeAlias
 
 ALIGNMENT = 16
 PATIENCE = 120  # trials without a smaller region, until the search gives up
@@ -46,6 +48,17 @@ def pack(items: Sequence[Item], patience: int = PATIENCE) -> tuple[list[int], in
     Returns:
         The offsets in bytes, in the order of `items`, and the size of the region.
     """
+    key = tuple((i.bytes, i.first, i.last, tuple(i.slack.items())) for i in items)
+    offsets, size = _packed(key, patience)
+    return list(offsets), size
+
+
+_Key: TypeAlias = tuple[tuple[int, int, int, tuple[tuple[int, int], ...]], ...]
+
+
+@lru_cache(maxsize=1024)  # schedules that differ in nothing but code have the same buffers
+def _packed(key: _Key, patience: int) -> tuple[tuple[int, ...], int]:
+    items = [Item(size, first, last, dict(slack)) for size, first, last, slack in key]
     floor = max((i.bytes for i in items), default=0)
     if not any(item.slack for item in items):
         floor = max(floor, live_bytes(items))
@@ -55,8 +68,8 @@ def pack(items: Sequence[Item], patience: int = PATIENCE) -> tuple[list[int], in
     if size > floor:
         others, other_size = _improve(items, _queue(items, crowd), floor, patience)
         if other_size < size:
-            return others, other_size
-    return best, size
+            return tuple(others), other_size
+    return tuple(best), size
 
 
 def _queue(items: Sequence[Item], rank: Sequence[int]) -> list[int]:
@@ -96,26 +109,26 @@ def _aligned(offset: int) -> int:
     return -(-offset // ALIGNMENT) * ALIGNMENT
 
 
-def _rivals(items: Sequence[Item], index: int) -> dict[int, tuple[int, int]]:
+def _rivals(items: Sequence[Item], index: int) -> list[tuple[int, int, int]]:
     """The buffers alive together with one, and where it must not start because of each.
 
-    By the other's index, (below, above): it must not start between `below` and `above` bytes, both
-    excluded, behind the other one's start.
+    For each (the other's index, below, above): it must not start between `below` and `above` bytes,
+    both excluded, behind the other one's start.
     """
     one = items[index]
-    rivals = {}
+    rivals = []
     for i, other in enumerate(items):
         if i != index and other.first <= one.last and one.first <= other.last:
             below = max(-one.bytes, one.slack[i]) if i in one.slack else -one.bytes
             above = min(other.bytes, -other.slack[index]) if index in other.slack else other.bytes
-            rivals[i] = (below, above)
+            rivals.append((i, below, above))
     return rivals
 
 
 def _place(
     items: Sequence[Item],
     order: Sequence[int],
-    rivals: Sequence[dict[int, tuple[int, int]]],
+    rivals: Sequence[Sequence[tuple[int, int, int]]],
     kept: Mapping[int, int] = MappingProxyType({}),
     limit: float = math.inf,
 ) -> tuple[list[int], int]:
@@ -129,15 +142,15 @@ def _place(
     for index in order[len(kept) :]:
         offset = 0
         taken = [
-            (offsets[other] + below, offsets[other] + above)
-            for other, (below, above) in rivals[index].items()
-            if offsets[other] >= 0
+            (start + below, start + above)
+            for other, below, above in rivals[index]
+            if (start := offsets[other]) >= 0
         ]
         for low, high in sorted(taken):
             if low >= offset:
                 break
             if offset < high:
-                offset = _aligned(high)
+                offset = -(-high // ALIGNMENT) * ALIGNMENT  # not called: it is the planner's time
         offsets[index] = offset
         size = max(size, offset + items[index].bytes)
         if size > limit:
