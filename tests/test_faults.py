@@ -125,7 +125,7 @@ FAULTS = (
         "flash that reads back otherwise",
         Verdict.FLASH,
         _erased(lambda at: setattr(at.chip.flash_controller, "stuck", frozenset({0x44}))),
-        "[flash]",
+        "flash reads 0x00 at 0x08000044",
     ),
     Fault(
         "1 % of SWD accesses answer FAULT",

@@ -1,6 +1,7 @@
 """The ledger of what only silicon can prove, and what fills it in."""
 
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,13 @@ import report_rows
 import thumb
 from emulated import BOARD
 
-from hil.errors import ProbeError
+from hil.build.image import Segment
+from hil.errors import FlashError, ProbeError
 from hil.results.rows import Metric, Row
 from hil.studies.boards import check, clocks, ledger, loops, runs, silicon_report, wires
 from hil.studies.boards.finding import Finding
 from hil.studies.boards.ledger import State
+from hil.targets import ram_program
 from hil.targets.emulator.target import EmulatedTarget
 from hil.targets.ram_program import Counted
 
@@ -216,3 +219,47 @@ def test_the_report_has_every_assumption_look_and_layer(tmp_path: Path) -> None:
     assert re.search(rf"{UID},ST-LINK,silicon,look,sram1 loads,bad,9,8,1,cycle,9\n", text)
     assert ",layer,face_m4 pool,,1030,1000,30,cycle,+3.000%\n" in text
     assert checked.good
+
+
+CRC_SOURCE = """
+function start
+1: ldrb r4,[r0]
+ adds r0,#1
+ eors r2,r4
+ movs r5,#8
+2: lsrs r2,r2,#1
+ bcc 3f
+ eors r2,r3
+3: subs r5,#1
+ bne 2b
+ cmp r0,r1
+ bne 1b
+ mvns r2,r2
+ bkpt 0
+"""
+
+
+def test_the_chip_computes_a_checksum_as_zlib_does(target: EmulatedTarget) -> None:
+    assert ram_program._CRC in thumb.flash_bytes(thumb.assemble(CRC_SOURCE))
+    pyocd = target.debugger._target
+    place = BOARD.sram.address + 0x100
+    for data in (b"123456789", b"\0", bytes(range(256)) * 5):
+        target.debugger.write(place, data)
+        found = ram_program.checksum(pyocd, BOARD.sram.address, place, len(data))
+        assert found == zlib.crc32(data)
+
+
+def test_flash_is_verified_by_the_chip_and_a_wrong_checksum_is_no_pass(
+    target: EmulatedTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    debugger, piece = target.debugger, Segment(BOARD.flash.address, bytes(range(200)))
+    monkeypatch.setattr(debugger, "_checksums", True)
+    reads: list[Segment] = []
+    read_back = debugger._read_back
+    monkeypatch.setattr(debugger, "_read_back", lambda one: (reads.append(one), read_back(one)))
+    debugger.program([piece])
+    assert reads == []
+    monkeypatch.setattr(ram_program, "checksum", lambda *_: 0)
+    with pytest.raises(FlashError, match="the chip's checksum of 200 B at 0x08000000 is wrong"):
+        debugger.program([piece])
+    assert reads == [piece]

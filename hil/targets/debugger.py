@@ -1,6 +1,7 @@
 """A pyOCD session: what a real probe and the emulated one have in common."""
 
 import logging
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -41,6 +42,7 @@ class Debugger:
         uid: the unique id that the chip must have, in hexadecimal; empty for any.
         ladder: further options of each attempt to connect, the gentlest first.
         tell: told what comes after an attempt that failed.
+        checksums: have the chip verify flash by a checksum, for a probe that reads slowly.
     """
 
     def __init__(
@@ -53,10 +55,12 @@ class Debugger:
         uid: str = "",
         ladder: Sequence[Mapping[str, Any]] = ({},),
         tell: Callable[[str], None] = _LOG.info,
+        checksums: bool = False,
     ) -> None:
         self._board = board
         self._ladder = ladder
         self._tell = tell
+        self._checksums = checksums
         self._uid = uid
         self._options = {**_SESSION_OPTIONS, **(options or {})}
         self._probe = probe
@@ -117,8 +121,7 @@ class Debugger:
             for piece in pieces:
                 loader.add_data(piece.address, piece.data)
             loader.commit()
-            for piece in pieces:
-                self._verify(piece)
+            self._verify(pieces)
             self._target.reset_and_halt()
 
     def erase_all(self) -> None:
@@ -196,13 +199,13 @@ class Debugger:
         registers: Mapping[str, int],
         deadline_s: float = _PROGRAM_S,
     ) -> tuple[int, ...]:
-        """Run a program from RAM to its BKPT: see `ram_program.execute`.
+        """Run a program from RAM to its BKPT, the cycle counter on: see `ram_program.counted`.
 
         Raises:
             ProbeError: it does not end, or the probe or the core is lost.
         """
         with self._probe_errors("running a program in RAM"):
-            return ram_program.execute(self._target, program, address, registers, deadline_s)
+            return ram_program.counted(self._target, program, address, registers, deadline_s)
 
     @property
     def probe_name(self) -> str:
@@ -259,7 +262,25 @@ class Debugger:
                 hint="build it for this board",
             )
 
-    def _verify(self, piece: Segment) -> None:
+    def _verify(self, pieces: Sequence[Segment]) -> None:
+        """Have the chip compute checksums where that is quicker; else read all back."""
+        if not self._checksums:
+            for piece in pieces:
+                self._read_back(piece)
+            return
+        self._target.reset_and_halt()  # the algorithm may have left caches on
+        place = self._board.sram.address
+        for piece in pieces:
+            found = ram_program.checksum(self._target, place, piece.address, len(piece.data))
+            if found != zlib.crc32(piece.data):
+                self._read_back(piece)
+                raise FlashError(
+                    f"the chip's checksum of {len(piece.data):,} B at {piece.address:#010x} is "
+                    "wrong, and yet each reads as it was programmed",
+                    hint="try again; then suspect the supply, or the RAM that the check runs in",
+                )
+
+    def _read_back(self, piece: Segment) -> None:
         for start in range(0, len(piece.data), _READ_BYTES):
             wanted = piece.data[start : start + _READ_BYTES]
             found = bytes(self._target.read_memory_block8(piece.address + start, len(wanted)))

@@ -69,6 +69,7 @@ class ProbeTarget(Target):
             uid=unit.uid,
             ladder=ladder,
             tell=self.progress,
+            checksums=True,
         )
         self._debugger.open()
         self._require_pedigree(probe)
