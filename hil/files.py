@@ -1,10 +1,21 @@
-"""Files read within a limit, and written whole or not at all."""
+"""Files read within a limit, written whole or not at all, and temporary ones that do not stay."""
 
 import errno
+import fcntl
 import os
+import shutil
+import stat
+import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+SCRATCH = "hil-"
+"""How folders of temporary files begin."""
+
+LOCK = ".lock"
+"""In such a folder; whoever works in it holds it."""
 
 
 def read_text(path: Path, most_bytes: int) -> str:
@@ -71,3 +82,40 @@ def free_bytes(path: Path) -> int:
     there = next((one for one in (path, *path.parents) if one.is_dir()), Path("/"))
     facts = os.statvfs(there)
     return facts.f_bavail * facts.f_frsize
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Lend a folder for temporary files while the block runs; `sweep` removes it if that is killed.
+
+    Raises:
+        OSError: there is no room for it.
+    """
+    with tempfile.TemporaryDirectory(prefix=SCRATCH) as folder:
+        work = Path(folder, "work")
+        work.mkdir()
+        with Path(folder, LOCK).open("w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # released by the kernel, however the process ends
+            yield work
+
+
+def sweep(older_than_s: float = 60.0) -> list[Path]:
+    """Remove what killed runs have left among the temporary files; return the folders.
+
+    Only folders of this user go that hold a lock file which nobody holds.
+
+    Args:
+        older_than_s: a folder that was made just now may not be locked yet.
+    """
+    removed = []
+    for folder in sorted(Path(tempfile.gettempdir()).glob(f"{SCRATCH}*")):
+        with suppress(OSError):
+            facts = folder.lstat()
+            lately = facts.st_mtime > time.time() - older_than_s
+            if lately or facts.st_uid != os.getuid() or not stat.S_ISDIR(facts.st_mode):
+                continue
+            with (folder / LOCK).open("r+", encoding="utf-8") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
+            removed.append(folder)
+    return removed

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from hil import files
 from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.errors import UsageError
@@ -291,16 +292,10 @@ def prepare(
         compiled = compile_scenario(scenario, board)
         of_photograph = answers(compiled, photograph)
     progress(f"building the firmware with {toolchain}")
-    with watch.stage("build"), written(Path(gettempdir()), "TMPDIR"), _scratch() as scratch:
+    with watch.stage("build"), written(Path(gettempdir()), "TMPDIR"), files.scratch() as scratch:
         emit.write(compiled.program, compiled.plan, scratch)
         image = firmware.build(scratch, board, toolchain)
     return Prepared(compiled, *of_photograph, toolchain, image)
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    with TemporaryDirectory(prefix="hil-") as scratch:
-        yield Path(scratch)
 
 
 def with_photograph(prepared: Prepared, photograph: "Rgb8") -> Prepared:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil import files
 from hil.config import board as boards
 from hil.config import inventory, scenario
 from hil.config.board import Board
@@ -100,6 +101,7 @@ class Session:
         """
         from hil.build import firmware
 
+        files.sweep()
         board = boards.load(options.hil_board).on_desk(
             probe_id=options.hil_probe,
             port=options.hil_port,

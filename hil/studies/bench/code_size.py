@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from hil import files
 from hil.build.toolchain import environment
 from hil.errors import BuildError
 from hil.paths import FIRMWARE
@@ -132,9 +132,9 @@ def of_model(program: "Program", plan: "Plan", toolchain: "Toolchain") -> dict[s
     """
     from hil.compiler import emit
 
-    with TemporaryDirectory(prefix="hil-") as scratch:
-        emit.write(program, plan, Path(scratch))
-        return _sections(Path(scratch) / "model.c", toolchain)
+    with files.scratch() as scratch:
+        emit.write(program, plan, scratch)
+        return _sections(scratch / "model.c", toolchain)
 
 
 def _bytes(file: Path, toolchain: "Toolchain") -> int:
@@ -152,8 +152,8 @@ def _sections(file: Path, toolchain: "Toolchain") -> dict[str, int]:
 
     compiler = [str(toolchain.program), *(["cc"] if toolchain.name == "zig" else [])]
     command = [*compiler, *toolchain.flags, "-std=c11", "-ffunction-sections", "-fdata-sections"]
-    with TemporaryDirectory(prefix="hil-") as scratch:
-        built = Path(scratch) / f"{file.stem}.o"
+    with files.scratch() as scratch:
+        built = scratch / f"{file.stem}.o"
         command += [f"-I{FIRMWARE}", "-c", str(file), "-o", str(built)]
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, env=environment()

@@ -7,11 +7,11 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hil import files
 from hil.config.board import Board
 from hil.errors import MismatchError
 from hil.run.compare import compare
@@ -240,9 +240,9 @@ def measure(
     from hil.compiler import emit, reference
 
     x = np.random.default_rng(_SEED).integers(-128, 128, program.input.shape).astype(np.int8)
-    with TemporaryDirectory(prefix="hil-") as scratch:
-        emit.write(program, planned, Path(scratch))
-        image = firmware.build(Path(scratch), board, toolchain)
+    with files.scratch() as scratch:
+        emit.write(program, planned, scratch)
+        image = firmware.build(scratch, board, toolchain)
     profile = of_image(title, image, planned, board, x.tobytes())
     mismatch = compare(np.frombuffer(profile.outputs, np.int8), reference.run(program, x))
     if mismatch:
