@@ -55,6 +55,8 @@ METRICS = {
     "output.cosine",
     "link.resends",
     "time.build",
+    "time.start",
+    "time.end",
     "time.flash",
     "time.load",
     "time.run",
@@ -270,7 +272,8 @@ def test_the_command_judges_writes_and_passes(tmp_path: Path) -> None:
                 "target": "emulator",
                 "fingerprint": row.context.fingerprint,
             }
-        if not rules.is_part(row.metric.name) and row.metric.unit != "digest":
+        known_late = row.metric.name == "time.end"  # the board is released behind the report
+        if not (known_late or rules.is_part(row.metric.name) or row.metric.unit == "digest"):
             value = float(told["figures"][f"figure.{row.metric.name}"])
             assert value == pytest.approx(row.metric.value)
 

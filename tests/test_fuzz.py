@@ -54,3 +54,11 @@ def test_what_is_counted_is_all_that_was_tried(tmp_path: Path) -> None:
 
     outcome: Outcome = fuzz(Reader("no", refuses, _seed), tmp_path, seed=0, count=20, seconds=60)
     assert (outcome.count, outcome.refused, outcome.read) == (20, 20, 0)
+
+
+def test_an_answer_whose_example_is_no_text_is_refused(tmp_path: Path) -> None:
+    answers = READERS["answers"]
+    (path,) = answers.seeds(tmp_path)
+    path.write_text(path.read_text(encoding="utf-8").replace('"a.jpg"', "[1]"), encoding="utf-8")
+    with pytest.raises(UsageError, match="is no answer"):
+        answers.read(path)

@@ -298,7 +298,7 @@ KINDS = (
         "time.<stage>",
         "s",
         "neither",
-        "host time: `compile`, `build`, `flash`, `load`, `run`",
+        "host time: `compile`, `build`, `start`, `flash`, `load`, `run`, `end`",
         format=DECIMAL,
         repeats=False,
     ),

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from hil.targets.base import Target
 
 _SILICON = "silicon"
+_END = "time.end"
 
 
 @dataclass
@@ -147,10 +148,24 @@ class Session:
     @contextmanager
     def flashed(self, prepared: Prepared) -> Iterator["Device"]:
         """Flash the image and hold the board while the block runs; retry a failed set-up."""
-        with ExitStack() as stack:
-            with self._outcome(prepared.scenario):
-                device = self._attempt(prepared, stack)
-            yield device
+        watch = self._watch(prepared.scenario)
+        try:
+            with ExitStack() as end, ExitStack() as stack:
+                with self._outcome(prepared.scenario):
+                    device = self._attempt(prepared, stack)
+                yield device
+                end.enter_context(watch.stage("end"))  # left when the board is released
+        finally:
+            self._note_end(prepared.scenario, watch)
+
+    def _note_end(self, scenario: Scenario, watch: Stopwatch) -> None:
+        """Add what releasing the board took to a measurement whose rows are kept already."""
+        measured = [row for row in self.rows if row.context.scenario == scenario.name]
+        if "end" in watch.seconds and any(row.metric.name == "time.run" for row in measured):
+            others = [row for row in self.rows if row not in measured or row.metric.name != _END]
+            seconds = Metric(_END, watch.seconds["end"], "s")
+            self.rows[:] = [*others, *in_context(measured[-1].context, [seconds])]
+            self.write()
 
     def measure(self, prepared: Prepared, device: "Device") -> Measurement:
         """Run the scenario and keep its rows."""
@@ -281,7 +296,8 @@ class Session:
         name = prepared.scenario.name
         target = self.target(self.board)
         target.progress, target.rung = self.progress, rung
-        stack.enter_context(target)
+        with self._watch(prepared.scenario).stage("start"):
+            stack.enter_context(target)
         self._targets[name] = target
         with self._watch(prepared.scenario).stage("flash"):
             self.progress(f"flashing {self.board.name} ({target.name})")

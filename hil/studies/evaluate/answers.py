@@ -55,6 +55,8 @@ class Answer:
         """
         if entries.keys() != {field.name for field in fields(cls)}:
             raise ValueError("its entries are not those of an answer")
+        if not isinstance(entries["example"], str) or not isinstance(entries["error"], str):
+            raise TypeError("its example and its error are texts")
         said = {
             key: tuple(tuple(float(v) for v in line) for line in entries[key])
             for key in ("of_float", "of_integers")
