@@ -22,33 +22,69 @@ FAULTS = (
     "no prompt",  # says its version and nothing more
     "dies at start",
     "old",
-    "ports taken",
+    "no terminal",  # and so a port
+    "ports taken",  # nor a terminal
     "refuses elf",
     "dies on load",
     "hangs on load",
     "dies while running",
+    "dies of an exception",
     "garbage first",
     "garbage only",
 )
 VERSION = "1.16.1.6550"
 
 
-class Uart:
-    """The socket of the UART and the firmware that answers there."""
+class Terminal:
+    """A pseudo-terminal under a name."""
 
-    def __init__(self, port: int, fault: str) -> None:
+    def __init__(self, name: Path) -> None:
+        self._near, self._far = os.openpty()
+        name.symlink_to(os.ttyname(self._far))
+
+    def recv(self, count: int) -> bytes:
+        return os.read(self._near, count)
+
+    def sendall(self, data: bytes) -> None:
+        while data:
+            data = data[os.write(self._near, data) :]
+
+
+class Port:
+    """A port of this machine, on which the first who comes has the line."""
+
+    def __init__(self, number: int) -> None:
+        self._server = socket.create_server(("127.0.0.1", number))
+        self._line: socket.socket | None = None
+
+    def recv(self, count: int) -> bytes:
+        if self._line is None:
+            self._line, _ = self._server.accept()
+        return self._line.recv(count)
+
+    def sendall(self, data: bytes) -> None:
+        assert self._line is not None
+        self._line.sendall(data)
+
+
+class Uart:
+    """The line of the UART and the firmware that answers there."""
+
+    def __init__(self, line: Terminal | Port, fault: str) -> None:
         self.elf: Path | None = None
         self._fault = fault
         self._input = bytearray()
-        self._server = socket.create_server(("127.0.0.1", port))
+        self._line = line
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self) -> None:
-        line, _ = self._server.accept()
+        line = self._line
         decoder = Decoder()
-        if self._fault == "garbage first":
-            line.sendall(bytes(range(256)) * 4)
+        noise = bytes(range(256)) * 4 if self._fault == "garbage first" else b""
         while received := line.recv(4096):
+            if noise:
+                line.sendall(noise)
+                noise = b""
             for frame in decoder.feed(received):
                 if self._fault == "garbage only":
                     line.sendall(b"\x55\xaa" * 100 + b"\0")
@@ -66,6 +102,9 @@ class Uart:
             case messages.AskRun.kind:
                 if self._fault == "dies while running":
                     die("stand-in: the core was lost", 3)
+                if self._fault == "dies of an exception":
+                    trace = "\n".join(f"  at Stand.In.Frame{i}()" for i in range(40))
+                    die(f"Fatal error:\nSystem.Exception: the core was lost\n{trace}", 134)
                 return [messages.Started(), messages.Done(3000, 3000, 3000, 0)]
             case messages.AskLayer.kind:
                 index = messages.AskLayer.unpack(frame.body).index
@@ -123,18 +162,26 @@ class StandIn:
         if command.startswith("echo "):
             return command.split('"')[1]
         if command.startswith("emulation CreateServerSocketTerminal"):
-            return self._open_uart(int(command.split()[2]))
+            return self._open_port(int(command.split()[2]))
+        if command.startswith("emulation CreateUartPtyTerminal"):
+            return self._open_terminal(Path(command.split('"')[3]))
         if command.startswith("$bin=@"):
             self._elf = Path(command.removeprefix("$bin=@").replace("\\ ", " "))
         if command == "machine Reset":
             return self._load()
         return {"start": "Starting emulation...", "pause": "Pausing emulation..."}.get(command, "")
 
-    def _open_uart(self, port: int) -> str:
+    def _open_terminal(self, name: Path) -> str:
+        if self._fault in {"no terminal", "ports taken"}:
+            return "There was an error executing command\r\nNo such command or device"
+        self._uart = Uart(Terminal(name), self._fault)
+        return ""
+
+    def _open_port(self, number: int) -> str:
         try:
             if self._fault == "ports taken":
                 raise OSError("Address already in use")  # noqa: TRY301
-            self._uart = Uart(port, self._fault)
+            self._uart = Uart(Port(number), self._fault)
         except OSError as error:
             return f"There was an error executing command\r\nUnable to create socket: {error}"
         return ""
@@ -162,5 +209,6 @@ if __name__ == "__main__":
     else:
         if "HIL_STAND_IN_PID" in os.environ:
             facts = f"{os.getpid()} {os.getppid()} {os.environ['TMPDIR']}"
+            Path(os.environ["TMPDIR"], "seen").write_text(os.environ["XDG_CONFIG_HOME"])
             Path(os.environ["HIL_STAND_IN_PID"]).write_text(facts, encoding="utf-8")
         StandIn(sys.argv[1]).run()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import renodes
 import tiny_model
-from serial import SerialException
+from serial import SerialException, serial_for_url
 
 from hil.build.firmware import Image, build, find_toolchain
 from hil.config import board as boards
@@ -146,6 +146,44 @@ def test_noise_before_the_firmware_speaks_is_passed_over(tmp_path: Path, image: 
     assert run(noisy, image) == tiny_model.expected(INPUT)
 
 
+def test_the_uart_is_a_terminal_that_nobody_else_opens(tmp_path: Path, image: Image) -> None:
+    with greeted(renodes.stand_in(tmp_path), image) as (target, _):
+        assert isinstance(target.serial(), renode_target._UartTerminal)
+        with pytest.raises(SerialException):
+            serial_for_url(target.serial().port, exclusive=True)
+
+
+def test_a_renode_without_terminals_has_its_uart_on_a_port_and_says_so(
+    tmp_path: Path, image: Image
+) -> None:
+    told: list[str] = []
+    target = RenodeTarget(board_with(renodes.stand_in(tmp_path, "no terminal")))
+    target.progress = told.append
+    with target:
+        target.flash(image)
+        target.reset()
+        assert Device(target.serial(), timeout_s=SOON_S).expect(image).model == "tiny"
+    assert any("listens on every interface" in text for text in told)
+
+
+def test_the_head_of_an_exception_is_kept_and_not_only_its_end(
+    tmp_path: Path, image: Image
+) -> None:
+    told = str(failure(renodes.stand_in(tmp_path, "dies of an exception"), image))
+    assert "Fatal error:; System.Exception: the core was lost; " in told
+    assert "Frame39" in told
+    assert "Frame20" not in told
+
+
+def test_renode_has_a_home_of_settings_and_a_history_of_its_own(
+    tmp_path: Path, process_note: Path
+) -> None:
+    with RenodeTarget(board_with(renodes.stand_in(tmp_path))):
+        scratch = noted(process_note).scratch
+        assert (scratch / "seen").read_text() == str(scratch)
+        assert (scratch / "config").read_text() == f"[general]\nhistory-path = {scratch}/history\n"
+
+
 def test_a_port_that_somebody_took_is_replaced(
     tmp_path: Path, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,7 +191,7 @@ def test_a_port_that_somebody_took_is_replaced(
     with socket.create_server(("127.0.0.1", 0)) as somebody:
         ports = iter([somebody.getsockname()[1], choose()])
         monkeypatch.setattr(renode_target, "_free_port", lambda: next(ports))
-        with greeted(renodes.stand_in(tmp_path), image):
+        with greeted(renodes.stand_in(tmp_path, "no terminal"), image):
             assert next(ports, None) is None
 
 
@@ -270,16 +308,9 @@ def test_a_real_renode_counts_the_same_after_every_reset(image: Image) -> None:
         assert device.run() == first
 
 
-def test_a_real_renode_takes_another_port_where_one_is_taken(
-    image: Image, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = renodes.real()
-    choose = renode_target._free_port
-    with socket.create_server(("", 0)) as somebody:
-        ports = iter([somebody.getsockname()[1], choose()])
-        monkeypatch.setattr(renode_target, "_free_port", lambda: next(ports))
-        with greeted(path, image):
-            assert next(ports, None) is None
+def test_a_real_renode_has_its_uart_on_a_terminal(image: Image) -> None:
+    with greeted(renodes.real(), image) as (target, _):
+        assert isinstance(target.serial(), renode_target._UartTerminal)
 
 
 def test_a_real_renode_refuses_what_is_no_program(image: Image, tmp_path: Path) -> None:

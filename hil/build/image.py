@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from elftools.elf.sections import Section as ElfSection
 
 _BUILD_ID = ".note.gnu.build-id"
-WEIGHTS = ".weights"
+_WEIGHTS = ".weights"
 _ARENA = ".arena"
 _STACK = ".stack"
 _CCM = ".ccm"
@@ -114,7 +114,7 @@ class Image:
             build_id=contents.build_id(elf),
             sections=contents.sections,
             segments=contents.segments(elf),
-            footprint=_footprint(contents.sections),
+            footprint=footprint(contents.sections),
         )
 
 
@@ -220,9 +220,10 @@ def _section(elf: "ELFFile", entry: "ElfSection") -> Section:
     )
 
 
-def _footprint(sections: tuple[Section, ...]) -> Footprint:
+def footprint(sections: tuple[Section, ...]) -> Footprint:
+    """Return the bytes of an image's sections by what they are for."""
     flash = [section for section in sections if section.stored]
-    weights = sum(section.bytes for section in flash if section.name == WEIGHTS)
+    weights = sum(section.bytes for section in flash if section.name == _WEIGHTS)
     ram = [section for section in sections if section.in_ram]
     static = [section for section in ram if section.name not in {_ARENA, _STACK}]
     return Footprint(

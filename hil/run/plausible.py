@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from hil.build.image import WEIGHTS
+from hil.build.image import footprint
 from hil.errors import MismatchError
 from hil.targets import clock_tree
 
@@ -217,14 +217,12 @@ def _static(evidence: Evidence) -> Iterator[str]:
 
 def _flash(evidence: Evidence) -> Iterator[str]:
     image = evidence.measurement.prepared.image
-    programmed = sum(len(segment.data) for segment in image.segments)
-    weights = sum(section.bytes for section in image.sections if section.name == WEIGHTS)
-    for what, said, known in (
-        ("in all", image.footprint.flash_total_bytes, programmed),
-        ("of weights", image.footprint.flash_weights_bytes, weights),
-    ):
-        if said != known:
-            yield f"{said:,} B {what}, {known:,} B are programmed"
+    said, programmed = image.footprint, sum(len(segment.data) for segment in image.segments)
+    if said.flash_total_bytes != programmed:
+        yield f"{said.flash_total_bytes:,} B in all, {programmed:,} B are programmed"
+    known = footprint(image.sections)
+    if said != known:
+        yield f"{said}, by its sections {known}"
 
 
 def _clock(board: "Board", debugger: "Debugger | None") -> Iterator[str]:

@@ -28,7 +28,7 @@ _ARGUMENTS = (
     "--config",
     "{scratch}/config",
 )
-_LINES_KEPT = 8
+_HEAD_LINES, _TAIL_LINES = 4, 4  # of what it said last; an exception is its head
 _HINT = "try it by hand: renode --console, then the same command"
 
 
@@ -48,7 +48,8 @@ class Monitor:
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._last: deque[str] = deque(maxlen=_LINES_KEPT)
+        self._head: list[str] = []  # of what it said since the last command that it ended
+        self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._marks = 0
 
     def start(self, deadline_s: float = START_DEADLINE_S) -> None:
@@ -66,7 +67,7 @@ class Monitor:
         until = time.monotonic() + deadline_s
         while not self.banner:
             line = self._next_line(until, "start-up", "did not start")
-            self._last.append(line)
+            self._remember(line)
             if line.startswith(_BANNER):
                 self.banner = line
         self.ask("", stage="prompt", deadline_s=deadline_s)
@@ -85,10 +86,11 @@ class Monitor:
         while True:
             line = self._next_line(until, stage, f"did not come to the end of {command!r}")
             if line == mark:
+                self._head, self._tail = [], deque(maxlen=_TAIL_LINES)
                 return answer
             if not _is_echo(line, (command, f'echo "{mark}"')):
                 answer.append(line)
-                self._last.append(line)
+                self._remember(line)
 
     def tell(
         self,
@@ -115,11 +117,20 @@ class Monitor:
         if self._reader.is_alive():
             return None
         while (line := self._lines.get()) is not None:
-            self._last.append(line)
+            self._remember(line)
         self._lines.put(None)
         status = self._process.wait()
-        words = "; ".join(self._last) or "nothing"
-        return f"Renode ended with status {status}; it last said: {words}"
+        return f"Renode ended with status {status}; it last said: {self._words()}"
+
+    def _remember(self, line: str) -> None:
+        if len(self._head) < _HEAD_LINES:
+            self._head.append(line)
+        else:
+            self._tail.append(line)
+
+    def _words(self) -> str:
+        """Return the first and the last lines that it said since its last command."""
+        return "; ".join([*self._head, *self._tail]) or "nothing"
 
     def close(self) -> None:
         """End Renode and all that it started; harmless when it does not run."""
@@ -150,9 +161,10 @@ class Monitor:
         try:
             line = self._lines.get(timeout=max(0.0, until - time.monotonic()))
         except queue.Empty:
-            words = "; ".join(self._last) or "nothing"
             raise ProbeError(
-                f"Renode {complaint} in time; it last said: {words}", hint=_HINT, stage=stage
+                f"Renode {complaint} in time; it last said: {self._words()}",
+                hint=_HINT,
+                stage=stage,
             ) from None
         if line is None:
             self._lines.put(None)  # for whoever looks next

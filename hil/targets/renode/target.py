@@ -2,12 +2,18 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from serial import SerialBase, SerialException
+from serial import (  # type: ignore[attr-defined]  # it binds Serial by platform
+    Serial,
+    SerialBase,
+    SerialException,
+)
 from serial.urlhandler.protocol_socket import Serial as SocketSerial
 
+from hil import files
 from hil.build.image import Image
 from hil.config.board import Board
 from hil.errors import FlashError, LinkError, ProbeError, UsageError
@@ -32,7 +38,7 @@ class RenodeTarget(Target):
     def __init__(self, board: Board) -> None:
         super().__init__(board)
         self._monitor: Monitor | None = None
-        self._uart_port = 0
+        self._folder = ExitStack()  # of the pseudo-terminal's name
         self._serial: Any = None
         self.version = ""
 
@@ -54,7 +60,7 @@ class RenodeTarget(Target):
             self._monitor.start()
             self.version = installation.require_recent(self._monitor.banner)
             self._monitor.tell(f"include {quoted(script)}", stage="start-up")
-            self._uart_port = self._open_uart(self._monitor)
+            self._serial = self._open_uart(self._monitor)
         except BaseException:
             self.close()
             raise
@@ -83,17 +89,9 @@ class RenodeTarget(Target):
         monitor.ask("start", stage="run")
 
     def serial(self) -> SerialBase:
-        """Return the open serial port of the firmware's link. Raises LinkError, ProbeError."""
+        """Return the open serial port of the firmware's link. Raises ProbeError."""
         if self._serial is None:
-            monitor = self._opened
-            try:
-                self._serial = _UartSocket(f"socket://127.0.0.1:{self._uart_port}", monitor)
-            except SerialException as error:
-                raise LinkError(
-                    f"Renode's UART cannot be reached: {error}",
-                    hint="does a firewall refuse connections to this machine itself?",
-                    stage="run",
-                ) from error
+            raise ProbeError("the board is not open", hint="open the target before using it")
         port: SerialBase = self._serial
         return port
 
@@ -105,6 +103,7 @@ class RenodeTarget(Target):
             if serial is not None:
                 serial.close()
         finally:
+            self._folder.close()
             if monitor is not None:
                 monitor.close()
 
@@ -114,7 +113,35 @@ class RenodeTarget(Target):
             raise ProbeError("the board is not open", hint="open the target before using it")
         return self._monitor
 
-    def _open_uart(self, monitor: Monitor) -> int:
+    def _open_uart(self, monitor: Monitor) -> SerialBase:
+        """Put the link's UART on a pseudo-terminal of this user's, and open that.
+
+        Where Renode has none, it is a port of this machine, which Renode opens on every interface.
+
+        Raises:
+            LinkError: it cannot be opened. ProbeError: Renode has ended, or takes no port either.
+        """
+        name = self._folder.enter_context(files.scratch()) / "uart"
+        command = f'emulation CreateUartPtyTerminal "uart" "{name}" true'
+        refused = monitor.ask(command, stage="start-up")
+        try:
+            if not refused and name.exists():
+                monitor.tell(f"connector Connect {self._uart} uart", stage="start-up")
+                return _UartTerminal(name, self.board.baud, monitor)
+            self.progress("Renode has no pseudo-terminal: its UART listens on every interface")
+            return _UartSocket(f"socket://127.0.0.1:{self._open_socket(monitor)}", monitor)
+        except SerialException as error:
+            raise LinkError(
+                f"Renode's UART cannot be reached: {error}",
+                hint="does a firewall refuse connections to this machine itself?",
+                stage="start-up",
+            ) from error
+
+    @property
+    def _uart(self) -> str:
+        return f"sysbus.{self.board.uart}"
+
+    def _open_socket(self, monitor: Monitor) -> int:
         """Put the link's UART on a port of this machine; return its number.
 
         A port that is free now may be somebody else's when Renode takes it: then there is another.
@@ -128,8 +155,7 @@ class RenodeTarget(Target):
                 stage="start-up",
             )
             if not complaint:
-                uart = f"sysbus.{self.board.uart}"
-                monitor.tell(f"connector Connect {uart} {terminal}", stage="start-up")
+                monitor.tell(f"connector Connect {self._uart} {terminal}", stage="start-up")
                 return number
         raise ProbeError(
             f"Renode takes no port for the UART: {' '.join(complaint)}",
@@ -149,8 +175,37 @@ class RenodeTarget(Target):
                 )
 
 
+@contextmanager
+def _explained(monitor: Monitor) -> Iterator[None]:
+    """Say of a line that breaks off what became of Renode."""
+    try:
+        yield
+    except (SerialException, OSError) as error:
+        raise SerialException(monitor.describe_end() or str(error)) from error
+
+
+class _UartTerminal(Serial):
+    """A UART of Renode's on a pseudo-terminal, which nobody else may open meanwhile."""
+
+    def __init__(self, name: Path, baud: int, monitor: Monitor) -> None:
+        self._monitor = monitor
+        super().__init__(str(name), baudrate=baud, exclusive=True)  # type: ignore[no-untyped-call]
+
+    def read(self, size: int = 1) -> bytes:
+        """Read bytes, as pyserial does."""
+        with _explained(self._monitor):
+            received: bytes = super().read(size)  # type: ignore[no-untyped-call]
+        return received
+
+    def write(self, b: "ReadableBuffer", /) -> int | None:
+        """Write bytes, as pyserial does."""
+        with _explained(self._monitor):
+            sent: int | None = super().write(b)  # type: ignore[no-untyped-call]
+        return sent
+
+
 class _UartSocket(SocketSerial):
-    """A UART of Renode's; when it breaks off, the error says what became of Renode."""
+    """A UART of Renode's on a port of this machine."""
 
     def __init__(self, url: str, monitor: Monitor) -> None:
         self._monitor = monitor
@@ -158,13 +213,13 @@ class _UartSocket(SocketSerial):
 
     def read(self, size: int = 1) -> bytes:
         """Read bytes, as pyserial does."""
-        with self._explained():
+        with _explained(self._monitor):
             received: bytes = super().read(size)  # type: ignore[no-untyped-call]
         return received
 
     def write(self, data: "ReadableBuffer") -> int:
         """Write bytes, as pyserial does."""
-        with self._explained():
+        with _explained(self._monitor):
             sent: int = super().write(data)  # type: ignore[no-untyped-call]
         return sent
 
@@ -176,13 +231,6 @@ class _UartSocket(SocketSerial):
         finally:
             if line is not None:
                 line.close()
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except SerialException as error:
-            raise SerialException(self._monitor.describe_end() or str(error)) from error
 
 
 def _free_port() -> int:
