@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: hil gate baseline test lint format clean help
+.PHONY: hil gate baseline test lint sanitize format clean help
 
 hil: $(STAMP)  ## build, flash, run and judge RNNPool-Face-M4 on the STM32F439 of the inventory, else on the emulated one
 	$(BIN)/pytest hil/ --board=stm32f439
@@ -24,6 +24,13 @@ lint: $(STAMP)  ## style, types and layout of Python and C
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	git ls-files '*.c' '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
+
+SANITIZED := $(addprefix tests/test_,link_firmware.py link_streaming.py link_noise.py link_fuzz.py kernels.py \
+	kernels_dense.py kernels_large.py kernels_panels.py gru.py emit.py stream.py synthetic.py contracts.py sanitizers.py)
+
+sanitize: $(STAMP)  ## every C build of the tests for this machine under gcc's address and undefined sanitizers; 20,000 fuzzed conversations
+	HIL_SANITIZE=1 ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" \
+		$(BIN)/pytest $(SANITIZED) -n auto --dist loadfile
 
 format: $(STAMP)  ## rewrite Python and C in the project's layout
 	$(BIN)/ruff check --fix .

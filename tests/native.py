@@ -3,13 +3,13 @@
 import ctypes
 import hashlib
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+from sanitizers import compiler, sanitized
 
 from hil.compiler import emit
 from hil.compiler.plan import Budget, Plan, make_plan
@@ -55,11 +55,11 @@ bool host_run(void (*run)(void)) {
     return true;
 }
 """
-_FLAGS = [
+_FLAGS = (
     "-std=c11", "-O2", "-g0", "-fPIC", "-fno-math-errno", "-Wall", "-Wextra", "-Wconversion",
     "-Wshadow", "-Werror", "-DHIL_CONTRACTS", "-fsanitize=undefined",
     "-fno-sanitize-recover=undefined",
-]  # fmt: skip
+)  # fmt: skip
 
 
 class BrokenContractError(AssertionError):
@@ -154,7 +154,7 @@ def _build(model: Path) -> Path:
 def _kernels() -> Path:
     """The kernels' objects in one archive, built again when any kernel changes."""
     sources = sorted((FIRMWARE / "kernels").glob("*.c"))
-    digest = hashlib.sha256(" ".join((*_FLAGS, _HOST)).encode())
+    digest = hashlib.sha256(" ".join((*_FLAGS, _HOST, str(sanitized()))).encode())
     for path in (
         *sorted((FIRMWARE / "kernels").iterdir()),
         *(FIRMWARE / "runtime").glob("*.h"),
@@ -176,16 +176,7 @@ def _compile(arguments: list[str], product: Path) -> None:
     """Run the host compiler; of parallel workers that build the same product the last one wins."""
     with tempfile.TemporaryDirectory(dir=product.parent) as scratch:
         unfinished = Path(scratch) / product.name
-        command = [
-            sys.executable,
-            "-m",
-            "ziglang",
-            "cc",
-            *_FLAGS,
-            *arguments,
-            "-o",
-            str(unfinished),
-        ]
+        command = [*compiler(_FLAGS), *arguments, "-o", str(unfinished)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(done.stderr)

@@ -3,11 +3,11 @@
 import ctypes
 import hashlib
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import tiny_model
+from sanitizers import compiler, sanitized
 
 from hil.paths import FIRMWARE, cache
 
@@ -130,7 +130,7 @@ class NativeDevice:
 
 def _build(*, streams: bool, gives_behind: bool) -> Path:
     """Compile once per content, whoever else does so at the same time."""
-    settings = (*_FLAGS, _HOST, _BOARD, str(streams), str(gives_behind))
+    settings = (*_FLAGS, str(sanitized()), _HOST, _BOARD, str(streams), str(gives_behind))
     digest = hashlib.sha256(" ".join(settings).encode())
     for path in (
         *sorted((FIRMWARE / "runtime").iterdir()),
@@ -148,7 +148,7 @@ def _build(*, streams: bool, gives_behind: bool) -> Path:
         (scratch / "host.c").write_text(_HOST, encoding="utf-8")
         includes = (f"-I{FIRMWARE}", f"-I{FIRMWARE / 'runtime'}", f"-I{scratch}")
         sources = [str(path) for path in sorted(scratch.glob("*.c"))]
-        command = [sys.executable, "-m", "ziglang", "cc", *_FLAGS, *includes, *sources]
+        command = [*compiler(_FLAGS), *includes, *sources]
         done = subprocess.run(
             [*command, "-o", str(scratch / "link.so")], capture_output=True, text=True, check=False
         )

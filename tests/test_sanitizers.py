@@ -1,0 +1,68 @@
+"""The sanitizers of `make sanitize` find what they are for; so does gcc's static analyser."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from sanitizers import SANITIZE, compiler
+
+from hil.paths import FIRMWARE
+
+_OVERFLOW = "int table[4]; int main(int n, char **w) { (void)w; return table[n + 3]; }"
+_SHIFT = "int main(int n, char **w) { (void)w; return (1 << (n + 30) << 1) == 0; }"
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc on PATH")
+@pytest.mark.parametrize(
+    ("code", "told"), [(_OVERFLOW, "global-buffer-overflow"), (_SHIFT, "left shift of")]
+)
+def test_a_planted_fault_is_told(
+    code: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SANITIZE, "1")
+    (tmp_path / "a.c").write_text(code, encoding="utf-8")
+    command = [*compiler(("-std=c11", "-Werror", "-O2")), "a.c", "-o", "a"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+    done = subprocess.run([tmp_path / "a"], capture_output=True, text=True, check=False, timeout=60)
+    assert told in done.stderr
+
+
+def test_without_the_word_tests_compile_with_zig(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(SANITIZE, raising=False)
+    assert "ziglang" in compiler(("-O2",))
+    assert "-O2" in compiler(("-O2",))
+
+
+_BOARD = '#define BOARD_NAME "host"\n#define BOARD_CLOCK_HZ 168000000u\n'
+_SOURCES = [
+    *sorted((FIRMWARE / "runtime").glob("*.c")),
+    *sorted((FIRMWARE / "kernels").glob("*.c")),
+]
+_PLANTED = "int first(int *at) { if (at == 0) { return *at; } return 0; }\n"
+
+
+def analysed(source: Path, folder: Path) -> str:
+    """What gcc's static analyser says of a file; nothing is assembled."""
+    (folder / "board.h").write_text(_BOARD, encoding="utf-8")
+    command = ["gcc", "-std=gnu11", "-O1", "-fanalyzer", f"-I{FIRMWARE}", f"-I{folder}", "-S"]
+    done = subprocess.run(
+        [*command, str(source), "-o", "/dev/null"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return "\n".join(line for line in done.stderr.splitlines() if "-Wanalyzer" in line)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc on PATH")
+def test_the_static_analyser_finds_nothing_in_the_firmware_and_a_planted_fault(
+    tmp_path: Path,
+) -> None:
+    planted = tmp_path / "planted.c"
+    planted.write_text(_PLANTED, encoding="utf-8")
+    assert "-Wanalyzer-null-dereference" in analysed(planted, tmp_path)
+    for source in _SOURCES:
+        assert analysed(source, tmp_path) == "", source.name
