@@ -39,7 +39,7 @@ _SOURCES = [
     *sorted((FIRMWARE / "runtime").glob("*.c")),
     *sorted((FIRMWARE / "kernels").glob("*.c")),
 ]
-_PLANTED = "int first(int *at) { if (at == 0) { return *at; } return 0; }\n"
+_PLANTED = "#include <stdlib.h>\nvoid twice(void *at) { free(at); free(at); }\n"
 
 
 def analysed(source: Path, folder: Path) -> str:
@@ -63,6 +63,6 @@ def test_the_static_analyser_finds_nothing_in_the_firmware_and_a_planted_fault(
 ) -> None:
     planted = tmp_path / "planted.c"
     planted.write_text(_PLANTED, encoding="utf-8")
-    assert "-Wanalyzer-null-dereference" in analysed(planted, tmp_path)
+    assert "-Wanalyzer-double-free" in analysed(planted, tmp_path)
     for source in _SOURCES:
         assert analysed(source, tmp_path) == "", source.name
