@@ -18,6 +18,7 @@ examples:
   hil bench kernels --flash            flash of each kernel's C, stated and as compilers make it
   hil bench kernels --fit              the cost model's cycles, from measurements of small layers
   hil bench link --rate 1e-3 --runs 50  face_m4 over a line that damages one byte in a thousand
+  hil bench soak --runs 10000 --seconds 600   inferences one after another: cycles, outputs, memory
   hil bench face_m4 --csv layers.csv   cycles by layer, RNN weights sparse and dense
 """
 
@@ -33,10 +34,10 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "what",
-        choices=("emulator", "kernels", "link", "face_m4"),
+        choices=("emulator", "kernels", "link", "soak", "face_m4"),
         help="emulator: emulated instructions per second of host time; kernels: cycles of every "
-        "operator; link: runs over a line that damages bytes; face_m4: cycles by layer, with "
-        "sparse and with dense RNN weights",
+        "operator; link: runs over a line that damages bytes; soak: inferences one after another; "
+        "face_m4: cycles by layer, with sparse and with dense RNN weights",
     )
     parser.add_argument("--board", default="stm32f439", help="whose (default: %(default)s)")
     parser.add_argument(
@@ -55,7 +56,15 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="kernels: compile the C of kernels, steps and streaming; print stated and most bytes",
     )
-    parser.add_argument("--runs", type=int, default=10, help="link: at each rate (default: 10)")
+    parser.add_argument(
+        "--scenario", default="face_m4", help="link, soak: whose firmware (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--runs", type=int, help="link: at each rate (default: 10); soak: in all (default: 10,000)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=300.0, help="soak: at most (default: %(default)s)"
+    )
     parser.add_argument(
         "--rate",
         type=float,
@@ -79,6 +88,8 @@ def _run(options: argparse.Namespace) -> int:
         return bench.emulator(board=options.board)
     if options.what == "link":
         return _link(options)
+    if options.what == "soak":
+        return _soak(options)
 
     from hil.build import toolchain
     from hil.config import board
@@ -109,13 +120,14 @@ def _link(options: argparse.Namespace) -> int:
     from hil.studies.bench import link
 
     rates = options.rate or link.RATES
-    if options.runs < 1 or not all(0 <= rate <= 1 for rate in rates):
+    runs = 10 if options.runs is None else options.runs
+    if runs < 1 or not all(0 <= rate <= 1 for rate in rates):
         raise UsageError("--runs is at least 1, and --rate from 0 to 1")
     outcomes = link.measure(
-        "face_m4",
+        options.scenario,
         options.board,
         rates,
-        options.runs,
+        runs,
         lambda stage: print(stage, file=sys.stderr),
     )
     show(link.table(outcomes))
@@ -129,6 +141,24 @@ def _markdown(rows: "Sequence[Row]", options: argparse.Namespace) -> str:
     if options.what == "kernels":
         return markdown.kernels(rows)
     return markdown.face_m4(rows, dense=options.markdown == "dense")
+
+
+def _soak(options: argparse.Namespace) -> int:
+    from hil.errors import UsageError
+    from hil.studies.bench import soak
+
+    runs = 10_000 if options.runs is None else options.runs
+    if runs < 1 or not options.seconds > 0:
+        raise UsageError("--runs is at least 1, and --seconds more than 0")
+    told = soak.soak(
+        options.scenario,
+        options.board,
+        runs,
+        options.seconds,
+        lambda stage: print(stage, file=sys.stderr),
+    )
+    print(told)
+    return 0
 
 
 def _fit(options: argparse.Namespace) -> int:

@@ -61,7 +61,7 @@ def measure(
         UsageError, MeasurementError: the firmware cannot be built, or not be flashed.
     """
     outcomes: dict[float, list[Outcome]] = {}
-    with _flashed(scenario_name, board) as (prepared, target):
+    with flashed(scenario_name, board) as (prepared, target):
         for rate in rates:
             progress(f"{runs} runs of {scenario_name} at {rate:g} damaged bytes in one")
             outcomes[rate] = [_run(prepared, target, rate, seed) for seed in range(runs)]
@@ -85,7 +85,12 @@ def table(outcomes: dict[float, list[Outcome]]) -> Table:
 
 
 @contextmanager
-def _flashed(name: str, board: str) -> Iterator[tuple[Prepared, "EmulatedTarget"]]:
+def flashed(name: str, board: str) -> Iterator[tuple[Prepared, "EmulatedTarget"]]:
+    """Build a scenario's firmware and program an emulated board with it, for as long as the block.
+
+    Raises:
+        UsageError, MeasurementError: as `pytest hil/` does.
+    """
     from hil.targets.emulator.target import EmulatedTarget
 
     chosen = replace(scenario.load(name), iterations=1)
