@@ -1,11 +1,17 @@
 """How alike two vectors are."""
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
 
 def cosine(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
-    """Cosine of the angle between two vectors; 0 where one of them is zero."""
-    x, y = a.astype(np.float64), b.astype(np.float64)
-    lengths = float(np.linalg.norm(x) * np.linalg.norm(y))
-    return float(x @ y) / lengths if lengths else 0.0
+    """Cosine of the angle between two vectors; 0 where one of them is zero.
+
+    Products of float32 are exact in float64, and their sums are exact before they are rounded: so
+    it is the same to the bit on every machine, whatever its BLAS does.
+    """
+    x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
+    lengths = math.sqrt(math.fsum(x * x)) * math.sqrt(math.fsum(y * y))
+    return math.fsum(x * y) / lengths if lengths else 0.0
