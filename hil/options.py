@@ -56,6 +56,13 @@ def declare(parser: "pytest.Parser") -> None:
         help="trained weights, a state dict (.pth), instead of the scenario's",
     )
     add(
+        "--hil-calibration",
+        type=Path,
+        metavar="FOLDER",
+        help="photographs to choose ranges on, in place of the usual ones: some 30 that show what "
+        "the network will see",
+    )
+    add(
         "--hil-toolchain",
         default="zig",
         choices=("zig", "gcc"),

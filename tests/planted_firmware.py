@@ -136,6 +136,7 @@ def held_to(file: Path, session: Session, *, strict: bool = True) -> Against:
         hil_scenario=[],
         hil_input=None,
         hil_checkpoint=None,
+        hil_calibration=None,
     )
     found = Against.from_options(options, session.scenarios, session.identity)
     assert found is not None

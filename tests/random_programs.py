@@ -156,6 +156,10 @@ class Builder:
                 stride=stride,
                 row=self.cell(channels, first, 200, density[0], density[1]),
                 summary=self.cell(first, second, 16000, density[2], density[3]),
+                offset=self.random.integers(-(2**15), 2**15, second, endpoint=False).astype(
+                    np.int16
+                ),
+                shift=int(self.random.integers(1, 9)),
             )
         )
         return output

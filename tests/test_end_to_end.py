@@ -72,6 +72,7 @@ def open_session(directory: Path, toolchain: str = "zig", scenario: str = "face_
             hil_all=False,
             hil_input=None,
             hil_checkpoint=None,
+            hil_calibration=None,
             hil_toolchain=toolchain,
             hil_contracts=False,
             hil_csv=directory / "results.csv",

@@ -18,6 +18,7 @@ from hil.errors import Verdict
 from hil.link.client import Run
 from hil.results.rows import Metric
 from hil.run import judge
+from hil.run.closeness import Closeness
 from hil.run.compare import Mismatch, compare
 from hil.run.measurement import (
     CompiledScenario,
@@ -73,6 +74,7 @@ def measurement(*iterations: Iteration, timing: str = "modelled") -> Measurement
         float_outputs=program.dequantise_output(EXPECTED),
         toolchain=Toolchain("zig", "0.17.0", (), Path("zig")),
         image=Image(Path("face.elf"), b"id", (), (), FOOTPRINT),
+        closeness=Closeness({"astronaut": 30.0, "moon": 20.0}, {"y": 0.01}),
     )
     return Measurement(
         prepared,
@@ -255,3 +257,24 @@ def test_the_outputs_of_every_iteration_are_read_and_kept() -> None:
     result = measure(prepared, device, Stopwatch(), target=EmulatedTarget)
     assert judged(result)["output.mismatches"].verdict is Verdict.MISMATCH
     assert [one.cycles for one in result.iterations] == [100, 100]
+
+
+@pytest.mark.parametrize(
+    ("name", "limits"),
+    [
+        ("output.sqnr.least", Limits(sqnr_least_db=20.5)),
+        ("output.sqnr.mean", Limits(sqnr_mean_db=25.5)),
+        ("output.clipped", Limits(clipped=0.005)),
+    ],
+)
+def test_noise_and_clipping_beyond_their_limits_are_accuracy_failures(
+    name: str, limits: Limits
+) -> None:
+    good = measurement()
+    prepared = good.prepared
+    strict = replace(prepared.scenario, limits=limits)
+    compiled = replace(prepared.compiled, scenario=strict)
+    metrics = judged(replace(good, prepared=replace(prepared, compiled=compiled)))
+    failed = {name for name, metric in metrics.items() if metric.verdict is not Verdict.PASS}
+    assert failed == {name}
+    assert metrics[name].verdict is Verdict.ACCURACY

@@ -83,6 +83,9 @@ def test_the_suite_holds_what_the_target_counts() -> None:
     assert metrics.judged("modelled", 1) == [
         "output.mismatches",
         "output.cosine",
+        "output.sqnr.least",
+        "output.sqnr.mean",
+        "output.clipped",
         "latency",
         "ram.paper",
         "ram.total",

@@ -127,6 +127,8 @@ def test_the_choices_stand_in_the_programs_notes() -> None:
         "percentile": "99.9",
         "rounding": "nearest",
         "weight_scales": "channel",
+        "result_margin": "1.25",
+        "centres": "True",
         "index_bits": "8",
     }
 
@@ -172,7 +174,7 @@ def test_every_layer_says_how_its_range_came_about(report: Report) -> None:
     assert ways["pool"] == (None, "the state's")
     share, how = ways["head"]
     assert share is not None
-    assert 0.4 <= share <= 1.0
+    assert 0.4 <= share <= Recipe().result_margin
     assert how.startswith(f"{share:.3g} of the calibrated ")
 
 
@@ -184,7 +186,9 @@ def test_begin_is_told_as_often_as_was_said(loaded: models.LoadedModel) -> None:
 
 
 def test_photographs_to_calibrate_on_are_added_to_the_usual(loaded: models.LoadedModel) -> None:
-    report = quantisation.run(loaded, (), PHOTOGRAPHS[:1], more_calibration=["faces"])
+    report = quantisation.run(
+        loaded, (), PHOTOGRAPHS[:1], calibration=[*photographs.calibration_set(), "faces"]
+    )
     assert report.calibration == (*photographs.calibration_set(), "faces")
 
 

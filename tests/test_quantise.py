@@ -1,6 +1,7 @@
 """Quantisation: every constant against exact arithmetic, and no overflow for any input whatever."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -8,9 +9,11 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from hil import models
 from hil.compiler import Compiled, compile_model, quality
+from hil.compiler.front.trace import trace
 from hil.compiler.integers.exact import smmulr
 from hil.compiler.integers.ranges import affine, best_affine, multiplier_and_shift
 from hil.compiler.integers.recipe import Recipe
@@ -21,7 +24,10 @@ from hil.compiler.quantise import quantise
 from hil.compiler.reference import maps, run
 from hil.compiler.similarity import cosine
 from hil.errors import BuildError
+from hil.models import rnnpool
+from hil.models.blocks import FlattenMaps
 from hil.models.fastgrnn import FastGRNN
+from hil.models.seeded import initialise
 from hil.vision import photographs
 
 INT16 = range(-(2**15), 2**15)
@@ -163,6 +169,23 @@ def test_the_gate_rises_along_its_table(made: tuple[Cell, int]) -> None:
     assert (np.diff(made[0].gate.astype(np.int64), axis=1) >= 0).all()
 
 
+def test_a_cells_table_leaves_out_what_hardly_changes_the_next_state() -> None:
+    """Of pre-activations -1 to 1 and a few at 40 a table that spans all has 6 entries for most."""
+    generator = np.random.default_rng(0)
+    often, seldom = generator.uniform(-1, 1, (4000, 2)), np.full((4, 2), 40.0)
+    seen = Seen(np.concatenate([often, seldom]), generator.uniform(-1, 1, (4004, 2)))
+    finer, coarse = (
+        quantise_cell(FastGRNN(3, 2).double(), seen, x_scale=0.01, x_most=255, whole=whole)
+        for whole in (False, True)
+    )
+    assert (distinct(finer.gate) > 1.5 * distinct(coarse.gate)).all()
+
+
+def distinct(table: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:
+    """Entries of each unit's table that say something of their own."""
+    return np.array([len(set(row.tolist())) for row in table])
+
+
 def test_a_cells_table_covers_the_calibrated_range(pool: RNNPool) -> None:
     for cell in (pool.row, pool.summary):
         span = 1 << (cell.index_bits + cell.index_shift)
@@ -266,6 +289,58 @@ def test_every_evaluation_photograph_comes_out_close_to_the_float_model(
     assert min(measured.sqnr_db.values()) >= 15.0, measured.sqnr_db
 
 
+@pytest.mark.parametrize("kernel", [1, 2])
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_a_pools_channels_stand_around_centres_that_the_next_layer_takes_in(
+    kernel: int, depthwise: bool
+) -> None:
+    pool = rnnpool.RNNPool(2, (4, 4), patch=4, stride=4, repeat_last=0)
+    groups = 16 if depthwise else 1
+    conv = nn.Conv2d(16, 16, kernel, groups=groups)
+    network = nn.Sequential(pool, conv, FlattenMaps()).eval()
+    initialise(network, 3)
+    generator = np.random.default_rng(3)
+    images = [generator.uniform(0.5, 0.6, (24, 24, 2)).astype(np.float32) for _ in range(3)]
+    graph = trace(network, (24, 24, 2))
+
+    def sqnr_db(*, centres: bool) -> tuple[float, float]:
+        program = quantise(
+            graph, images, name="m", input_range=(0.5, 0.6), recipe=Recipe(centres=centres)
+        )
+        assert bool(program.operators[0].output.centre) == centres
+        measured = quality.measure(
+            Compiled(program, graph), {str(i): image for i, image in enumerate(images)}
+        )
+        return measured.sqnr_db["0"], measured.sqnr_db["1"]
+
+    around_0, centred = sqnr_db(centres=False), sqnr_db(centres=True)
+    assert centred[0] > around_0[0] + 6.0
+    assert centred[1] > max(around_0[1], 40.0)
+
+
+def test_a_map_that_others_read_padded_stands_around_0() -> None:
+    pool = rnnpool.RNNPool(2, (4, 4), patch=4, stride=4, repeat_last=0)
+    network = nn.Sequential(pool, nn.Conv2d(16, 4, 3, padding=1), FlattenMaps()).eval()
+    images = [np.full((24, 24, 2), 0.5, np.float32)]
+    program = quantise(trace(network, (24, 24, 2)), images, name="m", input_range=(0.0, 1.0))
+    assert program.operators[0].output.centre == ()
+
+
+TRAINED = Path(__file__).parents[2] / "shared" / "data" / "edgeml" / "face_m4.pth"
+
+
+@pytest.mark.skipif(not TRAINED.is_file(), reason=f"no trained weights at {TRAINED}")
+def test_the_papers_trained_network_keeps_28_db_and_24_on_every_photograph() -> None:
+    loaded = models.load("face_m4", checkpoint=TRAINED)
+    names = [*photographs.calibration_set(), "faces"]
+    compiled = compile_model(loaded, [photographs.prepare(n, loaded.spec) for n in names])
+    evaluated = {n: photographs.prepare(n, loaded.spec) for n in photographs.evaluation_set()}
+    measured = quality.measure(compiled, evaluated)
+    assert measured.mean_sqnr_db >= 28.0, measured.outputs_sqnr_db
+    assert measured.least_sqnr_db >= 24.0, measured.outputs_sqnr_db
+    assert measured.least_cosine >= 0.995
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_other_seeds_quantise_as_well(seed: int) -> None:
     loaded = models.load("face_m4", seed=seed)
@@ -308,5 +383,5 @@ def test_more_table_entries_make_less_noise(
         exact = graph.activations([image])["pool"][0]
         got = maps(program, program.quantise_input(image))["pool"]
         output = next(op.output for op in program.operators if op.name == "pool")
-        noise[bits] = float(np.abs(got * output.scale - exact).mean())
+        noise[bits] = float(np.abs(output.dequantise(got) - exact).mean())
     assert noise[8] < noise[5] / 2

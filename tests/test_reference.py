@@ -194,7 +194,8 @@ def plain_rnnpool(op: RNNPool, x: Int8) -> Int8:
         states: list[int] = []
         for sequence in (of_rows, of_rows[::-1], of_columns, of_columns[::-1]):
             states += plain_sweep(op.summary, sequence)
-        y[py, px] = [clamp((h + 128) >> 8) for h in states]
+        offsets = 4 * op.offset.tolist()
+        y[py, px] = [clamp((h + o) >> op.shift) for h, o in zip(states, offsets, strict=True)]
     return y
 
 
@@ -214,6 +215,8 @@ def test_sharing_sweeps_between_patches_changes_no_bit(
         stride=stride,
         row=random_cell(g, 2, 4, 6),
         summary=random_cell(g, 4, 3, 6),
+        offset=g.integers(-(2**15), 2**15, 3).astype(np.int16),
+        shift=int(g.integers(1, 9)),
     )
     pixels = int8(g, *x.shape)
     assert np.array_equal(compute(pool, {"x": pixels}), plain_rnnpool(pool, pixels))

@@ -73,19 +73,29 @@ static void sweep_columns(const rnnpool_t *pool, int32_t row) {
     }
 }
 
-/* y = clamp((h + 128) >> 8, -128, 127) into part `part` of every pixel of the row. */
+/* Both halves of (h + offset) << (8 - shift), saturated: the bytes are the upper ones. */
+static int32_t centred(const int16_t *h, const int16_t *offset, int32_t shift) {
+    int32_t pair = dsp_qadd16(dsp_load_word(h), dsp_load_word(offset));
+    for (; shift < 8; shift++) {
+        pair = dsp_qadd16(pair, pair);
+    }
+    return pair;
+}
+
+/* y = clamp((h + offset) >> shift, -128, 127) into part `part` of every pixel of the row. */
 static void store(const rnnpool_t *pool, int32_t part, int8_t *y) {
     const int32_t units = pool->summary.units;
     const int16_t *h = pool->row_states;
     y += part * units;
     for (int32_t column = 0; column < pool->patch_columns; column++, y += 3 * units) {
         const int8_t *end = y + units;
-        for (; units % 4 == 0 && y != end; y += 4, h += 4) {
-            dsp_store_word(y, dsp_high_bytes(dsp_qadd16(dsp_load_word(h), 0x00800080),
-                                             dsp_qadd16(dsp_load_word(h + 2), 0x00800080)));
+        const int16_t *offset = pool->offset;
+        for (; units % 4 == 0 && y != end; y += 4, h += 4, offset += 4) {
+            dsp_store_word(y, dsp_high_bytes(centred(h, offset, pool->shift),
+                                             centred(h + 2, offset + 2, pool->shift)));
         }
         for (; y != end; y++) {
-            *y = (int8_t)dsp_clamp((*h++ + 128) >> 8, -128, 127);
+            *y = (int8_t)dsp_clamp((*h++ + *offset++) >> pool->shift, -128, 127);
         }
     }
 }
@@ -166,6 +176,7 @@ void rnnpool_rows(const rnnpool_t *pool, const int8_t *x, int32_t row, int8_t *y
     REQUIRES(pool->patch_rows > 0 && pool->patch_rows <= pool->out_rows);
     REQUIRES(pool->patch_columns > 0 && pool->patch_columns <= pool->out_columns);
     REQUIRES((pool->patch_columns - 1) * pool->stride + pool->patch <= pool->columns);
+    REQUIRES(1 <= pool->shift && pool->shift <= 8);
     REQUIRES(pool->row.inputs == pool->channels && pool->summary.inputs == pool->row.units);
     if (row >= (pool->patch_rows - 1) * pool->stride + pool->patch) {
         return; /* below the last patch */

@@ -8,7 +8,7 @@
 /*
  * The patch at (py, px) is summarised by RNN1 along each of its rows and columns, and RNN2 over
  * those summaries both ways (paper, algorithm 1): y = [rows down, rows up, columns right, columns
- * left], each clamp((h + 128) >> 8, -128, 127).
+ * left], each clamp((h + offset of the unit) >> shift, -128, 127).
  *
  * Patches overlap, and a sweep depends on nothing but the pixels under it. So each pixel is
  * multiplied with W once, a row's sweep serves all the patches that lie over the row, a column's
@@ -23,7 +23,9 @@ typedef struct {
         out_columns; /* beyond the last patch the map repeats its last row and column */
     int32_t patch_rows, patch_columns;
     int32_t patch, stride;
-    int32_t band; /* rows that go in together; divides patch and stride */
+    const int16_t *offset; /* [summary units]: the centres, taken off, and half for rounding */
+    int32_t shift;         /* 1 to 8 */
+    int32_t band;          /* rows that go in together; divides patch and stride */
 
     /* Working memory. */
     uint32_t *row_table, *summary_table; /* the tables, copied there; NULL to read them in flash */

@@ -51,7 +51,7 @@ def add(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     from hil.commands import progress
     from hil.config import scenario
-    from hil.run import network
+    from hil.run import calibration, network
     from hil.studies.quantisation import choices as quantisation
     from hil.studies.quantisation import table as quantisation_table
     from hil.vision import photographs
@@ -62,7 +62,7 @@ def _run(options: argparse.Namespace) -> int:
     names = photographs.evaluation_set()[: options.photographs]
     with progress.over(quantisation.stages(variants, names)) as bar:
         report = quantisation.run(
-            loaded, variants, names, bar.begin, more_calibration=chosen.calibration
+            loaded, variants, names, bar.begin, calibration=calibration.names(chosen)
         )
     if options.markdown:
         from hil.studies.quantisation import markdown

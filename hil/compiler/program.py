@@ -20,23 +20,40 @@ Int8: TypeAlias = npt.NDArray[np.int8]
 Int16: TypeAlias = npt.NDArray[np.int16]
 Int32: TypeAlias = npt.NDArray[np.int32]
 Float32: TypeAlias = npt.NDArray[np.float32]
+Float64: TypeAlias = npt.NDArray[np.float64]
 Shape: TypeAlias = tuple[int, int, int]
 """Rows, columns, channels."""
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """An int8 activation map: real value = scale * (q - zero_point)."""
+    """An int8 activation map: real value = scale * (q - zero_point) + centre of its channel.
+
+    Attributes:
+        centre: by channel, what the layer that reads the map takes into its bias; empty for 0.
+    """
 
     name: str
     shape: Shape
     scale: float
     zero_point: int
+    centre: tuple[float, ...] = ()
 
     @property
     def reach(self) -> int:
         """Greatest magnitude of a value, its zero point taken off."""
         return max(127 - self.zero_point, self.zero_point + 128)
+
+    def dequantise(self, values: Int8) -> Float64:
+        """Turn int8 values, (..., channels), into real ones."""
+        reals: Float64 = (values.astype(np.float64) - self.zero_point) * self.scale
+        return reals + np.array(self.centre) if self.centre else reals
+
+    def quantise(self, reals: Float64) -> Int8:
+        """Round real values, (..., channels), to the nearest level."""
+        levels = (reals - np.array(self.centre) if self.centre else reals) / self.scale
+        rounded: Int8 = np.clip(np.rint(levels) + self.zero_point, -128, 127).astype(np.int8)
+        return rounded
 
     @property
     def bytes(self) -> int:

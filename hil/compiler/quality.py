@@ -10,7 +10,7 @@ from hil.compiler.front.graph import Graph
 from hil.compiler.operators.kind import Float64, Kept
 from hil.compiler.program import Float32, Int8, Program, Tensor
 from hil.compiler.reference import maps as maps_of
-from hil.compiler.similarity import cosine
+from hil.compiler.similarity import cosine, decibels, sqnr_db
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,16 @@ class Quality:
 
     Attributes:
         cosine: of all outputs, by photograph.
+        outputs_sqnr_db: likewise, signal-to-quantisation-noise ratio: 10 log10(power of the float
+            outputs / power of the difference).
         map_cosine: the least of any photograph, by output map.
-        sqnr_db: signal-to-quantisation-noise ratio, 10 log10(power of the float map / power of the
-            difference), over all photographs, by operator in the program's order.
+        sqnr_db: that of an operator's output over all photographs, in the program's order.
         rounding_db: the same of the float map when it alone is rounded to the operator's int8
             output: what wider outputs could mend at most.
     """
 
     cosine: dict[str, float]
+    outputs_sqnr_db: dict[str, float]
     map_cosine: dict[str, float]
     sqnr_db: dict[str, float]
     rounding_db: dict[str, float]
@@ -40,6 +42,16 @@ class Quality:
     def mean_cosine(self) -> float:
         """Of all photographs."""
         return sum(self.cosine.values()) / len(self.cosine)
+
+    @property
+    def least_sqnr_db(self) -> float:
+        """The worst photograph's."""
+        return min(self.outputs_sqnr_db.values())
+
+    @property
+    def mean_sqnr_db(self) -> float:
+        """Of all photographs."""
+        return sum(self.outputs_sqnr_db.values()) / len(self.outputs_sqnr_db)
 
 
 @dataclass(frozen=True)
@@ -100,6 +112,7 @@ class _Powers:
 class _Tally:
     candidate: Candidate
     cosine: dict[str, float] = field(default_factory=dict)
+    outputs_sqnr_db: dict[str, float] = field(default_factory=dict)
     map_cosine: dict[str, float] = field(default_factory=dict)
     powers: dict[str, _Powers] = field(default_factory=dict)
 
@@ -113,42 +126,27 @@ class _Tally:
             powers = self.powers.setdefault(operator.name, _Powers())
             powers.signal += float(np.square(exact).sum())
             powers.noise += _power_of_difference(tensor, maps[tensor.name], exact)
-            powers.rounding += _power_of_difference(tensor, _quantise(tensor, exact), exact)
+            powers.rounding += _power_of_difference(tensor, tensor.quantise(exact), exact)
         pairs = [
-            (t.name, _dequantise(t, maps[t.name]).reshape(-1), real[t.name].reshape(-1))
+            (t.name, t.dequantise(maps[t.name]).reshape(-1), real[t.name].reshape(-1))
             for t in program.output.tensors
         ]
         for output, got, exact in pairs:
             self.map_cosine[output] = min(self.map_cosine.get(output, 1.0), cosine(got, exact))
-        self.cosine[name] = cosine(
-            np.concatenate([got for _, got, _ in pairs]),
-            np.concatenate([exact for _, _, exact in pairs]),
-        )
+        all_got = np.concatenate([got for _, got, _ in pairs])
+        all_exact = np.concatenate([exact for _, _, exact in pairs])
+        self.cosine[name] = cosine(all_got, all_exact)
+        self.outputs_sqnr_db[name] = sqnr_db(all_exact, all_got)
 
     def quality(self) -> Quality:
         return Quality(
             cosine=self.cosine,
+            outputs_sqnr_db=self.outputs_sqnr_db,
             map_cosine=self.map_cosine,
-            sqnr_db={n: _decibels(p.signal, p.noise) for n, p in self.powers.items()},
-            rounding_db={n: _decibels(p.signal, p.rounding) for n, p in self.powers.items()},
+            sqnr_db={n: decibels(p.signal, p.noise) for n, p in self.powers.items()},
+            rounding_db={n: decibels(p.signal, p.rounding) for n, p in self.powers.items()},
         )
 
 
-def _decibels(signal: float, noise: float) -> float:
-    if noise == 0.0:
-        return np.inf
-    return 10.0 * float(np.log10(signal / noise)) if signal else -np.inf
-
-
 def _power_of_difference(tensor: Tensor, values: Int8, exact: Float64) -> float:
-    return float(np.square(_dequantise(tensor, values) - exact).sum())
-
-
-def _quantise(tensor: Tensor, exact: Float64) -> Int8:
-    levels = np.rint(exact / tensor.scale) + tensor.zero_point
-    rounded: Int8 = np.clip(levels, -128, 127).astype(np.int8)
-    return rounded
-
-
-def _dequantise(tensor: Tensor, values: Int8) -> Float64:
-    return (values.astype(np.float64) - tensor.zero_point) * tensor.scale
+    return float(np.square(tensor.dequantise(values) - exact).sum())

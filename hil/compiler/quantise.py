@@ -13,7 +13,7 @@ from hil.compiler import operators
 from hil.compiler.front.graph import Graph
 from hil.compiler.integers.ranges import affine
 from hil.compiler.integers.recipe import DEFAULT, Recipe
-from hil.compiler.operators.kind import INPUT, Calibration, Float64, Node, refused
+from hil.compiler.operators.kind import INPUT, ITS_INPUTS, Calibration, Float64, Node, refused
 from hil.compiler.program import Float32, Operator, Output, Program, Tensor
 from hil.errors import BuildError
 
@@ -66,7 +66,7 @@ def quantise_on(
     """
     first = affine(*input_range)
     tensors = {INPUT: Tensor(INPUT, graph.input_shape, first.scale, first.zero_point)}
-    by = Calibration(tensors, activations, _chains(graph), recipe)
+    by = Calibration(tensors, activations, _chains(graph), recipe, _results(graph), _centred(graph))
     steps: list[Operator] = []
     for node in graph.nodes:
         steps.append(_quantised(node, by))
@@ -110,6 +110,29 @@ def _quantised(node: Node, by: Calibration) -> Operator:
             raise
         raise refused(node.name, error.what, hint=error.hint, stage="quantise") from error
     return made
+
+
+def _results(graph: Graph) -> frozenset[str]:
+    """Find the maps of the result, and those whose range such a map has."""
+    found = set(graph.outputs)
+    for node in reversed(graph.nodes):
+        if node.name in found and operators.of(node).given(node) is ITS_INPUTS:
+            found.update(node.inputs)
+    return frozenset(found)
+
+
+def _centred(graph: Graph) -> frozenset[str]:
+    """Find the maps whose channels may each stand around a centre of their own.
+
+    A map's bytes say how far each value is from the centre; whoever reads it must know.
+    """
+    readers: dict[str, list[bool]] = {}
+    for node in graph.nodes:
+        for source in node.inputs:
+            readers.setdefault(source, []).append(operators.of(node).takes_centre(node, source))
+    return frozenset(
+        name for name, taken in readers.items() if all(taken) and name not in graph.outputs
+    )
 
 
 def _chains(graph: Graph) -> dict[str, str]:

@@ -15,3 +15,21 @@ def cosine(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
     x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
     lengths = math.sqrt(math.fsum(x * x)) * math.sqrt(math.fsum(y * y))
     return math.fsum(x * y) / lengths if lengths else 0.0
+
+
+def sqnr_db(exact: npt.NDArray[np.floating], got: npt.NDArray[np.floating]) -> float:
+    """Signal-to-quantisation-noise ratio: power of the exact values over that of the difference.
+
+    Returns:
+        Decibels; infinite where nothing differs, minus infinity where the exact values are all 0.
+    """
+    x = exact.astype(np.float64).ravel()
+    wrong = x - got.ravel()
+    return decibels(math.fsum(x * x), math.fsum(wrong * wrong))
+
+
+def decibels(signal: float, noise: float) -> float:
+    """Write a ratio of two powers in decibels."""
+    if noise == 0.0:
+        return np.inf
+    return 10.0 * float(np.log10(signal / noise)) if signal else -np.inf

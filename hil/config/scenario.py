@@ -20,6 +20,7 @@ _Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 _Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=1e9)]
 _Count: TypeAlias = Annotated[int, Meta(gt=0, lt=1 << 53)]
 _Cosine: TypeAlias = Annotated[float, Meta(ge=-1, le=1)]
+_Decibels: TypeAlias = Annotated[float, Meta(ge=-100, le=100)]
 _Side: TypeAlias = Annotated[int, Meta(gt=0, le=1 << 16)]
 _Level: TypeAlias = Annotated[float, Meta(ge=-1e9, le=1e9)]
 _Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
@@ -36,6 +37,9 @@ class Limits:
     ram_bytes: int | None = None
     flash_bytes: int | None = None
     cosine: float | None = None
+    sqnr_least_db: float | None = None
+    sqnr_mean_db: float | None = None
+    clipped: float | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,8 @@ class Scenario:
         default: whether the suite runs it without being asked to by name.
         calibration: photographs to choose ranges on beside the usual ones, such as "faces", which
             are in none of them.
+        calibration_folder: of photographs to choose ranges on in place of the usual ones; None for
+            those.
         tolerances: by metric or pattern, such as `cycles.layer.*`, against a baseline.
         variant: arguments of the network's constructor, such as `order`.
         output_names: of the maps that the result is made of, in order; empty for none.
@@ -118,6 +124,7 @@ class Scenario:
     iterations: int = 1
     default: bool = True
     calibration: list[str] = field(default_factory=list, hash=False)
+    calibration_folder: Path | None = None
     variant: dict[str, Any] = field(default_factory=dict, hash=False)
     output_names: list[str] = field(default_factory=list, hash=False)
     labels: list[str] = field(default_factory=list, hash=False)
@@ -133,6 +140,7 @@ class Scenario:
         iterations: int | None = None,
         optimise: Aim | None = None,
         stream: bool | None = None,
+        calibration: Path | None = None,
     ) -> "Scenario":
         """Return the scenario with what the command line names in place of what the file says.
 
@@ -148,6 +156,8 @@ class Scenario:
             iterations=iterations or self.iterations,
             optimise=optimise or self.optimise,
             stream=self.stream if stream is None else stream,
+            calibration=[] if calibration else self.calibration,
+            calibration_folder=calibration or self.calibration_folder,
         )
 
 
@@ -181,7 +191,7 @@ def load(name: str, directory: Path = SCENARIOS) -> Scenario:
         name=path.stem,
         model=entries.model,
         directory=path.parent,
-        checkpoint=_beside(path, entries.checkpoint) if entries.checkpoint else None,
+        checkpoint=_beside(path, "checkpoint", entries.checkpoint) if entries.checkpoint else None,
         seed=entries.seed,
         keep_weights=entries.keep_weights,
         preprocessing=table.preprocessing() if table else None,
@@ -190,7 +200,8 @@ def load(name: str, directory: Path = SCENARIOS) -> Scenario:
         stream=entries.stream,
         iterations=entries.iterations,
         default=entries.default,
-        calibration=[_photograph(path, one) for one in entries.calibration],
+        calibration=_more_calibration(path, entries.calibration),
+        calibration_folder=_calibration_folder(path, entries.calibration),
         variant=entries.variant,
         output_names=entries.output.names,
         labels=entries.output.labels,
@@ -207,6 +218,9 @@ class _Limits(Entries, frozen=True):
     ram_bytes: _Count | None = None
     flash_bytes: _Count | None = None
     cosine: _Cosine | None = None
+    sqnr_least_db: _Decibels | None = None
+    sqnr_mean_db: _Decibels | None = None
+    clipped: _Share | None = None
 
 
 class _Paper(Entries, frozen=True):
@@ -288,7 +302,7 @@ class _ScenarioFile(Entries, frozen=True):
     stream: bool | None = None
     iterations: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     default: bool = True
-    calibration: list[_Text] = []  # noqa: RUF012
+    calibration: list[_Text] | _Text = []  # noqa: RUF012
     variant: dict[str, Any] = {}  # noqa: RUF012
     output: _Output = _Output()
     limits: _Limits = _Limits()
@@ -299,6 +313,15 @@ class _ScenarioFile(Entries, frozen=True):
         """Hold its entries against each other."""
         if self.keep_weights and self.checkpoint:
             raise ValueError("keep_weights and checkpoint exclude each other")
+
+
+def _more_calibration(path: Path, told: list[str] | str) -> list[str]:
+    return [] if isinstance(told, str) else [_photograph(path, one) for one in told]
+
+
+def _calibration_folder(path: Path, told: list[str] | str) -> Path | None:
+    """A folder is named alone, not in a list, and stands beside the scenario's file."""
+    return _beside(path, "calibration", told) if isinstance(told, str) else None
 
 
 def _photograph(path: Path, name: str) -> str:
@@ -314,9 +337,9 @@ def _of_rgb(
     return change(red), change(green), change(blue)
 
 
-def _beside(path: Path, name: str) -> Path:
-    """A checkpoint is named relative to the scenario's file."""
+def _beside(path: Path, key: str, name: str) -> Path:
+    """A checkpoint, or a folder, is named relative to the scenario's file."""
     try:
         return path.parent / Path(name).expanduser()
     except RuntimeError as error:
-        raise UsageError(f"{path}: checkpoint = {name!r}: {error}") from error
+        raise UsageError(f"{path}: {key} = {name!r}: {error}") from error

@@ -21,6 +21,9 @@ _ARISES: dict[str, tuple[str, ...]] = {
     "ram.arena": ("ram.buffer.",),
     "ram.static": ("ram.symbol.",),
     "output.cosine": (),
+    "output.sqnr.least": (),
+    "output.sqnr.mean": (),
+    "output.clipped": (),
 }
 """In which parts a whole arises, where not in all that begin alike."""
 

@@ -101,6 +101,38 @@ KINDS = (
         source="float PyTorch model",
     ),
     Kind(
+        "output.sqnr.least",
+        "dB",
+        "higher",
+        "signal-to-quantisation-noise ratio of all outputs against the float model: of the worst "
+        "of five photographs, the scenario's and four that all scenarios have",
+        format=".3g",
+        label="SQNR, worst photo",
+        verdict=Verdict.ACCURACY,
+        limit="sqnr_least_db",
+    ),
+    Kind(
+        "output.sqnr.mean",
+        "dB",
+        "higher",
+        "likewise, the mean of the five",
+        format=".3g",
+        label="SQNR, mean",
+        verdict=Verdict.ACCURACY,
+        limit="sqnr_mean_db",
+    ),
+    Kind(
+        "output.clipped",
+        "",
+        "lower",
+        "share of the float model's outputs on those photographs that are beyond the range of "
+        "their int8 map, of the worst map",
+        format=DECIMAL,
+        label="clipped outputs",
+        verdict=Verdict.ACCURACY,
+        limit="clipped",
+    ),
+    Kind(
         "cycles",
         "cycle",
         "lower",

@@ -106,6 +106,8 @@ PARTS = (".layer.", ".buffer.", ".symbol.")
 """What the name of a part has behind the whole's: `cycles.layer.stem` is a part of `cycles`."""
 
 _COSINE_NOISE = 1e-4  # sums of the float model differ by host
+_SQNR_NOISE_DB = 0.05  # likewise
+_CLIPPED_NOISE = 1e-4  # likewise, of a value at the end of its range
 _SAID_ELSEWHERE = ("latency", "ram.paper", "*.spread", "outcome")
 """Cycles at the clock, the arena by another name, what has a limit of its own, what is no figure"""
 
@@ -113,6 +115,9 @@ _SAID_ELSEWHERE = ("latency", "ram.paper", "*.spread", "outcome")
 def _usual() -> dict[str, Rule]:
     rules = {name: Rule(judged=False) for name in _SAID_ELSEWHERE}
     rules["output.cosine"] = Rule("higher", absolute=_COSINE_NOISE)
+    for name in ("output.sqnr.least", "output.sqnr.mean"):
+        rules[name] = Rule("higher", absolute=_SQNR_NOISE_DB)
+    rules["output.clipped"] = Rule("lower", absolute=_CLIPPED_NOISE)
     for kind in metrics.KINDS:
         pattern = kind.stem if kind.stem == kind.name else f"{kind.stem}.*"
         rules.setdefault(pattern, Rule(kind.better, judged=kind.repeats))

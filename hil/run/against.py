@@ -180,7 +180,7 @@ def refuse_overrides(options: argparse.Namespace) -> None:
     Raises:
         UsageError: one is given.
     """
-    for name in ("hil_input", "hil_checkpoint"):
+    for name in ("hil_input", "hil_checkpoint", "hil_calibration"):
         if getattr(options, name):
             option = "--" + name.replace("_", "-")
             raise UsageError(

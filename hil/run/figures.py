@@ -72,6 +72,9 @@ def _outputs(measurement: Measurement) -> Iterator[Figure]:
     exact = prepared.program.dequantise_output(prepared.expected)
     yield Figure("output.mismatches", max(wrong), _if_several(wrong))
     yield Figure("output.cosine", cosine(exact, prepared.float_outputs))
+    yield Figure("output.sqnr.least", prepared.closeness.least_sqnr_db)
+    yield Figure("output.sqnr.mean", prepared.closeness.mean_sqnr_db)
+    yield Figure("output.clipped", prepared.closeness.most_clipped)
 
 
 def _model(measurement: Measurement) -> Iterator[Figure]:

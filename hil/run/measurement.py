@@ -14,7 +14,7 @@ from hil import files
 from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.errors import UsageError
-from hil.run import laps, named
+from hil.run import calibration, closeness, laps, named
 from hil.targets.spent import NOTHING, Moment, Spent
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hil.compiler.program import Float32, Int8, Program
     from hil.link.client import Device, Run
     from hil.models import LoadedModel
+    from hil.run.closeness import Closeness
     from hil.run.core_clock import CoreClock
     from hil.run.recovery import Ladder
     from hil.targets.base import Target
@@ -90,6 +91,7 @@ class Prepared:
         input: the quantised image, int8, (rows, columns, channels).
         expected: the integer reference's outputs, int8, (count,).
         float_outputs: the PyTorch model's outputs on the same image, (count,).
+        closeness: of the integers to the float model, on this photograph and others.
     """
 
     compiled: CompiledScenario
@@ -98,6 +100,7 @@ class Prepared:
     float_outputs: "Float32"
     toolchain: "Toolchain"
     image: "Image"
+    closeness: "Closeness"
 
     @property
     def scenario(self) -> Scenario:
@@ -257,9 +260,8 @@ def compile_scenario(scenario: Scenario, board: Board) -> CompiledScenario:
     from hil.vision import photographs
 
     loaded = network.load(scenario)
-    names = [*photographs.calibration_set(), *scenario.calibration]
-    calibration = [photographs.preprocess(photographs.read(name), loaded.spec) for name in names]
-    compiled = compile_model(loaded, calibration)
+    images = [photographs.prepare(name, loaded.spec) for name in calibration.names(scenario)]
+    compiled = compile_model(loaded, images)
     named.check(scenario, compiled.program)
     schedule = plan.make_plan(
         compiled.program, plan.Budget.of(board), scenario.optimise, streams=scenario.stream
@@ -291,11 +293,33 @@ def prepare(
         photograph = photographs.read(scenario.input)
         compiled = compile_scenario(scenario, board)
         of_photograph = answers(compiled, photograph)
+        close = compare_outputs(compiled, of_photograph)
     progress(f"building the firmware with {toolchain}")
     with watch.stage("build"), written(Path(gettempdir()), "TMPDIR"), files.scratch() as scratch:
         emit.write(compiled.program, compiled.plan, scratch)
         image = firmware.build(scratch, board, toolchain)
-    return Prepared(compiled, *of_photograph, toolchain, image)
+    return Prepared(compiled, *of_photograph, toolchain, image, close)
+
+
+def compare_outputs(
+    compiled: CompiledScenario, of_input: "tuple[Int8, Int8, Float32]"
+) -> "Closeness":
+    """Compare integers and float on the scenario's photograph and on those that all are held to."""
+    from hil.vision import photographs
+
+    scenario = compiled.scenario
+    answered = {scenario.input: of_input}
+    for name in photographs.comparison_set():
+        if name not in answered:
+            answered[name] = answers(compiled, photographs.read(name))
+    dequantise = compiled.program.dequantise_output
+    return closeness.of(
+        compiled.program,
+        {
+            name: closeness.Pair(real, dequantise(expected))
+            for name, (_, expected, real) in answered.items()
+        },
+    )
 
 
 def with_photograph(prepared: Prepared, photograph: "Rgb8") -> Prepared:

@@ -22,6 +22,7 @@ from hil.results.rows import Context, Metric, Row, RunIdentity, in_context
 from hil.results.rules import Grade
 from hil.results.store import Store
 from hil.run import (
+    calibration,
     core_clock,
     judge,
     locate,
@@ -115,6 +116,7 @@ class Session:
         known = Scenarios(
             image=options.hil_input,
             checkpoint=options.hil_checkpoint,
+            calibration=options.hil_calibration,
             iterations=options.hil_iterations,
         )
         chosen = [known.load(name) for name in options.hil_scenario or names]
@@ -372,13 +374,14 @@ class Session:
             timing=target.timing,
             clock_hz=self.board.clock_hz,
             toolchain=str(self.toolchain),
-            fingerprint=self._fingerprint(target),
+            fingerprint=self._fingerprint(target, scenario),
             rules=target.timing_version(),
             wait_states=self.board.flash_wait_states,
         )
 
-    def _fingerprint(self, target: "type[Target]") -> str:
+    def _fingerprint(self, target: "type[Target]", scenario: Scenario) -> str:
         """What cycle counts depend on beside the source; rows compare when theirs are equal."""
         board = self.board
         clock = f"clock={board.clock_hz} wait-states={board.flash_wait_states}"
-        return f"{self.toolchain.fingerprint} {clock} timing={target.timing_version()}"
+        counts = f"{self.toolchain.fingerprint} {clock} timing={target.timing_version()}"
+        return f"{counts} {calibration.fingerprint(scenario)}".rstrip()

@@ -52,6 +52,7 @@ _EVALUATION = (
     "retina",
     "rocket",
 )
+_COMPARISON = ("camera", "coffee", "moon", "rocket")
 _DAMAGED = (  # what Pillow's readers were seen to raise on files that are not whole
     OSError,
     SyntaxError,
@@ -135,6 +136,14 @@ def calibration_set() -> list[str]:
 def evaluation_set() -> list[str]:
     """Name the photographs that quality is measured on; none is in the calibration set."""
     return list(_EVALUATION)
+
+
+def comparison_set() -> list[str]:
+    """Name the photographs that every run compares integers and float on, beside its own.
+
+    They are of the evaluation set: two that all networks find easy, two that they find hard.
+    """
+    return list(_COMPARISON)
 
 
 def read(name_or_path: str | Path) -> Rgb8:

@@ -16,6 +16,10 @@ class Recipe:
         percentile: the upper of these; the lower is as far from 0 as this is from 100.
         rounding: of weights: such that errors cancel on real inputs, or each to the nearest.
         weight_scales: one per output channel, or one for the whole tensor.
+        result_margin: by which the ranges of the result's maps are wider: of other photographs
+            than calibration's some give more, and a value beyond its range is cut off.
+        centres: whether a map's channels stand around centres of their own, where the layers
+            that read it can take them into their biases.
         index_bits: of the FastGRNN cells' tables.
     """
 
@@ -23,6 +27,8 @@ class Recipe:
     percentile: float = 99.9
     rounding: Literal["cancelling", "nearest"] = "cancelling"
     weight_scales: Literal["channel", "tensor"] = "channel"
+    result_margin: float = 1.25
+    centres: bool = True
     index_bits: int = 8  # docs/quantisation.md: what 9 and 10 would buy, and cost
 
 

@@ -104,7 +104,7 @@ MATMUL = Part(
         ),
         "product.step_3": Cost(13.1, "two inputs of three pixels and two channels"),
         "product.ends": Cost(
-            35.8, "two channels of the pixels taken together: begin, requantise, store"
+            35.7, "two channels of the pixels taken together: begin, requantise, store"
         ),
         "product.residual": Cost(37.1, "two channels of the pixels taken together: add a map"),
         "widen.value": Cost(2.97, "a value widened to int16"),

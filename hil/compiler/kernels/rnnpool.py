@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from math import gcd
 
-from hil.compiler.code.c import Fields, identifier, nested, structure
+from hil.compiler.code.c import Constant, Fields, identifier, nested, structure
 from hil.compiler.kernels.conv2d import CONV2D_FEED
 from hil.compiler.kernels.convolution import conv_comment
 from hil.compiler.kernels.cycles import Work, add
@@ -49,8 +49,8 @@ class Pooling(Kernel):
 
     name = "rnnpool"
     parts = ("fastgrnn",)
-    step_bytes = 592
-    code_bytes = 2764
+    step_bytes = 600
+    code_bytes = 1632
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices
@@ -82,7 +82,7 @@ class Pooling(Kernel):
         """Count both cells' weights and tables, and the convolution's."""
         conv, pool = _parts(step.operators)
         feed = feed_of(conv).constant_bytes(conv, choices) if conv else 0
-        return feed + cell_bytes(pool.row) + cell_bytes(pool.summary)
+        return feed + cell_bytes(pool.row) + cell_bytes(pool.summary) + 2 * pool.offset.size
 
     def files(self, step: Step) -> tuple[str, ...]:
         """Add those of the convolution."""
@@ -127,7 +127,11 @@ class Pooling(Kernel):
         return StepCode(
             ("rnnpool.h", *before.headers),
             "\n * ".join([*([conv_comment(conv)] if conv else []), _comment(pool)]),
-            (*before.constants, *(constant for cell in cells for constant in cell.constants())),
+            (
+                *before.constants,
+                *(constant for cell in cells for constant in cell.constants()),
+                Constant(f"{name}_offset", pool.offset, f"{name}: [summary units]"),
+            ),
             "".join(cell.prototypes() for cell in cells)
             + before.descriptor
             + structure("rnnpool_t", name, _fields(pool, cells, site)),
@@ -219,6 +223,8 @@ def _fields(pool: RNNPool, cells: tuple[CellCode, CellCode], site: Site) -> Fiel
         "patch_columns": patch_columns,
         "patch": pool.patch,
         "stride": pool.stride,
+        "offset": f"{identifier(pool.name)}_offset",
+        "shift": pool.shift,
         "band": site.step.band,
     }
     return fields | {memory: site.planned(memory) for memory in _MEMORY}

@@ -108,11 +108,18 @@ class Conv2DKind(Kind[Conv2DNode, Conv2D, nn.Module]):
         weight_scale = _weight_scales(node, x.scale)
         if by.recipe.weight_scales == "tensor":
             weight_scale = np.full_like(weight_scale, weight_scale.max())
+        centre = np.array(x.centre or [0.0] * x.shape[2])
+        real_bias = node.bias
+        if x.centre:
+            of_all_taps = node.weight.sum(axis=(1, 2))
+            products = of_all_taps * (centre[:, None] if node.depthwise else centre)
+            real_bias = real_bias + products.sum(axis=1)
         if by.recipe.rounding == "nearest":
-            rounded, real_bias = round_to_nearest(node.weight, weight_scale), node.bias
+            rounded = round_to_nearest(node.weight, weight_scale)
         else:
-            rounded, left = round_weights(node.weight, _sampled(node, by.seen(node)), weight_scale)
-            real_bias = node.bias + left
+            samples = _sampled(node, by.seen(node) - centre)
+            rounded, left = round_weights(node.weight, samples, weight_scale)
+            real_bias = real_bias + left
         bias = np.rint(real_bias / (x.scale * weight_scale)).astype(np.int64)
         multiplier, shift = multiplier_and_shift(x.scale * weight_scale / output.scale)
         check_sums(node.name, np.abs(rounded).sum(axis=(1, 2, 3)) * x.reach + np.abs(bias), shift)
@@ -145,6 +152,10 @@ class Conv2DKind(Kind[Conv2DNode, Conv2D, nn.Module]):
             term = maps[add.source.name].astype(np.int64) - add.source.zero_point
             y += (term * add.multiplier + (1 << add.shift >> 1)) >> add.shift
         return np.clip(y, op.low, op.high).astype(np.int8)
+
+    def takes_centre(self, node: Conv2DNode, source: str) -> bool:
+        """Where every sum has the same terms: nothing is padded."""
+        return node.padding == Padding() and source not in node.inputs[1:]
 
     def plausible(self, node: Conv2DNode, drawn: Float64, maps: Mapping[str, Float64]) -> Float64:
         """Spread as sums of independent inputs do, and clip as the activation does."""

@@ -17,6 +17,9 @@ from hil.models.fastgrnn import FastGRNN
 INDEX_BITS = DEFAULT.index_bits
 
 _GATE_ONE = 2**15
+_SPAN_SAMPLES = 6_000  # steps that a table's span is chosen on
+_CUTS = np.linspace(0.0, 0.48, 13)  # shares of the calibrated range, off either end
+_WEIGHT_BEYOND = 3.0  # of an error beyond the span, which the next steps are likely to repeat
 _LEAST_SHIFT = 12  # of the index: bits of the pre-activation below a table entry
 
 
@@ -76,12 +79,13 @@ def quantise_cell(
     x_scale: float,
     x_most: int,
     index_bits: int = INDEX_BITS,
+    whole: bool = False,
 ) -> Cell:
     """Quantise a cell.
 
-    Every unit has a scale of its own for its pre-activation, so that its calibrated range just
-    fills its table; that costs nothing at run time, since rows of W and U take the scale in. The
-    tables' values bound the state whatever the input, and the bound sets the state's scale.
+    Every unit has a scale of its own for its pre-activation, so that what its table spans is the
+    range of least error; that costs nothing at run time, since rows of W and U take the scale in.
+    The tables' values bound the state whatever the input, and the bound sets the state's scale.
 
     Args:
         cell: the float cell.
@@ -89,6 +93,7 @@ def quantise_cell(
         x_scale: real value of one unit of the integer input.
         x_most: greatest magnitude of the integer input, its zero point taken off.
         index_bits: of the tables.
+        whole: whether a table spans all of its unit's calibrated range.
 
     Raises:
         BuildError: no scale keeps the sums in 32 bits.
@@ -98,6 +103,8 @@ def quantise_cell(
     most_state = max(1.0, 2.0 * float(np.abs(seen.states).max()))
     sums = np.abs(w).sum(axis=1) * x_most + np.abs(u).sum(axis=1) * most_state
     low, high = seen.pre_activations.min(axis=0), seen.pre_activations.max(axis=0)
+    if not whole:
+        low, high = _of_least_error(cell, seen, (low, high), index_bits)
     low, high = _wide_enough(low, high, sums, index_bits)
     gate, update = _curves(cell, _midpoints(low, high, index_bits))
     reach = float((np.abs(update) / np.maximum(1.0 - gate, 1.0 / _GATE_ONE)).max())
@@ -158,6 +165,45 @@ def _weights(
         hint="are its weights finite?",
         stage="quantise",
     )
+
+
+def _of_least_error(
+    cell: FastGRNN, seen: Seen, whole: tuple[Reals, Reals], index_bits: int
+) -> tuple[Reals, Reals]:
+    """Choose what each unit's table spans: one end after the other, by the next states' error.
+
+    Sigmoid and tanh hardly change far out, and few pre-activations are there: a table that leaves
+    them its first or last entry is finer for all others.
+    """
+    stride = max(1, len(seen.states) // _SPAN_SAMPLES) | 1
+    a, h = seen.pre_activations[::stride].T, seen.states[::stride].T
+    gate, update = _curves(cell, a)
+    exact, unit = gate * h + update, np.arange(len(a))[:, None]
+    width = np.maximum(whole[1] - whole[0], np.finfo(np.float64).tiny)
+
+    def span(cuts: Reals) -> tuple[Reals, Reals]:
+        return whole[0] + cuts[0] * width, whole[1] - cuts[1] * width
+
+    def error(cuts: Reals) -> Reals:
+        low, high = span(cuts)
+        gates, updates = _curves(cell, _midpoints(low, high, index_bits))
+        share = (a - low[:, None]) / np.maximum(high - low, np.finfo(np.float64).tiny)[:, None]
+        j = np.clip(share * 2**index_bits, 0, 2**index_bits - 1).astype(np.int64)
+        wrong = gates[unit, j] * h + updates[unit, j] - exact
+        weight = np.where((share < 0.0) | (share > 1.0), _WEIGHT_BEYOND, 1.0)
+        summed: Reals = (np.square(wrong) * weight).sum(axis=1)
+        return summed
+
+    chosen = np.zeros((2, len(a)))
+    least = error(chosen)
+    for end in (0, 1, 0, 1):
+        for cut in _CUTS:
+            tried = chosen.copy()
+            tried[end] = cut
+            got = error(tried)
+            chosen[end] = np.where(got < least, cut, chosen[end])
+            least = np.minimum(got, least)
+    return span(chosen)
 
 
 def _wide_enough(low: Reals, high: Reals, sums: Reals, index_bits: int) -> tuple[Reals, Reals]:

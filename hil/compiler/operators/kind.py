@@ -7,7 +7,7 @@ the integer reference and the counts go through the registry of kinds and know n
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -99,12 +99,16 @@ class Calibration:
         tensors: made so far, by node.
         activations: by node, (images, rows, columns, channels).
         chains: for maps that end in a concatenation, the last one of its chain.
+        results: maps of the program's result, and those that give one its range.
+        centred: maps of which every reader takes the channels' centres into its bias.
     """
 
     tensors: Mapping[str, Tensor]
     activations: Mapping[str, Float64]
     chains: Mapping[str, str]
     recipe: Recipe
+    results: frozenset[str] = frozenset()
+    centred: frozenset[str] = frozenset()
 
     def inputs(self, node: Node) -> tuple[Tensor, ...]:
         """Return the tensors that a node reads."""
@@ -117,7 +121,10 @@ class Calibration:
     def free(self, node: Node) -> Tensor:
         """Make a node's output, its range chosen on its own values or on its chain's."""
         chosen_on = self.chains.get(node.name, node.name)
-        return bound(node, chosen_affine(self.activations[chosen_on], self.recipe))
+        how = chosen_affine(self.activations[chosen_on], self.recipe)
+        if chosen_on in self.results:
+            how = replace(how, scale=how.scale * self.recipe.result_margin)
+        return bound(node, how)
 
 
 def bound(node: Node, how: Affine) -> Tensor:
@@ -252,6 +259,11 @@ class Kind(ABC, Generic[NodeT, OperatorT, LayerT]):
         """Rows and columns of its input that it must see to be quantised."""
         del node
         return 1
+
+    def takes_centre(self, node: NodeT, source: str) -> bool:
+        """Whether it takes the centres of the channels of a map that it reads into its bias."""
+        del node, source
+        return False
 
     def plausible(self, node: NodeT, drawn: Float64, maps: Mapping[str, Float64]) -> Float64:
         """Turn values of N(0, 1) into what the output might be where these maps are read."""

@@ -1,7 +1,7 @@
 """The RNNPool layer: patches summarised by two FastGRNN cells."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,10 +22,12 @@ from hil.compiler.operators.kind import (
     Place,
     bound,
 )
-from hil.compiler.program import Int8, Operator, Shape
+from hil.compiler.program import Int8, Int16, Operator, Shape
 from hil.models import rnnpool
 from hil.models.fastgrnn import FastGRNN
 
+_WHOLE_SHIFT = 8  # at which a byte holds all states
+_MOST_CENTRE = 2**15 - 1 - 2**_WHOLE_SHIFT  # so that the offset fits int16
 _SAMPLES = 60_000  # steps of each cell that its ranges are chosen on
 
 
@@ -37,16 +39,23 @@ class RNNPool(Operator):
     sweeps each row left to right and each column top to bottom; `summary` (RNN2) sweeps the row
     summaries down and up, then the column summaries right and left.
     Output channels: [rows down, rows up, columns right, columns left], `summary.units` each, y =
-    clamp((h + 128) >> 8, -128, 127), so that y.scale = 256 * summary.state_scale and y.zero_point =
-    0. RNN2 reads RNN1's int16 state as it is.
+    clamp((h + offset[unit]) >> shift, -128, 127). So y.scale = 2**shift * summary.state_scale and
+    y.zero_point = 0; the offset, less 2**(shift - 1) to round, is the channel's centre, taken off.
+    RNN2 reads RNN1's int16 state as it is.
     Patches: floor((n - patch) / stride) + 1 each way; the last row and column are then repeated up
     to the output's shape.
+
+    Attributes:
+        offset: int16, (summary.units,).
+        shift: 1 to 8.
     """
 
     patch: int
     stride: int
     row: Cell
     summary: Cell
+    offset: Int16
+    shift: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,21 +91,42 @@ class RNNPoolKind(Kind[RNNPoolNode, RNNPool, rnnpool.RNNPool]):
         (x,) = by.inputs(node)
         bits = by.recipe.index_bits
         of_row, of_summary = _observe(node.layer, by.seen(node))
+        whole = by.recipe.ranges != "least error"
         row = quantise_cell(
-            node.layer.row, of_row, x_scale=x.scale, x_most=x.reach, index_bits=bits
+            node.layer.row,
+            of_row,
+            x_scale=x.scale,
+            x_most=x.reach,
+            index_bits=bits,
+            whole=whole,
         )
         summary = quantise_cell(
-            node.layer.summary, of_summary, x_scale=row.state_scale, x_most=2**15, index_bits=bits
+            node.layer.summary,
+            of_summary,
+            x_scale=row.state_scale,
+            x_most=2**15,
+            index_bits=bits,
+            whole=whole,
         )
+        centre, shift = np.zeros(summary.units), _WHOLE_SHIFT
+        if by.recipe.centres and node.name in by.centred:
+            states = by.activations[node.name].reshape(-1, summary.units) / summary.state_scale
+            centre, shift = _centres(states)
+        output = bound(node, Affine(2.0**shift * summary.state_scale, 0))
+        if centre.any():
+            reals = tuple(float(c) * summary.state_scale for c in centre)
+            output = replace(output, centre=4 * reals)
         return RNNPool(
             node.name,
             (x,),
-            bound(node, Affine(256.0 * summary.state_scale, 0)),
+            output,
             node.macs,
             patch=node.layer.patch,
             stride=node.layer.stride,
             row=row,
             summary=summary,
+            offset=(2 ** (shift - 1) - centre).astype(np.int16),
+            shift=shift,
         )
 
     def compute(self, operator: RNNPool, maps: Mapping[str, Int8], kept: Kept | None) -> Int8:
@@ -117,7 +147,7 @@ class RNNPoolKind(Kind[RNNPoolNode, RNNPool, rnnpool.RNNPool]):
             for direction in (1, -1)
         ]
         h = np.concatenate(states, axis=-1).astype(np.int64)
-        y = np.clip((h + 128) >> 8, -128, 127).astype(np.int8)
+        y = np.clip((h + np.tile(op.offset, 4)) >> op.shift, -128, 127).astype(np.int8)
         rows, columns, _ = op.output.shape
         return np.pad(y, ((0, rows - y.shape[0]), (0, columns - y.shape[1]), (0, 0)), mode="edge")
 
@@ -136,12 +166,36 @@ class RNNPoolKind(Kind[RNNPoolNode, RNNPool, rnnpool.RNNPool]):
         return pool_macs(layer, x[0], x[1])
 
     def constant_bytes(self, layer: rnnpool.RNNPool) -> int:
-        """Count both cells' weights and tables."""
-        return sum(fastgrnn.constant_bytes(cell) for cell in (layer.row, layer.summary))
+        """Count both cells' weights and tables, and the offsets."""
+        cells = sum(fastgrnn.constant_bytes(cell) for cell in (layer.row, layer.summary))
+        return cells + 2 * layer.summary.units
 
     def weights(self, operator: RNNPool) -> str:
         """Bits of weights and of states, entries of the tables."""
         return f"16, h 16, 2^{operator.row.index_bits}"
+
+
+def _centres(states: Float64) -> tuple[Float64, int]:
+    """Choose each unit's centre, and the shift that all have, of the least squared error.
+
+    A unit's states are often far from 0 and near each other; what they have in common is the next
+    layer's bias, and eight bits hold the rest more finely.
+
+    Args:
+        states: of the map in calibration, (samples, units), in units of the state.
+
+    Returns:
+        Whole numbers, (units,), and the shift.
+    """
+    low, high = states.min(axis=0), states.max(axis=0)
+    centre = np.clip(np.rint((low + high) / 2), -_MOST_CENTRE, _MOST_CENTRE)
+    apart = states - centre
+
+    def error(shift: int) -> float:
+        kept = np.clip(np.rint(apart / 2.0**shift), -128, 127) * 2.0**shift
+        return float(np.square(kept - apart).sum())
+
+    return centre, min(range(_WHOLE_SHIFT, 0, -1), key=error)
 
 
 def pool_macs(pool: rnnpool.RNNPool, rows: int, columns: int) -> Macs:

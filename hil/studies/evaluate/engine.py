@@ -19,7 +19,7 @@ import numpy as np
 from hil.config import board as boards
 from hil.config.scenario import Scenario
 from hil.errors import MeasurementError, UsageError
-from hil.run import compare, measurement
+from hil.run import calibration, compare, measurement
 from hil.run.measurement import CompiledScenario, Measurement, Prepared
 from hil.studies.detect import finders
 from hil.studies.detect.finders import BoardOptions
@@ -183,7 +183,7 @@ def head(task: Task, dataset: Dataset) -> dict[str, object]:
         "scenario": scenario.name,
         "model": scenario.model,
         "variant": {name: str(value) for name, value in sorted(scenario.variant.items())},
-        "calibration": scenario.calibration,
+        "calibration": [*scenario.calibration, calibration.fingerprint(scenario)],
         "weights": weights,
         "dataset": str(dataset.folder.resolve()),
         "score": task.least_score,

@@ -60,6 +60,8 @@ UNDONE = (
     ),
     Variant("nearest", "each weight rounded to the nearest", Recipe(rounding="nearest")),
     Variant("per tensor", "one scale for all weights of a layer", Recipe(weight_scales="tensor")),
+    Variant("no margin", "results over the range of calibration", Recipe(result_margin=1.0)),
+    Variant("centre 0", "channels of the pool around 0", Recipe(centres=False), of_cells=True),
     Variant("8-bit h", "states of the cells in 8 bits", kept=_eight_bits, of_cells=True),
     Variant("7 index", "tables of 128 entries", Recipe(index_bits=7), of_cells=True),
     Variant("9 index", "tables of 512 entries", Recipe(index_bits=9), of_cells=True),
@@ -146,7 +148,7 @@ def run(
     names: Sequence[str],
     begin: Progress = silent,
     *,
-    more_calibration: Sequence[str] = (),
+    calibration: Sequence[str] = (),
 ) -> Report:
     """Quantise a network as it is and in other ways, and run all of them beside it.
 
@@ -155,13 +157,13 @@ def run(
         variants: beside `AS_IS`.
         names: photographs to measure on.
         begin: told every stage.
-        more_calibration: photographs to calibrate on beside the usual ones.
+        calibration: photographs to calibrate on; none for the usual ones.
 
     Raises:
         BuildError: the network holds an operator that the compiler does not know.
         UsageError: a photograph cannot be read.
     """
-    calibration = [*photographs.calibration_set(), *more_calibration]
+    calibration = calibration or photographs.calibration_set()
     every = (AS_IS, *variants)
     with one_thread():
         begin(f"tracing {loaded.model_id}")
