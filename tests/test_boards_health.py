@@ -1,12 +1,29 @@
-"""What the rows of earlier runs say of each board."""
+"""What the rows of earlier runs say of each board, and what runs make of it."""
 
-from hil.errors import Verdict
+import threading
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from emulated import BOARD
+
+from hil.config.inventory import Unit
+from hil.errors import LockError, ProbeError, UsageError, Verdict
+from hil.results import health, table
 from hil.results.rows import Context, Metric, Row
-from hil.studies.boards import health
+from hil.run import quarantine
+from hil.targets import lock, probe
+from hil.targets.probe import ProbeTarget
 
 
 def row(
-    run: str, verdict: Verdict = Verdict.PASS, *, uid: str = "aa", target: str = "probe"
+    run: str,
+    verdict: Verdict = Verdict.PASS,
+    *,
+    uid: str = "aa",
+    target: str = "probe",
+    when: str = "",
 ) -> Row:
     context = Context(
         run=run,
@@ -16,7 +33,7 @@ def row(
         timing="silicon",
         clock_hz=1,
         board_uid=uid,
-        when="",
+        when=when,
         commit="",
         model="",
         toolchain="",
@@ -52,3 +69,82 @@ def test_what_is_no_boards_fault_is_not_counted() -> None:
 def test_boards_are_told_apart_by_their_chips() -> None:
     found = health.of([row("1", uid="aa"), row("2", Verdict.FLASH, uid="bb")])
     assert [(one.uid, one.measured) for one in found] == [("aa", 1), ("bb", 0)]
+
+
+DAYS = [f"2026-01-0{day}T00:00:00+00:00" for day in range(1, 6)]
+UNITS = tuple(Unit(name, "stm32f439", f"066{name}", uid=uid * 12) for name, uid in ("aA", "bB"))
+
+
+def failures(uid: str) -> list[Row]:
+    """Three set-up errors on the first three days."""
+    return [row(day, Verdict.BOOT, uid=uid, when=day) for day in DAYS[:3]]
+
+
+def written(history: Path, rows: list[Row]) -> Path:
+    for one in rows:
+        name = f"{one.context.run[:10]}-{one.context.board_uid[:2]}.csv"
+        table.write([one], history / name)
+    return history
+
+
+def test_a_board_that_was_found_well_is_out_of_quarantine_until_it_fails_again(
+    tmp_path: Path,
+) -> None:
+    assert health.checked(tmp_path) == {}
+    health.note_checked(tmp_path, "aa", DAYS[0])
+    health.note_checked(tmp_path, "aa", DAYS[2])
+    with (tmp_path / ".checked").open("a", encoding="utf-8") as file:
+        file.write('{"uid": "aa", "wh')  # of a process that was killed
+    checked = health.checked(tmp_path)
+    assert checked == {"aa": DAYS[2]}
+    (found,) = health.of(failures("aa"), checked)
+    assert (found.latest, found.measured, found.failures) == ((), 0, {Verdict.BOOT: 3})
+    later = row("4", Verdict.PROBE, when=DAYS[3])
+    (found,) = health.of([*failures("aa"), later], checked)
+    assert found.latest == (Verdict.PROBE,)
+
+
+def test_runs_leave_out_a_board_in_quarantine_and_say_why(tmp_path: Path) -> None:
+    first, second = UNITS
+    history = written(tmp_path, failures(first.uid))
+    told: list[str] = []
+    board = replace(BOARD, units=UNITS)
+    assert quarantine.leave_out(board, history, told.append).units == (second,)
+    assert told == ["a (probe 066a) is in quarantine: boot, boot, boot since its last result"]
+    named = replace(board, probe_id="a")
+    assert quarantine.leave_out(named, history, told.append).units == UNITS
+    with pytest.raises(UsageError, match="in quarantine") as caught:
+        quarantine.leave_out(replace(BOARD, units=(first,)), history, told.append)
+    assert "hil boards check a" in caught.value.hint
+    health.note_checked(history, first.uid, DAYS[4])
+    assert quarantine.leave_out(board, history, told.append).units == UNITS
+
+
+def test_a_board_that_cannot_be_taken_is_known_by_its_inventory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(lock.VARIABLE, str(tmp_path))
+    unit = Unit("gone", "stm32f439", "remote:127.0.0.1:1", port="/dev/null", uid="ab" * 12)
+    target = ProbeTarget(replace(BOARD, units=(unit,), lock_wait_s=0))
+    with pytest.raises(ProbeError):
+        target.open()
+    assert target.known_uid == unit.uid
+
+
+def test_of_several_boards_in_use_the_first_that_is_free_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(lock.VARIABLE, str(tmp_path))
+    monkeypatch.setattr(probe, "_TURN_S", 0.05)
+    board = replace(BOARD, units=UNITS, lock_wait_s=30.0)
+    target = ProbeTarget(board)
+    with lock.held("066a", name="a", why="long", wait_s=0, tell=print):
+        held = ExitStack()
+        held.enter_context(lock.held("066b", name="b", why="short", wait_s=0, tell=print))
+        threading.Timer(0.3, held.close).start()
+        assert target._take(UNITS) == UNITS[1]
+        target.close()
+        with lock.held("066b", name="b", why="long", wait_s=0, tell=print):
+            impatient = ProbeTarget(replace(board, lock_wait_s=0.1))
+            with pytest.raises(LockError):
+                impatient._take(UNITS)

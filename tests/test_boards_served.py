@@ -79,9 +79,9 @@ class Desk:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Desk]:
+def serving(folder: Path, name: str = "desk-1") -> Iterator[Desk]:
     """A process that serves a board as long as the block runs."""
-    command = [*HIL, "boards", "serve", "desk-1", "--tty", str(folder / "tty")]
+    command = [*HIL, "boards", "serve", name, "--tty", str(folder / "tty")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -259,21 +259,33 @@ def test_a_catch_of_resets_that_a_killed_run_left_on_halts_no_firmware(desk: Des
 
 
 @pytest.mark.slow
-def test_the_suite_is_green_on_a_served_board_as_on_one_on_the_desk(
+def test_the_suite_is_green_on_served_boards_as_on_those_of_a_desk_one_test_on_each_at_a_time(
     desk: Desk, tmp_path: Path
 ) -> None:
-    scenario = tmp_path / "tiny.toml"
-    variant = "rows = 24\ncolumns = 30\nchannels = 3\n"
-    scenario.write_text(f'model = "rnnpool_layer"\n[variant]\n{variant}', encoding="utf-8")
-    command = [
-        *(sys.executable, "-m", "pytest", "--pyargs", "hil.suite", "--board=stm32f439"),
-        *(f"--hil-scenario={scenario}", f"--hil-inventory={desk.file}", "--hil-target=probe"),
-    ]
-    answer = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False
-    )
-    assert answer.returncode == 0, answer.stdout
-    assert "hil: stm32f439 on probe: as asked for" in answer.stdout
-    rows = table.load(tmp_path / "build/hil/results.csv")
-    assert {row.context.board_uid for row in rows} == {desk.unit.uid}
-    assert {(row.context.target, row.context.timing) for row in rows} == {("probe", "modelled")}
+    scenarios = [tmp_path / f"tiny_{columns}.toml" for columns in (30, 38)]
+    for path in scenarios:
+        variant = f"rows = 24\ncolumns = {path.stem[-2:]}\nchannels = 3\n"
+        path.write_text(f'model = "rnnpool_layer"\n[variant]\n{variant}', encoding="utf-8")
+    folder = tmp_path / "other"
+    folder.mkdir()
+    with serving(folder, "desk-2") as other:
+        file = tmp_path / "boards.toml"
+        both = [one.file.read_text(encoding="utf-8") for one in (desk, other)]
+        file.write_text("\n".join(both), encoding="utf-8")
+        command = [
+            *(sys.executable, "-m", "pytest", "--pyargs", "hil.suite", "--board=stm32f439"),
+            *(f"--hil-scenario={path}" for path in scenarios),
+            *(f"--hil-inventory={file}", "--hil-target=probe", "-n2"),
+        ]
+        answer = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False
+        )
+        assert answer.returncode == 0, answer.stdout
+        assert "hil: stm32f439 on probe: as asked for" in answer.stdout
+        rows = table.load(tmp_path / "build/hil/results.csv")
+        assert {row.context.scenario for row in rows} == {path.stem for path in scenarios}
+        assert {row.context.board_uid for row in rows} <= {desk.unit.uid, other.unit.uid}
+        assert {row.metric.name for row in rows} >= {"cycles", "output.mismatches"}
+        timed = {(row.context.target, row.context.timing) for row in rows}
+        assert timed == {("probe", "modelled")}
+        assert lock.holder(desk.unit.probe) is lock.holder(other.unit.probe) is None

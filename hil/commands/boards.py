@@ -166,7 +166,8 @@ def _identify(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from hil.results import store
+    from hil.results import health, store
+    from hil.results.rows import RunIdentity
     from hil.studies.boards import check, runs, silicon_report
 
     unit = _unit(options)
@@ -180,6 +181,8 @@ def _check(options: argparse.Namespace) -> int:
         _print_layers(report)
     silicon_report.write(report, options.report)
     print(f"\nall of it: {options.report}")
+    if checked.good and checked.uid:
+        health.note_checked(options.history_dir, checked.uid, RunIdentity.now(None).when)
     return 0 if checked.good else 1
 
 
@@ -242,10 +245,10 @@ def _health(options: argparse.Namespace) -> int:
     from rich import box
     from rich.table import Table
 
-    from hil.results import store
-    from hil.studies.boards import health
+    from hil.results import health, store
 
-    found = health.of(store.load_history(options.history_dir))
+    history = options.history_dir
+    found = health.of(store.load_history(history), health.checked(history))
     if not found:
         raise UsageError(f"no run in {options.history_dir} met a board through a probe")
     out = Table(box=box.SIMPLE_HEAD, pad_edge=False)

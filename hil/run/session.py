@@ -20,7 +20,7 @@ from hil.results.figures import Key
 from hil.results.report import junit
 from hil.results.rows import Context, Metric, Row, RunIdentity, in_context
 from hil.results.rules import Grade
-from hil.results.store import Store
+from hil.results.store import HISTORY, Store
 from hil.run import (
     calibration,
     core_clock,
@@ -29,6 +29,7 @@ from hil.run import (
     measurement,
     parts,
     plausible,
+    quarantine,
     same_board,
     silent_core,
 )
@@ -37,7 +38,7 @@ from hil.run.budget import Budget
 from hil.run.chosen import Scenarios
 from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
 from hil.run.recovery import Ladder
-from hil.targets import choice
+from hil.targets import AUTO, choice
 from hil.targets.recovery import Rung
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from hil.targets.base import Target
 
 _SILICON = "silicon"
+_OF_DESKS = {AUTO, "probe"}  # targets that may be physical boards
 _END = "time.end"
 
 
@@ -111,6 +113,9 @@ class Session:
             units=inventory.load(options.hil_inventory),
         )
         board = replace(board, lock_wait_s=options.hil_lock_wait)
+        if options.hil_target in _OF_DESKS:
+            history = options.hil_history_dir or options.hil_csv.parent / HISTORY
+            board = quarantine.leave_out(board, history, progress)
         target = choice.choose(options.hil_target, board)
         names = scenario.names() if options.hil_all else scenario.defaults()
         known = Scenarios(
@@ -299,7 +304,10 @@ class Session:
         target = self.target(self.board)
         target.progress, target.rung = self.progress, rung
         with self._watch(prepared.scenario).stage("start"):
-            stack.enter_context(target)
+            try:
+                stack.enter_context(target)
+            finally:  # so that a board which cannot be taken is known all the same
+                self._uids[name] = target.known_uid
         self._targets[name] = target
         with self._watch(prepared.scenario).stage("flash"):
             self.progress(f"flashing {self.board.name} ({target.name})")

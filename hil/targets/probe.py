@@ -5,7 +5,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
+from time import monotonic
 from typing import Any, ClassVar
 
 from serial import SerialBase
@@ -20,6 +22,9 @@ from hil.targets.debugger import Debugger
 from hil.targets.recovery import GREETING, Rung
 
 _MOST_CHARACTERS = 200
+_TURN_S = 1.0
+"""How long one of several boards that are in use is waited for before the next."""
+
 _LADDER = (
     {"frequency": 4_000_000},
     {"frequency": 1_000_000},  # long cables, weak probes
@@ -51,6 +56,7 @@ class ProbeTarget(Target):
         """
         try:
             self._unit = unit = self._take(candidates(self.board))
+            self.known_uid = unit.uid
             if self.rung is Rung.POWER_CYCLE and unit.power_cycle:
                 recovery.cycle_power(unit)
                 probes.wait_for(unit)
@@ -143,13 +149,22 @@ class ProbeTarget(Target):
                     debugger.close()
 
     def _take(self, units: Sequence[Unit]) -> Unit:
-        """Lock the first board that nobody uses, or wait for the first of all."""
-        for unit in units if len(units) > 1 else ():
+        """Lock the first board that nobody uses, or that becomes free; several are asked in turn.
+
+        Raises:
+            LockError: none becomes free in time.
+        """
+        until = monotonic() + self.board.lock_wait_s
+        for turn, unit in enumerate(cycle(units)):
+            left_s = max(0.0, until - monotonic())
+            asked_all = turn >= len(units)
+            wait_s = min(_TURN_S, left_s) if asked_all else 0.0
             try:
-                return self._lock(unit, 0.0)
+                return self._lock(unit, left_s if len(units) == 1 else wait_s)
             except LockError:
-                continue
-        return self._lock(units[0], self.board.lock_wait_s)
+                if len(units) == 1 or (asked_all and left_s == 0):
+                    raise
+        raise ProbeError("there is no board to take")  # of no candidates there is no turn
 
     def _lock(self, unit: Unit, wait_s: float) -> Unit:
         """Hold a board until it is closed; a place of a farm then says where it is."""

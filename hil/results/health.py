@@ -1,7 +1,10 @@
-"""How often each board's set-up failed, from the rows that runs left."""
+"""How often each board's set-up failed, from the rows that runs left since it was checked."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 
 from hil.errors import Verdict
 from hil.results.rows import Context, Row
@@ -11,6 +14,9 @@ QUARANTINE_AFTER = 3
 
 _OF_NO_BOARD = Verdict.BUILD, Verdict.LOCK
 _PROBE = "probe"
+_CHECKED = ".checked"  # beside the runs, whose names begin with no dot
+_WELL = Verdict.PASS  # among outcomes: behind here the board was found well
+_NEVER: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -36,11 +42,13 @@ class Health:
         return len(self.latest) >= QUARANTINE_AFTER
 
 
-def of(rows: Iterable[Row]) -> list[Health]:
+def of(rows: Iterable[Row], checked: Mapping[str, str] = _NEVER) -> list[Health]:
     """Return the record of each board that runs met through a probe.
 
     Args:
         rows: oldest first.
+        checked: when each board, by its unique id, was last found well; what was before counts no
+            more towards a quarantine.
     """
     outcomes: dict[tuple[str, str], list[Verdict | None]] = {}
     seen: set[tuple[str, str]] = set()
@@ -49,11 +57,36 @@ def of(rows: Iterable[Row]) -> list[Health]:
         if context.target != _PROBE or verdict in _OF_NO_BOARD:
             continue
         if verdict.is_setup_error:
-            _of(outcomes, context).append(verdict)
+            well_at = checked.get(context.board_uid)
+            found_well = well_at is not None and context.when <= well_at
+            _of(outcomes, context).extend([verdict, _WELL] if found_well else [verdict])
         elif (context.run, context.scenario) not in seen:
             seen.add((context.run, context.scenario))
             _of(outcomes, context).append(None)
     return [_health(board, uid, said) for (board, uid), said in sorted(outcomes.items())]
+
+
+def note_checked(history: Path, uid: str, when: str) -> None:
+    """Keep that a board was found well, so that its quarantine ends."""
+    history.mkdir(parents=True, exist_ok=True)
+    with (history / _CHECKED).open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"uid": uid, "when": when}) + "\n")
+
+
+def checked(history: Path) -> dict[str, str]:
+    """Return when each board, by its unique id, was last found well."""
+    try:
+        lines = (history / _CHECKED).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    found: dict[str, str] = {}
+    for line in lines:
+        try:
+            one = json.loads(line)
+            found[str(one["uid"])] = str(one["when"])
+        except (ValueError, KeyError, TypeError):  # half a line of a process that was killed
+            continue
+    return found
 
 
 def _of(
@@ -63,14 +96,14 @@ def _of(
 
 
 def _health(board: str, uid: str, said: Sequence[Verdict | None]) -> Health:
-    failed = [one for one in said if one is not None]
+    failed = [one for one in said if one not in {None, _WELL}]
     latest: list[Verdict] = []
     for one in said:
-        latest = [] if one is None else [*latest, one]
+        latest = [] if one in {None, _WELL} else [*latest, one]
     return Health(
         board=board,
         uid=uid,
-        measured=len(said) - len(failed),
+        measured=said.count(None),
         failures={verdict: failed.count(verdict) for verdict in Verdict if verdict in failed},
         latest=tuple(latest),
     )
