@@ -33,7 +33,7 @@ def test_the_table_has_the_columns_that_readers_rely_on(tmp_path: Path) -> None:
     header = (tmp_path / "results.csv").read_text().splitlines()[0]
     assert header == (
         "schema,run,when,commit,scenario,model,board,target,timing,clock_hz,toolchain,fingerprint,"
-        "rules,wait_states,build_id,board_uid,"
+        "rules,wait_states,build_id,board_uid,harness,"
         "metric,value,unit,reference,reference_source,ratio,limit,verdict,note,samples"
     )
     assert tuple(header.split(",")) == COLUMNS

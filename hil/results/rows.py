@@ -4,10 +4,13 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from uuid import uuid4
 
 from hil.errors import Verdict
+from hil.paths import FIRMWARE
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Context:
         wait_states: of the flash; None where it is not known.
         build_id: of the image, in hexadecimal; empty where none was built.
         board_uid: the chip's unique id, in hexadecimal; empty where it is not known.
+        commit: of the scenario's repository, else of the harness's. harness: the harness's commit,
+            or its version where it was installed.
     """
 
     run: str
@@ -67,6 +72,7 @@ class Context:
     wait_states: int | None = None
     build_id: str = ""
     board_uid: str = ""
+    harness: str = ""
 
     @property
     def compiler(self) -> str:
@@ -141,11 +147,22 @@ class RunIdentity:
         return cls(
             run=f"{when:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}",
             when=when.isoformat(),
-            commit=_commit(directory) if directory else "",
+            commit=commit_of(directory) if directory else "",
         )
 
 
-def _commit(directory: Path) -> str:
+def harness() -> str:
+    """Return the commit of the harness's checkout, or its version where it was installed."""
+    return commit_of(FIRMWARE.parent) or metadata.version("rnnpool-hil")
+
+
+@cache
+def commit_of(directory: Path) -> str:
+    """Return the commit checked out in a directory, as it was when this process first asked.
+
+    It ends in `-dirty` with uncommitted changes. It is empty outside a repository, and in a folder
+    that the repository ignores, such as one of installed packages.
+    """
     command = [
         "git",
         "-C",
@@ -160,7 +177,17 @@ def _commit(directory: Path) -> str:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""
+    if answer.returncode != 0 or _is_ignored(directory):
+        return ""
+    return answer.stdout.strip()
+
+
+def _is_ignored(directory: Path) -> bool:
+    command = ["git", "-C", str(directory), "check-ignore", "--quiet", "."]
+    try:
+        return subprocess.run(command, timeout=10, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def in_context(context: Context, metrics: Iterable[Metric]) -> list[Row]:

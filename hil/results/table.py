@@ -18,12 +18,13 @@ MOST_BYTES = 256 << 20
 
 _T = TypeVar("_T")
 _ADDED = {  # since version 1
-    *("schema", "rules", "wait_states", "build_id", "board_uid", "limit", "note", "samples"),
+    *("schema", "rules", "wait_states", "build_id", "board_uid", "harness", "limit"),
+    *("note", "samples"),
 }
 _FIRST = tuple(column for column in COLUMNS if column not in _ADDED)
 _TEXT = (
     *("run", "commit", "toolchain", "fingerprint", "timing", "reference_source"),
-    *("rules", "build_id", "board_uid", "note", "samples"),
+    *("rules", "build_id", "board_uid", "harness", "note", "samples"),
 )
 
 
@@ -116,6 +117,7 @@ def _row(record: dict[str, str]) -> Row:
         wait_states=_whole(record.get("wait_states") or _stated(fingerprint, "wait-states")),
         build_id=record.get("build_id", ""),
         board_uid=record.get("board_uid", ""),
+        harness=record.get("harness", ""),
     )
     metric = Metric(
         name=record["metric"],

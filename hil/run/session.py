@@ -14,11 +14,20 @@ from hil.config import inventory, scenario
 from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.errors import MeasurementError, Verdict
+from hil.paths import SCENARIOS
 from hil.results import details, metrics
 from hil.results.compare import Comparison
 from hil.results.figures import Key
 from hil.results.report import junit
-from hil.results.rows import Context, Metric, Row, RunIdentity, in_context
+from hil.results.rows import (
+    Context,
+    Metric,
+    Row,
+    RunIdentity,
+    commit_of,
+    harness,
+    in_context,
+)
 from hil.results.rules import Grade
 from hil.results.store import HISTORY, Store
 from hil.run import (
@@ -374,7 +383,7 @@ class Session:
     def _context(self, scenario: Scenario) -> Context:
         target = self.target
         return Context(
-            **vars(self.identity),
+            **vars(self.identity) | {"commit": self._commit(scenario), "harness": harness()},
             scenario=scenario.name,
             model=scenario.model,
             board=self.board.name,
@@ -386,6 +395,10 @@ class Session:
             rules=target.timing_version(),
             wait_states=self.board.flash_wait_states,
         )
+
+    def _commit(self, scenario: Scenario) -> str:
+        """Return the commit of the scenario's repository, else of the harness's."""
+        return commit_of(scenario.directory.resolve()) or commit_of(SCENARIOS)
 
     def _fingerprint(self, target: "type[Target]", scenario: Scenario) -> str:
         """What cycle counts depend on beside the source; rows compare when theirs are equal."""
