@@ -62,13 +62,13 @@ def test_a_difference_of_two_readings_leaves_out_what_did_not_run() -> None:
 
 
 def test_functions_are_summed_over_their_callers() -> None:
-    functions = flame.Functions([0x10, 0x20], ["outer", "inner"])
+    functions = flame.Functions([0x10, 0x20], ["outer", "inner"], [0x20, 0x30])
     stacks = {(): 1, (0x10,): 2, (0x10, 0x20): 3, (0x20,): 4}
     assert flame.by_function(stacks, functions) == {"inner": 7, "outer": 2, "(not called)": 1}
 
 
 def test_the_file_is_what_speedscope_reads(tmp_path: Path) -> None:
-    functions = flame.Functions([0x10, 0x20], ["outer", "inner"])
+    functions = flame.Functions([0x10, 0x20], ["outer", "inner"], [0x20, 0x30])
     path = tmp_path / "run.speedscope.json"
     flame.write_speedscope({(0x10,): 2, (0x10, 0x22): 3}, functions, path, "a run")
     document = json.loads(path.read_text(encoding="utf-8"))
@@ -77,3 +77,35 @@ def test_the_file_is_what_speedscope_reads(tmp_path: Path) -> None:
     assert profile["samples"] == [[0], [0, 1]]
     assert profile["weights"] == [2, 3]
     assert profile["endValue"] == 5
+
+
+def test_an_assemblers_label_is_a_function_and_one_with_a_size_ends() -> None:
+    source = """
+    function start
+        bl label
+        b .
+    function sized
+        bx lr
+        .size sized, . - sized
+        nop
+    .global label
+    label:
+        nop
+        bx lr
+    local:
+        nop
+    """
+    functions = flame.Functions.of(thumb.assemble(source, "labels"))
+    at = {name: address for address, name in zip(functions.addresses, functions.names, strict=True)}
+    assert functions.name(at["label"] + 2) == "label"
+    assert functions.name(at["label"] + 4) == "label", "a local label is none of its own"
+    assert functions.name(at["sized"]) == "sized"
+    assert functions.name(at["sized"] + 2) == "?"
+    assert functions.name(at["start"] - 2) != "start"
+
+
+def test_an_object_in_data_is_no_function() -> None:
+    functions = flame.Functions.of(
+        thumb.assemble("function start\n b .\n.section .data, \"aw\"\n.global table\ntable: .word 1")
+    )
+    assert "table" not in functions.names

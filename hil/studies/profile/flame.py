@@ -6,7 +6,7 @@ cycle is in the file. Source: www.speedscope.app/file-format-schema.json.
 
 import json
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,38 +15,73 @@ from hil.errors import UsageError
 
 Chain = tuple[int, ...]
 
+_EXECUTABLE = 0x4  # SHF_EXECINSTR
+
+
+UNKNOWN = "?"
+"""The function of code that no symbol covers."""
+
 
 @dataclass(frozen=True)
 class Functions:
-    """The functions of a program: entry addresses in order, and their names."""
+    """The functions of a program: entry addresses in order, their names, and where they end.
+
+    Attributes:
+        ends: the first address behind each; that of the next one where a symbol has no size.
+    """
 
     addresses: Sequence[int]
     names: Sequence[str]
+    ends: Sequence[int]
 
     @classmethod
     def of(cls, elf: Path) -> "Functions":
-        """Read a program's function symbols. Raises UsageError when it has none."""
+        """Read a program's function symbols. Raises UsageError when it has none.
+
+        An assembler's label counts as well where it is global and in code, for many are without
+        `.type`; a function goes before a label at the same address.
+        """
         from elftools.elf.elffile import ELFFile
 
+        found: dict[int, tuple[str, int]] = {}
         with elf.open("rb") as file:
-            table: Any = ELFFile(file).get_section_by_name(".symtab")
-            symbols = [] if table is None else list(table.iter_symbols())
-        found = {
-            s["st_value"] & ~1: s.name
-            for s in symbols
-            if s["st_info"]["type"] == "STT_FUNC" and s.name
-        }
+            contents = ELFFile(file)
+            for symbol in sorted(_code_symbols(contents), key=_is_function):
+                found[symbol["st_value"] & ~1] = symbol.name, symbol["st_size"]
         if not found:
             raise UsageError(
                 f"{elf} names no functions", hint="link it without stripping its symbols"
             )
         addresses = sorted(found)
-        return cls(addresses, [found[address] for address in addresses])
+        following = [*addresses[1:], 1 << 32]
+        ends = [
+            at + found[at][1] if found[at][1] else after
+            for at, after in zip(addresses, following, strict=True)
+        ]
+        return cls(addresses, [found[at][0] for at in addresses], ends)
 
     def name(self, address: int) -> str:
-        """Return the name of the function that an address is in."""
+        """Return the name of the function that an address is in, "?" where it is in none."""
         index = bisect_right(self.addresses, address) - 1
-        return self.names[index] if index >= 0 else f"{address:#010x}"
+        return self.names[index] if index >= 0 and address < self.ends[index] else UNKNOWN
+
+
+def _code_symbols(contents: Any) -> Iterator[Any]:
+    """Yield a program's functions and global labels in code."""
+    table = contents.get_section_by_name(".symtab")
+    for symbol in table.iter_symbols() if table is not None else ():
+        section = symbol["st_shndx"]
+        if not symbol.name or not isinstance(section, int):
+            continue
+        is_global = symbol["st_info"]["bind"] in {"STB_GLOBAL", "STB_WEAK"}
+        is_label = is_global and symbol["st_info"]["type"] == "STT_NOTYPE"
+        is_code = contents.get_section(section)["sh_flags"] & _EXECUTABLE
+        if _is_function(symbol) or (is_label and is_code):
+            yield symbol
+
+
+def _is_function(symbol: Any) -> bool:
+    return bool(symbol["st_info"]["type"] == "STT_FUNC")
 
 
 def spent_between(before: Mapping[Chain, int], after: Mapping[Chain, int]) -> dict[Chain, int]:
