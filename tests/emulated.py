@@ -10,7 +10,8 @@ import thumb
 from hil.config import board
 from hil.config.board import Board
 from hil.targets.emulator.board import default_clock
-from hil.targets.emulator.chips.stm32f4.chip import Stm32F4 as Chip
+from hil.targets.emulator.chips.stm32.chip import Chip
+from hil.targets.emulator.chips.stm32f4.chip import Stm32F4
 
 BOARD = board.load("stm32f439")
 DEADLINE_S = 20.0
@@ -51,11 +52,17 @@ def set_ccr(bits: int) -> str:
     """
 
 
-def chip_with(source: str, board: Board = BOARD, **settings: Any) -> Chip:
+def chip_with(source: str, board: Board = BOARD, **settings: Any) -> Stm32F4:
     """Return a chip, without power yet, that has a program in its flash."""
+    return Stm32F4(
+        board, flash=flash_with(source, board), **{"make_clock": default_clock, **settings}
+    )
+
+
+def flash_with(source: str, board: Board) -> bytearray:
+    """Return a flash that has a program in it."""
     program = thumb.flash_bytes(thumb.assemble(source))
-    flash = bytearray(program.ljust(board.flash.bytes, b"\xff"))
-    return Chip(board, flash=flash, **{"make_clock": default_clock, **settings})
+    return bytearray(program.ljust(board.flash.bytes, b"\xff"))
 
 
 @contextmanager

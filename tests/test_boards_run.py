@@ -21,7 +21,8 @@ uses = ["data"]                 # on the core's data bus only: never code, never
 
 
 @pytest.fixture(
-    scope="module", params=["nucleo_f439zi", "stm32f407g_disc1", "stm32f429i_disc1", "no_ccm"]
+    scope="module",
+    params=["nucleo_f439zi", "stm32f407g_disc1", "stm32f429i_disc1", "no_ccm", "nucleo_l4r5zi"],
 )
 def board_name(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A board of ours, or the path of a board without CCM, its link on other pins."""

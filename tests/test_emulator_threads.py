@@ -14,7 +14,7 @@ from emulated import BOARD, USART1, chip_with, finished, running
 from hil.build.image import Footprint, Image, read_segments
 from hil.errors import EmulatorError, Verdict
 from hil.studies import emulate
-from hil.targets.emulator.chips.stm32f4.chip import Stm32F4 as Chip
+from hil.targets.emulator.chips.stm32.chip import Chip
 from hil.targets.emulator.core.runner import Runner
 from hil.targets.emulator.target import EmulatedTarget
 from hil.targets.emulator.terminal import Terminal

@@ -71,7 +71,8 @@ def test_locked_option_bytes_do_not_change() -> None:
      ldr r4, [r7, #20]
      bkpt 0
     """
-    with finished(source) as chip:
+    chip = chip_with(source)
+    with finished(source, chip):
         assert registers(chip, "r4") == (FACTORY | 1,)
         assert chip.options.value == FACTORY
 

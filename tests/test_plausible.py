@@ -23,6 +23,7 @@ from hil.run import plausible
 from hil.run.measurement import Measurement, Prepared
 from hil.run.session import Session
 from hil.targets import clock_tree
+from hil.targets.chips.facts import ClockTree
 from hil.targets.emulator.chips.stm32.flash import AccessControl
 from hil.targets.emulator.target import EmulatedTarget
 
@@ -181,7 +182,7 @@ def test_a_core_at_half_speed(
 
 
 def test_settings_of_the_clock_are_read_as_the_manual_has_them() -> None:
-    def clock(cfgr: int, pllcfgr: int, acr: int) -> clock_tree.ClockTree | None:
+    def clock(cfgr: int, pllcfgr: int, acr: int) -> ClockTree | None:
         words = {0x4002_3804: pllcfgr, 0x4002_3808: cfgr, 0x4002_3C00: acr}
         return clock_tree.read(BOARD, words.__getitem__)
 

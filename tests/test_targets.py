@@ -131,7 +131,7 @@ def test_a_board_blinks_so_that_people_find_it() -> None:
             assert int.from_bytes(debugger.read(0x4002_0400, 4), "little") >> 14 & 3 == 1
             seen.append(int.from_bytes(debugger.read(0x4002_0414, 4), "little"))
 
-        blink.blink(debugger, "PB7", look)
+        blink.blink(replace(BOARD, led="PB7"), debugger, look)
         debugger.close()
     assert seen == [1 << 7, 0] * 6
 

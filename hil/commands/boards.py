@@ -155,7 +155,7 @@ def _identify(options: argparse.Namespace) -> int:
         found = target.debugger.identity()
         if target.board.led:
             _tell(f"the light at {target.board.led} blinks")
-            blink.blink(target.debugger, target.board.led, Event().wait)
+            blink.blink(target.board, target.debugger, Event().wait)
     if found is None:
         raise UsageError(f"{unit.kind} is of a family whose identity is not known")
     print(f"{unit}: a {unit.kind}")

@@ -5,17 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-# ARM DDI 0403E C1.6.2 and B3.2; RM0090 section 7.3.20.
+from hil.targets import chips
+
+# ARM DDI 0403E C1.6.2 and B3.2.
 _DHCSR, _CFSR, _HFSR = 0xE000_EDF0, 0xE000_ED28, 0xE000_ED2C
 _S_HALT, _S_SLEEP, _S_LOCKUP = 1 << 17, 1 << 18, 1 << 19
-_RCC_CSR, _RMVF = 0x4002_3874, 1 << 24
-_OF_FIRMWARE = {
-    28: "a software reset",
-    29: "the independent watchdog",
-    30: "the window watchdog",
-    31: "low power",
-}
-_OF_SUPPLY = {25: "brown-out", 26: "the reset pin", 27: "power-on"}
 _SLEEPS = {0xBF20, 0xBF30}
 _LOOKS, _BETWEEN_S = 10, 0.05
 _pause = threading.Event()  # never set: a probe has no way to call
@@ -73,10 +67,7 @@ def look(target: Any, chip: str, enough: Callable[[int], bool]) -> CoreState:
         lr, primask = target.read_core_register("lr"), target.read_core_register("primask")
         if not stuck:
             target.resume()
-    flags = target.read32(_RCC_CSR) if chip == "stm32f4" else 0
-    causes = dict.fromkeys(bit for bit in range(25, 32) if flags >> bit & 1)
-    resets = tuple(name for bit, name in _OF_FIRMWARE.items() if bit in causes)
-    supply = tuple(name for bit, name in _OF_SUPPLY.items() if bit in causes)
+    resets, supply = _causes(target, chip)
     return CoreState(
         halted=halted,
         asleep=bool(status & _S_SLEEP)
@@ -91,6 +82,19 @@ def look(target: Any, chip: str, enough: Callable[[int], bool]) -> CoreState:
         resets=resets,
         supply=() if resets else supply,
     )
+
+
+def _causes(target: Any, chip: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return why the chip was reset: by the firmware's own doing, and by others."""
+    known = chips.find(chip)
+    if known is None:
+        return (), ()
+    flags = target.read32(known.resets.register)
+    named = (known.resets.of_firmware, known.resets.of_supply)
+    by_firmware, by_supply = (
+        tuple(name for bit, name in names.items() if flags >> bit & 1) for names in named
+    )
+    return by_firmware, by_supply
 
 
 def _stacked(target: Any) -> int:
@@ -111,6 +115,8 @@ def _is_sleep(target: Any, place: int) -> bool:
 
 def forget_resets(target: Any, chip: str) -> None:
     """Clear the reset causes, so that later ones are told from the harness's own reset."""
-    if chip == "stm32f4":
-        target.write32(_RCC_CSR, target.read32(_RCC_CSR) | _RMVF)
-        target.write32(_RCC_CSR, target.read32(_RCC_CSR) & ~_RMVF)
+    known = chips.find(chip)
+    if known is not None:
+        register, forget = known.resets.register, known.resets.forget
+        target.write32(register, target.read32(register) | forget)
+        target.write32(register, target.read32(register) & ~forget)

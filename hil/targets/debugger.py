@@ -10,7 +10,7 @@ from typing import Any
 from hil.build.image import Segment
 from hil.config.board import Board
 from hil.errors import FlashError, ProbeError
-from hil.targets import core_state, identity, option_bytes, ram_program
+from hil.targets import core_state, identity, option_bytes, pyocd_parts, ram_program
 
 _DEMCR, _VC_CORERESET = 0xE000_EDFC, 1  # ARMv7-M manual section C1.6.5
 _LOG = logging.getLogger(__name__)
@@ -93,6 +93,7 @@ class Debugger:
     def _connect(self, rung: Mapping[str, Any]) -> None:
         from pyocd.core.session import Session
 
+        pyocd_parts.register(self._board)
         options = {**self._options, **rung, "target_override": self._board.pyocd_target}
         with self._probe_errors("connecting", or_else=_UNREACHABLE):
             self._session = Session(self._probe, auto_open=False, options=options)

@@ -1,29 +1,12 @@
-"""What a chip says it is, read before anything on it is changed.
-
-Source: RM0090 sections 38.6 and 39.
-"""
+"""What a chip says it is, read before anything on it is changed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from hil.config.board import Board
 from hil.errors import ProbeError
+from hil.targets import chips
 
-
-@dataclass(frozen=True)
-class _Places:
-    """Where a family of chips keeps its identity.
-
-    Attributes:
-        id_code: DBGMCU_IDCODE. flash_kib: 16 bits, the flash in KiB. unique_id: 96 bits.
-    """
-
-    id_code: int
-    flash_kib: int
-    unique_id: int
-
-
-_PLACES = {"stm32f4": _Places(id_code=0xE004_2000, flash_kib=0x1FFF_7A22, unique_id=0x1FFF_7A10)}
 _DEV_ID = 0xFFF
 _UNIQUE_ID_BYTES = 12
 
@@ -49,9 +32,10 @@ def read(chip: str, memory: Callable[[int, int], bytes]) -> Identity | None:
         chip: the family, as the board's file names it.
         memory: reads so many bytes at an address; the id code takes an aligned word.
     """
-    places = _PLACES.get(chip)
-    if places is None:
+    known = chips.find(chip)
+    if known is None:
         return None
+    places = known.places
     id_code = int.from_bytes(memory(places.id_code, 4), "little")
     flash_kib = int.from_bytes(memory(places.flash_kib, 2), "little")
     uid = memory(places.unique_id, _UNIQUE_ID_BYTES).hex()

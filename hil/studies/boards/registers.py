@@ -1,12 +1,15 @@
-"""Registers of a chip through its debugger. Source: RM0090 sections 7.3.10 and 8.4."""
+"""Registers of a chip through its debugger."""
 
 from typing import TYPE_CHECKING
 
+from hil.errors import ProbeError
+from hil.targets import chips
+
 if TYPE_CHECKING:
+    from hil.config.board import Board
     from hil.targets.debugger import Debugger
 
-RCC_AHB1ENR = 0x4002_3830
-_GPIO, _PORT_BYTES = 0x4002_0000, 0x400
+_PORT_BYTES = 0x400
 
 
 def write(debugger: "Debugger", address: int, value: int) -> None:
@@ -19,16 +22,23 @@ def change(debugger: "Debugger", address: int, *, clear: int, set_: int) -> None
     write(debugger, address, debugger.read_word(address) & ~clear | set_)
 
 
-def gpio_of(debugger: "Debugger", pin: str) -> tuple[int, int]:
+def gpio_of(board: "Board", debugger: "Debugger", pin: str) -> tuple[int, int]:
     """Switch the clock of a pin's port on; returns the port's address and the pin's number.
 
     Args:
+        board: its kind.
         debugger: of an open board.
         pin: such as PB7.
 
     Raises:
-        ProbeError: the board is lost.
+        ProbeError: the board is lost, or nothing is known of its chip's ports.
     """
+    chip = chips.find(board.chip)
+    if chip is None:
+        raise ProbeError(
+            f"it is not known where the ports of the chip {board.chip} are",
+            hint=f"an entry point of {chips.GROUP} says it",
+        )
     letter = ord(pin[1]) - ord("A")
-    change(debugger, RCC_AHB1ENR, clear=0, set_=1 << letter)
-    return _GPIO + letter * _PORT_BYTES, int(pin[2:])
+    change(debugger, chip.ports.enable, clear=0, set_=1 << letter)
+    return chip.ports.address + letter * _PORT_BYTES, int(pin[2:])

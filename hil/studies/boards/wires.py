@@ -84,7 +84,7 @@ def _at(board: Board, debugger: "Debugger", port: Any, baud: int) -> Finding:
     name = f"serial {baud:,} baud"
     pins = listeners(board)
     for rx, uart in pins.items():
-        _listen(debugger, _USARTS[uart], rx, baud)
+        _listen(board, debugger, _USARTS[uart], rx, baud)
     port.reset_input_buffer()
     port.write(_SENT[:1])
     port.flush()
@@ -99,7 +99,7 @@ def _at(board: Board, debugger: "Debugger", port: Any, baud: int) -> Finding:
     usart = _USARTS[board.uart]
     debugger.read_word(usart.base + _DR)
     wrong = sum(_received(debugger, usart, port, one) != one for one in _SENT)
-    _route(debugger, board.tx)
+    _route(board, debugger, board.tx)
     change(debugger, usart.base + _CR1, clear=0, set_=_TE)
     came = b"".join(_sent(debugger, usart, port, one) for one in _SENT)
     lost = sum(one != other for one, other in zip(_SENT, came.ljust(len(_SENT)), strict=False))
@@ -121,10 +121,10 @@ def _elsewhere(board: Board, arrived: dict[str, str]) -> str:
     return f"{here}; what is sent arrives on {pins}, as with {' or '.join(fits)}"
 
 
-def _listen(debugger: "Debugger", usart: Usart, rx: str, baud: int) -> None:
+def _listen(board: Board, debugger: "Debugger", usart: Usart, rx: str, baud: int) -> None:
     register, bit = usart.enable
     change(debugger, register, clear=0, set_=1 << bit)
-    _route(debugger, rx)
+    _route(board, debugger, rx)
     write(debugger, usart.base + _CR1, 0)
     write(debugger, usart.base + _BRR, (_HSI_HZ + baud // 2) // baud)
     write(debugger, usart.base + _CR1, _UE | _RE)
@@ -132,8 +132,8 @@ def _listen(debugger: "Debugger", usart: Usart, rx: str, baud: int) -> None:
     debugger.read_word(usart.base + _DR)
 
 
-def _route(debugger: "Debugger", pin: str) -> None:
-    gpio, number = gpio_of(debugger, pin)
+def _route(board: Board, debugger: "Debugger", pin: str) -> None:
+    gpio, number = gpio_of(board, debugger, pin)
     half, shift = gpio + _AFR + 4 * (number // 8), 4 * (number % 8)
     change(debugger, half, clear=15 << shift, set_=_AF7 << shift)
     for register, value in ((_PUPDR, _PULL_UP), (_MODER, _ALTERNATE)):

@@ -17,6 +17,7 @@ from pyocd.core import exceptions
 from pyocd.core.plugin import Plugin
 from pyocd.probe.debug_probe import DebugProbe
 
+from hil.targets import pyocd_parts
 from hil.targets.emulator import powered
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ class EmulatedProbe(DebugProbe):
         from pyocd.board.board import Board
         from pyocd.core.memory_map import RamRegion
 
+        pyocd_parts.register(self._described)
         session: Any = self.session
         made = Board(session, board_info=self.associated_board_info)
         for ram in self._described.regions:

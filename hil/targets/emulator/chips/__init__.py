@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 GROUP = "hil.emulated_chips"
 _OURS = {
     "stm32f4": "hil.targets.emulator.chips.stm32f4.chip:Stm32F4",
+    "stm32l4": "hil.targets.emulator.chips.stm32l4.chip:Stm32L4",
 }
 
 

@@ -198,6 +198,10 @@ class Head(ctypes.Structure):
         ("instruction_cache", ctypes.c_uint32),
         ("data_cache", ctypes.c_uint32),
         ("prefetch_fills_cache", ctypes.c_uint32),
+        ("line_shift", ctypes.c_uint32),
+        ("first_line", ctypes.c_uint32),
+        ("flash_lines", ctypes.c_uint32),
+        ("cache_lines", ctypes.c_uint32),
         ("current", ctypes.c_void_p),
         ("expected", ctypes.c_uint32),
         ("state", ctypes.c_uint32),
@@ -243,6 +247,8 @@ class Transfer(IntEnum):
 
 MOST_FLASH_BYTES = 2 << 20
 """How much flash the C side has room to follow."""
+CACHE_BYTES = 1024
+"""Of the flash's instruction cache."""
 CONDITION_HOLDS = 1
 """Outcome of the IT that a block begins with."""
 
@@ -267,6 +273,7 @@ _SOURCE = native.Source(
         "CONDITION_HOLDS": CONDITION_HOLDS,
         "VALUE_REGISTERS": VALUE_REGISTERS,
         "MOST_FLASH_BYTES": MOST_FLASH_BYTES,
+        "CACHE_BYTES": CACHE_BYTES,
         "BUILT": Built.BUILT,
         "FAILED": Built.FAILED,
         "AGAIN": Built.AGAIN,

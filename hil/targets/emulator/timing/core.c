@@ -38,7 +38,7 @@ uint32_t timing_current(const timing_t *t) {
 /* flash accelerator */
 
 static inline uint32_t flash_line(const timing_t *t, uint32_t line) {
-    return line - t->flash_base / LINE_BYTES;
+    return line - t->first_line;
 }
 
 /*
@@ -72,7 +72,7 @@ static void work_out_uses(timing_t *t) {
 }
 
 void timing_clear_instruction_cache(timing_t *t) {
-    for (size_t i = 0; i < CACHE_LINES; i++) {
+    for (size_t i = 0; i < t->cache_lines; i++) {
         t->tags[i] = NO_LINE;
         t->last_use[i] = 0;
     }
@@ -106,7 +106,7 @@ static bool cached(timing_t *t, uint32_t line) {
 static uint32_t oldest_slot(const timing_t *t) {
     enum { SEARCHES = 4 };
     uint32_t oldest[SEARCHES] = {0, 1, 2, 3};
-    for (uint32_t i = SEARCHES; i < CACHE_LINES; i += SEARCHES) {
+    for (uint32_t i = SEARCHES; i < t->cache_lines; i += SEARCHES) {
         for (uint32_t k = 0; k < SEARCHES; k++) {
             oldest[k] = t->last_use[i + k] < t->last_use[oldest[k]] ? i + k : oldest[k];
         }
@@ -130,7 +130,7 @@ static void cache(timing_t *t, uint32_t line) {
 
 /* Begin to read the line after this one, unless it is at hand; `begin` is when the flash can. */
 static void prefetch_behind(timing_t *t, uint32_t line, uint64_t begin) {
-    if (!t->prefetch || flash_line(t, line + 1) >= MOST_FLASH_LINES ||
+    if (!t->prefetch || flash_line(t, line + 1) >= t->flash_lines ||
         (t->instruction_cache && t->slot_of[flash_line(t, line + 1)])) {
         t->prefetched = NO_LINE;
         return;
@@ -308,7 +308,7 @@ static node_t *find(timing_t *t, void *engine, uint32_t address, uint32_t size, 
 }
 
 bool timing_add_fetch(timing_t *t, node_t *node, uint32_t line, uint16_t needed, uint16_t ahead) {
-    if (flash_line(t, line) >= MOST_FLASH_LINES || t->fetch_count >= FETCHES) {
+    if (flash_line(t, line) >= t->flash_lines || t->fetch_count >= FETCHES) {
         return false;
     }
     t->fetches[t->fetch_count++] = (fetch_t){line, needed, ahead};
@@ -593,7 +593,7 @@ uint64_t timing_read_flash(void *engine, uint64_t offset, unsigned size, void *c
                        PAGE_BYTES);
         t->shadow_valid[page] = 1;
     }
-    read_data_line(t, (uint32_t)((t->flash_base + offset) / LINE_BYTES));
+    read_data_line(t, (uint32_t)((t->flash_base + offset) >> t->line_shift));
     uint64_t value = 0;
     memcpy(&value, &t->shadow[offset], size);
     return value;

@@ -16,6 +16,7 @@ from hil.targets.emulator.core.decode import Decoder, Instruction, Kind
 from hil.targets.emulator.timing.addresses import Case
 from hil.targets.emulator.timing.blocks import may_write, transfer_of
 from hil.targets.emulator.timing.c_side import (
+    CACHE_BYTES,
     CONDITION_HOLDS,
     MOST_FLASH_BYTES,
     Build,
@@ -59,7 +60,7 @@ class _Costed:
 
 
 class TimingCore:
-    """Counts cycles as a Cortex-M4 with the STM32F4's flash would.
+    """Counts cycles as a Cortex-M4 with the flash caches of an STM32F4 or STM32L4 would.
 
     Args:
         uc: a unicorn.Uc with its memory map, or to be given one; its address translation is taken
@@ -94,6 +95,7 @@ class TimingCore:
         self.run: RunControl = self._t.run
         self._decoder = Decoder()
         self._flash = board.flash
+        self._line_bytes = board.flash_read_bits // 8
         if self._flash.bytes > MOST_FLASH_BYTES:
             raise UsageError(
                 f"{board.name} has {self._flash.bytes:,} B of flash; the timing model takes "
@@ -140,6 +142,10 @@ class TimingCore:
         t.execution_state_id = arm_const.UC_ARM_REG_EPSR
         t.flash_base, t.flash_bytes = self._flash.address, self._flash.bytes
         t.flash_alias = _ALIAS_OFFSET + self._flash.address
+        t.line_shift = self._line_bytes.bit_length() - 1
+        t.first_line = self._flash.address // self._line_bytes
+        t.flash_lines = MOST_FLASH_BYTES // self._line_bytes
+        t.cache_lines = CACHE_BYTES // self._line_bytes
         t.boot_alias = 0
         t.sees_data = flash_data_path
         t.prefetch_fills_cache = self._rules.prefetch_fills_cache
@@ -445,6 +451,7 @@ class TimingCore:
             self._rules,
             lambda i: case.accesses.get(i.address, Access()),
             cached=bool(self._t.instruction_cache),
+            line_bytes=self._line_bytes,
         )
 
     def _first_hooked(self, instructions: Sequence[Instruction]) -> int:

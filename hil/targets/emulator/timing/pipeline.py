@@ -77,7 +77,11 @@ class Access:
 
 @dataclass(frozen=True)
 class LineFetch:
-    """A 16-byte line of code: when it is first needed, and how much earlier it is asked for."""
+    """A line of code, which the flash reads at once.
+
+    Attributes:
+        needed: when it is first needed. ahead: how much earlier it is asked for.
+    """
 
     line: int
     needed: int
@@ -113,6 +117,7 @@ class _Run:
     """The pipeline while a block is being costed."""
 
     rules: Rules
+    line_bytes: int
     queue: int  # words that the fetch unit holds
     now: int  # earliest next issue
     fetch: int
@@ -131,10 +136,11 @@ class _Run:
     lines: list[LineFetch] = field(default_factory=list)
 
     @classmethod
-    def enter(cls, state: State, rules: Rules, *, cached: bool) -> Self:
+    def enter(cls, state: State, rules: Rules, *, cached: bool, line_bytes: int) -> Self:
         """Go on from a state."""
         return cls(
             rules=rules,
+            line_bytes=line_bytes,
             queue=rules.fetch_queue_with_cache if cached else rules.fetch_queue,
             now=0,
             fetch=state.fetch,
@@ -167,6 +173,7 @@ def cost_block(
     access_of: Callable[[Instruction], Access],
     *,
     cached: bool,
+    line_bytes: int = 16,
 ) -> BlockTiming:
     """Cost a block entered in a state.
 
@@ -176,8 +183,9 @@ def cost_block(
         rules: by which to cost it.
         access_of: what a load or store reaches.
         cached: whether the flash's instruction cache is on.
+        line_bytes: of a line of the flash.
     """
-    run = _Run.enter(state, rules, cached=cached)
+    run = _Run.enter(state, rules, cached=cached, line_bytes=line_bytes)
     issues = []
     last = len(instructions) - 1
     outcome = state.outcome
@@ -271,7 +279,7 @@ def _fetch(run: _Run, instruction: Instruction) -> None:
         back = queue - held
         if len(run.freed) >= back and run.fetch - 3 < run.freed[-back]:
             run.fetch = run.freed[-back] + 4
-        line = word >> 2
+        line = 4 * word // run.line_bytes
         if not run.lines or run.lines[-1].line != line:
             needed = max(run.now, run.fetch)
             run.lines.append(LineFetch(line, needed, needed - run.fetch))
@@ -280,7 +288,7 @@ def _fetch(run: _Run, instruction: Instruction) -> None:
         run.fetch += 1 + run.second_word_late
         run.second_word_late = 0
     if begun and not run.lines:
-        run.lines.append(LineFetch(instruction.address >> 4, run.now, 0))
+        run.lines.append(LineFetch(instruction.address // run.line_bytes, run.now, 0))
     used_up = (instruction.end >> 2) - first
     run.freed = (run.freed + [latest] * used_up)[-queue:]
 

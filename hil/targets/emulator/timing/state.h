@@ -16,11 +16,12 @@ enum {
     NODES = 1 << 16,
     FETCHES = 1 << 18,
     BUCKETS = 1 << 17,
-    LINE_BYTES = 16,
+    LEAST_LINE_BYTES = 8,
     MOST_FLASH_BYTES = 2 << 20,
-    MOST_FLASH_LINES = MOST_FLASH_BYTES / LINE_BYTES,
+    MOST_FLASH_LINES = MOST_FLASH_BYTES / LEAST_LINE_BYTES,
     PAGE_BYTES = 1024,
-    CACHE_LINES = 64,
+    CACHE_BYTES = 1024, /* of the instruction cache: RM0090 section 3.5.2, RM0432 section 3.3.4 */
+    MOST_CACHE_LINES = CACHE_BYTES / LEAST_LINE_BYTES,
     DATA_LINES = 8,
     MEMORY_PAGES = MOST_FLASH_BYTES / PAGE_BYTES, /* of the largest memory */
     CODE_PAGES = 64 * MEMORY_PAGES,               /* of those below 0x4000_0000 */
@@ -116,6 +117,12 @@ struct timing {
     uint32_t data_cache;
     uint32_t prefetch_fills_cache;
 
+    /* a line is what the flash reads at once */
+    uint32_t line_shift;  /* 1 << line_shift bytes */
+    uint32_t first_line;  /* of the flash */
+    uint32_t flash_lines; /* of the largest flash */
+    uint32_t cache_lines; /* of the instruction cache */
+
     /* where execution is */
     node_t *current;
     uint32_t expected; /* address at which a stopped run goes on */
@@ -144,8 +151,8 @@ struct timing {
     uint64_t used;         /* count of cache look-ups */
     uint64_t cache_change; /* `used` when the instruction cache's lines last changed */
     node_t *used_nodes;    /* nodes entered since, with all their lines in it */
-    uint32_t tags[CACHE_LINES];
-    uint64_t last_use[CACHE_LINES];
+    uint32_t tags[MOST_CACHE_LINES];
+    uint64_t last_use[MOST_CACHE_LINES];
     uint32_t data_tags[DATA_LINES];
     uint64_t data_last_use[DATA_LINES];
     uint8_t slot_of[MOST_FLASH_LINES]; /* 1 + slot in the instruction cache, or 0 */

@@ -25,6 +25,7 @@ from hil.targets.emulator.chips.stm32.gpio import PortLayout, all_ports
 from hil.targets.emulator.chips.stm32.identity import DebugMcu, SystemMemory
 from hil.targets.emulator.chips.stm32.memory_map import BOOT_ALIAS, MemoryMap, Windows
 from hil.targets.emulator.chips.stm32.pins import Pins, SerialPins
+from hil.targets.emulator.chips.stm32.timer import Timer
 from hil.targets.emulator.chips.stm32.usart import Usart, Wiring
 from hil.targets.emulator.chips.stm32.watchdog import IndependentWatchdog
 from hil.targets.emulator.core.clock import Clock, InstructionClock
@@ -164,18 +165,19 @@ class Chip(ABC):
             self._set_deadline,
         )  # fmt: skip
         self.debug_mcu = DebugMcu(self.board.dev_id, self.board.rev_id, self.id_reserved)
+        self._timers = self._make_timers()
         self.interrupts = Interrupts(
             self.exceptions,
             self.systick,
             self.clock.run,
-            (self.flash_controller, *self.usarts.values()),
+            (self.flash_controller, *self.usarts.values(), *self._timers),
             (self.watchdog.deadline,),
         )
         self.ports = all_ports(self.gpio)
         self._pins = Pins(self.ports, self.usarts, self.pins)
         self._peripherals: tuple[Peripheral, ...] = (
             self.rcc, self.flash_controller, *self.ports.values(), *self.usarts.values(),
-            *self._make_more(), self.debug_mcu, self.watchdog, self.system_control,
+            *self._timers, *self._make_more(), self.debug_mcu, self.watchdog, self.system_control,
             self.systick, self.debug, self.dwt, self.flash_patch, MemoryProtectionUnit(),
             *rom_table(self.board.dev_id),
         )  # fmt: skip
@@ -198,7 +200,11 @@ class Chip(ABC):
 
     @abstractmethod
     def _make_more(self) -> "Sequence[Peripheral]":
-        """Return what else it has: its regulator, timers."""
+        """Return what else it has: its regulator."""
+
+    def _make_timers(self) -> Sequence[Timer]:
+        """Return its timers."""
+        return ()
 
     @abstractmethod
     def _broken_by(self, clocks: ClockTree) -> str:
@@ -240,7 +246,7 @@ class Chip(ABC):
     def _connect(self) -> None:
         self.rcc.on_gates = self._update_gates
         self.rcc.on_clocks = self._check_clocks
-        self.rcc.before_clock = self.watchdog.change_clock
+        self.rcc.before_clock = self._before_clock
         self.waiting.on_sleep = self._note_sleep
         self._update_gates()
         self.engine.on_new_block(self._on_new_block)
@@ -277,6 +283,11 @@ class Chip(ABC):
         self.clock.set_acr(self._override_acr(value))
         if self._powered:
             self._check_clocks(self.rcc.clocks)
+
+    def _before_clock(self, core_hz: int) -> None:
+        self.watchdog.change_clock(core_hz)
+        for timer in self._timers:
+            timer.sync()
 
     def _check_clocks(self, clocks: ClockTree) -> None:
         """Lock the core up where its clocks go past what the chip bears."""

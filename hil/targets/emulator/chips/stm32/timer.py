@@ -1,0 +1,152 @@
+"""General-purpose timers as counters: prescaler, reload, update flag and interrupt.
+
+No capture, compare or slave mode. Source: RM0432 section 38.4 (TIM2 to TIM5).
+"""
+
+from collections.abc import Callable
+
+from hil.targets.emulator.core.registers import Peripheral, Register, Storage, write_only
+
+_CEN = 1 << 0
+_UIF = _UIE = _UG = 1 << 0
+
+
+class Timer(Peripheral):
+    """One timer that counts up.
+
+    Args:
+        now: the core's cycle count.
+        clock_divider: the core's cycles per cycle of its clock.
+        on_change: called when `deadline` or the interrupt line may have changed.
+        bits: of the counter.
+
+    Attributes:
+        irq: its interrupt number.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        address: int,
+        irq: int,
+        *,
+        now: Callable[[], int],
+        clock_divider: Callable[[], float],
+        on_change: Callable[[], None],
+        bits: int = 32,
+    ) -> None:
+        self.irq = irq
+        self._now = now
+        self._clock_divider = clock_divider
+        self._on_change = on_change
+        most = (1 << bits) - 1
+        self._control, self._enables = Storage(writable=0xFFFF), Storage(writable=0xFFFF)
+        self._reload = Storage(most, writable=most)
+        self._wanted_prescaler = Storage(writable=0xFFFF)
+        self._most = most
+        self._status = 0
+        self._count = 0
+        self._counted_at: float = 0  # the cycle at which it came to that count
+        self._prescaler = 0
+        self._divider: float = 1
+        super().__init__(
+            name,
+            address,
+            {
+                0x00: Register(self._control.read, self._syncing(self._control)),
+                0x04: Storage().register(),
+                0x08: Storage().register(),
+                0x0C: Register(self._enables.read, self._syncing(self._enables)),
+                0x10: Register(self._read_status, self._clear_status, merges=False),
+                0x14: write_only(self._generate),
+                0x24: Register(self._read_count, self._write_count),
+                0x28: self._wanted_prescaler.register(),
+                0x2C: Register(self._reload.read, self._syncing(self._reload)),
+            },
+        )
+
+    def reset(self) -> None:
+        """Return to the state after reset: it stands at 0."""
+        for storage in (self._control, self._enables, self._reload, self._wanted_prescaler):
+            storage.reset()
+        self._status = self._count = self._prescaler = 0
+        self.sync()
+
+    @property
+    def interrupt(self) -> bool:
+        """Whether the interrupt line is high."""
+        if not self._enables.value & _UIE:
+            return False
+        self._advance()
+        return bool(self._status & _UIF)
+
+    def deadline(self) -> int | None:
+        """Return the cycle at which the line rises, None if it does not."""
+        if not self._enables.value & _UIE or not self._runs or self._status & _UIF:
+            return None
+        left = self._reload.value + 1 - self._count
+        return int(self._counted_at + left * self._period) + 1
+
+    def sync(self) -> None:
+        """Count up to now, and go on at what its clock then is."""
+        self._advance()
+        self._counted_at = self._counted_at if self._runs else self._now()
+        self._divider = self._clock_divider()
+
+    @property
+    def _runs(self) -> bool:
+        return bool(self._control.value & _CEN)
+
+    @property
+    def _period(self) -> float:
+        """The core's cycles per count."""
+        return self._divider * (self._prescaler + 1)
+
+    def _advance(self) -> None:
+        if not self._runs:
+            return
+        counts = int((self._now() - self._counted_at) / self._period)
+        if counts <= 0:
+            return
+        self._counted_at += counts * self._period
+        whole, self._count = divmod(self._count + counts, self._reload.value + 1)
+        if whole:
+            self._update()
+
+    def _update(self) -> None:
+        self._status |= _UIF
+        self._prescaler = self._wanted_prescaler.value
+
+    def _syncing(self, storage: Storage) -> Callable[[int], None]:
+        def write(value: int) -> None:
+            self.sync()
+            storage.write(value)
+            self.sync()
+            self._on_change()
+
+        return write
+
+    def _generate(self, value: int) -> None:
+        if value & _UG:
+            self.sync()
+            self._count, self._counted_at = 0, self._now()
+            self._update()
+            self._on_change()
+
+    def _read_status(self) -> int:
+        self._advance()
+        return self._status
+
+    def _clear_status(self, value: int) -> None:
+        self._advance()
+        self._status &= value
+        self._on_change()
+
+    def _read_count(self) -> int:
+        self._advance()
+        return self._count
+
+    def _write_count(self, value: int) -> None:
+        self.sync()
+        self._count, self._counted_at = value & self._most, self._now()
+        self._on_change()

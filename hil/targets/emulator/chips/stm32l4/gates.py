@@ -1,0 +1,72 @@
+"""Which bit of RCC gives which peripheral of an STM32L4+ its clock, and which holds it in reset.
+
+Source: RM0432 sections 2.2 (addresses) and 6.4.15 to 6.4.21 (bits).
+"""
+
+from hil.targets.emulator.chips.stm32.gates import Gate, Unmodelled
+
+_KIB = 0x400
+_PORTS = {f"GPIO{port}": Gate("AHB2", (bit,)) for bit, port in enumerate("ABCDEFGHI")}
+GATES = _PORTS | {
+    "TIM2": Gate("APB1", (0,)),
+    "TIM5": Gate("APB1", (3,)),
+    "USART2": Gate("APB1", (17,)),
+    "USART3": Gate("APB1", (18,)),
+    "PWR": Gate("APB1", (28,)),
+    "LPUART1": Gate("APB1_2", (0,)),
+    "USART1": Gate("APB2", (14,)),
+}
+"""The modelled peripherals that have to be switched on, by name; the others always work."""
+
+_APB1 = {
+    "TIM3": (0x0400, 1),
+    "TIM4": (0x0800, 2),
+    "TIM6": (0x1000, 4),
+    "TIM7": (0x1400, 5),
+    "WWDG": (0x2C00, 11),
+    "SPI2": (0x3800, 14),
+    "SPI3": (0x3C00, 15),
+    "UART4": (0x4C00, 19),
+    "UART5": (0x5000, 20),
+    "I2C1": (0x5400, 21),
+    "I2C2": (0x5800, 22),
+    "I2C3": (0x5C00, 23),
+    "CAN1": (0x6400, 25),
+    "DAC": (0x7400, 29),
+    "OPAMP": (0x7800, 30),
+    "LPTIM1": (0x7C00, 31),
+}
+_APB1_2 = {"I2C4": (0x8400, 1), "LPTIM2": (0x9400, 5)}
+_APB2 = {
+    "SYSCFG": (0x0000, 0),
+    "TIM1": (0x2C00, 11),
+    "SPI1": (0x3000, 12),
+    "TIM8": (0x3400, 13),
+    "TIM15": (0x4000, 16),
+    "TIM16": (0x4400, 17),
+    "TIM17": (0x4800, 18),
+    "SAI1": (0x5400, 21),
+    "SAI2": (0x5800, 22),
+    "DFSDM1": (0x6000, 24),
+}
+
+
+def _blocks(bus: str, base: int, blocks: dict[str, tuple[int, int]]) -> dict[str, Unmodelled]:
+    return {
+        name: Unmodelled(base + at, _KIB, Gate(bus, (bit,))) for name, (at, bit) in blocks.items()
+    }
+
+
+UNMODELLED = {
+    **_blocks("APB1", 0x4000_0000, _APB1),
+    **_blocks("APB1_2", 0x4000_0000, _APB1_2),
+    **_blocks("APB2", 0x4001_0000, _APB2),
+    "DMA1": Unmodelled(0x4002_0000, _KIB, Gate("AHB1", (0,))),
+    "DMA2": Unmodelled(0x4002_0400, _KIB, Gate("AHB1", (1,))),
+    "DMAMUX1": Unmodelled(0x4002_0800, _KIB, Gate("AHB1", (2,))),
+    "CRC": Unmodelled(0x4002_3000, _KIB, Gate("AHB1", (12,))),
+    "TSC": Unmodelled(0x4002_4000, _KIB, Gate("AHB1", (16,))),
+    "ADC": Unmodelled(0x5004_0000, _KIB, Gate("AHB2", (13,))),
+    "RNG": Unmodelled(0x5006_0800, _KIB, Gate("AHB2", (18,))),
+}
+"""The others with a clock of their own, by name; RTC, EXTI and the watchdog have none."""
