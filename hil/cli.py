@@ -20,6 +20,7 @@ from hil.commands import (
     emulate,
     evaluate,
     history,
+    mlperf_run,
     models,
     new,
     plan,
@@ -52,6 +53,7 @@ _COMMANDS = (
     bisect,
     bench,
     validate_timing,
+    mlperf_run,
     cache,
 )
 _INTERRUPTED, _UNREAD = 130, 141  # 128 and the number of SIGINT, of SIGPIPE

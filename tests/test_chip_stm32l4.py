@@ -18,7 +18,7 @@ from hil.config.board import Board, Flash
 from hil.errors import FlashError, ProbeError
 from hil.link.client import Device
 from hil.targets import chips, clock_tree, option_bytes, pyocd_parts
-from hil.targets.chips import stm32l4_algorithm
+from hil.targets.chips import stm32l4, stm32l4_algorithm
 from hil.targets.emulator.board import default_clock
 from hil.targets.emulator.chips.stm32.clocks import ClockTree
 from hil.targets.emulator.chips.stm32l4.chip import Stm32L4
@@ -26,20 +26,12 @@ from hil.targets.emulator.chips.stm32l4.clock_limits import broken_by
 from hil.targets.emulator.target import EmulatedTarget
 
 DUAL = boards.load("nucleo_l4r5zi")
+SINGLE = stm32l4.with_banks(DUAL, 1)
 MHZ = 1_000_000
 FACTORY = 0xFFEF_F8AA
 
 
-def single_bank(board: Board) -> Board:
-    """Return the board with its flash in one bank."""
-    memories = tuple(
-        replace(one, flash=Flash((8192,) * 256, 8, 5, 128)) if one.flash else one
-        for one in board.memories
-    )
-    return replace(board, memories=memories)
-
-
-@pytest.mark.parametrize("board", [DUAL, single_bank(DUAL)], ids=["two banks", "one bank"])
+@pytest.mark.parametrize("board", [DUAL, SINGLE], ids=["two banks", "one bank"])
 def test_the_firmware_is_flashed_by_our_algorithm_and_answers(board: Board, tmp_path: Path) -> None:
     image = build(tiny_model.write(tmp_path / "model"), DUAL, find_toolchain("zig"))
     with EmulatedTarget(board) as target:
@@ -273,8 +265,8 @@ def controller(board: Board) -> tuple[Stm32L4, Callable[[int, int], None]]:
     [
         (DUAL, 3, 0, range(0x3000, 0x4000)),
         (DUAL, 3, 1, range(0x10_3000, 0x10_4000)),
-        (single_bank(DUAL), 3, 0, range(0x6000, 0x8000)),
-        (single_bank(DUAL), 3, 1, range(0x6000, 0x8000)),
+        (SINGLE, 3, 0, range(0x6000, 0x8000)),
+        (SINGLE, 3, 1, range(0x6000, 0x8000)),
     ],
 )
 def test_a_page_is_erased_where_the_bank_mode_has_it(
@@ -311,8 +303,8 @@ def test_a_double_word_is_programmed_only_where_it_is_erased() -> None:
         (DUAL, FACTORY & ~0xFF | 0x55, "read-out protection is on"),
         (DUAL, FACTORY | 1 << 20, "BFB2 = 1"),
         (DUAL, FACTORY & ~(1 << 22), "DBANK = 0.*the board's file says two banks"),
-        (single_bank(DUAL), FACTORY, "DBANK = 1.*the board's file says one bank"),
-        (single_bank(DUAL), FACTORY & ~(1 << 22), ""),
+        (SINGLE, FACTORY, "DBANK = 1.*the board's file says one bank"),
+        (SINGLE, FACTORY & ~(1 << 22), ""),
     ],
 )
 def test_option_bytes_that_forbid_a_measurement_are_told(

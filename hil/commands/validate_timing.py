@@ -9,6 +9,7 @@ _EXAMPLES = """\
 examples:
   hil validate-timing --embench ~/embench-iot
   hil validate-timing --pqm4 ~/pqm4 --coremark ~/coremark --csv timing.csv
+  hil validate-timing --mlperf ~/mlperf            holds tiny_results_v1.1 and tiny_results_v1.2
 the checkouts are yours: nothing is fetched
 """
 
@@ -25,6 +26,18 @@ def add(commands: Commands) -> None:
     parser.add_argument("--embench", type=Path, metavar="DIR", help="embench-iot, embench-2.0rc1")
     parser.add_argument("--pqm4", type=Path, metavar="DIR", help="pqm4 Round3, with submodules")
     parser.add_argument("--coremark", type=Path, metavar="DIR", help="coremark, any version")
+    parser.add_argument(
+        "--mlperf",
+        type=Path,
+        metavar="DIR",
+        help="holds checkouts of github.com/mlcommons/tiny_results_*: certified images are run",
+    )
+    parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="TABLE",
+        help="which of them (default: hil/studies/mlperf/images.csv)",
+    )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures there as well")
     parser.add_argument("--board", default="stm32f439", help="whose memory (default: %(default)s)")
 
@@ -36,6 +49,8 @@ def _run(options: argparse.Namespace) -> int:
         embench=options.embench,
         pqm4=options.pqm4,
         coremark=options.coremark,
+        mlperf=options.mlperf,
+        images=options.images,
         csv=options.csv,
         board=options.board,
     )

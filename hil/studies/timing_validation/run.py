@@ -11,6 +11,8 @@ def run(
     embench: Path | None = None,
     pqm4: Path | None = None,
     coremark: Path | None = None,
+    mlperf: Path | None = None,
+    images: Path | None = None,
     csv: Path | None = None,
     board: str = "stm32f439",
 ) -> int:
@@ -20,6 +22,8 @@ def run(
         embench: a checkout of github.com/embench/embench-iot at tag embench-2.0rc1.
         pqm4: one of github.com/mupq/pqm4 at tag Round3, with its submodule mupq.
         coremark: one of github.com/eembc/coremark.
+        mlperf: a folder with checkouts of MLPerf Tiny's result repositories.
+        images: a table of their images; None: the development set.
         csv: where to write the figures.
         board: whose memory.
 
@@ -32,16 +36,17 @@ def run(
     """
     from rich.console import Console
 
+    from hil.studies.mlperf import validate as mlperf_images
     from hil.studies.timing_validation import compare
     from hil.studies.timing_validation import coremark as coremark_suite
     from hil.studies.timing_validation import embench as embench_suite
     from hil.studies.timing_validation import pqm4 as pqm4_suite
     from hil.targets.emulator.timing import TIMING_VERSION
 
-    if not (embench or pqm4 or coremark):
+    if not (embench or pqm4 or coremark or mlperf):
         raise UsageError(
             "nothing to validate with",
-            hint="name a checkout: --embench DIR, --pqm4 DIR or --coremark DIR",
+            hint="name a checkout: --embench DIR, --pqm4 DIR, --coremark DIR or --mlperf DIR",
         )
     chip = boards.load(board)
     console = Console()
@@ -61,6 +66,11 @@ def run(
                 f"CoreMark {optimisation}: {result.per_mhz:.3f} per MHz; "
                 f"with 5 wait states {result.ratio:.4f} of that"
             )
+    if mlperf:
+        part = list(mlperf_images.compare(mlperf, images or mlperf_images.IMAGES))
+        title = f"MLPerf Tiny, certified on an STM32L4R5, timing {TIMING_VERSION}"
+        console.print(compare.table(part, title))
+        found += part
     if csv:
         compare.write_csv(found, csv, TIMING_VERSION)
     return 0

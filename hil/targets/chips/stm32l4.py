@@ -1,8 +1,9 @@
 """An STM32L4+ behind a debugger. Source: RM0432 sections 3.7, 6.4, 57.6 and 58."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from hil.config.board import Board
+from hil.config.board import Board, Memory
 from hil.targets.chips import stm32l4_algorithm
 from hil.targets.chips.facts import (
     AHB_SHIFTS,
@@ -23,7 +24,26 @@ _HSI_HZ = 16_000_000
 _MSI_KHZ = (100, 200, 400, 800, 1000, 2000, 4000, 8000, 16000, 24000, 32000, 48000)
 _MSI, _HSI, _HSE, _PLL = range(4)
 _BANK_PAGES = 256
-_DUAL_READ_BITS = 64
+_ONE_BANK_READ_BITS = 128
+
+
+def with_banks(board: Board, banks: int) -> Board:
+    """Return a board with its flash in one bank or two, whatever its file says.
+
+    A bank has 256 pages; in two banks the flash reads 64 bits at once, in one 128: RM0432
+    section 3.3.1.
+    """
+    memories = tuple(_in_banks(one, banks) for one in board.memories)
+    return replace(board, memories=memories)
+
+
+def _in_banks(memory: Memory, banks: int) -> Memory:
+    if memory.flash is None:
+        return memory
+    pages = banks * _BANK_PAGES
+    sectors = (memory.bytes // pages,) * pages
+    flash = replace(memory.flash, sectors=sectors, read_bits=_ONE_BANK_READ_BITS // banks)
+    return replace(memory, flash=flash)
 
 
 def _clock_tree(board: Board, word: ReadWord) -> ClockTree:
@@ -80,7 +100,7 @@ def _obstacles(board: Board, option: int) -> Iterator[tuple[str, str]]:
             "the watchdog runs from reset on (IWDG_SW = 0) and would end every long inference",
             "set IWDG_SW to 1; the firmware feeds no watchdog",
         )
-    dual, wanted = bool(option >> 22 & 1), board.flash_read_bits == _DUAL_READ_BITS
+    dual, wanted = bool(option >> 22 & 1), board.flash_read_bits < _ONE_BANK_READ_BITS
     if dual and option >> 20 & 1:
         yield (
             "the chip starts what the second bank holds (BFB2 = 1), not the image",

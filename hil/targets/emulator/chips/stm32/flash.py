@@ -28,9 +28,6 @@ LOCK = 1 << 31
 LATENCY = 0xF
 _CACHE_ON = (1 << 9, 1 << 10)
 _CACHE_RESET_BY_ON = 2  # ICRST and DCRST are as far above ICEN and DCEN
-_LATENCY_SETTLES_CYCLES = 16
-"""How long FLASH_ACR may go on to say the old wait states. No manual has a figure: it says to read
-the register back."""
 
 
 class Options(Protocol):
@@ -72,9 +69,13 @@ class AccessControl:
 
     Args:
         reset, writable: of the register.
+        settles_cycles: how long it may go on to say the old wait states.
     """
 
-    def __init__(self, reset: int, writable: int, calls: FlashCalls) -> None:
+    def __init__(
+        self, reset: int, writable: int, calls: FlashCalls, settles_cycles: int = 0
+    ) -> None:
+        self._settles_cycles = settles_cycles
         self._storage = Storage(reset, writable=writable)
         self._calls = calls
         self._wait_states_before = 0
@@ -104,7 +105,7 @@ class AccessControl:
                 value &= ~(on << _CACHE_RESET_BY_ON)
         if (self._storage.value ^ value) & LATENCY:
             self._wait_states_before = self.read() & LATENCY
-            self._settles_at = self._calls.now() + _LATENCY_SETTLES_CYCLES
+            self._settles_at = self._calls.now() + self._settles_cycles
         self._storage.write(value)
         self._calls.set_acr(self._storage.value)
 

@@ -18,6 +18,9 @@ from hil.targets.emulator.core.registers import Register, write_only
 
 ADDRESS = 0x4002_3C00
 _ACCESS_BITS = 0x0000_1F0F
+_LATENCY_SETTLES_CYCLES = 16
+"""How long FLASH_ACR may go on to say the old wait states. No manual has a figure: it says to read
+the register back."""
 
 # FLASH_SR
 WRPERR = 1 << 4
@@ -55,7 +58,13 @@ class Stm32F4Flash(FlashController):
     def __init__(
         self, memory: "bytearray | memoryview", sectors: Sequence[int], calls: FlashCalls
     ) -> None:
-        super().__init__(ADDRESS, memory, AccessControl(0, _ACCESS_BITS, calls), calls, _ERRORS)
+        super().__init__(
+            ADDRESS,
+            memory,
+            AccessControl(0, _ACCESS_BITS, calls, _LATENCY_SETTLES_CYCLES),
+            calls,
+            _ERRORS,
+        )
         ends = list(accumulate(sectors))
         self._sectors = [(end - size, end) for size, end in zip(sectors, ends, strict=True)]
         self._ends = ends

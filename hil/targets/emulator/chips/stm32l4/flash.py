@@ -58,6 +58,7 @@ class Stm32L4Flash(FlashController):
     options: OptionBytes
 
     def __init__(self, memory: "bytearray | memoryview", calls: FlashCalls, *, dual: bool) -> None:
+        # Wait states read back at once: ST's HAL looks once, and its certified images run.
         access = AccessControl(_ACCESS_RESET, _ACCESS_BITS, calls)
         super().__init__(ADDRESS, memory, access, calls, _ERRORS)
         self._banks = 2 if dual else 1
