@@ -109,6 +109,7 @@ class Scenario:
         variant: arguments of the network's constructor, such as `order`.
         output_names: of the maps that the result is made of, in order; empty for none.
         labels: of the classes that the outputs stand for; empty for none.
+        limits_by_board: what other limits hold on a board of a name; None leaves the usual one.
     """
 
     name: str
@@ -129,8 +130,15 @@ class Scenario:
     output_names: list[str] = field(default_factory=list, hash=False)
     labels: list[str] = field(default_factory=list, hash=False)
     limits: Limits = Limits()
+    limits_by_board: dict[str, Limits] = field(default_factory=dict, hash=False)
     paper: Paper = Paper()
     tolerances: dict[str, Tolerance] = field(default_factory=dict, hash=False)
+
+    def limits_on(self, board: str) -> Limits:
+        """Return the limits that hold on a board."""
+        others = vars(self.limits_by_board.get(board, Limits()))
+        given = {name: limit for name, limit in others.items() if limit is not None}
+        return replace(self.limits, **given)
 
     def override(
         self,
@@ -205,14 +213,15 @@ def load(name: str, directory: Path = SCENARIOS) -> Scenario:
         variant=entries.variant,
         output_names=entries.output.names,
         labels=entries.output.labels,
-        limits=Limits(**asdict(entries.limits)),
+        limits=entries.limits.made(),
+        limits_by_board={board: one.made() for board, one in entries.limits.on.items()},
         paper=Paper(**asdict(entries.paper)),
         tolerances={name: Tolerance(**asdict(one)) for name, one in entries.tolerance.items()},
     )
 
 
-class _Limits(Entries, frozen=True):
-    """Table `[limits]`."""
+class _BoardLimits(Entries, frozen=True):
+    """A table `[limits.on.BOARD]`."""
 
     latency_s: _Seconds | None = None
     ram_bytes: _Count | None = None
@@ -221,6 +230,16 @@ class _Limits(Entries, frozen=True):
     sqnr_least_db: _Decibels | None = None
     sqnr_mean_db: _Decibels | None = None
     clipped: _Share | None = None
+
+    def made(self) -> Limits:
+        """Return what the rest of the harness reads."""
+        return Limits(self.latency_s, self.ram_bytes, self.flash_bytes, self.cosine)
+
+
+class _Limits(_BoardLimits, frozen=True):
+    """Table `[limits]`."""
+
+    on: dict[str, _BoardLimits] = {}  # noqa: RUF012
 
 
 class _Paper(Entries, frozen=True):

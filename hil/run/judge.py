@@ -1,6 +1,6 @@
 """What a measurement's figures are worth: each metric beside its reference, with a verdict."""
 
-from hil.config.scenario import Scenario
+from hil.config.scenario import Limits, Scenario
 from hil.errors import Verdict
 from hil.results import metrics
 from hil.results.metrics import Kind
@@ -17,13 +17,14 @@ def judge(measurement: Measurement) -> list[Metric]:
     in two conventions: `ram.paper` is the arena with the input in it, as the paper's 188,160 B;
     `ram.total` adds static data and the stack's high-water mark, CCM counted.
     """
-    scenario, exact = measurement.prepared.scenario, measurement.counts_exactly
-    return [_judged(figure, scenario, exact=exact) for figure in figures(measurement)]
+    return [_judged(figure, measurement) for figure in figures(measurement)]
 
 
-def _judged(figure: Figure, scenario: Scenario, *, exact: bool) -> Metric:
-    kind = metrics.find(figure.name)
-    limit = _limit(kind, scenario) if exact or not kind.exact_only else None
+def _judged(figure: Figure, measurement: Measurement) -> Metric:
+    prepared, kind = measurement.prepared, metrics.find(figure.name)
+    scenario = prepared.scenario
+    limits = scenario.limits_on(prepared.board.name)
+    limit = _limit(kind, limits) if measurement.counts_exactly or not kind.exact_only else None
     reference, source = _reference(kind, scenario)
     return Metric(
         figure.name,
@@ -37,8 +38,8 @@ def _judged(figure: Figure, scenario: Scenario, *, exact: bool) -> Metric:
     )
 
 
-def _limit(kind: Kind, scenario: Scenario) -> float | None:
-    limit: float | None = getattr(scenario.limits, kind.limit) if kind.limit else kind.bound
+def _limit(kind: Kind, limits: Limits) -> float | None:
+    limit: float | None = getattr(limits, kind.limit) if kind.limit else kind.bound
     return limit
 
 
