@@ -22,12 +22,14 @@ enum { HSE = RCC_CR_HSEON | RCC_CR_HSEBYP, PLL_SOURCE = RCC_PLLCFGR_HSE };
 
 /* 4 MHz into the PLL, times N, over R = 2: RM0432 section 6.4.4. */
 #define PLL_INPUT_HZ 4000000u
-#define PLL_M (SOURCE_HZ / PLL_INPUT_HZ)
+#define PLL_M(source_hz) ((source_hz) / PLL_INPUT_HZ)
 #define PLL_R 2u
 #define PLL_N (BOARD_CLOCK_HZ * PLL_R / PLL_INPUT_HZ)
+#define PLL(source_hz) ((PLL_M(source_hz) - 1u) << 4 | PLL_N << 8 | (PLL_R / 2u - 1u) << 25)
 
 _Static_assert(SOURCE_HZ % PLL_INPUT_HZ == 0, "the clock's source must be a multiple of 4 MHz");
-_Static_assert(PLL_M >= 1u && PLL_M <= 16u, "the clock's source must have 4 to 64 MHz");
+_Static_assert(PLL_M(SOURCE_HZ) >= 1u && PLL_M(SOURCE_HZ) <= 16u,
+               "the clock's source must have 4 to 64 MHz");
 _Static_assert(BOARD_CLOCK_HZ % (PLL_INPUT_HZ / PLL_R) == 0,
                "the clock must be a multiple of 2 MHz");
 _Static_assert(BOARD_CLOCK_HZ <= 120000000u, "the chip bears 120 MHz");
@@ -67,6 +69,7 @@ static void rest(void) {
 
 /* Returns 0, or what never came; the core runs from the HSI then, and so do the buses. */
 uint32_t clock_start(void) {
+    uint32_t pll = PLL(SOURCE_HZ) | PLL_SOURCE;
     DBGMCU_CR |= DBGMCU_CR_SLEEP; /* or the cycle counter stands in WFI: RM0432 section 57.16 */
     set_regulator();
     RCC_CR |= RCC_CR_HSION;
@@ -76,9 +79,11 @@ uint32_t clock_start(void) {
     RCC_CR |= HSE & RCC_CR_HSEBYP; /* before it is on: RM0432 section 6.4.1 */
     RCC_CR |= HSE;
     if (HSE != 0 && !reads(&RCC_CR, RCC_CR_HSERDY, RCC_CR_HSERDY)) {
-        return LINK_START_CRYSTAL;
+        /* A dead crystal: the HSI gives the same clock, within 1 %. The host reads PLLCFGR. */
+        RCC_CR &= ~(uint32_t)RCC_CR_HSEON;
+        pll = PLL(CLOCK_HSI_HZ) | RCC_PLLCFGR_HSI;
     }
-    RCC_PLLCFGR = PLL_SOURCE | (PLL_M - 1u) << 4 | PLL_N << 8 | (PLL_R / 2u - 1u) << 25;
+    RCC_PLLCFGR = pll;
     RCC_CR |= RCC_CR_PLLON;
     if (!reads(&RCC_CR, RCC_CR_PLLRDY, RCC_CR_PLLRDY)) {
         return LINK_START_PLL;
