@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,16 @@ def test_every_scenario_of_ours_has_limits_of_time_and_memory() -> None:
     for name in scenario.names():
         limits = scenario.load(name).limits
         assert None not in {limits.latency_s, limits.ram_bytes, limits.flash_bytes, limits.cosine}
+
+
+def test_a_board_may_have_other_limits() -> None:
+    face = scenario.load("face_m4")
+    slower = face.limits_on("nucleo_l4r5zi")
+    assert face.limits_on("stm32f439") == face.limits
+    assert slower.latency_s is not None
+    assert face.limits.latency_s is not None
+    assert 1.3 < slower.latency_s / face.limits.latency_s < 1.4  # 168 MHz over 120
+    assert replace(slower, latency_s=face.limits.latency_s) == face.limits
 
 
 def test_an_unknown_scenario_is_answered_with_those_there_are() -> None:

@@ -9,11 +9,11 @@ from hil.errors import UsageError
 _BOARD = "nucleo_l4r5zi"
 _EXAMPLES = """\
 examples:
-  hil mlperf-run VWW01-Performance.bin             on the emulated NUCLEO-L4R5ZI
-  hil mlperf-run l4r5_vww.bin --banks 2            with the flash in two banks
-  hil mlperf-run --port /dev/ttyACM0 --baud 921600 what stands in a real board's flash
+  hil mlperf-run VWW01-Performance.bin                on the emulated NUCLEO-L4R5ZI
+  hil mlperf-run l4r5_vww.bin --banks 2               with the flash in two banks
+  hil mlperf-run --port /dev/ttyACM0 --baud 921600    what the flash of a real board holds
 on the emulated board two short windows are enough, as each repeats; on a port the window has ten
-seconds, as the runner's
+seconds, as that of the runner
 """
 
 
