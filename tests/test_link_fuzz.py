@@ -76,3 +76,15 @@ def test_whatever_comes_the_firmware_answers_a_greeting_and_a_run_as_ever(
         device.load_input(data)
         device.run()
         assert device.outputs() == tiny_model.expected(data), seed
+
+
+@pytest.mark.parametrize("stale", [AskLayer(600), AskMemory(), AskOutputs(0, 1), Load(9, b"x")])
+def test_a_request_whose_end_comes_with_the_greeting_is_not_taken_for_its_answer(
+    stale: Message,
+) -> None:
+    firmware = NativeDevice()
+    firmware(encode(Frame(AskHello.kind, 255)))
+    firmware(encode(Frame(stale.kind, 1, stale.pack()))[:-1])  # whoever sent it was killed
+    device = LinePort(firmware).device()
+    assert device.hello(BUILD_ID).model == "tiny"
+    assert device.resends == 0

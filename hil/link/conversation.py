@@ -182,6 +182,10 @@ class Conversation:
             return None
         if received.sequence != self._sequence:
             return None  # the second answer to a request that was sent twice
+        stale = isinstance(question.request, AskHello) and not isinstance(message, question.wanted)
+        if stale and question.damages == 0:
+            self._after_damage(question)  # to a request that lacked its end until the greeting came
+            return None
         if isinstance(message, Refused) and Refused not in question.wanted:
             raise self._refusal(message, question)
         if isinstance(message, Started) and isinstance(question.request, _RESUMING):
