@@ -2,7 +2,7 @@
 
     python tests/mutants.py             300 of the image, 60 of figures, 60 of what is expected
     python tests/mutants.py --tenth     a tenth of them, as the tests do
-    python tests/mutants.py --scenario scenarios/face_m4.toml --image 20 --figures 10 --expected 10
+    python tests/mutants.py --scenario face_m4 --silence 10 --image 20 --figures 10 --expected 10
 
 A mutant passes falsely where every verdict is `pass` and yet an output or a figure is not what the
 board did: outputs against the reference as it was built, cycles against the core's time between the
@@ -79,12 +79,15 @@ class Bench:
     Args:
         session: of one scenario.
         board: that it runs on.
+        silence_s: after which a mutant is given up.
     """
 
-    def __init__(self, session: Session, board: type[EmulatedTarget]) -> None:
+    def __init__(
+        self, session: Session, board: type[EmulatedTarget], silence_s: float = _SILENCE_S
+    ) -> None:
         self.prepared = session.prepare(session.scenarios[0])
         self._patient = replace(session, target=board, store=None)
-        self._quick = replace(self._patient, timeout_s=_SILENCE_S)
+        self._quick = replace(self._patient, timeout_s=silence_s)
         self.places = planted_firmware.executed(self._patient, self.prepared)
         rows, result, self._gap = self._measured(self._patient, self.prepared)
         assert result is not None, rows
@@ -334,6 +337,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scenario", help="a file; a small network without it")
     parser.add_argument("--tenth", action="store_true", help="a tenth of each kind")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--silence", type=float, default=_SILENCE_S, help="s, of a mutant's run")
     for name, (_, count) in KINDS.items():
         parser.add_argument(f"--{name}", type=int, default=count)
     options = parser.parse_args(arguments)
@@ -343,7 +347,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             session = open_session(Path(folder), scenario=options.scenario)
         else:
             session = planted_firmware.open_small(Path(folder))
-        bench = Bench(session, board)
+        bench = Bench(session, board, options.silence)
         for name, (kind, _) in KINDS.items():
             count = getattr(options, name) // (10 if options.tenth else 1)
             outcome = bench.try_all(kind(bench, options.seed), count)

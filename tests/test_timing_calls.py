@@ -106,6 +106,6 @@ def test_an_assemblers_label_is_a_function_and_one_with_a_size_ends() -> None:
 
 def test_an_object_in_data_is_no_function() -> None:
     functions = flame.Functions.of(
-        thumb.assemble("function start\n b .\n.section .data, \"aw\"\n.global table\ntable: .word 1")
+        thumb.assemble('function start\n b .\n.section .data, "aw"\n.global table\ntable: .word 1')
     )
     assert "table" not in functions.names
