@@ -1,5 +1,6 @@
 """README and docs print no measured figure outside of a mark, and no stale one inside."""
 
+import re
 from pathlib import Path
 
 import documents
@@ -116,3 +117,20 @@ def test_the_table_of_poolings_has_the_figures_of_the_baseline() -> None:
         }
         stale = {head: (cells[head], now) for head, now in wanted.items() if cells[head] != now}
         assert stale == {}, f"{name}: hil reproduce --all --write {mark.path}"
+
+
+def test_rules_of_the_emulated_board_name_tests_that_exist() -> None:
+    """And every test of a rule stands in the table."""
+    tests = ROOT / "tests"
+    table = re.findall(r"\| `(test_\w+)` \|", (ROOT / "docs/emulator.md").read_text("utf-8"))
+    known = {
+        name
+        for file in tests.glob("test_emulator_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text("utf-8"), re.MULTILINE)
+    }
+    rules = re.findall(
+        r"^def (test_\w+)", (tests / "test_emulator_rules.py").read_text("utf-8"), re.MULTILINE
+    )
+    assert len(table) == len(set(table))
+    assert set(table) <= known
+    assert set(rules) <= set(table)

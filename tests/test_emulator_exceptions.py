@@ -240,19 +240,6 @@ def test_wfi_sleeps_until_an_interrupt_is_pending_even_with_primask_set() -> Non
         assert chip.clock.run.cycles >= 100_000
 
 
-def test_wfe_lets_the_program_go_on() -> None:
-    program = """
-    function start
-     wfe
-     sev
-     wfe
-     movs r4, #1
-     bkpt 0
-    """
-    with finished(program) as chip:
-        assert registers(chip, "r4") == (1,)
-
-
 @pytest.mark.parametrize(
     ("faulting", "cfsr", "bfar"),
     [

@@ -15,6 +15,7 @@ class CoreControl:
     Attributes:
         halted: whether the debugger holds the core.
         asleep: whether the core waits in WFI or WFE.
+        awaits_event: whether it does so in WFE.
         stepping: whether it is to halt behind the next instruction.
         in_reset: whether the reset pin is held low.
     """
@@ -37,7 +38,7 @@ class CoreControl:
 
     def reset(self) -> None:
         """Let the core execute from the start; the reset pin stays as it is."""
-        self.halted = self.asleep = self.stepping = False
+        self.halted = self.asleep = self.awaits_event = self.stepping = False
 
     @property
     def locked_up(self) -> bool:

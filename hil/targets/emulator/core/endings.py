@@ -9,8 +9,7 @@ from hil.targets.emulator.core.debugger import Debugger
 from hil.targets.emulator.core.engine import Engine, Stop, Trap
 from hil.targets.emulator.core.exceptions import Exceptions
 from hil.targets.emulator.core.system_control import BKPT, SystemControl
-from hil.targets.emulator.core.traps import Traps, halfwords, is_executed
-from hil.targets.emulator.core.waiting import Waiting
+from hil.targets.emulator.core.traps import SEV, Traps, behind_it, halfwords, is_executed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +38,6 @@ class Endings:
         system_control: SystemControl,
         traps: Traps,
         core: CoreControl,
-        waiting: Waiting,
         debugger: Debugger,
     ) -> None:
         self._engine = engine
@@ -48,13 +46,14 @@ class Endings:
         self._system_control = system_control
         self._traps = traps
         self._core = core
-        self._waiting = waiting
         self._debugger = debugger
         self.on_breakpoint: Callable[[int], bool] = lambda _address: False
 
     def before_run(self, address: int) -> bool:
         """Take the trap that the instruction about to run stands for; whether there was one."""
         fault = self._exceptions.fault
+        if address in self._traps.events and self._send_event(address):
+            return True
         if address in self._traps.fpu:
             fault(ex.USAGE_FAULT, ex.NOCP)
             return True
@@ -70,6 +69,16 @@ class Endings:
             return True
         return False
 
+    def _send_event(self, address: int) -> bool:
+        """Do what SEV does, if it stands there and its condition holds; whether it is behind us."""
+        if halfwords(self._engine, address, 2) != (SEV,):
+            return False
+        xpsr = self._engine.read("xpsr")
+        self._exceptions.state.event |= is_executed(xpsr)
+        self._engine.write("pc", address + 2)
+        self._engine.write("xpsr", behind_it(xpsr))
+        return True
+
     def after_run(self, stop: Stop) -> None:
         """Do what a stop asks for."""
         match stop:
@@ -78,7 +87,7 @@ class Endings:
             case Stop.TRAP:
                 self._take(self._engine.trap)
             case Stop.READ | Stop.WRITE | Stop.READ_ONLY:
-                self._exceptions.fault(ex.BUS_FAULT, ex.PRECISERR, self._engine.fault_address)
+                self._take_bus_fault(self._engine.fault_address)
             case Stop.FETCH:
                 self._take_fetch_fault()
             case Stop.UNDEFINED:
@@ -89,7 +98,7 @@ class Endings:
         if self._clock.run.left or pc in self._engine.exits:
             return
         if self._halfword_before(pc) == _WFI:
-            self._core.asleep = True
+            self._core.asleep, self._core.awaits_event = True, False
 
     def _take(self, trap: Trap | None) -> None:
         pc = self._engine.read("pc")
@@ -109,7 +118,13 @@ class Endings:
     def _return_from_exception(self, exc_return: int) -> None:
         self._exceptions.leave(exc_return, may_chain=not self._debugger.masks_interrupts)
         if self._system_control.sleeps_on_exit and not self._exceptions.state.active:
-            self._core.asleep = True
+            self._core.asleep, self._core.awaits_event = True, False
+
+    def _take_bus_fault(self, address: int) -> None:
+        if self._exceptions.ignore_bus_fault(address):
+            self._traps.skip_access(self._engine.read("pc"))
+        else:
+            self._exceptions.fault(ex.BUS_FAULT, ex.PRECISERR, address)
 
     def _take_fetch_fault(self) -> None:
         pc = self._engine.read("pc")
@@ -126,9 +141,15 @@ class Endings:
         here = halfwords(self._engine, pc, 2)
         is_undefined = bool(here) and here[0] >> 8 == _PERMANENTLY_UNDEFINED
         if self._halfword_before(pc) == _WFE and not is_undefined:
-            self._waiting.sleep()  # WFE may end without an event: a little
+            self._wait_for_event()
             return
         self._exceptions.fault(ex.USAGE_FAULT, ex.UNDEFINSTR)
+
+    def _wait_for_event(self) -> None:
+        state = self._exceptions.state
+        if not state.event:
+            self._core.asleep = self._core.awaits_event = True
+        state.event = False
 
     def _halfword_before(self, address: int) -> int:
         code = halfwords(self._engine, address - 2, 2)

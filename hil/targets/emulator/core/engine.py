@@ -30,6 +30,7 @@ _LONGEST_ACCESS = 8
 _LAST_ADDRESS = (1 << 64) - 1
 _PRIVILEGED = frozenset({"msp", "psp", "primask", "basepri", "faultmask"})
 _CONTROL_SFPA = 8
+_SVC_BYTES = 2
 _VALID_BITS = {"control": 7}
 
 
@@ -90,6 +91,7 @@ class Engine:
         self.mapped: list[tuple[int, Any]] = []
         self._kept: list[object] = []  # what C holds pointers to
         self._failure: Exception | None = None
+        self._refused: Stop | None = None
         self._watches: list[int] = []
         self._writable_at: list[range] = []
         self._stops = _stops(unicorn_const)
@@ -103,7 +105,7 @@ class Engine:
 
     def read(self, register: str) -> int:
         """Return a register's value; names as in the architecture, lower case."""
-        if register in _PRIVILEGED and self._is_unprivileged():
+        if register in _PRIVILEGED and self.unprivileged:
             with self._privileged():
                 return self.read(register)
         value: int = self.uc.reg_read(self._readable[register])
@@ -111,7 +113,7 @@ class Engine:
 
     def write(self, register: str, value: int) -> None:
         """Set a register; `pc` takes the address without its Thumb bit."""
-        if register in _PRIVILEGED and self._is_unprivileged():
+        if register in _PRIVILEGED and self.unprivileged:
             with self._privileged():
                 self.write(register, value)
             return
@@ -128,7 +130,9 @@ class Engine:
         if not address & 1:
             self.write("xpsr", self.read("xpsr") & ~_XPSR_THUMB)
 
-    def _is_unprivileged(self) -> bool:
+    @property
+    def unprivileged(self) -> bool:
+        """Whether thread mode without privilege runs."""
         return bool(self.uc.reg_read(self._readable["control"]) & 1) and not self.read("ipsr")
 
     @contextmanager
@@ -177,7 +181,11 @@ class Engine:
         self.uc.hook_add(kinds, self._on_bad_access, None, begin, _LAST_ADDRESS)
 
     def map_device(self, address: int, length: int, read: Read, write: Write) -> None:
-        """Route accesses to functions of (address, bytes) and (address, bytes, value)."""
+        """Route accesses to functions of (address, bytes) and (address, bytes, value).
+
+        Where they raise BusError the run ends with READ or WRITE, before the instruction; where an
+        IT covers that, behind the IT block, since Unicorn stops nowhere inside one.
+        """
         from unicorn.unicorn_py3 import unicorn as binding
 
         # Straight from C to here, since firmware that polls passes this way for every byte. An
@@ -186,14 +194,18 @@ class Engine:
         def on_read(_uc: int, offset: int, size: int, _data: int) -> int:
             try:
                 return read(address + offset, size)
+            except BusError as error:
+                self._refuse(error, Stop.READ)
             except Exception as error:
                 self._failure = error
                 self.uc.emu_stop()
-                return 0
+            return 0
 
         def on_write(_uc: int, offset: int, size: int, value: int, _data: int) -> None:
             try:
                 write(address + offset, size, value)
+            except BusError as error:
+                self._refuse(error, Stop.WRITE)
             except Exception as error:
                 self._failure = error
                 self.uc.emu_stop()
@@ -272,6 +284,11 @@ class Engine:
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
+        if self._refused is not None:
+            stop, self._refused = self._refused, None
+            if self.trap is Trap.SVC:  # the instruction behind an IT block: it has yet to run
+                self.write("pc", self.read("pc") - _SVC_BYTES)
+            return stop
         if self.trap is Trap.FETCH:
             return Stop.FETCH
         return Stop.TRAP if self.trap else stop
@@ -361,6 +378,14 @@ class Engine:
             self.uc.hook_add(kinds, on_access, None, first, last) for first, last in spans
         ]
         self.forget_all_code()
+
+    def _refuse(self, error: BusError, stop: Stop) -> None:
+        self.fault_address, self._refused = error.address, stop
+        self.uc.emu_stop()
+
+    def repeat_access(self) -> None:
+        """End the run from inside a device access; it starts again with that very access."""
+        self.uc.emu_stop()
 
     def _on_interrupt(self, uc: Any, number: int, _data: object) -> None:
         self.trap = Trap(number)

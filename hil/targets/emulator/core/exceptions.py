@@ -69,6 +69,7 @@ DEBUGEVT = 1 << 31
 # Bits of CCR.
 CCR_UNALIGN_TRP = 1 << 3
 CCR_DIV_0_TRP = 1 << 4
+CCR_BFHFNMIGN = 1 << 8
 CCR_STKALIGN = 1 << 9
 
 _FRAME = ("r0", "r1", "r2", "r3", "r12", "lr")
@@ -93,6 +94,7 @@ class ExceptionState:
         priorities: of exceptions 4 and up, by number.
         priority_group: AIRCR.PRIGROUP.
         locked_up: the core met a fault that it cannot take.
+        event: the event register, which WFE waits for and clears.
     """
 
     pending: set[int] = field(default_factory=set)
@@ -104,6 +106,7 @@ class ExceptionState:
     configuration: int = CCR_STKALIGN
     sleep_on_exit: bool = False
     locked_up: bool = False
+    event: bool = False
     fault: FaultStatus = field(default_factory=FaultStatus)
 
 
@@ -169,6 +172,18 @@ class Exceptions:
         if waiting is None:
             return False
         return self._group(self.priority(waiting)) < self._masked_priority(with_primask=False)
+
+    def shown_as_pending(self) -> int:
+        """Return what ICSR.VECTPENDING shows: the first enabled one, unless a mask holds it back.
+
+        BASEPRI and FAULTMASK do, PRIMASK does not: Cortex-M4 Devices Generic User Guide, 4.3.3.
+        """
+        waiting = self._first_waiting()
+        if waiting is None:
+            return 0
+        masked = self._group(self._engine.read("basepri")) or _THREAD_PRIORITY
+        masked = -1 if self._engine.read("faultmask") else masked
+        return waiting if self._group(self.priority(waiting)) < masked else 0
 
     def execution_priority(self) -> int:
         """Return the priority that an exception must beat to be taken."""
@@ -280,6 +295,7 @@ class Exceptions:
             self._bad_return(number)
             return
         state.active.discard(number)
+        state.event = True
         if number != NMI:
             engine.write("faultmask", 0)
         to_handler = exc_return & 0xF == 0x1
@@ -371,6 +387,17 @@ class Exceptions:
             self.on_fault(number, status)
         else:
             self.hard_fault(FORCED)
+
+    def ignore_bus_fault(self, address: int) -> bool:
+        """Return whether CCR.BFHFNMIGN has a data bus fault ignored: at priority -1 or -2.
+
+        It is noted all the same, so that a program can probe memory. Source: ARM DDI 0403E B3.2.8.
+        """
+        ignores = self.state.configuration & CCR_BFHFNMIGN and self.execution_priority() < 0
+        if ignores:
+            self.state.fault.cfsr |= PRECISERR | BFARVALID
+            self.state.fault.bfar = address
+        return bool(ignores)
 
     def hard_fault(self, status: int) -> None:
         """Take a HardFault for an HFSR reason."""

@@ -24,6 +24,7 @@ class Runner:
     """Runs the core, a turn at a time, in its thread.
 
     Args:
+        wakes_on_pending: SCR.SEVONPEND.
         after_run: called behind every run: memory that firmware changed settles.
 
     Attributes:
@@ -45,6 +46,7 @@ class Runner:
         core: CoreControl,
         waiting: Waiting,
         debugger: Debugger,
+        wakes_on_pending: Callable[[], bool],
         after_run: Callable[[], None],
     ) -> None:
         self._engine = engine
@@ -57,6 +59,7 @@ class Runner:
         self._core = core
         self._waiting = waiting
         self._debugger = debugger
+        self._wakes_on_pending = wakes_on_pending
         self._after_run = after_run
         self.lockup_pc: int | None = None
         self.runs = 0
@@ -73,11 +76,17 @@ class Runner:
                 self._end_step()
                 return
         if self._core.asleep:
-            if not self._exceptions.wakes():
+            if not self._wakes():
                 self._waiting.sleep()
                 return
             self._core.asleep = False
         self._run()
+
+    def _wakes(self) -> bool:
+        """Whether WFI or WFE ends without an exception that is taken: ARM DDI 0403E B1.5.18."""
+        if not self._core.awaits_event:
+            return self._exceptions.wakes()
+        return self._wakes_on_pending() and bool(self._exceptions.state.pending)
 
     def _run(self) -> None:
         run, engine, core = self._clock.run, self._engine, self._core

@@ -62,6 +62,16 @@ class SystemControl(Peripheral):
         return self.cpacr.value & 0x00F0_0000 == 0x00F0_0000
 
     @property
+    def user_may_set_pending(self) -> bool:
+        """CCR.USERSETMPEND: unprivileged code may write to STIR."""
+        return bool(self._state.configuration & 2)
+
+    @property
+    def wakes_on_pending(self) -> bool:
+        """SCR.SEVONPEND: what becomes pending is an event, enabled or not."""
+        return bool(self._scr & 0x10)
+
+    @property
     def sleeps_on_exit(self) -> bool:
         """SCR.SLEEPONEXIT: the core sleeps when the last handler returns."""
         return bool(self._scr & 2)
@@ -155,11 +165,10 @@ class SystemControl(Peripheral):
 
     def _read_icsr(self) -> int:
         state = self._state
-        first = min(state.pending, key=self._exceptions.priority, default=0)
         return (
             self._ipsr()
             | (len(state.active) <= 1) << 11
-            | first << 12
+            | self._exceptions.shown_as_pending() << 12
             | any(number >= ex.FIRST_IRQ for number in state.pending) << 22
             | (ex.SYSTICK in state.pending) << 26
             | (ex.PENDSV in state.pending) << 28
@@ -196,8 +205,10 @@ class SystemControl(Peripheral):
         self._scr = value & 0x16
 
     def _write_ccr(self, value: int) -> None:
+        before = self._state.configuration
         self._state.configuration = value & 0x31B
-        self.on_configuration()
+        if before != self._state.configuration:
+            self.on_configuration()
 
     def _read_shcsr(self) -> int:
         state = self._state

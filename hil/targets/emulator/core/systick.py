@@ -25,7 +25,9 @@ class SysTick(Peripheral):
         self._on_change = on_change
         self._control = 0
         self._reload = 0
-        self._zero_at = 0  # cycle at which the counter reaches zero next
+        self._held = 0  # the counter while it stands
+        self._zero_at: int | None = None  # cycle at which the counter reaches zero next
+        self._most = 0  # what it counts down from: above, the reload is one cycle away
         self._counted = False
         self._owes_interrupt = False
         super().__init__(
@@ -41,12 +43,13 @@ class SysTick(Peripheral):
 
     def reset(self) -> None:
         """Return to the state after reset."""
-        self._control = self._reload = 0
+        self._control = self._reload = self._held = 0
+        self._zero_at = None
         self._counted = self._owes_interrupt = False
 
     def deadline(self) -> int | None:
-        """Return the cycle of the next tick, None while the counter is off."""
-        return self._zero_at if self._is_counting else None
+        """Return the cycle of the next tick, None while the counter stands."""
+        return self._zero_at
 
     def tick(self) -> bool:
         """Catch up with the cycle count; returns whether the tick interrupt is to be pended."""
@@ -55,25 +58,37 @@ class SysTick(Peripheral):
         return owed
 
     def _catch_up(self) -> None:
-        now = self._now()
-        if not self._is_counting or now < self._zero_at:
+        zero_at, now = self._zero_at, self._now()
+        if zero_at is None or now < zero_at:
             return
-        self._zero_at += ((now - self._zero_at) // self._period + 1) * self._period
         self._counted = True
         self._owes_interrupt |= bool(self._control & _TICKINT)
+        if self._reload:
+            period = (self._reload + 1) * self._step
+            self._zero_at = zero_at + ((now - zero_at) // period + 1) * period
+            self._most = self._reload
+        else:
+            self._zero_at = None  # a reload of zero stops the counter at zero
 
     @property
-    def _is_counting(self) -> bool:
-        return bool(self._control & _ENABLE) and self._reload != 0
+    def _step(self) -> int:
+        """The core's cycles per count: the external reference is HCLK/8 (RM0090 section 6.2)."""
+        return 1 if self._control & _CLKSOURCE else 8
 
     @property
-    def _period(self) -> int:
-        # The external reference is HCLK/8 (RM0090 section 6.2).
-        return (self._reload + 1) * (1 if self._control & _CLKSOURCE else 8)
+    def _current(self) -> int:
+        if not self._control & _ENABLE:
+            return self._held
+        if self._zero_at is None:
+            return 0
+        left = -((self._now() - self._zero_at) // self._step)
+        return left if left <= self._most else 0
 
-    def _restart(self) -> None:
-        self._zero_at = self._now() + self._period
-        self._on_change()
+    def _count_from(self, value: int) -> None:
+        """Count down from a value; from zero, the reload value is taken first."""
+        counts = value or (self._reload + 1 if self._reload else 0)
+        self._most = value or self._reload
+        self._zero_at = self._now() + counts * self._step if counts else None
 
     def _read_control(self) -> int:
         self._catch_up()
@@ -82,26 +97,32 @@ class SysTick(Peripheral):
         return value
 
     def _write_control(self, value: int) -> None:
-        was_counting = self._is_counting
+        self._catch_up()
+        changed, current = self._control ^ value, self._current
         self._control = value & 7
-        if self._is_counting and not was_counting:
-            self._restart()
+        if not value & _ENABLE:
+            self._held, self._zero_at = current, None
+        elif changed & (_ENABLE | _CLKSOURCE):
+            self._count_from(current)
         self._on_change()
 
     def _write_reload(self, value: int) -> None:
+        """Take what the counter starts from the next time: it counts on meanwhile."""
+        self._catch_up()
         self._reload = value & _MASK
-        if self._is_counting and self._zero_at <= self._now():
-            self._restart()
+        if self._control & _ENABLE and self._zero_at is None:
+            self._count_from(0)
+        self._on_change()
 
     def _read_current(self) -> int:
-        if not self._is_counting:
-            return 0
-        left = self._zero_at - self._now()
-        period = self._period
-        return (left % period) // (period // (self._reload + 1)) & _MASK
+        self._catch_up()
+        return self._current
 
     def _clear_current(self, value: int) -> None:
         del value
+        self._catch_up()
         self._counted = False
-        if self._is_counting:
-            self._restart()
+        self._held = 0
+        if self._control & _ENABLE:
+            self._count_from(0)
+        self._on_change()

@@ -9,13 +9,15 @@ from collections.abc import Callable
 from functools import cached_property
 
 from hil.targets.emulator.core import alignment
-from hil.targets.emulator.core.decode import Decoder
+from hil.targets.emulator.core.decode import Decoder, Kind
 from hil.targets.emulator.core.divisions import Divisions, is_division
 from hil.targets.emulator.core.engine import Block, Engine
 from hil.targets.emulator.errors import BusError
 
 _FIRST_SCAN_BYTES = 256
 _ALWAYS = 14
+SEV = 0xBF40
+_IT_BITS = 0x0600_FC00
 _REGISTERS = (*(f"r{i}" for i in range(13)), "sp", "lr", "pc")
 
 
@@ -34,12 +36,13 @@ class Traps:
         self._unseen = False  # there may be code that ran while nothing trapped
         self.divisions = Divisions(engine)
         self.fpu: set[int] = set()
+        self.events: set[int] = set()  # SEV, which is nothing to Unicorn
         self.floats: set[int] = set()  # before which the FPU's registers have to be saved
 
     @property
     def addresses(self) -> set[int]:
         """Where runs have to end."""
-        return self.fpu | self.divisions.exits | self.floats
+        return self.fpu | self.events | self.divisions.exits | self.floats
 
     def configure(self, *, fpu_off: bool, divides_trap: bool, unaligned_trap: bool) -> None:
         """Set what traps."""
@@ -64,6 +67,16 @@ class Traps:
             found[0], registers, all_trap=self._unaligned_trap
         )
 
+    def skip_access(self, address: int) -> None:
+        """Go on behind a load or store that had no effect; what it would have loaded is zero."""
+        code = b"".join(half.to_bytes(2, "little") for half in halfwords(self._engine, address, 4))
+        instruction = self._decoder.decode(code, address)[0]
+        for register in sorted(instruction.writes):
+            if instruction.kind in {Kind.LOAD, Kind.LOAD_MULTIPLE}:
+                self._engine.write(_REGISTERS[register], 0)
+        self._engine.write("pc", instruction.end)
+        self._engine.write("xpsr", behind_it(self._engine.read("xpsr")))
+
     @cached_property
     def _decoder(self) -> Decoder:
         return Decoder()
@@ -74,14 +87,27 @@ class Traps:
             # Not before: a run would go on in memory that new code is written to.
             self._engine.forget_all_code()
             self._unseen = False
+        self._scan_for_events(address, _FIRST_SCAN_BYTES)
         if self._fpu_off or self.divisions.trap:
             self._scan(address, _FIRST_SCAN_BYTES)
             self.divisions.watch()
 
     def on_new_block(self, block: Block) -> None:
         """Look through code before it runs for the first time."""
-        if (self._fpu_off or self.divisions.trap) and self._scan(block.address, block.bytes):
+        found = self._scan_for_events(block.address, block.bytes)
+        if self._fpu_off or self.divisions.trap:
+            found |= self._scan(block.address, block.bytes)
+        if found:
             self._request_stop()
+
+    def _scan_for_events(self, address: int, length: int) -> bool:
+        """Note what may be a SEV; returns whether there is one that was not known."""
+        code = halfwords(self._engine, address, length)
+        if SEV not in code:
+            return False
+        found = {address + 2 * at for at, half in enumerate(code) if half == SEV} - self.events
+        self.events |= found
+        return bool(found)
 
     def _scan(self, address: int, length: int) -> bool:
         """Note the trapping instructions in a range; returns whether there are new ones."""
@@ -104,6 +130,16 @@ def is_executed(xpsr: int) -> bool:
     """Whether the condition that an IT gives the next instruction holds, or there is none."""
     it = xpsr >> 8 & 0xFC | xpsr >> 25 & 3
     return not it & 0xF or condition_holds(it >> 4, xpsr)
+
+
+def behind_it(xpsr: int) -> int:
+    """Return an xPSR as it is behind one instruction: a step on in an IT block.
+
+    Source: ARM DDI 0403E A7.3.3, ITAdvance.
+    """
+    it = xpsr >> 8 & 0xFC | xpsr >> 25 & 3
+    it = it & 0xE0 | it << 1 & 0x1F if it & 7 else 0
+    return xpsr & ~_IT_BITS | (it & 0xFC) << 8 | (it & 3) << 25
 
 
 def condition_holds(condition: int, flags: int) -> bool:

@@ -120,7 +120,11 @@ class Chip(ABC):
         self._build_peripherals()
         self._build_runner()
         self._connect()
-        self.memory.show_to(self.engine, self.flash_controller.program)
+        self.memory.show_to(
+            self.engine,
+            self.flash_controller.program,
+            lambda: self.system_control.user_may_set_pending,
+        )
 
     # set-up
 
@@ -226,7 +230,6 @@ class Chip(ABC):
             system_control=self.system_control,
             traps=self.traps,
             core=self.core,
-            waiting=self.waiting,
             debugger=self.stops,
         )
         self.runner = Runner(
@@ -240,6 +243,7 @@ class Chip(ABC):
             core=self.core,
             waiting=self.waiting,
             debugger=self.stops,
+            wakes_on_pending=lambda: self.system_control.wakes_on_pending,
             after_run=self.flash_controller.settle,
         )
 
@@ -255,7 +259,7 @@ class Chip(ABC):
         self.exceptions.on_return = self.interrupts.pend
         self.exceptions.floats.on_change = self._request_stop
         self.system_control.on_cpacr = self._update_traps
-        self.system_control.on_configuration = self._update_traps
+        self.system_control.on_configuration = self._configure
 
     def _update_gates(self) -> None:
         """Give each peripheral the clock and the reset that RCC says."""
@@ -320,6 +324,13 @@ class Chip(ABC):
 
     def _set_deadline(self) -> None:
         self.interrupts.set_deadline()
+
+    def _configure(self) -> None:
+        """Take over CCR: code that is translated already, this very block's, may trap from now."""
+        configuration = self.exceptions.state.configuration
+        self._update_traps()
+        if self._thread.is_current() and configuration & (CCR_DIV_0_TRP | CCR_UNALIGN_TRP):
+            self.engine.repeat_access()
 
     def _update_traps(self) -> None:
         configuration = self.exceptions.state.configuration

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from hil.config.board import Board
-from hil.targets.emulator.core import bit_band
+from hil.targets.emulator.core import bit_band, private_bus
 from hil.targets.emulator.core.bit_band import BitBand
 from hil.targets.emulator.core.engine import Engine
+from hil.targets.emulator.core.private_bus import PrivateBus
 from hil.targets.emulator.core.registers import Bus
 from hil.targets.emulator.errors import BusError
 
@@ -84,17 +85,25 @@ class MemoryMap:
         part = memoryview(memory)[offset : offset + length]
         self._memories += ((address, part, True, True),)
 
-    def show_to(self, engine: Engine, program: Callable[[int, int, int], bool]) -> None:
+    def show_to(
+        self,
+        engine: Engine,
+        program: Callable[[int, int, int], bool],
+        user_may_set_pending: Callable[[], bool],
+    ) -> None:
         """Let the core see it all.
 
         Args:
             engine: the core.
             program: takes a store to flash (offset, bytes, value); returns whether it may happen.
+            user_may_set_pending: CCR.USERSETMPEND.
         """
         for address, memory, writable, executable in self._memories:
             engine.map_memory(address, memory, writable=writable, executable=executable)
+        private = PrivateBus(engine, self.bus, user_may_set_pending)
         for start, length in self._windows:
-            engine.map_device(start, length, self.bus.read, self.bus.write)
+            bus = private if start == private_bus.ADDRESS else self.bus
+            engine.map_device(start, length, bus.read, bus.write)
         for band in self._bands:
             engine.map_device(band.alias, band.bytes, band.read_bit, band.write_bit)
         first, last = self._flash_address, self._flash_address + len(self.flash) - 1
