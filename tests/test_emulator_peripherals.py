@@ -504,3 +504,80 @@ def test_a_reset_request_restarts_the_program_and_says_so() -> None:
     """
     with finished(program) as chip:
         assert registers(chip, "r4")[0] & 1 << 28
+
+
+RNG = """
+function start
+ ldr r0, =0x40023834
+ movs r1, #64
+ str r1, [r0]
+ ldr r0, =0x50060800
+"""
+
+
+def test_random_numbers_come_and_differ() -> None:
+    source = f"""{RNG}
+     movs r1, #4
+     str r1, [r0]
+     ldr r4, [r0, #8]
+    1: ldr r2, [r0, #4]
+     lsls r2, r2, #31
+     beq 1b
+     ldr r5, [r0, #8]
+     ldr r3, [r0, #4]
+    2: ldr r2, [r0, #4]
+     lsls r2, r2, #31
+     beq 2b
+     ldr r6, [r0, #8]
+     bkpt
+    """
+    with finished(source) as chip:
+        early, first, second, status = registers(chip, "r4", "r5", "r6", "r3")
+        assert early == 0, "none is there at once"
+        assert status == 0, "the next takes its time"
+        assert first not in {0, second}
+        assert second != 0
+
+
+def test_a_random_number_interrupts() -> None:
+    source = f"""{RNG}
+     ldr r2, =0xE000E108
+     ldr r1, =0x10000
+     str r1, [r2]
+     movs r1, #12
+     str r1, [r0]
+    1: wfi
+     b 1b
+    function irq
+     ldr r4, [r0, #8]
+     ldr r5, [r0, #4]
+     bkpt
+    """
+    with finished(source) as chip:
+        number, status = registers(chip, "r4", "r5")
+        assert number != 0
+        assert status == 0
+
+
+@pytest.mark.parametrize(
+    ("clock", "what"),
+    [(0x1000, "0x40023000 of CRC, which is not modelled"), (0, "0x40023000 of CRC, which has no")],
+)
+def test_a_program_that_polls_what_is_not_modelled_is_told_by_name(
+    clock: int, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = f"""
+    function start
+     ldr r0, =0x40023830
+     ldr r1, ={clock}
+     str r1, [r0]
+     ldr r0, =0x40023000
+     ldr r3, =12000
+    1: ldr r2, [r0]
+     subs r3, #1
+     bne 1b
+     bkpt
+    """
+    with finished(source):
+        assert [record.message for record in caplog.records if what in record.message]
+        assert len(caplog.records) == 1

@@ -101,6 +101,8 @@ class StoragePeripheral(Peripheral):
             storage.reset()
 
 
+POLLS = 10_000
+"""Reads of a register without an end in sight: where nothing is modelled, nothing will change."""
 _DEAD = constant(0)
 _BLOCK_BYTES = 0x400
 """What a peripheral with a clock of its own has to itself on the bus."""
@@ -108,11 +110,19 @@ _BLOCK_BYTES = 0x400
 
 @dataclass
 class Bus:
-    """The registers of all peripherals, by address; what has none keeps what is written to it."""
+    """The registers of all peripherals, by address; what has none keeps what is written to it.
+
+    Attributes:
+        on_poll: called with the address of a register that is not modelled once it has been read
+            `POLLS` times in a row.
+    """
 
     windows: Iterable[tuple[int, int]]
     registers: dict[int, Register] = field(default_factory=dict)
+    on_poll: Callable[[int], None] = ignore
     _unmodelled: dict[int, int] = field(default_factory=dict)
+    _polled: int = -1
+    _polls: int = 0
     _dead_blocks: set[int] = field(default_factory=set)
 
     def add(self, peripheral: Peripheral) -> None:
@@ -161,6 +171,10 @@ class Bus:
         return (value >> 8 * (address & 3)) & ((1 << 8 * size) - 1)
 
     def _unmodelled_value(self, word: int) -> int:
+        self._polls = self._polls + 1 if word == self._polled else 1
+        self._polled = word
+        if self._polls == POLLS:
+            self.on_poll(word)
         return 0 if word // _BLOCK_BYTES in self._dead_blocks else self._unmodelled.get(word, 0)
 
     def write(self, address: int, size: int, value: int) -> None:
@@ -180,3 +194,4 @@ class Bus:
             register.write(value)
         elif word // _BLOCK_BYTES not in self._dead_blocks:
             self._unmodelled[word] = value
+            self._polls = 0

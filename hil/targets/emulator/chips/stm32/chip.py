@@ -25,6 +25,7 @@ from hil.targets.emulator.chips.stm32.gpio import PortLayout, all_ports
 from hil.targets.emulator.chips.stm32.identity import DebugMcu, SystemMemory
 from hil.targets.emulator.chips.stm32.memory_map import BOOT_ALIAS, MemoryMap, Windows
 from hil.targets.emulator.chips.stm32.pins import Pins, SerialPins
+from hil.targets.emulator.chips.stm32.rng import RandomNumbers
 from hil.targets.emulator.chips.stm32.timer import Timer
 from hil.targets.emulator.chips.stm32.usart import Usart, Wiring
 from hil.targets.emulator.chips.stm32.watchdog import IndependentWatchdog
@@ -170,23 +171,41 @@ class Chip(ABC):
         )  # fmt: skip
         self.debug_mcu = DebugMcu(self.board.dev_id, self.board.rev_id, self.id_reserved)
         self._timers = self._make_timers()
+        generators = self._make_rng()
         self.interrupts = Interrupts(
             self.exceptions,
             self.systick,
             self.clock.run,
-            (self.flash_controller, *self.usarts.values(), *self._timers),
+            (self.flash_controller, *self.usarts.values(), *self._timers, *generators),
             (self.watchdog.deadline,),
         )
         self.ports = all_ports(self.gpio)
         self._pins = Pins(self.ports, self.usarts, self.pins)
         self._peripherals: tuple[Peripheral, ...] = (
             self.rcc, self.flash_controller, *self.ports.values(), *self.usarts.values(),
-            *self._timers, *self._make_more(), self.debug_mcu, self.watchdog, self.system_control,
+            *self._timers, *generators, *self._make_more(), self.debug_mcu, self.watchdog,
+            self.system_control,
             self.systick, self.debug, self.dwt, self.flash_patch, MemoryProtectionUnit(),
             *rom_table(self.board.dev_id),
         )  # fmt: skip
         for peripheral in self._peripherals:
             self.memory.bus.add(peripheral)
+        self.memory.bus.on_poll = self._tell_poll
+
+    def _tell_poll(self, address: int) -> None:
+        """Say that the program waits for what never comes."""
+        there = (
+            (name, block.gate)
+            for name, block in self.unmodelled.items()
+            if block.address <= address < block.address + block.bytes
+        )
+        name, gate = next(there, ("", None))
+        if gate is None:
+            _log.warning("the program polls %#010x, where no register is modelled", address)
+            return
+        on = self.rcc.is_clocked(gate) and not self.rcc.is_reset(gate)
+        why = "is not modelled: its registers only keep what is written" if on else "has no clock"
+        _log.warning("the program polls %#010x of %s, which %s", address, name, why)
 
     # what a family makes
 
@@ -208,6 +227,10 @@ class Chip(ABC):
 
     def _make_timers(self) -> Sequence[Timer]:
         """Return its timers."""
+        return ()
+
+    def _make_rng(self) -> Sequence[RandomNumbers]:
+        """Return its random number generator."""
         return ()
 
     @abstractmethod

@@ -9,6 +9,7 @@ from hil.targets.emulator.chips.stm32.flash import FlashCalls
 from hil.targets.emulator.chips.stm32.gpio import PortLayout
 from hil.targets.emulator.chips.stm32.identity import SystemMemory
 from hil.targets.emulator.chips.stm32.pins import SerialPins
+from hil.targets.emulator.chips.stm32.rng import RandomNumbers
 from hil.targets.emulator.chips.stm32f4 import clock_limits
 from hil.targets.emulator.chips.stm32f4.flash import Stm32F4Flash
 from hil.targets.emulator.chips.stm32f4.gates import GATES, UNMODELLED
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from hil.targets.emulator.core.registers import Peripheral
 
 _USARTS = (("USART1", 0x4001_1000, 37), ("USART2", 0x4000_4400, 38), ("USART3", 0x4000_4800, 39))
+_RNG = (0x5006_0800, 80)
 
 _RAM = 0x2000_0000  # where a stack pointer points that the boot loader takes for a program's
 
@@ -71,6 +73,15 @@ class Stm32F4(Chip):
     def _make_more(self) -> "Sequence[Peripheral]":
         self.power = PowerControl(lambda: self.rcc.pll_is_on)
         return (self.power,)
+
+    def _make_rng(self) -> Sequence[RandomNumbers]:
+        generator = RandomNumbers(
+            *_RNG,
+            now=self.clock.now,
+            core_hz=lambda: self.rcc.core_hz,
+            on_change=self.waiting.attend,
+        )
+        return (generator,)
 
     def _broken_by(self, clocks: ClockTree) -> str:
         return clock_limits.broken_by(

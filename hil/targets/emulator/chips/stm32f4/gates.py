@@ -14,6 +14,7 @@ GATES = (
     {f"GPIO{port}": Gate("AHB1", (bit,)) for bit, port in enumerate("ABCDEFGHIJK")}
     | _gates("APB1", USART2=17, USART3=18, PWR=28)
     | _gates("APB2", USART1=4)
+    | _gates("AHB2", RNG=6)
 )
 """The modelled peripherals that have to be switched on, by name; the others always work."""
 
@@ -79,7 +80,6 @@ UNMODELLED = {
     "DCMI": Unmodelled(0x5005_0000, _KIB, Gate("AHB2", (0,))),
     "CRYP": Unmodelled(0x5006_0000, _KIB, Gate("AHB2", (4,))),
     "HASH": Unmodelled(0x5006_0400, _KIB, Gate("AHB2", (5,))),
-    "RNG": Unmodelled(0x5006_0800, _KIB, Gate("AHB2", (6,))),
     "FMC": Unmodelled(0xA000_0000, 4 * _KIB, Gate("AHB3", (0,))),
 }
 """The others with a clock of their own, by name; RTC, EXTI and the watchdog have none."""
