@@ -20,6 +20,7 @@ from hil.commands import (
     emulate,
     evaluate,
     history,
+    import_,
     mlperf_run,
     models,
     new,
@@ -48,6 +49,7 @@ _COMMANDS = (
     detect,
     emulate,
     evaluate,
+    import_,
     compare,
     history,
     bisect,
@@ -68,6 +70,7 @@ examples:
   hil report --open                    the last run as a page
   hil reproduce                        are the numbers printed in documents still true
   hil crosscheck face_m4               the emulated board against Renode
+  hil import edgeml DIR --out F        trained weights out of EdgeML's C headers
   hil evaluate DATASET                 what the integers lose on annotated photographs
   hil models                           every network: its counts beside the paper's
   hil poolings                         what each pooling of the paper costs on the chip

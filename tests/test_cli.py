@@ -33,7 +33,8 @@ def test_help_teaches_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def names() -> list[str]:
-    return [command.__name__.rpartition(".")[2].replace("_", "-") for command in cli._COMMANDS]
+    modules = (command.__name__.rpartition(".")[2] for command in cli._COMMANDS)
+    return [module.rstrip("_").replace("_", "-") for module in modules]
 
 
 @pytest.mark.parametrize("name", names())
