@@ -2,14 +2,14 @@
 
 import threading
 import time
-from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from unittest import mock
 
 from emulated import BOARD
-from test_end_to_end import LAYER
+from test_end_to_end import LAYER, usual_options
 
 from hil.config import inventory
 from hil.config.board import Board
@@ -18,7 +18,7 @@ from hil.results import table
 from hil.results.rows import Row
 from hil.run.measurement import Measurement, Prepared
 from hil.run.session import Session
-from hil.targets import lock
+from hil.targets import debugger, lock
 from hil.targets.emulator import serve
 from hil.targets.emulator.chips.stm32.chip import Chip
 from hil.targets.emulator.chips.stm32f4.option_bytes import OptionBytes
@@ -104,6 +104,11 @@ class Desk:
         emulated.open_terminal(str(self.link))
         self.plant(Faults())
 
+    def limit_erasing(self, seconds: float) -> None:
+        """Have the harness give a sector less time than pyOCD's 10 s."""
+        limit = {"flash.timeout.erase_sector": seconds}
+        self._held.enter_context(mock.patch.dict(debugger._SESSION_OPTIONS, limit))
+
     def at_access(self, number: int, act: Callable[[], object]) -> None:
         """Do something at one of the debugger's accesses from now on."""
         left = iter(range(number))
@@ -169,22 +174,10 @@ class Desk:
         self._number += 1
         file = self.folder / f"boards-{self._number}.toml"
         file.write_text(inventory.text(self.served.unit), encoding="utf-8")
-        said: dict[str, object] = {
-            **dict.fromkeys(("hil_input", "hil_checkpoint", "hil_iterations", "hil_budget")),
-            **dict.fromkeys(("hil_port", "hil_renode", "hil_history_dir", "hil_probe")),
-            "hil_board": BOARD.name,
-            "hil_target": "probe",
-            "hil_scenario": [str(self.folder / "layer.toml")],
-            "hil_all": False,
-            "hil_toolchain": "zig",
-            "hil_contracts": False,
-            "hil_csv": self.folder / str(self._number) / "results.csv",
-            "hil_timeout": 2.0,
-            "hil_retries": 0,
-            "hil_inventory": file,
-            "hil_lock_wait": 0.0,
-        }
-        session = Session.from_options(Namespace(**(said | self.options)), self._at_stage)
+        usual = {"hil_target": "probe", "hil_timeout": 2.0, "hil_inventory": file}
+        csv, scenario = self.folder / str(self._number) / "results.csv", self.folder / "layer.toml"
+        said = usual_options(csv, str(scenario), **(usual | self.options))
+        session = Session.from_options(said, self._at_stage)
         session.board = self.believed(session.board)
         return session
 

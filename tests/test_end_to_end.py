@@ -63,31 +63,29 @@ METRICS = {
 }
 
 
+def usual_options(csv: Path, scenario: str, **others: object) -> Namespace:
+    """The command line's options where nothing is asked for, but for those that are given."""
+    unset = ("input", "checkpoint", "calibration", "history_dir", "iterations", "budget")
+    of_desk = ("probe", "port", "inventory", "renode")
+    said: dict[str, object] = {
+        **{f"hil_{name}": None for name in (*unset, *of_desk)},
+        "hil_board": "stm32f439",
+        "hil_target": "emulator",
+        "hil_scenario": [scenario],
+        "hil_all": False,
+        "hil_toolchain": "zig",
+        "hil_contracts": False,
+        "hil_csv": csv,
+        "hil_timeout": 60.0,
+        "hil_retries": 0,
+        "hil_lock_wait": 0.0,
+    }
+    return Namespace(**(said | others))
+
+
 def open_session(directory: Path, toolchain: str = "zig", scenario: str = "face_m4") -> Session:
-    return Session.from_options(
-        Namespace(
-            hil_board="stm32f439",
-            hil_target="emulator",
-            hil_scenario=[scenario],
-            hil_all=False,
-            hil_input=None,
-            hil_checkpoint=None,
-            hil_calibration=None,
-            hil_toolchain=toolchain,
-            hil_contracts=False,
-            hil_csv=directory / "results.csv",
-            hil_history_dir=None,
-            hil_iterations=None,
-            hil_timeout=60.0,
-            hil_retries=0,
-            hil_budget=None,
-            hil_probe=None,
-            hil_port=None,
-            hil_inventory=None,
-            hil_lock_wait=0.0,
-            hil_renode=None,
-        )
-    )
+    csv = directory / "results.csv"
+    return Session.from_options(usual_options(csv, scenario, hil_toolchain=toolchain))
 
 
 @pytest.fixture(scope="module")

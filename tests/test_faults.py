@@ -20,7 +20,7 @@ from test_end_to_end import open_session
 from hil import files
 from hil.errors import UsageError, Verdict
 from hil.run.measurement import Prepared
-from hil.targets import debugger, lock, ports
+from hil.targets import lock, ports
 from hil.targets.emulator.faults import Faults
 
 PAGE = Path(__file__).parent.parent / "docs/boards.md"
@@ -77,12 +77,24 @@ def _believe(**wrong: object) -> Callable[[Desk], object]:
     return lambda at: setattr(at, "believed", lambda board: replace(board, **wrong))
 
 
-def _serial(**rates: float) -> Callable[[Desk], object]:
+def _noise(rate: float) -> Callable[[Desk], object]:
     def plant(at: Desk) -> None:
-        at.options["hil_timeout"] = 20.0
-        at.plant(Faults(seed=7, **rates))
+        at.options["hil_timeout"] = 30.0
+        noise = Faults(seed=7, serial_loss=rate, serial_flip=rate, serial_double=rate)
+        at.plant(noise)
 
     return plant
+
+
+def _one_slow_sector(at: Desk) -> None:
+    flash = at.chip.flash_controller
+    flash._erase_range(0x200, 0x204)  # else nothing is to be done
+    at.plant(Faults(erase_s=4.0))
+
+
+def _endless_erase(at: Desk) -> None:
+    at.limit_erasing(1.0)
+    at.plant(Faults(erase_s=math.inf))
 
 
 FAULTS = (
@@ -113,14 +125,10 @@ FAULTS = (
     Fault(
         "an erase that never ends",
         Verdict.FLASH,
-        _erased(lambda at: at.plant(Faults(erase_s=math.inf))),
+        _erased(_endless_erase),
         "failed while programming",
     ),
-    Fault(
-        "slow sectors",
-        Verdict.PASS,
-        _erased(lambda at: at.plant(Faults(erase_s=0.3))),
-    ),
+    Fault("a sector that takes 4 s to erase", Verdict.PASS, _one_slow_sector),
     Fault(
         "flash that reads back otherwise",
         Verdict.FLASH,
@@ -139,14 +147,8 @@ FAULTS = (
         lambda at: at.plant(Faults(swd_wait=0.01)),
         "pyOCD failed",
     ),
-    Fault(
-        "serial bytes lost, flipped, doubled, 1e-4 each",
-        Verdict.PASS,
-        _serial(serial_loss=1e-4, serial_flip=1e-4, serial_double=1e-4),
-    ),
-    Fault("serial bytes lost at 1e-3", Verdict.PASS, _serial(serial_loss=1e-3)),
-    Fault("serial bytes flipped at 1e-3", Verdict.PASS, _serial(serial_flip=1e-3)),
-    Fault("serial bytes doubled at 1e-3", Verdict.PASS, _serial(serial_double=1e-3)),
+    Fault("serial bytes lost, flipped, doubled: 1e-4 of each", Verdict.PASS, _noise(1e-4)),
+    Fault("serial bytes lost, flipped, doubled: 1e-3 of each", Verdict.PASS, _noise(1e-3)),
     Fault("serial port late", Verdict.PASS, _late),
     Fault(
         "serial port absent",
@@ -244,7 +246,6 @@ FAULTS = (
 def _quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(lock.VARIABLE, str(tmp_path_factory.mktemp("locks")))
-        patch.setitem(debugger._SESSION_OPTIONS, "flash.timeout.erase_sector", 2.0)
         patch.setattr(ports, "LATE_S", 3.0)
         yield
 
