@@ -11,8 +11,10 @@ import tiny_model
 from hil.build import chips
 from hil.build.firmware import build, find_toolchain
 from hil.config import board as boards
-from hil.errors import BuildError
+from hil.errors import BuildError, ProbeError
 from hil.paths import FIRMWARE
+from hil.targets import chips as known_chips
+from hil.targets.emulator import chips as emulated_chips
 
 
 @pytest.fixture
@@ -71,3 +73,29 @@ def test_an_entry_point_without_a_package_is_told(
     monkeypatch.setattr(chips, "entry_points", lambda **_: [point])
     with pytest.raises(BuildError, match="is no package with C sources"):
         chips.folder("lost")
+
+
+def test_a_package_offers_an_emulated_chip_and_what_a_debugger_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    emulated = EntryPoint("like_l4", "hil.targets.emulator.chips.stm32l4.chip:Stm32L4", "")
+    facts = EntryPoint("like_l4", "hil.targets.chips.stm32l4:CHIP", "")
+    monkeypatch.setattr(emulated_chips, "entry_points", lambda **_: [emulated])
+    monkeypatch.setattr(known_chips, "entry_points", lambda **_: [facts])
+    assert emulated_chips.find("like_l4") is emulated_chips.find("stm32l4")
+    assert known_chips.find("like_l4") is known_chips.find("stm32l4")
+
+
+@pytest.mark.parametrize("value", ["no_package:Chip", "json:no_such", "json:dumps"])
+def test_what_is_offered_and_is_no_chip_is_told(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in (emulated_chips, known_chips):
+        monkeypatch.setattr(kind, "entry_points", lambda **_: [EntryPoint("odd", value, "")])
+        with pytest.raises(ProbeError, match=r"chip odd.*(cannot be imported|is no)|is no"):
+            kind.find("odd")
+
+
+def test_a_chip_that_is_not_emulated_is_told() -> None:
+    with pytest.raises(ProbeError, match="has no chip stm32h7\n  emulated: stm32f4, stm32l4"):
+        emulated_chips.find("stm32h7")

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,16 @@ def test_every_scenario_of_ours_has_limits_of_time_and_memory() -> None:
     for name in scenario.names():
         limits = scenario.load(name).limits
         assert None not in {limits.latency_s, limits.ram_bytes, limits.flash_bytes, limits.cosine}
+
+
+def test_every_limit_of_a_file_is_held_on_any_board(tmp_path: Path) -> None:
+    names = [one.name for one in fields(scenario.Limits)]
+    limits = "".join(f"{name} = 1\n" for name in names)
+    path = tmp_path / "all.toml"
+    path.write_text(f'model = "face_m4"\n[limits]\n{limits}[limits.on.other]\n{limits}')
+    found = scenario.load(str(path))
+    for held in (found.limits, found.limits_on("stm32f439"), found.limits_on("other")):
+        assert set(vars(held).values()) == {1}
 
 
 def test_a_board_may_have_other_limits() -> None:

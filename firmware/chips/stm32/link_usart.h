@@ -6,6 +6,7 @@
  * error flags. */
 #include <stdint.h>
 
+#include "chips/stm32/gpio.h"
 #include "runtime/core.h"
 #include "runtime/port.h"
 
@@ -19,6 +20,25 @@ enum {
 };
 
 static port_errors_t errors;
+static bool is_open;
+
+uint32_t port_open(void) {
+    const uint32_t missing = clock_start();
+    enable();
+    gpio_connect(PORT, TX, ALTERNATE);
+    gpio_connect(PORT, RX, ALTERNATE);
+    USART_BRR(BASE) = missing == 0 ? DIVIDER : DIVIDER_ON_HSI;
+    USART_CR1(BASE) = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE | USART_CR1_RXNEIE;
+
+    /* Interrupts are masked for ever: a pending one ends WFI all the same and runs no handler. */
+    NVIC_ISER(IRQ) = NVIC_BIT(IRQ);
+    is_open = missing == 0 || DIVIDER_ON_HSI >= LEAST_DIVIDER;
+    return missing;
+}
+
+bool port_is_open(void) {
+    return is_open;
+}
 
 uint8_t port_receive(void) {
     for (;;) {

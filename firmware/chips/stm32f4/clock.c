@@ -3,22 +3,10 @@
 
 #include "registers.h"
 
+#include "chips/stm32/clock_source.h"
 #include "chips/stm32/flash_access.h"
 #include "runtime/link_messages.h"
 #include "runtime/port.h"
-
-#if defined(BOARD_CLOCK_hsi)
-#define SOURCE_HZ CLOCK_HSI_HZ
-enum { HSE = 0, PLL_SOURCE = 0 };
-#elif defined(BOARD_CLOCK_hse)
-#define SOURCE_HZ BOARD_HSE_HZ
-enum { HSE = RCC_CR_HSEON, PLL_SOURCE = RCC_PLLCFGR_HSE };
-#elif defined(BOARD_CLOCK_hse_bypass)
-#define SOURCE_HZ BOARD_HSE_HZ
-enum { HSE = RCC_CR_HSEON | RCC_CR_HSEBYP, PLL_SOURCE = RCC_PLLCFGR_HSE };
-#else
-#error "the board's clock.source must be hsi, hse or hse-bypass"
-#endif
 
 /* 1 or 2 MHz into the PLL, times N, over P: RM0090 section 7.3.2. */
 #define PLL_INPUT_HZ(source_hz) ((source_hz) % 2000000u == 0u ? 2000000u : 1000000u)

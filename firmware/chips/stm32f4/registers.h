@@ -23,6 +23,7 @@ enum {
     RCC_CR_HSEBYP = 1 << 18,
     RCC_CR_PLLON = 1 << 24,
     RCC_CR_PLLRDY = 1 << 25,
+    RCC_PLLCFGR_HSI = 0,
     RCC_PLLCFGR_HSE = 1 << 22,
     RCC_CFGR_SW_PLL = 2 << 0,
     RCC_CFGR_SWS = 3 << 2,

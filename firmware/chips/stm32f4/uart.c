@@ -2,10 +2,6 @@
 #include "clock.h"
 #include "registers.h"
 
-#include "chips/stm32/gpio.h"
-#include "runtime/core.h"
-#include "runtime/port.h"
-
 #define PINS_ARE(port, tx, rx)                                                                     \
     (BOARD_TX_PORT == (port) && BOARD_RX_PORT == (port) && BOARD_TX_PIN == (tx) &&                 \
      BOARD_RX_PIN == (rx))
@@ -46,26 +42,10 @@ _Static_assert(BUS_HZ / DIVIDER * 100u > BOARD_BAUD * 98u &&
 /* For the one report that the clock did not start. */
 #define DIVIDER_ON_HSI ((CLOCK_HSI_HZ + BOARD_BAUD / 2u) / BOARD_BAUD)
 
-static bool is_open;
-
-uint32_t port_open(void) {
-    const uint32_t missing = clock_start();
+static void enable(void) {
     RCC_AHB1ENR |= 1u << PORT;
     ENABLE();
     (void)RCC_AHB1ENR;
-    gpio_connect(PORT, TX, ALTERNATE);
-    gpio_connect(PORT, RX, ALTERNATE);
-    USART_BRR(BASE) = missing == 0 ? DIVIDER : DIVIDER_ON_HSI;
-    USART_CR1(BASE) = USART_CR1_UE | USART_CR1_TE | USART_CR1_RE | USART_CR1_RXNEIE;
-
-    /* Interrupts are masked for ever: a pending one ends WFI all the same and runs no handler. */
-    NVIC_ISER(IRQ) = NVIC_BIT(IRQ);
-    is_open = missing == 0 || DIVIDER_ON_HSI >= LEAST_DIVIDER;
-    return missing;
-}
-
-bool port_is_open(void) {
-    return is_open;
 }
 
 #include "chips/stm32/link_usart.h"

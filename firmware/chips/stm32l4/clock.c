@@ -3,22 +3,10 @@
 
 #include "registers.h"
 
+#include "chips/stm32/clock_source.h"
 #include "chips/stm32/flash_access.h"
 #include "runtime/link_messages.h"
 #include "runtime/port.h"
-
-#if defined(BOARD_CLOCK_hsi)
-#define SOURCE_HZ CLOCK_HSI_HZ
-enum { HSE = 0, PLL_SOURCE = RCC_PLLCFGR_HSI };
-#elif defined(BOARD_CLOCK_hse)
-#define SOURCE_HZ BOARD_HSE_HZ
-enum { HSE = RCC_CR_HSEON, PLL_SOURCE = RCC_PLLCFGR_HSE };
-#elif defined(BOARD_CLOCK_hse_bypass)
-#define SOURCE_HZ BOARD_HSE_HZ
-enum { HSE = RCC_CR_HSEON | RCC_CR_HSEBYP, PLL_SOURCE = RCC_PLLCFGR_HSE };
-#else
-#error "the board's clock.source must be hsi, hse or hse-bypass"
-#endif
 
 /* 4 MHz into the PLL, times N, over R = 2: RM0432 section 6.4.4. */
 #define PLL_INPUT_HZ 4000000u

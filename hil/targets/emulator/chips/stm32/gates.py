@@ -1,5 +1,6 @@
 """Which bits of RCC give a peripheral its clock, and which hold it in reset."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 ENABLE_TO_RESET = -0x20
@@ -36,3 +37,21 @@ class Unmodelled:
     address: int
     bytes: int
     gate: Gate
+
+
+BLOCK_BYTES = 0x400
+"""What most peripherals have of a bus."""
+
+
+def blocks(bus: str, base: int, places: Mapping[str, tuple[int, int]]) -> dict[str, Unmodelled]:
+    """Return unmodelled peripherals of a bus by name.
+
+    Args:
+        bus: as the gates name it.
+        base: its first address.
+        places: of each peripheral the offset from there, and its bit.
+    """
+    return {
+        name: Unmodelled(base + at, BLOCK_BYTES, Gate(bus, (bit,)))
+        for name, (at, bit) in places.items()
+    }

@@ -3,7 +3,7 @@
 Source: RM0090 sections 2.3 (addresses) and 6.3.5 to 6.3.14 (bits), for STM32F42x and F43x.
 """
 
-from hil.targets.emulator.chips.stm32.gates import Gate, Unmodelled
+from hil.targets.emulator.chips.stm32.gates import Gate, Unmodelled, blocks
 
 
 def _gates(bus: str, **bits: int) -> dict[str, Gate]:
@@ -60,14 +60,8 @@ _APB2 = {
     "LTDC": (0x6800, 26),
 }
 UNMODELLED = {
-    **{
-        name: Unmodelled(0x4000_0000 + at, _KIB, Gate("APB1", (n,)))
-        for name, (at, n) in _APB1.items()
-    },
-    **{
-        name: Unmodelled(0x4001_0000 + at, _KIB, Gate("APB2", (n,)))
-        for name, (at, n) in _APB2.items()
-    },
+    **blocks("APB1", 0x4000_0000, _APB1),
+    **blocks("APB2", 0x4001_0000, _APB2),
     "ADC": Unmodelled(0x4001_2000, _KIB, Gate("APB2", (8, 9, 10))),
     "CRC": Unmodelled(0x4002_3000, _KIB, Gate("AHB1", (12,))),
     "BKPSRAM": Unmodelled(0x4002_4000, 4 * _KIB, Gate("AHB1", (18,))),

@@ -6,14 +6,13 @@ Source: RM0090 sections 3.6, 3.7 and 3.9.10; table 14 for where they stand in me
 from collections.abc import Callable, Iterable
 
 from hil.targets.emulator.chips.stm32.key_sequence import KeySequence
+from hil.targets.emulator.chips.stm32.option_bytes import KEYS, MEMORY_BYTES, level_of
 from hil.targets.emulator.core.registers import Storage
 
 BANK_SECTORS = 12
 MEMORIES = (0x1FFF_C000, 0x1FFE_C000)
 """Where the first bank's and the second bank's option bytes are read."""
 
-MEMORY_BYTES = 0x400
-_KEYS = (0x0819_2A3B, 0x4C5D_6E7F)
 _WRITE_PROTECTION_AT = 8
 
 # FLASH_OPTCR
@@ -23,8 +22,6 @@ _BFB2 = 1 << 4
 _WDG_SW = 1 << 5
 _FACTORY = (0x0FFF_AAEC, 0x0FFF_0000)
 _WRITABLE = (0xFFFF_FFEC | _BFB2, 0x0FFF_0000)
-
-_OPEN, _FOR_EVER = 0xAA, 0xCC  # RDP; any other is level 1
 
 
 class OptionBytes:
@@ -40,7 +37,7 @@ class OptionBytes:
 
     def __init__(self, *, has_second_bank: bool, erase_all: Callable[[], None]) -> None:
         self._erase_all = erase_all
-        self._keys = KeySequence(_KEYS)
+        self._keys = KeySequence(KEYS)
         unused = 0 if has_second_bank else _BFB2
         self._registers = tuple(
             Storage(factory, writable=writable & ~unused)
@@ -80,8 +77,7 @@ class OptionBytes:
     @property
     def level(self) -> int:
         """The read-out protection: 0, 1 or 2."""
-        code = self.value >> 8 & 0xFF
-        return 0 if code == _OPEN else 2 if code == _FOR_EVER else 1
+        return level_of(self.value >> 8 & 0xFF)
 
     @property
     def starts_watchdog(self) -> bool:

@@ -3,9 +3,8 @@
 Source: RM0432 sections 2.2 (addresses) and 6.4.15 to 6.4.21 (bits).
 """
 
-from hil.targets.emulator.chips.stm32.gates import Gate, Unmodelled
+from hil.targets.emulator.chips.stm32.gates import BLOCK_BYTES, Gate, Unmodelled, blocks
 
-_KIB = 0x400
 _PORTS = {f"GPIO{port}": Gate("AHB2", (bit,)) for bit, port in enumerate("ABCDEFGHI")}
 GATES = _PORTS | {
     "TIM2": Gate("APB1", (0,)),
@@ -51,22 +50,16 @@ _APB2 = {
 }
 
 
-def _blocks(bus: str, base: int, blocks: dict[str, tuple[int, int]]) -> dict[str, Unmodelled]:
-    return {
-        name: Unmodelled(base + at, _KIB, Gate(bus, (bit,))) for name, (at, bit) in blocks.items()
-    }
-
-
 UNMODELLED = {
-    **_blocks("APB1", 0x4000_0000, _APB1),
-    **_blocks("APB1_2", 0x4000_0000, _APB1_2),
-    **_blocks("APB2", 0x4001_0000, _APB2),
-    "DMA1": Unmodelled(0x4002_0000, _KIB, Gate("AHB1", (0,))),
-    "DMA2": Unmodelled(0x4002_0400, _KIB, Gate("AHB1", (1,))),
-    "DMAMUX1": Unmodelled(0x4002_0800, _KIB, Gate("AHB1", (2,))),
-    "CRC": Unmodelled(0x4002_3000, _KIB, Gate("AHB1", (12,))),
-    "TSC": Unmodelled(0x4002_4000, _KIB, Gate("AHB1", (16,))),
-    "ADC": Unmodelled(0x5004_0000, _KIB, Gate("AHB2", (13,))),
-    "RNG": Unmodelled(0x5006_0800, _KIB, Gate("AHB2", (18,))),
+    **blocks("APB1", 0x4000_0000, _APB1),
+    **blocks("APB1_2", 0x4000_0000, _APB1_2),
+    **blocks("APB2", 0x4001_0000, _APB2),
+    "DMA1": Unmodelled(0x4002_0000, BLOCK_BYTES, Gate("AHB1", (0,))),
+    "DMA2": Unmodelled(0x4002_0400, BLOCK_BYTES, Gate("AHB1", (1,))),
+    "DMAMUX1": Unmodelled(0x4002_0800, BLOCK_BYTES, Gate("AHB1", (2,))),
+    "CRC": Unmodelled(0x4002_3000, BLOCK_BYTES, Gate("AHB1", (12,))),
+    "TSC": Unmodelled(0x4002_4000, BLOCK_BYTES, Gate("AHB1", (16,))),
+    "ADC": Unmodelled(0x5004_0000, BLOCK_BYTES, Gate("AHB2", (13,))),
+    "RNG": Unmodelled(0x5006_0800, BLOCK_BYTES, Gate("AHB2", (18,))),
 }
 """The others with a clock of their own, by name; RTC, EXTI and the watchdog have none."""

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterable
 
 from hil.targets.emulator.chips.stm32.key_sequence import KeySequence
+from hil.targets.emulator.chips.stm32.option_bytes import KEYS, MEMORY_BYTES, level_of
 from hil.targets.emulator.core.registers import Register, Storage
 
 MEMORIES = (0x1FF0_0000, 0x1FF0_1000)
 """Where the first bank's and the second bank's option bytes are read."""
 
-MEMORY_BYTES = 0x400
 BANKS = 2
-_KEYS = (0x0819_2A3B, 0x4C5D_6E7F)
 
 # FLASH_OPTR
 _IWDG_SW = 1 << 16
@@ -23,8 +22,6 @@ _WRITE_PROTECTIONS = ((0x2C, 0x30), (0x4C, 0x50))
 """FLASH_WRP1AR, WRP1BR; WRP2AR, WRP2BR: first and last page of a range that must not be written."""
 _OTHERS = {0x24: 0xFFFF_FFFF, 0x28: 0, 0x44: 0xFFFF_FFFF, 0x48: 0}  # PCROP: nothing
 _NO_PAGE = 0xFF00_FFFF
-
-_OPEN, _FOR_EVER = 0xAA, 0xCC  # RDP; any other is level 1
 
 
 class OptionBytes:
@@ -40,7 +37,7 @@ class OptionBytes:
 
     def __init__(self, *, dual: bool, erase_all: Callable[[], None]) -> None:
         self._erase_all = erase_all
-        self._keys = KeySequence(_KEYS)
+        self._keys = KeySequence(KEYS)
         pages = {offset: _NO_PAGE for pair in _WRITE_PROTECTIONS for offset in pair}
         factory = _FACTORY if dual else _FACTORY & ~_DBANK
         self._programmed = {_OPTR: factory, **pages, **_OTHERS}
@@ -74,8 +71,7 @@ class OptionBytes:
     @property
     def level(self) -> int:
         """The read-out protection: 0, 1 or 2."""
-        code = self.value & 0xFF
-        return 0 if code == _OPEN else 2 if code == _FOR_EVER else 1
+        return level_of(self.value & 0xFF)
 
     @property
     def starts_watchdog(self) -> bool:
