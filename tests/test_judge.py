@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hil.build.image import Footprint, Image
 from hil.build.toolchain import Toolchain
+from hil.compiler.plan import cost
 from hil.compiler.program import Int8, Output, Program, Tensor
 from hil.compiler.similarity import cosine
 from hil.config import board, scenario
@@ -27,6 +28,7 @@ from hil.run.measurement import (
     Measurement,
     Prepared,
     Stopwatch,
+    longest_work_s,
     measure,
 )
 from hil.targets.emulator.target import EmulatedTarget
@@ -237,8 +239,9 @@ class Scripted:
     def load_input(self, data: bytes) -> None:
         assert data == EXPECTED.tobytes()
 
-    def run(self, *, per_layer: bool) -> Run:
+    def run(self, *, per_layer: bool, work_s: float) -> Run:
         assert per_layer
+        assert work_s > 30
         cycles, self._last = self._runs.pop(0)
         return Run(cycles, cycles, cycles, 0, ())
 
@@ -249,7 +252,10 @@ class Scripted:
         return SimpleNamespace(stack_high_water_bytes=2_000)
 
 
-def test_the_outputs_of_every_iteration_are_read_and_kept() -> None:
+def test_the_outputs_of_every_iteration_are_read_and_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cost, "estimate", lambda _: 1000)
     good = measurement().prepared
     scenario = replace(good.scenario, iterations=2)
     prepared = replace(good, compiled=replace(good.compiled, scenario=scenario))
@@ -278,3 +284,14 @@ def test_noise_and_clipping_beyond_their_limits_are_accuracy_failures(
     failed = {name for name, metric in metrics.items() if metric.verdict is not Verdict.PASS}
     assert failed == {name}
     assert metrics[name].verdict is Verdict.ACCURACY
+
+
+@pytest.mark.parametrize(
+    ("timing", "longest_s"), [("silicon", 5 + 3 * 2.0), ("modelled", 70.0), ("instructions", 70.0)]
+)
+def test_an_inference_has_the_time_that_its_cycles_should_take_with_a_margin(
+    monkeypatch: pytest.MonkeyPatch, timing: str, longest_s: float
+) -> None:
+    prepared = measurement().prepared
+    monkeypatch.setattr(cost, "estimate", lambda _: 2 * prepared.board.clock_hz)
+    assert longest_work_s(prepared, timing) == pytest.approx(longest_s)

@@ -272,3 +272,20 @@ def test_a_port_without_write_timeouts_is_talked_to() -> None:
     port = WithoutWriteTimeout.__new__(WithoutWriteTimeout)
     vars(port).update(vars(LinePort(ScriptedDevice(healthy))) | {"write_timeout": None})
     assert port.device().hello() == HELLO
+
+
+def test_a_run_that_should_be_over_is_given_up_before_the_longest_silence() -> None:
+    port = LinePort(ScriptedDevice(instead(AskRun, Started())))
+    device = port.device(timeout_s=60.0)
+    device.load_input(bytes(3000))
+    with pytest.raises(SilenceError, match="no answer to AskRun within 7 s"):
+        device.run(work_s=7.0)
+    assert port.clock() == 7.0
+
+
+def test_no_run_is_given_longer_than_the_longest_silence() -> None:
+    port = LinePort(ScriptedDevice(instead(AskRun, Started())))
+    device = port.device(timeout_s=60.0)
+    device.load_input(bytes(3000))
+    with pytest.raises(SilenceError, match="within 60 s"):
+        device.run(work_s=700.0)

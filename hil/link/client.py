@@ -199,12 +199,15 @@ class Device:
         """
         self._line.ask(Load(0, data), Loaded, Refused)
 
-    def run(self, iterations: int = 1, *, per_layer: bool = True) -> Run:
+    def run(
+        self, iterations: int = 1, *, per_layer: bool = True, work_s: float | None = None
+    ) -> Run:
         """Run inference on the loaded input.
 
         Args:
             iterations: how often; more than one needs a model whose input survives.
             per_layer: whether to count the cycles of every layer too.
+            work_s: longest silence while the device works; None for that of every exchange.
 
         Raises:
             LinkError: no input is loaded, or the firmware counts no cycles.
@@ -214,10 +217,10 @@ class Device:
         self._left = {"input": self._greeting().input_bytes * iterations}
         self._left["outputs"] = self._greeting().output_bytes * iterations
         began, resends = self._clock(), self.resends
-        answer = self._line.ask(AskRun(iterations, per_layer), *_PAUSES)
+        answer = self._line.ask(AskRun(iterations, per_layer), *_PAUSES, work_s=work_s)
         while not isinstance(answer, Done):
             resume = self._feed(answer) if isinstance(answer, Wants) else self._keep(answer)
-            answer = self._line.ask(resume, *_PAUSES)
+            answer = self._line.ask(resume, *_PAUSES, work_s=work_s)
         done = answer
         seconds = self._clock() - began if self.resends == resends else None
         self._line.reached = "run done"

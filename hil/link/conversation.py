@@ -95,6 +95,7 @@ class Conversation:
         request: Message,
         *wanted: type[_Answer],
         bytes_in_vain: int = _MOST_BYTES_IN_VAIN,
+        work_s: float | None = None,
     ) -> _Answer:
         """Send a request until one of the wanted answers comes.
 
@@ -103,6 +104,8 @@ class Conversation:
             wanted: the answers to it.
             bytes_in_vain: both ways, after which a line that has damaged more than 8 frames of
                 this exchange is given up.
+            work_s: longest silence once the device works; None for that of every exchange, which
+                is never exceeded.
 
         Raises:
             DamagedError: the line damages too much.
@@ -114,6 +117,7 @@ class Conversation:
         question = _Question(
             request, wanted, wire, self._clock(), self.timeout_s, bytes_in_vain=bytes_in_vain
         )
+        question.work_s = min(self.timeout_s, work_s or self.timeout_s)
         with self._port_errors():
             self._limit_writing()
             self._send(question)
@@ -160,7 +164,7 @@ class Conversation:
             raise self._not_understood(question)
         if now >= question.give_up_at:
             raise SilenceError(
-                f"no answer to {question} within {self.timeout_s:g} s; "
+                f"no answer to {question} within {question.silence_s:g} s; "
                 f"the last stage reached was: {self.reached}",
                 hint="a slow board needs a longer --hil-timeout",
                 stage=self.reached,
@@ -290,7 +294,7 @@ class _Question:
         self._bytes_in_vain = bytes_in_vain
         self.give_up_at = now + timeout_s
         self.resend_at = now + _RESEND_AFTER_S
-        self._timeout_s = timeout_s
+        self.silence_s = self.work_s = timeout_s
         self._pause_s = _RESEND_AFTER_S
         self._is_understood = False
 
@@ -315,6 +319,7 @@ class _Question:
         if self._is_understood:
             return
         self._is_understood = True
-        self.give_up_at = now + self._timeout_s
-        self._pause_s = self._timeout_s / 4
+        self.silence_s = self.work_s
+        self.give_up_at = now + self.work_s
+        self._pause_s = self.work_s / 4
         self.resend_at = now + self._pause_s

@@ -363,6 +363,7 @@ def measure(
         FirmwareFault: the firmware took a fault exception.
     """
     count, iterations = prepared.scenario.iterations, []
+    work_s = longest_work_s(prepared, target.timing)
     for number in range(1, count + 1):
         with watch.stage("load"):
             progress(f"sending the image ({prepared.input.nbytes:,} B)")
@@ -370,7 +371,7 @@ def measure(
         with watch.stage("run"):
             progress(f"running inference {number} of {count}")
             with _noting(prepared, spending) as moments:
-                run = device.run(per_layer=True)
+                run = device.run(per_layer=True, work_s=work_s)
         iterations.append(_iteration(run, device.outputs(), _laps(prepared, moments)))
     return Measurement(
         prepared=prepared,
@@ -383,6 +384,18 @@ def measure(
         recoveries=ladder.counts if ladder is not None else {},
         seconds=dict(watch.seconds),
     )
+
+
+def longest_work_s(prepared: Prepared, timing: str) -> float:
+    """Return the seconds after which an inference is given up, by the cycles that it should take.
+
+    Silicon is believed to take three times of it, and 5 s for the host. An emulated core shares
+    its machine with others: twenty times, and 30 s.
+    """
+    from hil.compiler.plan.cost import estimate
+
+    expected_s = estimate(prepared.compiled.plan) / prepared.board.clock_hz
+    return 5 + 3 * expected_s if timing == "silicon" else 30 + 20 * expected_s
 
 
 def _noting(prepared: Prepared, spending: Spending) -> AbstractContextManager[list[Moment] | None]:
