@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from emulated import BOARD
 
+from hil import cli
 from hil.config.inventory import Unit
 from hil.errors import LockError, ProbeError, UsageError, Verdict
 from hil.results import health, table
@@ -69,6 +70,19 @@ def test_what_is_no_boards_fault_is_not_counted() -> None:
 def test_boards_are_told_apart_by_their_chips() -> None:
     found = health.of([row("1", uid="aa"), row("2", Verdict.FLASH, uid="bb")])
     assert [(one.uid, one.measured) for one in found] == [("aa", 1), ("bb", 0)]
+
+
+def test_frames_resent_and_rungs_climbed_are_counted_per_board() -> None:
+    figures = ("link.resends", 3), ("setup.recovery.reflash", 1), ("setup.recovery.pin-reset", 2)
+    rows = [
+        replace(row(run), metric=Metric(name, value, ""))
+        for run in ("1", "2")
+        for name, value in figures
+    ]
+    (found, other) = health.of([*rows, row("3", uid="bb")])
+    assert (found.measured, found.resends) == (2, 6)
+    assert found.recovered == {"reflash": 2, "pin-reset": 4}
+    assert (other.resends, other.recovered) == (0, {})
 
 
 DAYS = [f"2026-01-0{day}T00:00:00+00:00" for day in range(1, 6)]
@@ -148,3 +162,17 @@ def test_of_several_boards_in_use_the_first_that_is_free_is_taken(
             impatient = ProbeTarget(replace(board, lock_wait_s=0.1))
             with pytest.raises(LockError):
                 impatient._take(UNITS)
+
+
+def test_the_command_shows_a_quarantine_and_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uid = UNITS[0].uid
+    where = ["boards", "health", "--history-dir", str(written(tmp_path, failures(uid)))]
+    assert cli.main(where) == 1
+    said = capsys.readouterr().out
+    assert "QUARANTINE" in said
+    assert "frames resent" in said
+    health.note_checked(tmp_path, uid, DAYS[4])
+    assert cli.main(where) == 0
+    assert "QUARANTINE" not in capsys.readouterr().out

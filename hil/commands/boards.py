@@ -252,13 +252,16 @@ def _health(options: argparse.Namespace) -> int:
     if not found:
         raise UsageError(f"no run in {options.history_dir} met a board through a probe")
     out = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for head in ("board", "uid", "measured", "set-up errors", "since the last result"):
+    heads = "board", "uid", "measured", "frames resent", "recovered by", "set-up errors"
+    for head in (*heads, "since the last result"):
         out.add_column(head)
     for one in found:
         failures = ", ".join(f"{count} {verdict}" for verdict, count in one.failures.items())
+        recovered = ", ".join(f"{count} {rung}" for rung, count in one.recovered.items())
         latest = ", ".join(map(str, one.latest))
         shut = f"QUARANTINE, check it first: {latest}" if one.in_quarantine else latest
-        out.add_row(one.board, one.uid or "not read", str(one.measured), failures, shut)
+        uid, resends = one.uid or "not read", f"{one.resends:,}"
+        out.add_row(one.board, uid, str(one.measured), resends, recovered, failures, shut)
     show(out)
     return 1 if any(one.in_quarantine for one in found) else 0
 

@@ -1,8 +1,9 @@
 """How often each board's set-up failed, from the rows that runs left since it was checked."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,6 +15,7 @@ QUARANTINE_AFTER = 3
 
 _OF_NO_BOARD = Verdict.BUILD, Verdict.LOCK
 _PROBE = "probe"
+_RESENDS, _RECOVERY = "link.resends", "setup.recovery."
 _CHECKED = ".checked"  # beside the runs, whose names begin with no dot
 _WELL = Verdict.PASS  # among outcomes: behind here the board was found well
 _NEVER: Mapping[str, str] = MappingProxyType({})
@@ -28,6 +30,8 @@ class Health:
         measured: scenarios that came to a result, whatever the verdict.
         failures: set-up errors by verdict.
         latest: set-up errors since the last result, oldest first.
+        resends: frames sent again, of all results.
+        recovered: how often each rung of the recovery ladder was tried on the way to a result.
     """
 
     board: str
@@ -35,6 +39,8 @@ class Health:
     measured: int
     failures: dict[Verdict, int]
     latest: tuple[Verdict, ...]
+    resends: int = 0
+    recovered: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def in_quarantine(self) -> bool:
@@ -51,11 +57,16 @@ def of(rows: Iterable[Row], checked: Mapping[str, str] = _NEVER) -> list[Health]
             more towards a quarantine.
     """
     outcomes: dict[tuple[str, str], list[Verdict | None]] = {}
+    counts: dict[tuple[str, str], Counter[str]] = {}
     seen: set[tuple[str, str]] = set()
     for row in rows:
         context, verdict = row.context, row.metric.verdict
         if context.target != _PROBE or verdict in _OF_NO_BOARD:
             continue
+        name = row.metric.name
+        if name == _RESENDS or name.startswith(_RECOVERY):
+            counted = counts.setdefault((context.board, context.board_uid), Counter())
+            counted[name] += round(row.metric.value)
         if verdict.is_setup_error:
             well_at = checked.get(context.board_uid)
             found_well = well_at is not None and context.when <= well_at
@@ -63,7 +74,10 @@ def of(rows: Iterable[Row], checked: Mapping[str, str] = _NEVER) -> list[Health]
         elif (context.run, context.scenario) not in seen:
             seen.add((context.run, context.scenario))
             _of(outcomes, context).append(None)
-    return [_health(board, uid, said) for (board, uid), said in sorted(outcomes.items())]
+    return [
+        _health(*board, said, counts.get(board, Counter()))
+        for board, said in sorted(outcomes.items())
+    ]
 
 
 def note_checked(history: Path, uid: str, when: str) -> None:
@@ -95,7 +109,9 @@ def _of(
     return outcomes.setdefault((context.board, context.board_uid), [])
 
 
-def _health(board: str, uid: str, said: Sequence[Verdict | None]) -> Health:
+def _health(
+    board: str, uid: str, said: Sequence[Verdict | None], counts: Mapping[str, int]
+) -> Health:
     failed = [one for one in said if one not in {None, _WELL}]
     latest: list[Verdict] = []
     for one in said:
@@ -106,4 +122,10 @@ def _health(board: str, uid: str, said: Sequence[Verdict | None]) -> Health:
         measured=said.count(None),
         failures={verdict: failed.count(verdict) for verdict in Verdict if verdict in failed},
         latest=tuple(latest),
+        resends=counts.get(_RESENDS, 0),
+        recovered={
+            name.removeprefix(_RECOVERY): count
+            for name, count in counts.items()
+            if name.startswith(_RECOVERY)
+        },
     )
