@@ -21,7 +21,7 @@ GIVEN = {
     # an oscillator's tolerance, a fault that is planted, how long a port is waited for
     "docs/boards.md": ("5 %", "1 %", "5 s", "2 s", "4 s"),
     # memories of the part; how long a debugger waits
-    "docs/emulator.md": ("192 KiB", "64 KiB", "2 ms"),
+    "docs/emulator.md": ("192 KiB", "64 KiB", "640 KiB", "2 ms"),
     "docs/glossary.md": ("64 KiB",),
     # sizes that follow from a map's shape
     "docs/kernels.md": ("76,800 B", "921,600 B", "12,544 B", "100,352 B"),
