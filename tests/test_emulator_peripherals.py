@@ -18,9 +18,10 @@ from emulated import (
 
 from hil.config import board
 from hil.targets.emulator.chips.stm32.gates import ENABLE_TO_RESET
-from hil.targets.emulator.chips.stm32f4.chip import Stm32F4 as Chip
-from hil.targets.emulator.chips.stm32f4.gates import GATES, UNMODELLED
-from hil.targets.emulator.chips.stm32f4.rcc import LAYOUT
+from hil.targets.emulator.chips.stm32f4 import rcc as f4_rcc
+from hil.targets.emulator.chips.stm32f4.chip import Stm32F4
+from hil.targets.emulator.chips.stm32l4 import rcc as l4_rcc
+from hil.targets.emulator.chips.stm32l4.chip import Stm32L4
 
 UNLOCK = """
  ldr r7, =0x40023C00
@@ -221,13 +222,22 @@ def test_a_peripheral_without_its_clock_reads_as_zero_and_ignores_writes(
         assert fresh == reset_again != value
 
 
-@pytest.mark.parametrize("name", UNMODELLED)
-def test_what_is_not_modelled_keeps_writes_only_while_it_has_its_clock(name: str) -> None:
-    block = UNMODELLED[name]
-    rcc, enable = LAYOUT.address, LAYOUT.enables[block.gate.bus]
+CHIPS = {
+    "stm32f439": (Stm32F4, f4_rcc.LAYOUT),
+    "nucleo_l4r5zi": (Stm32L4, l4_rcc.LAYOUT),
+}
+
+
+@pytest.mark.parametrize(
+    ("of", "name"), [(of, name) for of, (kind, _) in CHIPS.items() for name in kind.unmodelled]
+)
+def test_what_is_not_modelled_keeps_writes_only_while_it_has_its_clock(of: str, name: str) -> None:
+    kind, layout = CHIPS[of]
+    block = kind.unmodelled[name]
+    rcc, enable = layout.address, layout.enables[block.gate.bus]
     reset, clocks, held = enable + ENABLE_TO_RESET, block.gate.enable, block.gate.reset
     first, last = block.address, block.address + block.bytes - 4
-    chip = Chip(board.load("stm32f439"))
+    chip = kind(board.load(of))
     bus, after_reset = chip.memory.bus, chip.memory.bus.read(rcc + enable, 4)
 
     def kept() -> tuple[int, int]:
@@ -253,13 +263,16 @@ def test_what_is_not_modelled_keeps_writes_only_while_it_has_its_clock(name: str
     assert write(3) == (3, 3)
 
 
-def test_no_two_peripherals_share_an_address_or_a_bit() -> None:
-    modelled = [p for p in Chip(board.load("stm32f439"))._peripherals if p.name in GATES]
-    blocks = [range(b.address, b.address + b.bytes) for b in UNMODELLED.values()]
+@pytest.mark.parametrize("of", CHIPS)
+def test_no_two_peripherals_share_an_address_or_a_bit(of: str) -> None:
+    kind, _ = CHIPS[of]
+    modelled = [p for p in kind(board.load(of))._peripherals if p.name in kind.gates]
+    assert {p.name for p in modelled} == {*kind.gates}
+    blocks = [range(b.address, b.address + b.bytes) for b in kind.unmodelled.values()]
     blocks += [range(p.address, p.address + 0x400) for p in modelled]
     ordered = sorted(blocks, key=lambda block: block.start)
     assert all(one.stop <= other.start for one, other in pairwise(ordered))
-    gates = [*GATES.values(), *(block.gate for block in UNMODELLED.values())]
+    gates = [*kind.gates.values(), *(block.gate for block in kind.unmodelled.values())]
     bits = [(gate.bus, bit) for gate in gates for bit in gate.bits]
     assert len(bits) == len(set(bits))
 

@@ -72,6 +72,7 @@ class Chip(ABC):
         gpio: its ports. pins: of its serial ports, by lower-case name.
         gates: of the modelled peripherals that have to be switched on, by name; the others always
             work. unmodelled: blocks with a clock of their own, by name.
+        rng: address and interrupt of its random number generator.
         id_reserved: what DBGMCU_IDCODE has between part and revision.
 
     Attributes:
@@ -93,6 +94,7 @@ class Chip(ABC):
     pins: ClassVar[Mapping[str, SerialPins]]
     gates: ClassVar[Mapping[str, Gate]]
     unmodelled: ClassVar[Mapping[str, Unmodelled]]
+    rng: ClassVar[tuple[int, int]]
     id_reserved: ClassVar[int] = 0
 
     def __init__(
@@ -171,19 +173,24 @@ class Chip(ABC):
         )  # fmt: skip
         self.debug_mcu = DebugMcu(self.board.dev_id, self.board.rev_id, self.id_reserved)
         self._timers = self._make_timers()
-        generators = self._make_rng()
+        generator = RandomNumbers(
+            *self.rng,
+            now=self.clock.now,
+            core_hz=lambda: self.rcc.core_hz,
+            on_change=self.waiting.attend,
+        )
         self.interrupts = Interrupts(
             self.exceptions,
             self.systick,
             self.clock.run,
-            (self.flash_controller, *self.usarts.values(), *self._timers, *generators),
+            (self.flash_controller, *self.usarts.values(), *self._timers, generator),
             (self.watchdog.deadline,),
         )
         self.ports = all_ports(self.gpio)
         self._pins = Pins(self.ports, self.usarts, self.pins)
         self._peripherals: tuple[Peripheral, ...] = (
             self.rcc, self.flash_controller, *self.ports.values(), *self.usarts.values(),
-            *self._timers, *generators, *self._make_more(), self.debug_mcu, self.watchdog,
+            *self._timers, generator, *self._make_more(), self.debug_mcu, self.watchdog,
             self.system_control,
             self.systick, self.debug, self.dwt, self.flash_patch, MemoryProtectionUnit(),
             *rom_table(self.board.dev_id),
@@ -227,10 +234,6 @@ class Chip(ABC):
 
     def _make_timers(self) -> Sequence[Timer]:
         """Return its timers."""
-        return ()
-
-    def _make_rng(self) -> Sequence[RandomNumbers]:
-        """Return its random number generator."""
         return ()
 
     @abstractmethod

@@ -9,7 +9,6 @@ from hil.targets.emulator.chips.stm32.flash import FlashCalls
 from hil.targets.emulator.chips.stm32.gpio import PortLayout
 from hil.targets.emulator.chips.stm32.identity import SystemMemory
 from hil.targets.emulator.chips.stm32.pins import SerialPins
-from hil.targets.emulator.chips.stm32.rng import RandomNumbers
 from hil.targets.emulator.chips.stm32f4 import clock_limits
 from hil.targets.emulator.chips.stm32f4.flash import Stm32F4Flash
 from hil.targets.emulator.chips.stm32f4.gates import GATES, UNMODELLED
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from hil.targets.emulator.core.registers import Peripheral
 
 _USARTS = (("USART1", 0x4001_1000, 37), ("USART2", 0x4000_4400, 38), ("USART3", 0x4000_4800, 39))
-_RNG = (0x5006_0800, 80)
 
 _RAM = 0x2000_0000  # where a stack pointer points that the boot loader takes for a program's
 
@@ -52,6 +50,7 @@ class Stm32F4(Chip):
     }
     gates = GATES
     unmodelled = UNMODELLED
+    rng = (0x5006_0800, 80)
     id_reserved = 0x6000
     rcc: Stm32F4Clocks
     flash_controller: Stm32F4Flash
@@ -73,15 +72,6 @@ class Stm32F4(Chip):
     def _make_more(self) -> "Sequence[Peripheral]":
         self.power = PowerControl(lambda: self.rcc.pll_is_on)
         return (self.power,)
-
-    def _make_rng(self) -> Sequence[RandomNumbers]:
-        generator = RandomNumbers(
-            *_RNG,
-            now=self.clock.now,
-            core_hz=lambda: self.rcc.core_hz,
-            on_change=self.waiting.attend,
-        )
-        return (generator,)
 
     def _broken_by(self, clocks: ClockTree) -> str:
         return clock_limits.broken_by(

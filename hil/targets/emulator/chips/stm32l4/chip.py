@@ -63,6 +63,7 @@ class Stm32L4(Chip):
     }
     gates = GATES
     unmodelled = UNMODELLED
+    rng = (0x5006_0800, 80)
     rcc: Stm32L4Clocks
     flash_controller: Stm32L4Flash
 

@@ -12,6 +12,7 @@ GATES = _PORTS | {
     "USART2": Gate("APB1", (17,)),
     "USART3": Gate("APB1", (18,)),
     "PWR": Gate("APB1", (28,)),
+    "RNG": Gate("AHB2", (18,)),
     "LPUART1": Gate("APB1_2", (0,)),
     "USART1": Gate("APB2", (14,)),
 }
@@ -60,6 +61,5 @@ UNMODELLED = {
     "CRC": Unmodelled(0x4002_3000, BLOCK_BYTES, Gate("AHB1", (12,))),
     "TSC": Unmodelled(0x4002_4000, BLOCK_BYTES, Gate("AHB1", (16,))),
     "ADC": Unmodelled(0x5004_0000, BLOCK_BYTES, Gate("AHB2", (13,))),
-    "RNG": Unmodelled(0x5006_0800, BLOCK_BYTES, Gate("AHB2", (18,))),
 }
 """The others with a clock of their own, by name; RTC, EXTI and the watchdog have none."""
