@@ -251,7 +251,8 @@ def pool_patch(pool: RNNPool, patch: Whole) -> Int8:
     columns = [sweep(pool.row, patch[:, j].T) for j in range(patch.shape[1])]
     parts = [rows, rows[::-1], columns, columns[::-1]]
     h = np.concatenate([sweep(pool.summary, np.stack(p, axis=-1)) for p in parts])
-    y: Int8 = np.clip((h.astype(np.int64) + 128) >> 8, -128, 127).astype(np.int8)
+    offset = np.tile(pool.offset.astype(np.int64), 4)
+    y: Int8 = np.clip((h.astype(np.int64) + offset) >> pool.shift, -128, 127).astype(np.int8)
     return y
 
 
