@@ -15,6 +15,8 @@ examples:
   hil emulate firmware.elf --cycles    cycles and instructions on stderr at the end
   hil emulate firmware.elf --view      who called whom, with cycles
   hil emulate firmware.elf --wait-states 0 --no-art
+a program that is stopped: stderr says where it stands, what it polls, why it faulted, and which
+registers it used that are not modelled; docs/emulator.md lists what is
 exit status: what the program gives semihosting's SYS_EXIT; 124 where it was stopped
 """
 
@@ -59,6 +61,11 @@ def add(commands: Commands) -> None:
         metavar="S",
         help="host seconds after which the program is stopped",
     )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="end with a fault at the first use of a register that is not modelled",
+    )
     flame_options(parser)
 
 
@@ -72,7 +79,11 @@ def _run(options: argparse.Namespace) -> int:
         wait_states=options.wait_states,
         art=options.art,
         max_seconds=options.max_seconds,
+        strict=options.strict,
+        warn=_warn,
     )
+    if result.stopped:
+        _warn(f"stopped after {options.max_seconds:g} s; " + "\n  ".join(result.stopped))
     if options.cycles:
         clock_hz = options.clock_hz or board.load(options.board).clock_hz
         seconds = result.cycles / clock_hz
@@ -83,3 +94,8 @@ def _run(options: argparse.Namespace) -> int:
         )
     show_stacks(result.stacks, options.elf, options.elf.name, options)
     return result.exit_status
+
+
+def _warn(text: str) -> None:
+    sys.stdout.flush()
+    print(f"hil emulate: {text}", file=sys.stderr)

@@ -29,12 +29,14 @@ class Outcome:
         exit_status: what it gave SYS_EXIT; 124 when it was stopped after `max_seconds`.
         cycles, instructions: from reset to its end.
         stacks: cycles of each chain of calls.
+        stopped: lines about what it was doing when it was stopped; empty where it ended by itself.
     """
 
     exit_status: int
     cycles: int
     instructions: int
     stacks: Mapping[Chain, int]
+    stopped: tuple[str, ...] = ()
 
 
 def run(
@@ -44,6 +46,8 @@ def run(
     wait_states: int | None = None,
     art: bool | None = None,
     max_seconds: float | None = None,
+    strict: bool = False,
+    warn: Callable[[str], None] = lambda _text: None,
     write: Callable[[bytes], None] | None = None,
     examine: Callable[["Chip"], None] | None = None,
 ) -> Outcome:
@@ -55,15 +59,20 @@ def run(
         wait_states: flash wait states, whatever the program sets.
         art: flash caches and prefetch, likewise.
         max_seconds: host time after which the program is stopped.
+        strict: whether the first use of a register that is not modelled ends the program.
+        warn: told of each peripheral that is not modelled, once, when the program uses it.
         write: takes what it sends by UART and semihosting; standard output by default.
         examine: called with the halted chip at the end, to look at its memory and profile.
 
     Raises:
         BuildError: the file is no ELF for Arm.
         UsageError: it does not fit the board's memory.
-        FirmwareFault: the core locked up, or met a BKPT that is no request.
+        FirmwareFault: the core locked up, met a BKPT that is no request, or, if `strict`, used a
+            register that is not modelled.
         EmulatorError: the emulator itself failed.
     """
+    from hil.studies import stopped
+    from hil.studies.unmodelled import Unmodelled
     from hil.targets.emulator import chips
     from hil.targets.emulator.board import default_clock
     from hil.targets.emulator.debug.semihosting import Semihosting
@@ -87,12 +96,15 @@ def run(
     )
     chip.endings.on_breakpoint = _or_end(chip, semihosting, ended.set)
     chip.runner.on_lockup = chip.on_failure = ended.set
+    unmodelled = Unmodelled(chip, elf, warn, ended.set if strict else None)
     for segment in segments:
         _load(chip, segment)
     try:
         chip.power_on(entry=_entry(segments, board))
         in_time = ended.wait(max_seconds)
+        watched = None if in_time else stopped.watch(chip)
         chip.core.halt(0)
+        unmodelled.raise_if_strict()
         if in_time and semihosting.exit_status is None:
             raise _fault(chip)
         if examine is not None:
@@ -104,6 +116,7 @@ def run(
             cycles=clock.run.cycles,
             instructions=clock.run.instructions,
             stacks=clock.call_stacks() if isinstance(clock, TimingCore) else {},
+            stopped=tuple(stopped.tell(chip, elf, watched)) if watched else (),
         )
     finally:
         chip.power_off()

@@ -77,8 +77,15 @@ _FRAME = ("r0", "r1", "r2", "r3", "r12", "lr")
 
 @dataclass
 class FaultStatus:
-    """The registers that tell why a fault was taken."""
+    """The registers that tell why a fault was taken.
 
+    Attributes:
+        number: of the exception that the last one was taken as, 0 before there was one.
+        pc: where that was.
+    """
+
+    number: int = 0
+    pc: int = 0
     cfsr: int = 0
     hfsr: int = 0
     mmfar: int = 0
@@ -232,6 +239,7 @@ class Exceptions:
         except BusError:
             state.fault.cfsr |= STKERR
             number = self._derived(BUS_FAULT, number)
+            self._note_fault(number)
         if state.locked_up:
             return
         xpsr = engine.read("xpsr")
@@ -383,6 +391,7 @@ class Exceptions:
             self.state.fault.mmfar = address
             self.state.fault.cfsr |= MMARVALID
         if self._is_enabled(number) and self._preempts(number):
+            self._note_fault(number)
             self.enter(number)
             self.on_fault(number, status)
         else:
@@ -403,10 +412,16 @@ class Exceptions:
         """Take a HardFault for an HFSR reason."""
         self.state.fault.hfsr |= status
         if self._preempts(HARD_FAULT):
+            self._note_fault(HARD_FAULT)
             self.enter(HARD_FAULT)
             self.on_fault(HARD_FAULT, 0)
         else:
             self.state.locked_up = True
+
+    def _note_fault(self, number: int) -> None:
+        if number != SVCALL:
+            fault = self.state.fault
+            fault.number, fault.pc = number, self._engine.read("pc")
 
     def _preempts(self, number: int) -> bool:
         return self._group(self.priority(number)) < self.execution_priority()

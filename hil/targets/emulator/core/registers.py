@@ -1,7 +1,7 @@
 """Memory-mapped registers: what a peripheral is made of, and the bus that finds them."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 _WORD = 0xFFFF_FFFF
 
@@ -104,8 +104,29 @@ class StoragePeripheral(Peripheral):
 POLLS = 10_000
 """Reads of a register without an end in sight: where nothing is modelled, nothing will change."""
 _DEAD = constant(0)
+_MOST_VALUES = 8
 _BLOCK_BYTES = 0x400
 """What a peripheral with a clock of its own has to itself on the bus."""
+
+
+@dataclass
+class Accesses:
+    """What was read from a register.
+
+    Attributes:
+        reads: how often.
+        values: what, as far as they are few.
+    """
+
+    reads: int = 0
+    values: set[int] = field(default_factory=set)
+
+    def note(self, value: int) -> int:
+        """Count a read; returns the value."""
+        self.reads += 1
+        if len(self.values) < _MOST_VALUES:
+            self.values.add(value)
+        return value
 
 
 @dataclass
@@ -115,6 +136,8 @@ class Bus:
     Attributes:
         on_poll: called with the address of a register that is not modelled once it has been read
             `POLLS` times in a row.
+        unmodelled: the addresses of those without a model that the core has used.
+        on_unmodelled: called with the address of each when it is used for the first time.
     """
 
     windows: Iterable[tuple[int, int]]
@@ -124,6 +147,9 @@ class Bus:
     _polled: int = -1
     _polls: int = 0
     _dead_blocks: set[int] = field(default_factory=set)
+    unmodelled: set[int] = field(default_factory=set)
+    on_unmodelled: Callable[[int], None] = ignore
+    _observed: dict[int, Accesses] | None = None
 
     def add(self, peripheral: Peripheral) -> None:
         """Put a peripheral's registers on the bus."""
@@ -167,14 +193,43 @@ class Bus:
             return register.read()
         word = address & ~3
         register = self.registers.get(word)
-        value = register.read() if register else self._unmodelled_value(word)
+        value = register.read() if register else self._read_unmodelled(word)
         return (value >> 8 * (address & 3)) & ((1 << 8 * size) - 1)
 
-    def _unmodelled_value(self, word: int) -> int:
+    def models(self, address: int) -> bool:
+        """Whether a register is more than storage."""
+        return address & ~3 in self.registers
+
+    def observe(self) -> dict[int, Accesses]:
+        """Count reads from now on; returns the counts by address, which go on changing."""
+        observed: dict[int, Accesses] = {}
+
+        def counting(register: Register, accesses: Accesses) -> Register:
+            return replace(register, read=lambda: accesses.note(register.read()))
+
+        for address, register in self.registers.items():
+            observed[address] = Accesses()
+            self.registers[address] = counting(register, observed[address])
+        self._observed = observed
+        return observed
+
+    def _read_unmodelled(self, word: int) -> int:
+        self._note_unmodelled(word)
         self._polls = self._polls + 1 if word == self._polled else 1
         self._polled = word
         if self._polls == POLLS:
             self.on_poll(word)
+        value = self._unmodelled_value(word)
+        if self._observed is not None:
+            self._observed.setdefault(word, Accesses()).note(value)
+        return value
+
+    def _note_unmodelled(self, word: int) -> None:
+        if word not in self.unmodelled:
+            self.unmodelled.add(word)
+            self.on_unmodelled(word)
+
+    def _unmodelled_value(self, word: int) -> int:
         return 0 if word // _BLOCK_BYTES in self._dead_blocks else self._unmodelled.get(word, 0)
 
     def write(self, address: int, size: int, value: int) -> None:
@@ -189,9 +244,12 @@ class Bus:
         mask = ((1 << 8 * size) - 1) << shift
         value = (value << shift) & mask & _WORD
         if register is None or register.merges:
-            value |= self.read(word, 4) & ~mask
+            kept = register.read() if register else self._unmodelled_value(word)
+            value |= kept & ~mask
         if register:
             register.write(value)
-        elif word // _BLOCK_BYTES not in self._dead_blocks:
+            return
+        self._note_unmodelled(word)
+        if word // _BLOCK_BYTES not in self._dead_blocks:
             self._unmodelled[word] = value
             self._polls = 0

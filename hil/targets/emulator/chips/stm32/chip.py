@@ -73,6 +73,7 @@ class Chip(ABC):
         gates: of the modelled peripherals that have to be switched on, by name; the others always
             work. unmodelled: blocks with a clock of their own, by name.
         rng: address and interrupt of its random number generator.
+        svd: the description of its registers that pyOCD's package has, empty where it has none.
         id_reserved: what DBGMCU_IDCODE has between part and revision.
 
     Attributes:
@@ -95,6 +96,7 @@ class Chip(ABC):
     gates: ClassVar[Mapping[str, Gate]]
     unmodelled: ClassVar[Mapping[str, Unmodelled]]
     rng: ClassVar[tuple[int, int]]
+    svd: ClassVar[str] = ""
     id_reserved: ClassVar[int] = 0
 
     def __init__(

@@ -51,6 +51,7 @@ class Stm32F4(Chip):
     gates = GATES
     unmodelled = UNMODELLED
     rng = (0x5006_0800, 80)
+    svd = "STM32F439x.svd"
     id_reserved = 0x6000
     rcc: Stm32F4Clocks
     flash_controller: Stm32F4Flash

@@ -1,0 +1,57 @@
+"""What a program uses that the emulated chip does not model, told when it first does."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.errors import FirmwareFault
+from hil.studies.program_places import ProgramPlaces
+from hil.targets.emulator.register_names import RegisterNames
+
+if TYPE_CHECKING:
+    from hil.targets.emulator.chips.stm32.chip import Chip
+
+
+class Unmodelled:
+    """Tells of each peripheral once.
+
+    Args:
+        warn: takes the text.
+        end: called at the first such use, which is an error then; None: the program goes on.
+    """
+
+    def __init__(
+        self,
+        chip: "Chip",
+        elf: Path,
+        warn: Callable[[str], None],
+        end: Callable[[], None] | None,
+    ) -> None:
+        self._chip = chip
+        self._elf = elf
+        self._warn = warn
+        self._end = end
+        self._names = RegisterNames(chip.svd)
+        self._told: set[str] = set()
+        self._first = ""
+        chip.memory.bus.on_unmodelled = self._note
+
+    def raise_if_strict(self) -> None:
+        """Raise FirmwareFault where a use is an error and there was one."""
+        if self._end is not None and self._first:
+            raise FirmwareFault(
+                f"the program used {self._first}", hint="without --strict it goes on"
+            )
+
+    def _note(self, address: int) -> None:
+        function = ProgramPlaces(self._elf).function(self._chip.engine.read("pc"))
+        within = f", used in {function}" if function else ""
+        text = f"{self._names.name(address)}, which is not modelled{within}"
+        if self._end is not None and not self._first:
+            self._first = text
+            self._chip.core.halt(0)
+            self._end()
+        name = self._names.peripheral(address)
+        if name not in self._told and self._end is None:
+            self._told.add(name)
+            self._warn(f"{text}: it keeps what is written to it, and does nothing")
