@@ -1,5 +1,6 @@
 """Checkpoints: EdgeML's and our own load; anything else is named."""
 
+import json
 import os
 import pickle
 import zipfile
@@ -76,6 +77,79 @@ def test_the_wrapping_of_edgemls_training_script_is_taken_off(
     state = {f"module.{key}": tensor for key, tensor in edgeml_state(trained).items()}
     path = save({"epoch": 3, "weight": state}, tmp_path)
     assert np.array_equal(outputs(models.load("face_m4", checkpoint=path)), outputs(trained))
+
+
+@pytest.mark.parametrize(
+    "names", [("net",), ("model_state_dict",), ("model", "state_dict"), ("state_dict", "net")]
+)
+def test_the_wrappings_of_other_training_scripts_are_taken_off(
+    names: tuple[str, ...], trained: models.LoadedModel, tmp_path: Path
+) -> None:
+    state: object = {f"module.{key}": tensor for key, tensor in own_state(trained).items()}
+    for name in reversed(names):
+        state = {"epoch": 3, name: state}
+    loaded = models.load("face_m4", checkpoint=save(state, tmp_path))
+    assert np.array_equal(outputs(loaded), outputs(trained))
+
+
+def test_a_mapping_that_holds_itself_is_no_state_dict(tmp_path: Path) -> None:
+    state: dict[str, object] = {}
+    state["model"] = state
+    assert "holds no state dict" in complaint(state, tmp_path)
+
+
+def safetensors_of(state: dict[str, Tensor]) -> bytes:
+    """A file of the format, written by hand."""
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    content = b""
+    for name, tensor in state.items():
+        kind = {torch.float32: "F32", torch.int64: "I64"}[tensor.dtype]
+        values = tensor.numpy().tobytes()
+        offsets = [len(content), len(content) + len(values)]
+        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": offsets}
+        content += values
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + content
+
+
+def test_safetensors_load(trained: models.LoadedModel, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(safetensors_of(own_state(trained)))
+    loaded = models.load("face_m4", checkpoint=path)
+    assert np.array_equal(outputs(loaded), outputs(trained))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:0],
+        lambda content: content[:40],
+        lambda content: content[:-1],
+        lambda content: content.replace(b'"F32"', b'"F99"', 1),
+        lambda content: content.replace(b'"F32"', b'"F64"', 1),
+        lambda content: content.replace(b'"shape"', b'"shade"', 1),
+        lambda content: content.replace(b"[0, ", b"[9, ", 1),
+        lambda content: (2).to_bytes(8, "little") + b"[]" + content,
+    ],
+)
+def test_damaged_safetensors_are_named(
+    damage: Callable[[bytes], bytes], trained: models.LoadedModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(damage(safetensors_of(own_state(trained))))
+    with pytest.raises(UsageError, match=r"weights\.safetensors"):
+        models.load("face_m4", checkpoint=path)
+
+
+@pytest.mark.parametrize("name", ["vww_rnnpool_last", "vww_last_rnnpool"])
+def test_a_trained_visual_wake_words_network_of_edgeml_loads(name: str, tmp_path: Path) -> None:
+    """By EdgeML's names, with 32 channels in the first convolution."""
+    theirs = models.load(name, seed=3, stem=32)
+    state = {f"module.{key}": tensor for key, tensor in edgeml_state(theirs).items()}
+    loaded = models.load(name, checkpoint=save({"state_dict": state}, tmp_path), stem=32)
+    assert all(
+        torch.equal(value, own_state(theirs)[key]) for key, value in own_state(loaded).items()
+    )
 
 
 def test_copies_of_a_shared_cell_may_be_absent(trained: models.LoadedModel, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -182,6 +183,27 @@ def test_a_scenario_names_photographs_to_calibrate_on(tmp_path: Path) -> None:
     path.write_text('model = "face_m4"\ncalibration = 3\n')
     with pytest.raises(UsageError, match="calibration = 3: expected"):
         scenario.load(str(path))
+
+
+@pytest.mark.parametrize(
+    ("model", "variant", "said"),
+    [
+        ("rnnpool_layer", {"rows": 0}, "rows = 0"),
+        ("rnnpool_layer", {"rows": "x"}, "rows = 'x'"),
+        ("rnnpool_layer", {"rows": 4, "patch": 6}, "a patch of 6x6 pixels is larger than the map"),
+        ("strided_layer", {"columns": 4, "patch": 6}, "larger than the map, 112x4"),
+        ("maxpool_layer", {"rows": 3, "stride": 4}, "a patch of 4x4 pixels"),
+        ("face_quant", {"hidden": 0}, "hidden = 0"),
+        ("mnv2_rnnpool", {"width": 0.0}, "width = 0.0"),
+        ("vww_rnnpool", {"stem": -8}, "stem = -8"),
+        ("densenet121_base", {"layers": [2, 0, 2, 2]}, "layers ="),
+    ],
+)
+def test_a_variant_that_no_network_can_have_is_a_usage_error(
+    model: str, variant: dict[str, object], said: str
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        models.structure(model, **variant)
 
 
 def test_an_unknown_variant_of_a_network_is_told_with_those_there_are() -> None:

@@ -187,10 +187,22 @@ def shape_of(request: Request) -> LoadedModel:
         getattr(import_module(f"hil.models.{entry.module}"), entry.constructor), *entry.arguments
     )
     own.check_arguments(request.model_id, constructor, request.variant)
+    _check_sizes(request)
     module = own.called(request.model_id, constructor, request.variant).eval()
     return LoadedModel(
         request.model_id, module, request.spec or _spec_of(module, entry.spec), "none"
     )
+
+
+def _check_sizes(request: Request) -> None:
+    """Refuse sizes that no network of ours can have. Raises UsageError."""
+    for name, value in request.variant.items():
+        for size in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(size, int | float) and not isinstance(size, bool) and not size > 0:
+                raise UsageError(
+                    f"variant of {request.model_id}: {name} = {value!r}",
+                    hint="every size must be above 0",
+                )
 
 
 def _of_others(request: Request) -> LoadedModel:

@@ -12,12 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from hil.errors import UsageError
+from hil.models import safetensors
 
 _WRAPPERS = (
     "weight",
     "state_dict",
+    "model_state_dict",
     "model",
-)  # training scripts save the state dict under one of these
+    "net",
+)  # training scripts save the state dict under one of these, or under one in another
 _PARALLEL = "module."  # nn.DataParallel puts this before every name
 _COUNTER = "num_batches_tracked"  # of batch norm in training; inference has no use for it
 _SHOWN = 8
@@ -74,16 +77,19 @@ def read_state(path: Path) -> dict[str, Tensor]:
         _check_size(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old formats that load all the same
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = (
+                safetensors.read(path)
+                if path.suffix == safetensors.SUFFIX
+                else torch.load(path, map_location="cpu", weights_only=True)
+            )
     except _CORRUPT as error:
         first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(
             f"{path} is not a checkpoint that can be read: {first_line}",
-            hint="expected a state dict, as torch.save(model.state_dict(), path) writes it",
+            hint="expected a state dict, as torch.save(model.state_dict(), path) writes it, or "
+            "safetensors",
         ) from error
-    for wrapper in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
+    content = _unwrapped(content)
     if not isinstance(content, Mapping) or not all(
         isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
     ):
@@ -100,6 +106,15 @@ def read_state(path: Path) -> dict[str, Tensor]:
             hint="save them as dense real floating-point tensors",
         )
     return state
+
+
+def _unwrapped(content: object) -> object:
+    """Look for the state dict under the names that training scripts save it under."""
+    for _ in _WRAPPERS:  # a mapping may hold itself
+        if isinstance(content, Mapping):
+            inner = [content[w] for w in _WRAPPERS if isinstance(content.get(w), Mapping)]
+            content = inner[0] if inner else content
+    return content
 
 
 def _check_size(path: Path) -> None:

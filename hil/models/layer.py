@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from hil.errors import UsageError
 from hil.models.blocks import FlattenMaps
 from hil.models.pooling import early_pooling
 from hil.models.rnnpool import Order, RNNPool
@@ -43,6 +44,7 @@ def rnnpool_layer(
     The output is as large as that of other layers that reduce by the stride: the last row and
     column are repeated where the patches leave one out.
     """
+    _check_patch(patch, rows, columns)
     missing = max(0, rows // stride - (rows - patch) // stride - 1)
     pool = RNNPool(
         channels,
@@ -76,5 +78,14 @@ def pooling_layer(
         stride: by which the map shrinks.
         outputs: channels left, four times the units of an RNNPool's second cell.
     """
+    _check_patch(patch if pooling == "strided" else stride, rows, columns)
     pool = early_pooling(pooling, channels, outputs, patch=patch, stride=stride)
     return SingleLayer((rows, columns, channels), pool or nn.Identity())
+
+
+def _check_patch(patch: int, rows: int, columns: int) -> None:
+    if patch > min(rows, columns):
+        raise UsageError(
+            f"a patch of {patch}x{patch} pixels is larger than the map, {rows}x{columns}",
+            hint="give a smaller patch, or more rows and columns",
+        )

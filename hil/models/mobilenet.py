@@ -129,9 +129,18 @@ def variant(family: Size, name: str, *, order: Order = "rows_first") -> MobileNe
     return MobileNetV2(family, pooling=pooling, last=last, order=order)
 
 
-def vww(name: str, *, order: Order = "rows_first") -> MobileNetV2:
-    """Make a network of the Visual Wake Words column."""
-    return variant(VISUAL_WAKE_WORDS, name, order=order)
+def vww(
+    name: str, *, stem: int = VISUAL_WAKE_WORDS.stem, order: Order = "rows_first"
+) -> MobileNetV2:
+    """Make a network of the Visual Wake Words column.
+
+    Args:
+        name: a key of `VARIANTS`.
+        stem: channels of the first convolution. The paper's networks have 8; a trained one with
+            RNNPool at the end alone has 32.
+        order: of all RNNPools' outputs.
+    """
+    return variant(replace(VISUAL_WAKE_WORDS, stem=stem), name, order=order)
 
 
 def mnv2(
