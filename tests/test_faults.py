@@ -41,8 +41,7 @@ class Fault:
         verdict: of the run that meets it.
         plant: makes it so.
         says: words of the error; empty where the run ends well all the same.
-        refused: before anything of the board was changed, so that the next fault's run shows that
-            the board is well.
+        refused: by the harness alone, the board as well as before: the next fault's run shows it.
     """
 
     name: str
@@ -168,6 +167,7 @@ FAULTS = (
         Verdict.BOOT,
         _believe(baud=460_800),
         "listens on usart1, PA10, at 460,800 baud",
+        refused=True,
     ),
     Fault(
         "serial port on another UART",
@@ -180,6 +180,7 @@ FAULTS = (
         Verdict.FLASH,
         lambda at: setattr(at, "prepared", stale(at.prepared)),
         "the board runs image",
+        refused=True,
     ),
     Fault(
         "a board of another kind",
