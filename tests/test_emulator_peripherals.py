@@ -574,7 +574,10 @@ def test_a_random_number_interrupts() -> None:
 
 @pytest.mark.parametrize(
     ("clock", "what"),
-    [(0x1000, "0x40023000 of CRC, which is not modelled"), (0, "0x40023000 of CRC, which has no")],
+    [
+        (1 << 23, "0x4002b000 of DMA2D, which is not modelled"),
+        (0, "0x4002b000 of DMA2D, which has"),
+    ],
 )
 def test_a_program_that_polls_what_is_not_modelled_is_told_by_name(
     clock: int, what: str, caplog: pytest.LogCaptureFixture
@@ -584,7 +587,7 @@ def test_a_program_that_polls_what_is_not_modelled_is_told_by_name(
      ldr r0, =0x40023830
      ldr r1, ={clock}
      str r1, [r0]
-     ldr r0, =0x40023000
+     ldr r0, =0x4002B000
      ldr r3, =12000
     1: ldr r2, [r0]
      subs r3, #1
@@ -594,3 +597,51 @@ def test_a_program_that_polls_what_is_not_modelled_is_told_by_name(
     with finished(source):
         assert [record.message for record in caplog.records if what in record.message]
         assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "gate", "port", "pins"),
+    [
+        ("uart4", 0x4000_4C00, (0x40, 19), (0x4002_0800, 2), (10, 11)),
+        ("usart6", 0x4001_1400, (0x44, 5), (0x4002_0800, 2), (6, 7)),
+        ("uart7", 0x4000_7800, (0x40, 30), (0x4002_1000, 4), (8, 7)),
+        ("uart8", 0x4000_7C00, (0x40, 31), (0x4002_1000, 4), (1, 0)),
+    ],
+)
+def test_the_other_uarts_carry_bytes_in_alternate_function_8(
+    name: str, address: int, gate: tuple[int, int], port: tuple[int, int], pins: tuple[int, int]
+) -> None:
+    """STM32F439 data sheet, table 12; RM0090 sections 6.3.13 and 6.3.14."""
+    modes = sum(2 << 2 * pin for pin in pins)
+    functions = sum(8 << 4 * pin for pin in pins)
+    program = f"""
+    function start
+     ldr r0, =0x40023800
+     ldr r1, ={1 << port[1]}
+     str r1, [r0, #0x30]
+     ldr r1, ={1 << gate[1]}
+     str r1, [r0, #{gate[0]}]
+     ldr r0, ={port[0]}
+     ldr r1, ={functions & 0xFFFF_FFFF}
+     str r1, [r0, #0x20]
+     ldr r1, ={functions >> 32}
+     str r1, [r0, #0x24]
+     ldr r1, ={modes}
+     str r1, [r0]
+     ldr r0, ={address}
+     movs r1, #139
+     str r1, [r0, #8]
+     ldr r1, =0x200c
+     str r1, [r0, #12]
+    1: ldr r1, [r0]
+     lsls r2, r1, #26
+     bpl 1b
+     ldr r1, [r0, #4]
+     adds r1, #1
+     str r1, [r0, #4]
+     b 1b
+    """
+    with running(chip_with(program)) as chip:
+        line = chip.usarts[name].line
+        line.send(b"HAL")
+        assert line.receive(3, 20.0) == b"IBM"

@@ -18,6 +18,10 @@ class Source(Protocol):
     irq: int
 
     @property
+    def clocked(self) -> bool:
+        """Whether it has its clock; without, it does nothing."""
+
+    @property
     def interrupt(self) -> bool:
         """Whether the line is high."""
 
@@ -43,8 +47,13 @@ class Interrupts:
         self._exceptions = exceptions
         self._systick = systick
         self._run = run
-        self._sources = sources
+        self._all = sources
+        self._sources: Sequence[Source] = sources
         self._deadlines = deadlines
+
+    def choose(self) -> None:
+        """Look from now on at the peripherals that have a clock, so that others cost nothing."""
+        self._sources = [source for source in self._all if source.clocked]
 
     def pend(self) -> None:
         """Make the exceptions pending whose lines are high."""

@@ -26,7 +26,7 @@ from hil.targets.emulator.chips.stm32.identity import DebugMcu, SystemMemory
 from hil.targets.emulator.chips.stm32.memory_map import BOOT_ALIAS, MemoryMap, Windows
 from hil.targets.emulator.chips.stm32.pins import Pins, SerialPins
 from hil.targets.emulator.chips.stm32.rng import RandomNumbers
-from hil.targets.emulator.chips.stm32.timer import Timer
+from hil.targets.emulator.chips.stm32.timer import CompareLine, Timer
 from hil.targets.emulator.chips.stm32.usart import Usart, Wiring
 from hil.targets.emulator.chips.stm32.watchdog import IndependentWatchdog
 from hil.targets.emulator.core.clock import Clock, InstructionClock
@@ -35,7 +35,7 @@ from hil.targets.emulator.core.control import CoreControl
 from hil.targets.emulator.core.endings import Endings
 from hil.targets.emulator.core.engine import Block, Engine
 from hil.targets.emulator.core.exceptions import CCR_DIV_0_TRP, CCR_UNALIGN_TRP, Exceptions
-from hil.targets.emulator.core.interrupts import Interrupts
+from hil.targets.emulator.core.interrupts import Interrupts, Source
 from hil.targets.emulator.core.mpu import MemoryProtectionUnit
 from hil.targets.emulator.core.runner import Runner
 from hil.targets.emulator.core.system_control import VCATCH, SystemControl
@@ -181,11 +181,13 @@ class Chip(ABC):
             core_hz=lambda: self.rcc.core_hz,
             on_change=self.waiting.attend,
         )
+        sources: list[Source] = [self.flash_controller, generator, *self.usarts.values()]
+        sources += [*self._timers, *self._make_lines()]
         self.interrupts = Interrupts(
             self.exceptions,
             self.systick,
             self.clock.run,
-            (self.flash_controller, *self.usarts.values(), *self._timers, generator),
+            sources,
             (self.watchdog.deadline,),
         )
         self.ports = all_ports(self.gpio)
@@ -236,6 +238,10 @@ class Chip(ABC):
 
     def _make_timers(self) -> Sequence[Timer]:
         """Return its timers."""
+        return ()
+
+    def _make_lines(self) -> Sequence[CompareLine]:
+        """Return the further interrupts of its timers, which are made already."""
         return ()
 
     @abstractmethod
@@ -305,6 +311,7 @@ class Chip(ABC):
             held = self.rcc.is_reset(block.gate)
             on = self.rcc.is_clocked(block.gate) and not held
             self.memory.bus.set_block(block.address, block.bytes, on=on, keeps=not held)
+        self.interrupts.choose()
 
     @property
     def options(self) -> Options:

@@ -210,6 +210,14 @@ class ResetAndClockControl(Peripheral):
         bit = second if address in self._layout.apb2 else first
         return apb_divider(self._configuration.value, bit)
 
+    def timer_divider(self, address: int) -> float:
+        """Return the core's cycles per cycle of a timer's clock: twice its bus's where it divides.
+
+        Source: RM0090 section 6.2, with RCC_DCKCFGR.TIMPRE clear; RM0432 section 6.2.13.
+        """
+        divider = self.bus_divider(address)
+        return divider if divider == 1 else divider / 2
+
     def _tree(self, source: str, configuration: int) -> ClockTree:
         divider = configuration >> 4 & 0xF
         core_hz = self._hz(source) >> (_AHB_SHIFTS[divider & 7] if divider & 8 else 0)

@@ -5,21 +5,33 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hil.targets.emulator.chips.stm32.chip import Chip
 from hil.targets.emulator.chips.stm32.clocks import ClockTree
+from hil.targets.emulator.chips.stm32.crc import ChecksumUnit
 from hil.targets.emulator.chips.stm32.flash import FlashCalls
 from hil.targets.emulator.chips.stm32.gpio import PortLayout
 from hil.targets.emulator.chips.stm32.identity import SystemMemory
 from hil.targets.emulator.chips.stm32.pins import SerialPins
+from hil.targets.emulator.chips.stm32.timer import EVERY_FLAG, UPDATES, CompareLine, Timer
 from hil.targets.emulator.chips.stm32f4 import clock_limits
 from hil.targets.emulator.chips.stm32f4.flash import Stm32F4Flash
 from hil.targets.emulator.chips.stm32f4.gates import GATES, UNMODELLED
 from hil.targets.emulator.chips.stm32f4.option_bytes import BANK_SECTORS, OptionBytes
 from hil.targets.emulator.chips.stm32f4.rcc import PowerControl, Stm32F4Clocks
+from hil.targets.emulator.chips.stm32f4.timers import TIMERS, Placed
 from hil.targets.emulator.chips.stm32f4.usart import Stm32F4Usart
 
 if TYPE_CHECKING:
     from hil.targets.emulator.core.registers import Peripheral
 
-_USARTS = (("USART1", 0x4001_1000, 37), ("USART2", 0x4000_4400, 38), ("USART3", 0x4000_4800, 39))
+_USARTS = (
+    ("USART1", 0x4001_1000, 37),
+    ("USART2", 0x4000_4400, 38),
+    ("USART3", 0x4000_4800, 39),
+    ("UART4", 0x4000_4C00, 52),
+    ("UART5", 0x4000_5000, 53),
+    ("USART6", 0x4001_1400, 71),
+    ("UART7", 0x4000_7800, 82),
+    ("UART8", 0x4000_7C00, 83),
+)
 
 _RAM = 0x2000_0000  # where a stack pointer points that the boot loader takes for a program's
 
@@ -47,6 +59,11 @@ class Stm32F4(Chip):
         "usart1": SerialPins(("A9", "B6"), ("A10", "B7")),
         "usart2": SerialPins(("A2", "D5"), ("A3", "D6")),
         "usart3": SerialPins(("B10", "C10", "D8"), ("B11", "C11", "D9")),
+        "uart4": SerialPins(("A0", "C10"), ("A1", "C11"), 8),
+        "uart5": SerialPins(("C12",), ("D2",), 8),
+        "usart6": SerialPins(("C6", "G14"), ("C7", "G9"), 8),
+        "uart7": SerialPins(("E8", "F7"), ("E7", "F6"), 8),
+        "uart8": SerialPins(("E1",), ("E0",), 8),
     }
     gates = GATES
     unmodelled = UNMODELLED
@@ -72,7 +89,27 @@ class Stm32F4(Chip):
 
     def _make_more(self) -> "Sequence[Peripheral]":
         self.power = PowerControl(lambda: self.rcc.pll_is_on)
-        return (self.power,)
+        return (self.power, ChecksumUnit())
+
+    def _make_timers(self) -> Sequence[Timer]:
+        return [self._timer(one) for one in TIMERS]
+
+    def _timer(self, one: Placed) -> Timer:
+        return Timer(
+            one.name,
+            one.address,
+            one.irq,
+            now=self.clock.now,
+            clock_divider=lambda: self.rcc.timer_divider(one.address),
+            on_change=self.waiting.attend,
+            bits=one.bits,
+            channels=one.channels,
+            lines=UPDATES if one.compare_irq else EVERY_FLAG,
+        )
+
+    def _make_lines(self) -> Sequence[CompareLine]:
+        pairs = zip(self._timers, TIMERS, strict=True)
+        return [CompareLine(timer, one.compare_irq) for timer, one in pairs if one.compare_irq]
 
     def _broken_by(self, clocks: ClockTree) -> str:
         return clock_limits.broken_by(

@@ -12,48 +12,31 @@ def _gates(bus: str, **bits: int) -> dict[str, Gate]:
 
 GATES = (
     {f"GPIO{port}": Gate("AHB1", (bit,)) for bit, port in enumerate("ABCDEFGHIJK")}
-    | _gates("APB1", USART2=17, USART3=18, PWR=28)
-    | _gates("APB2", USART1=4)
+    | _gates("AHB1", CRC=12)
+    | _gates("APB1", TIM2=0, TIM3=1, TIM4=2, TIM5=3, TIM6=4, TIM7=5, TIM12=6, TIM13=7, TIM14=8)
+    | _gates("APB1", USART2=17, USART3=18, UART4=19, UART5=20, PWR=28, UART7=30, UART8=31)
+    | _gates("APB2", TIM1=0, TIM8=1, USART1=4, USART6=5, TIM9=16, TIM10=17, TIM11=18)
     | _gates("AHB2", RNG=6)
 )
 """The modelled peripherals that have to be switched on, by name; the others always work."""
 
 _KIB = 0x400
 _APB1 = {
-    "TIM2": (0x0000, 0),
-    "TIM3": (0x0400, 1),
-    "TIM4": (0x0800, 2),
-    "TIM5": (0x0C00, 3),
-    "TIM6": (0x1000, 4),
-    "TIM7": (0x1400, 5),
-    "TIM12": (0x1800, 6),
-    "TIM13": (0x1C00, 7),
-    "TIM14": (0x2000, 8),
     "WWDG": (0x2C00, 11),
     "SPI2": (0x3800, 14),
     "SPI3": (0x3C00, 15),
-    "UART4": (0x4C00, 19),
-    "UART5": (0x5000, 20),
     "I2C1": (0x5400, 21),
     "I2C2": (0x5800, 22),
     "I2C3": (0x5C00, 23),
     "CAN1": (0x6400, 25),
     "CAN2": (0x6800, 26),
     "DAC": (0x7400, 29),
-    "UART7": (0x7800, 30),
-    "UART8": (0x7C00, 31),
 }
 _APB2 = {
-    "TIM1": (0x0000, 0),
-    "TIM8": (0x0400, 1),
-    "USART6": (0x1400, 5),
     "SDIO": (0x2C00, 11),
     "SPI1": (0x3000, 12),
     "SPI4": (0x3400, 13),
     "SYSCFG": (0x3800, 14),
-    "TIM9": (0x4000, 16),
-    "TIM10": (0x4400, 17),
-    "TIM11": (0x4800, 18),
     "SPI5": (0x5000, 20),
     "SPI6": (0x5400, 21),
     "SAI1": (0x5800, 22),
@@ -63,7 +46,6 @@ UNMODELLED = {
     **blocks("APB1", 0x4000_0000, _APB1),
     **blocks("APB2", 0x4001_0000, _APB2),
     "ADC": Unmodelled(0x4001_2000, _KIB, Gate("APB2", (8, 9, 10))),
-    "CRC": Unmodelled(0x4002_3000, _KIB, Gate("AHB1", (12,))),
     "BKPSRAM": Unmodelled(0x4002_4000, 4 * _KIB, Gate("AHB1", (18,))),
     "DMA1": Unmodelled(0x4002_6000, _KIB, Gate("AHB1", (21,))),
     "DMA2": Unmodelled(0x4002_6400, _KIB, Gate("AHB1", (22,))),

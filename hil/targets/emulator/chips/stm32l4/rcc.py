@@ -76,14 +76,6 @@ class Stm32L4Clocks(ResetAndClockControl):
             return self.bus_divider(address)
         return core_hz / (self._hz(self._source), HSI_HZ, _LSE_HZ)[chosen - 1]
 
-    def timer_divider(self, address: int) -> float:
-        """Return the core's cycles per cycle of a timer's clock: twice its bus's where it divides.
-
-        Source: RM0432 section 6.2.13.
-        """
-        divider = self.bus_divider(address)
-        return divider if divider == 1 else divider / 2
-
     def _hz(self, source: str) -> int:
         if source != "msi":
             return super()._hz(source)
