@@ -17,6 +17,7 @@ from hil.config import board as boards
 from hil.config.board import Board, Flash
 from hil.errors import FlashError, ProbeError
 from hil.link.client import Device
+from hil.studies.boards import check
 from hil.targets import chips, clock_tree, option_bytes, pyocd_parts
 from hil.targets.chips import stm32l4, stm32l4_algorithm
 from hil.targets.emulator.board import default_clock
@@ -317,6 +318,18 @@ def test_option_bytes_that_forbid_a_measurement_are_told(
         return
     with pytest.raises(ProbeError, match=complaint):
         option_bytes.check(board, words.__getitem__, ())
+
+
+def test_a_check_says_what_it_looked_at_and_what_not() -> None:
+    with EmulatedTarget(DUAL) as target:
+        options, registers_ = check.of_another_chip(DUAL, target.debugger)
+        assert (options.name, options.good) == ("option bytes", True)
+        assert (registers_.good, "not on stm32l4" in registers_.detail) == (None, True)
+        chip = target.emulated.chip
+        assert isinstance(chip, Stm32L4)
+        chip.options.program(FACTORY & ~(1 << 16))
+        options, _ = check.of_another_chip(DUAL, target.debugger)
+        assert (options.good, "IWDG_SW = 0" in options.detail) == (False, True)
 
 
 def test_pages_that_are_write_protected_are_told() -> None:

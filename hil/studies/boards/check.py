@@ -15,7 +15,7 @@ from hil.config.inventory import Unit
 from hil.errors import HilError
 from hil.studies.boards import clocks, loops, wires
 from hil.studies.boards.finding import Finding
-from hil.targets import ports, probes
+from hil.targets import chips, ports, probes
 from hil.targets.emulator.target import EmulatedTarget
 from hil.targets.probe import ProbeTarget, ServedTarget
 
@@ -103,7 +103,23 @@ def _looks(unit: Unit, target: ProbeTarget) -> Iterator[Finding]:
         with _model(board) as model:
             yield from loops.compare(board, debugger, model)
         debugger.reset_and_halt()
+    else:
+        yield from of_another_chip(board, debugger)
     yield from _port(unit, target)
+
+
+def of_another_chip(board: Board, debugger: "Debugger") -> Iterator[Finding]:
+    """Look at what is known of a chip that is no STM32F4, and say what is not looked at."""
+    chip = chips.find(board.chip)
+    if chip is not None:
+        found = chip.option_bytes(board, debugger.read_word)
+        wrong = [what for what, _ in found.obstacles]
+        if found.closed:
+            wrong.append(f"{len(found.closed)} sectors are protected from writing")
+        said = "; ".join(wrong) or "nothing in them keeps the chip from being measured"
+        yield Finding("option bytes", not wrong, said)
+    detail = f"oscillators, wires and each memory's timing are looked at on an {_STM32F4} alone"
+    yield Finding("registers", None, f"{detail}, not on {board.chip}")
 
 
 @contextmanager
