@@ -43,15 +43,6 @@ def test_a_chip_of_an_installed_package_is_built_from_its_folder(
     assert again.footprint == first.footprint
 
 
-def test_an_stm32l4s_image_lies_in_its_memories(tmp_path: Path) -> None:
-    board = boards.load("nucleo_l4r5zi")
-    image = build(tiny_model.write(tmp_path / "model"), board, find_toolchain("zig"))
-    for section in image.sections:
-        region = next(one for one in board.regions if one.holds(section.address))
-        assert section.address + section.bytes <= region.end
-    assert board.sram.bytes == 640 << 10
-
-
 def test_a_chip_that_is_none_is_told(package: Path) -> None:
     with pytest.raises(
         BuildError, match=r"chip stm32h7 in firmware/chips\n  known: like_f4, stm32"

@@ -50,10 +50,14 @@ def flash(tmp_path: Path) -> Path:
     return tmp_path / "board.flash"
 
 
-def test_list_shows_the_board_and_its_target_type(flash: Path) -> None:
-    listed = pyocd("list", flash=flash)
-    assert "emulated-stm32f439" in listed
-    assert "stm32f439xi" in listed
+@pytest.mark.parametrize(
+    ("board", "part"), [("stm32f439", "stm32f439xi"), ("nucleo_l4r5zi", "stm32l4r5xi")]
+)
+def test_list_shows_the_board_and_its_target_type(board: str, part: str, flash: Path) -> None:
+    listed = pyocd("list", flash=flash, HIL_EMULATOR_BOARD=board)
+    assert f"emulated-{board}" in listed
+    assert part in listed
+    assert "\N{HEAVY MULTIPLICATION X}" not in listed  # a part that pyOCD does not know
 
 
 def test_what_one_command_programs_the_next_one_runs(flash: Path) -> None:

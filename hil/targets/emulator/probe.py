@@ -108,6 +108,7 @@ class EmulatedProbe(DebugProbe):
         """The board it is part of, which gives pyOCD the target type."""
         from pyocd.board.board_ids import BoardInfo
 
+        pyocd_parts.register(self._described)
         # The binary is what pyOCD's own test scripts run on this family of chips.
         return BoardInfo(
             name=self.product_name,
@@ -125,7 +126,6 @@ class EmulatedProbe(DebugProbe):
         from pyocd.board.board import Board
         from pyocd.core.memory_map import RamRegion
 
-        pyocd_parts.register(self._described)
         session: Any = self.session
         made = Board(session, board_info=self.associated_board_info)
         for ram in self._described.regions:
