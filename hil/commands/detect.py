@@ -49,6 +49,9 @@ def add(commands: Commands) -> None:
         help="that a face must exceed, 0 to 1 (default: %(default)s)",
     )
     parser.add_argument(
+        "--no-pictures", action="store_true", help="write boxes.json alone, no pictures"
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         default=Path("build/hil/detect"),
@@ -75,7 +78,12 @@ def _run(options: argparse.Namespace) -> int:
         detect.finder(chosen, on_board, least_score=options.score, progress=bar.tell) as find,
     ):
         entries = detect_report.run(
-            names, find, options.out, detect.about(chosen, on_board), bar.begin
+            names,
+            find,
+            options.out,
+            detect.about(chosen, on_board),
+            bar.begin,
+            pictures=not options.no_pictures,
         )
     show(detect_report.table(entries))
     if chosen.checkpoint is None:

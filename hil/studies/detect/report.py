@@ -1,17 +1,22 @@
 """What `hil detect` leaves behind: a picture with boxes for each photograph, and a JSON of all."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from hil.compiler.similarity import cosine
 from hil.errors import UsageError
 from hil.run.compare import compare
 from hil.run.measurement import Measurement
 from hil.studies.detect.finders import PICTURE, Finder, Found
-from hil.vision import detection, photographs
+from hil.vision import photographs
+from hil.vision.average_precision import overlaps
 from hil.vision.detection import Box
 
 if TYPE_CHECKING:
@@ -19,21 +24,57 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Colour: TypeAlias = tuple[int, int, int]
+Edges: TypeAlias = tuple[float, float, float, float]
 
 FLOAT_COLOUR: Colour = (41, 121, 255)
 BOARD_COLOUR: Colour = (255, 109, 0)
 _LINES_PER_SIDE = 200  # a line is this fraction of the photograph's longer side wide
 _LABELS_PER_SIDE = 30
+_LEAST_LETTERS = 10  # pixels
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of one photograph: its faces and the picture of them, or why there are none."""
+    """What became of one photograph: its faces and the picture of them, or why there are none.
+
+    Attributes:
+        facts: as `boxes.json` has them.
+    """
 
     image: str
+    facts: Mapping[str, Any]
     found: Found | None = None
     picture: Path | None = None
     error: str = ""
+
+
+class BoxesFile:
+    """`boxes.json`, which is whole after every photograph: a crash loses none."""
+
+    def __init__(self, path: Path, about: Mapping[str, str]) -> None:
+        """Begin the file.
+
+        Args:
+            path: of the file.
+            about: what finds the faces: scenario, model, weights, board, ...
+        """
+        self._path = path
+        head = json.dumps({**about, "images": []}, indent=2)
+        self._head = head.removesuffix("]\n}")
+        self._end = 0
+        self._count = 0
+        path.write_text(f"{head}\n", encoding="utf-8")
+        self._end = len(self._head.encode())
+
+    def add(self, facts: Mapping[str, Any]) -> None:
+        """Write a photograph's boxes in the place of the file's end."""
+        text = indent(json.dumps(facts, indent=2), "    ")
+        new = f"{',' if self._count else ''}\n{text}".encode()
+        with self._path.open("r+b") as file:
+            file.seek(self._end)
+            file.write(new + b"\n  ]\n}\n")
+        self._end += len(new)
+        self._count += 1
 
 
 def run(
@@ -42,32 +83,38 @@ def run(
     directory: Path,
     about: dict[str, str],
     begin: Callable[[str], None],
+    *,
+    pictures: bool = True,
 ) -> list[Entry]:
     """Find the faces of all photographs; one that cannot be read is noted and passed over.
 
     Args:
         images: names or paths.
         find: finds a photograph's faces.
-        directory: for the pictures and `boxes.json`, which is written however the run ends.
+        directory: for the pictures and `boxes.json`, which is written as the faces are found.
         about: what finds them, for the JSON.
         begin: told each photograph before it is searched.
+        pictures: whether to draw them.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    boxes = BoxesFile(directory / "boxes.json", about)
     entries: list[Entry] = []
-    try:
-        for image in images:
-            begin(image)
-            try:
-                found = find(image)
-            except UsageError as error:
-                entries.append(Entry(image, error=error.what))
-                continue
-            path = _picture_path(image, directory, entries)
-            draw(found, path)
-            entries.append(Entry(image, found, path))
-    finally:
-        write_json(entries, about, directory / "boxes.json")
+    for image in images:
+        begin(image)
+        entries.append(_entry(image, find, directory if pictures else None, entries))
+        boxes.add(entries[-1].facts)
     return entries
+
+
+def _entry(image: str, find: Finder, directory: Path | None, before: Sequence[Entry]) -> Entry:
+    try:
+        found = find(image)
+    except UsageError as error:
+        return Entry(image, {"image": image, "error": error.what}, error=error.what)
+    path = None if directory is None else _picture_path(image, directory, before)
+    if path is not None:
+        draw(found, path)
+    return Entry(image, _facts(image, found, path), found, path)
 
 
 def _picture_path(image: str, directory: Path, taken: Sequence[Entry]) -> Path:
@@ -86,43 +133,50 @@ def draw(found: Found, path: Path) -> None:
     picture = Image.fromarray(photographs.read(found.image))
     canvas = ImageDraw.Draw(picture)
     width = max(1, max(picture.size) // _LINES_PER_SIDE)
+    labels = []
     for box in found.of_float:
-        _draw_box(canvas, found, box, (FLOAT_COLOUR, 2 * width), f"float {box.score:.2f}")
+        _draw_box(canvas, found, box, (FLOAT_COLOUR, 2 * width))
+        labels.append((box, FLOAT_COLOUR, f"float {box.score:.2f}", "ld"))
     for box in found.of_board or []:
-        _draw_box(canvas, found, box, (BOARD_COLOUR, width), f"board {box.score:.2f}", below=True)
+        _draw_box(canvas, found, box, (BOARD_COLOUR, width))
+        labels.append((box, BOARD_COLOUR, f"board {box.score:.2f}", "la"))
+    faces = [_pixels(box, found) for box, _, _, _ in labels]
+    for box, colour, text, anchor in labels:
+        _draw_label(canvas, _pixels(box, found), (colour, text, anchor), faces)
     picture.save(path)
 
 
-def _draw_box(
-    canvas: "ImageDraw",
-    found: Found,
-    box: Box,
-    pen: tuple[Colour, int],
-    label: str,
-    *,
-    below: bool = False,
-) -> None:
-    from PIL import ImageFont
-
+def _draw_box(canvas: "ImageDraw", found: Found, box: Box, pen: tuple[Colour, int]) -> None:
     left, top, right, bottom = _pixels(box, found)
     colour, width = pen
     canvas.rectangle((left, top, max(left, right), max(top, bottom)), outline=colour, width=width)
-    font = ImageFont.load_default(max(10, max(found.rows, found.columns) // _LABELS_PER_SIDE))
-    at, anchor = ((left, bottom), "la") if below else ((left, top), "ld")
-    canvas.rectangle(canvas.textbbox(at, label, font=font, anchor=anchor), fill=colour)
-    canvas.text(at, label, fill="white", font=font, anchor=anchor)
 
 
-def write_json(entries: Sequence[Entry], about: dict[str, str], path: Path) -> None:
-    """Write all photographs' boxes, in pixels of the photograph.
+def _draw_label(
+    canvas: "ImageDraw", face: Edges, label: tuple[Colour, str, str], faces: Sequence[Edges]
+) -> None:
+    """Write a score above or below its box, in letters that suit its size, and over no face.
 
-    Args:
-        entries: photograph by photograph.
-        about: what found the faces: scenario, model, weights, board, ...
-        path: of the file.
+    Where another face is there, it is left out: `boxes.json` has all scores.
     """
-    content = about | {"images": [_as_json(entry) for entry in entries]}
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    from PIL import ImageFont
+
+    colour, text, anchor = label
+    left, top, _, bottom = face
+    largest = max(canvas.im.size) / _LABELS_PER_SIDE
+    size = min(max(_LEAST_LETTERS, largest), max(_LEAST_LETTERS, (bottom - top) / 4))
+    font = ImageFont.load_default(size)
+    at = (left, top if anchor == "ld" else bottom)
+    written = canvas.textbbox(at, text, font=font, anchor=anchor)
+    if any(_meet(written, other) for other in faces if other != face and not _meet(face, other)):
+        return
+    canvas.rectangle(written, fill=colour)
+    canvas.text(at, text, fill="white", font=font, anchor=anchor)
+
+
+def _meet(a: Edges, b: Edges) -> bool:
+    """Whether two boxes share pixels."""
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def table(entries: Sequence[Entry]) -> "Table":
@@ -144,7 +198,7 @@ def table(entries: Sequence[Entry]) -> "Table":
 def _cells(entry: Entry) -> tuple[str, ...]:
     if entry.found is None:
         return (entry.error,)
-    facts = _as_json(entry)
+    facts = entry.facts
     in_float = str(len(facts["float"]))
     if "board" not in facts:
         return (in_float,)
@@ -159,23 +213,22 @@ def _cells(entry: Entry) -> tuple[str, ...]:
     )
 
 
-def _as_json(entry: Entry) -> dict[str, Any]:
-    found = entry.found
-    if found is None:
-        return {"image": entry.image, "error": entry.error}
+def _facts(image: str, found: Found, picture: Path | None) -> dict[str, Any]:
+    """Gather what the JSON says of a photograph; boxes in its pixels."""
     facts: dict[str, Any] = {
-        "image": entry.image,
-        "picture": entry.picture.name if entry.picture else None,
+        "image": image,
+        "picture": picture.name if picture else None,
         "rows": found.rows,
         "columns": found.columns,
         "float": [_box_as_json(box, found) for box in found.of_float],
     }
     if found.of_board is None or found.measurement is None:
         return facts
+    nearest = _most_overlaps(found.of_board, found.of_float)
     return facts | {
         "board": [
-            _box_as_json(box, found) | {"iou_with_float": round(_best_iou(box, found.of_float), 4)}
-            for box in found.of_board
+            _box_as_json(box, found) | {"iou_with_float": round(overlap, 4)}
+            for box, overlap in zip(found.of_board, nearest, strict=True)
         ],
         **_measured(found.measurement),
     }
@@ -206,5 +259,13 @@ def _pixels(box: Box, found: Found) -> tuple[float, float, float, float]:
     return box.left * columns, box.top * rows, box.right * columns, box.bottom * rows
 
 
-def _best_iou(box: Box, others: Sequence[Box]) -> float:
-    return max((detection.iou(box, other) for other in others), default=0.0)
+def _most_overlaps(boxes: Sequence[Box], others: Sequence[Box]) -> list[float]:
+    """Of each box, the greatest intersection over union with any other."""
+    if not boxes or not others:
+        return [0.0] * len(boxes)
+    most: list[float] = overlaps(_edges(boxes), _edges(others)).max(axis=1).tolist()
+    return most
+
+
+def _edges(boxes: Sequence[Box]) -> npt.NDArray[np.float64]:
+    return np.array([(box.left, box.top, box.right, box.bottom) for box in boxes])
