@@ -26,7 +26,7 @@ from hil.targets.emulator.chips.stm32.identity import DebugMcu, SystemMemory
 from hil.targets.emulator.chips.stm32.memory_map import BOOT_ALIAS, MemoryMap, Windows
 from hil.targets.emulator.chips.stm32.pins import Pins, SerialPins
 from hil.targets.emulator.chips.stm32.rng import RandomNumbers
-from hil.targets.emulator.chips.stm32.timer import CompareLine, Timer
+from hil.targets.emulator.chips.stm32.timer import Timer
 from hil.targets.emulator.chips.stm32.usart import Usart, Wiring
 from hil.targets.emulator.chips.stm32.watchdog import IndependentWatchdog
 from hil.targets.emulator.core.clock import Clock, InstructionClock
@@ -240,8 +240,8 @@ class Chip(ABC):
         """Return its timers."""
         return ()
 
-    def _make_lines(self) -> Sequence[CompareLine]:
-        """Return the further interrupts of its timers, which are made already."""
+    def _make_lines(self) -> Sequence[Source]:
+        """Return further interrupts, of what has several; its timers are made already."""
         return ()
 
     @abstractmethod

@@ -11,7 +11,8 @@ from hil.targets.emulator.chips.stm32.gpio import PortLayout
 from hil.targets.emulator.chips.stm32.identity import SystemMemory
 from hil.targets.emulator.chips.stm32.pins import SerialPins
 from hil.targets.emulator.chips.stm32.timer import EVERY_FLAG, UPDATES, CompareLine, Timer
-from hil.targets.emulator.chips.stm32f4 import clock_limits
+from hil.targets.emulator.chips.stm32f4 import clock_limits, dma
+from hil.targets.emulator.chips.stm32f4.dma import DirectMemoryAccess
 from hil.targets.emulator.chips.stm32f4.flash import Stm32F4Flash
 from hil.targets.emulator.chips.stm32f4.gates import GATES, UNMODELLED
 from hil.targets.emulator.chips.stm32f4.option_bytes import BANK_SECTORS, OptionBytes
@@ -20,6 +21,7 @@ from hil.targets.emulator.chips.stm32f4.timers import TIMERS, Placed
 from hil.targets.emulator.chips.stm32f4.usart import Stm32F4Usart
 
 if TYPE_CHECKING:
+    from hil.targets.emulator.core.interrupts import Source
     from hil.targets.emulator.core.registers import Peripheral
 
 _USARTS = (
@@ -33,6 +35,8 @@ _USARTS = (
     ("UART8", 0x4000_7C00, 83),
 )
 
+_DMA1_IRQS = (11, 12, 13, 14, 15, 16, 17, 47)
+_DMA2_IRQS = (56, 57, 58, 59, 60, 68, 69, 70)
 _RAM = 0x2000_0000  # where a stack pointer points that the boot loader takes for a program's
 
 
@@ -89,7 +93,7 @@ class Stm32F4(Chip):
 
     def _make_more(self) -> "Sequence[Peripheral]":
         self.power = PowerControl(lambda: self.rcc.pll_is_on)
-        return (self.power, ChecksumUnit())
+        return (self.power, ChecksumUnit(), *self._dma)
 
     def _make_timers(self) -> Sequence[Timer]:
         return [self._timer(one) for one in TIMERS]
@@ -107,9 +111,22 @@ class Stm32F4(Chip):
             lines=UPDATES if one.compare_irq else EVERY_FLAG,
         )
 
-    def _make_lines(self) -> Sequence[CompareLine]:
+    def _make_lines(self) -> "Sequence[Source]":
         pairs = zip(self._timers, TIMERS, strict=True)
-        return [CompareLine(timer, one.compare_irq) for timer, one in pairs if one.compare_irq]
+        wiring = dma.Wiring(
+            memory=self.bus,
+            holds=lambda at, length: self.memory.find(at, length) is not None,
+            now=self.clock.now,
+            on_change=self.waiting.attend,
+        )
+        self._dma = [
+            DirectMemoryAccess("DMA1", 0x4002_6000, _DMA1_IRQS, wiring, copies=False),
+            DirectMemoryAccess("DMA2", 0x4002_6400, _DMA2_IRQS, wiring, copies=True),
+        ]
+        return [
+            *(CompareLine(timer, one.compare_irq) for timer, one in pairs if one.compare_irq),
+            *(stream for controller in self._dma for stream in controller.streams),
+        ]
 
     def _broken_by(self, clocks: ClockTree) -> str:
         return clock_limits.broken_by(
