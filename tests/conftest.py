@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from sanitizers import sanitized
 
 from hil.build import kept
 
@@ -18,6 +19,10 @@ os.environ["HIL_CACHE"] = str(_CACHE)
 # What zig makes of its own libraries serves tests with another cache too.
 for place in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"):
     os.environ[place] = str(_CACHE / kept.ZIG)
+if sanitized() and hasattr(os, "RTLD_DEEPBIND"):
+    del (
+        os.RTLD_DEEPBIND
+    )  # capstone loads itself so where it can; the sanitizers' runtime refuses it
 # A developer's own boards are not the tests'.
 os.environ["HIL_CONFIG"] = str(_CACHE / "no-configuration")
 

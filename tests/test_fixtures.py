@@ -229,6 +229,6 @@ def test_the_plugin_loads_nothing_where_nothing_is_asked_of_it(tmp_path: Path) -
     assert heavy == "heavy: []"
     parts = {f"pytest_plugin.{part}" for part in ("progress", "refusal", "baselines")}
     faces = {"options", "plugin", "pytest_plugin", *parts}
-    known = {"hil", *(f"hil.{name}" for name in {*faces, "errors", "numbers", "targets"})}
+    known = {"hil", *(f"hil.{name}" for name in {*faces, "errors", "numbers", "paths", "targets"})}
     assert set(ours.split()) <= known
     assert "hardware in the loop" not in answer.stdout
