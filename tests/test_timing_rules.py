@@ -28,6 +28,10 @@ CASES = {
     "multiply": Case("mul r0, r1, r2\nsmlal r0, r1, r2, r3", 1 + 1, "TRM table 3-1"),
     "saturate": Case("ssat r0, #8, r1\nsmlad r0, r1, r2, r3", 1 + 1, "TRM table 3-1"),
     "load": Case("ldr r0, [r4]", 2, "TRM table 3-1"),
+    "load_then_nop": Case("ldr r0, [r4]\nnop", 2, "jnk0le: the NOP is in the second cycle"),
+    "indexed_store_then_nop": Case(
+        "str r0, [r4, r5]\nnop\nnop", 2 + 1, "jnk0le: one NOP is in the second cycle"
+    ),
     "two_loads": Case("ldr r0, [r4]\nldr r1, [r4, #4]", 3, "TRM 3.3: N loads take N + 1"),
     "three_loads": Case(
         "ldr r0, [r4, r5]\nldr r1, [r4]\nldr r2, [r4, #4]", 4, "TRM 3.3: N loads take N + 1"
@@ -53,6 +57,13 @@ CASES = {
         "issued 4 cycles after the store",
         registers=SECOND_SRAM,
     ),
+    "store_to_sram2_then_load_with_cache": Case(
+        "str r0, [r4]\nadds r2, #1\nldr r1, [r4, #4]",
+        1 + 1 + 1 + 2,
+        "issued 3 cycles after the store",
+        registers=SECOND_SRAM,
+        acr=ART_ON,
+    ),
     "store_to_sram2_alone": Case(
         "str r0, [r4]\nadds r2, #1\nadds r2, #1", 1 + 1 + 1, "nothing waits",
         registers=SECOND_SRAM,
@@ -72,6 +83,14 @@ CASES = {
     "address_from_write_back": Case(
         "str r0, [r6], #4\nsubs r6, #4\nadds r1, #1\nldr r1, [r6]", 1 + 1 + 1 + 2,
         "no wait", registers={"r6": SRAM1},
+    ),
+    "chained_loads": Case(
+        "ldr r0, [r6], #4\nldr r1, [r6], #4\nldr r2, [r6], #-8", 3 + 1,
+        "a base that is written back is an address at once", registers={"r6": SRAM1},
+    ),
+    "chained_stores": Case(
+        "str r0, [r6, #4]!\nstr r1, [r6, #4]!\nstr r2, [r6, #-8]!", 3,
+        "as with loads", registers={"r6": SRAM1},
     ),
     "double_load": Case("ldrd r0, r1, [r4]", 1 + 2, "TRM table 3-1: 1 + N"),
     "double_store": Case("strd r0, r1, [r4]", 1 + 2, "TRM table 3-1: 1 + N"),
@@ -151,7 +170,27 @@ CASES = {
         "no loss with the instruction cache",
         acr=ART_ON,
     ),
-    "literal_load": Case("ldr r0, =0x12345678\nnop\nnop", 2 + 1 + 1, "as a load; a slot is free"),
+    "wide_run_behind_a_load": Case(
+        "nop\nldr.w r1, [r4]\n" + "add.w r0, r0, #1\n" * 3 + "nop",
+        1 + 2 + 3 + 1 + 1,
+        "three behind an instruction of two cycles lose one",
+        acr=ART_ON,
+    ),
+    "wide_pair_behind_a_load": Case(
+        "nop\nldr.w r1, [r4]\n" + "add.w r0, r0, #1\n" * 2 + "nop",
+        1 + 2 + 2 + 1,
+        "two lose none",
+        acr=ART_ON,
+    ),
+    "wide_loads_among_multiplications": Case(
+        "nop\n" + "ldr.w r1, [r4]\numaal r0, r2, r1, r3\n" * 4 + "nop",
+        1 + 4 * (2 + 1) + 2 + 1,
+        "eprint 2025/523: seven behind the first load hold two runs of three",
+        acr=ART_ON,
+    ),
+    "literal_load": Case(
+        "ldr r0, =0x12345678\nadds r1, #1\nadds r1, #1", 2 + 1 + 1, "as a load; a slot is free"
+    ),
 }  # fmt: skip
 SOURCE = machine.loop_source({name: case.body for name, case in CASES.items()})
 

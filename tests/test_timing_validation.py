@@ -30,12 +30,12 @@ def test_the_worst_is_the_farthest_ratio() -> None:
 
 
 def test_the_csv_has_a_row_for_each_figure(tmp_path: Path) -> None:
-    compare.write_csv(TWO, tmp_path / "timing.csv", "m4-1")
+    compare.write_csv(TWO, tmp_path / "timing.csv", "m4-2")
     with (tmp_path / "timing.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [(row["timing"], row["benchmark"], row["ratio"]) for row in rows] == [
-        ("m4-1", "fast", "0.90000"),
-        ("m4-1", "slow", "1.25000"),
+        ("m4-2", "fast", "0.90000"),
+        ("m4-2", "slow", "1.25000"),
     ]
 
 
@@ -66,6 +66,21 @@ def test_a_function_that_is_not_there_is_named() -> None:
 def test_without_a_checkout_there_is_nothing_to_do() -> None:
     with pytest.raises(UsageError, match="--embench"):
         validate_timing.run()
+
+
+def test_a_rule_that_cannot_be_taken_away_is_told_with_those_that_can(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="wide_run_with_cache"):
+        validate_timing.run(embench=tmp_path, without=["simple"])
+
+
+def test_each_rule_that_can_be_taken_away_is_another_reading() -> None:
+    for name in Rules.removable():
+        assert Rules.without(name) != Rules()
+
+
+def test_errors_without_a_rule_stand_beside_those_with_all() -> None:
+    out = compare.ablation({"all rules": TWO[:1], "without it": TWO}, "suite")
+    assert out.row_count == 2
 
 
 def test_a_wrong_checkout_is_refused_with_the_right_one(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ examples:
   hil validate-timing --embench ~/embench-iot
   hil validate-timing --pqm4 ~/pqm4 --coremark ~/coremark --csv timing.csv
   hil validate-timing --mlperf ~/mlperf            holds tiny_results_v1.1 and tiny_results_v1.2
+  hil validate-timing --embench ~/embench-iot --without it_folds
 the checkouts are yours: nothing is fetched
 """
 
@@ -39,6 +40,13 @@ def add(commands: Commands) -> None:
         help="which of them (default: hil/studies/mlperf/images.csv)",
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help="print the errors without a rule beside those with all; may be given again",
+    )
     parser.add_argument("--board", default="stm32f439", help="whose memory (default: %(default)s)")
 
 
@@ -52,5 +60,6 @@ def _run(options: argparse.Namespace) -> int:
         mlperf=options.mlperf,
         images=options.images,
         csv=options.csv,
+        without=options.without,
         board=options.board,
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from hil.build.image import Segment, read_segments
 from hil.config.board import Board
@@ -15,6 +15,7 @@ from hil.targets.emulator.target import EmulatedTarget
 
 if TYPE_CHECKING:
     from hil.targets.emulator.chips.stm32.chip import Chip
+    from hil.targets.emulator.timing import Rules, TimingCore
 
 _REST_S = 0.001
 """From the end of an answer until an image waits for the next command: a few hundred cycles after
@@ -46,14 +47,23 @@ def segments(path: Path, board: Board) -> tuple[Segment, ...]:
 
 
 @contextmanager
-def emulated(path: Path, board: Board) -> Iterator[Image]:
-    """Run an image on the emulated board while the block runs. Raises as the target does."""
+def emulated(path: Path, board: Board, rules: "Rules | None" = None) -> Iterator[Image]:
+    """Run an image on the emulated board while the block runs. Raises as the target does.
+
+    Args:
+        path: of the image.
+        board: whose flash it is programmed into.
+        rules: of timing, other than those that figures are published with.
+    """
     with EmulatedTarget(board) as target:
         chip = target.emulated.chip
         for port, pins in _HELD_HIGH.items():
             if port in chip.ports:
                 chip.ports[port].driven |= pins
         target.debugger.program(segments(path, board))
+        if rules is not None:
+            with chip.paused():
+                cast("TimingCore", chip.clock).study(rules)
         target.reset()
         image = Image(target.serial(), lambda: _rest(chip), _LINE_S)
         image.wait_until_ready()

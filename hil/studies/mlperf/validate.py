@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hil.config import board as kinds
 from hil.config.board import Board
@@ -13,6 +14,9 @@ from hil.studies.mlperf import boards
 from hil.studies.mlperf.measure import measure, short_windows
 from hil.studies.timing_validation.compare import Comparison
 from hil.targets.chips import stm32l4
+
+if TYPE_CHECKING:
+    from hil.targets.emulator.timing import Rules
 
 IMAGES = Path(__file__).with_name("images.csv")
 """The development set: images that were looked at when the timing rules were chosen."""
@@ -77,12 +81,15 @@ def _entry(path: Path, line: int, row: dict[str, str]) -> Entry:
     return entry
 
 
-def compare(folder: Path, table: Path = IMAGES) -> Iterator[Comparison]:
+def compare(
+    folder: Path, table: Path = IMAGES, rules: "Rules | None" = None
+) -> Iterator[Comparison]:
     """Boot each image of a table, time its inference, and yield it beside the certified time.
 
     Args:
         folder: holds a checkout of each repository, under the repository's name.
         table: of images.
+        rules: other than those that figures are published with.
 
     Raises:
         UsageError: an image is not there, or is another. Else as the board raises it.
@@ -91,7 +98,7 @@ def compare(folder: Path, table: Path = IMAGES) -> Iterator[Comparison]:
     files = [_file(folder, entry) for entry in entries]
     for entry, file in zip(entries, files, strict=True):
         board = _board(entry)
-        with boards.emulated(file, board) as image:
+        with boards.emulated(file, board, rules) as image:
             timed = measure(image, short_windows, None)
         cycles_per_us = board.clock_hz / 1e6
         yield Comparison(

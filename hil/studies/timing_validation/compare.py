@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,4 +80,20 @@ def table(comparisons: Sequence[Comparison], title: str) -> "Table":
         f"worst {found.worst.benchmark} {found.worst.ratio - 1:+.1%}"
     )
     out.caption_justify = "left"
+    return out
+
+
+def ablation(parts: Mapping[str, Sequence[Comparison]], title: str) -> "Table":
+    """Lay the errors of the same comparisons by different rules out, one row each."""
+    from rich import box
+    from rich.table import Table
+
+    out = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    out.add_column("rules")
+    for name in ("geometric mean", "mean error", "worst"):
+        out.add_column(name, justify="right")
+    for variant, part in parts.items():
+        found = errors(part)
+        worst = f"{found.worst.benchmark} {found.worst.ratio - 1:+.1%}"
+        out.add_row(variant, f"{found.geometric_mean:.4f}", f"{found.mean_error:.2%}", worst)
     return out

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hil.config.board import Board
 from hil.errors import FirmwareFault, UsageError
+
+if TYPE_CHECKING:
+    from hil.targets.emulator.timing import Rules
 
 _PERIPHERALS, _PERIPHERAL_BYTES = 0x4000_0000, 0x3_0000
 _PRIVATE, _PRIVATE_BYTES = 0xE000_0000, 0x10_0000
@@ -28,16 +31,17 @@ class CoreRun:
         elf: linked for the board, with a symbol table.
         board: whose memory.
         acr: FLASH_ACR: wait states, caches, prefetch.
+        rules: other than those that figures are published with.
     """
 
-    def __init__(self, elf: Path, board: Board, acr: int) -> None:
+    def __init__(self, elf: Path, board: Board, acr: int, rules: "Rules | None" = None) -> None:
         from hil.targets.emulator.core.engine import Engine
         from hil.targets.emulator.timing import TimingCore
 
         self._engine: Engine = Engine()
         self._map(board)
         self._symbols = self._load(elf)
-        self.timing = TimingCore(self._engine.uc, board, mapped=self._engine.mapped)
+        self.timing = TimingCore(self._engine.uc, board, mapped=self._engine.mapped, rules=rules)
         self.timing.set_acr(acr)
         stack, start = self._engine.load_words(board.flash.address, 2)
         self._engine.write("sp", stack)

@@ -9,12 +9,16 @@ Source: github.com/embench/embench-iot, tag embench-2.0rc1, doc and baseline-dat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hil.config.board import Board
 from hil.errors import UsageError
 from hil.studies.timing_validation.compare import Comparison
 from hil.studies.timing_validation.core import CoreRun
 from hil.studies.timing_validation.gcc import CPU, gcc
+
+if TYPE_CHECKING:
+    from hil.targets.emulator.timing import Rules
 
 SUITE = "embench-2.0rc1"
 PUBLISHED: Mapping[str, int] = {
@@ -45,7 +49,9 @@ _DEFINE = ("-DWARMUP_HEAT=1", "-DCPU_MHZ=16")
 _LINK = ("-O2", "-Wl,--gc-sections", "-flto", *CPU, "-static", "-nostartfiles")
 
 
-def compare(checkout: Path, benchmark: str, board: Board) -> Comparison:
+def compare(
+    checkout: Path, benchmark: str, board: Board, rules: "Rules | None" = None
+) -> Comparison:
     """Build a benchmark from the user's checkout, run it and compare its cycles.
 
     Raises:
@@ -59,7 +65,9 @@ def compare(checkout: Path, benchmark: str, board: Board) -> Comparison:
         )
     with tempfile.TemporaryDirectory() as scratch:
         elf = _build(checkout, source, Path(scratch))
-        start, stop = CoreRun(elf, board, acr=0).reach(["start_trigger", "stop_trigger"])
+        start, stop = CoreRun(elf, board, acr=0, rules=rules).reach(
+            ["start_trigger", "stop_trigger"]
+        )
     # The counter starts inside start_trigger and is read on entry to stop_trigger.
     return Comparison(SUITE, benchmark, stop.cycles - start.cycles, PUBLISHED[benchmark])
 

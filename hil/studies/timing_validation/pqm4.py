@@ -10,12 +10,16 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hil.config.board import Board
 from hil.errors import UsageError
 from hil.studies.timing_validation.compare import Comparison
 from hil.studies.timing_validation.core import CoreRun
 from hil.studies.timing_validation.gcc import BARE, CPU, FLOAT, HERE, gcc
+
+if TYPE_CHECKING:
+    from hil.targets.emulator.timing import Rules
 
 SUITE = "pqm4-Round3"
 PUBLISHED: Mapping[str, tuple[int, int, int]] = {
@@ -34,7 +38,9 @@ _STEPS = ("key pair", "encapsulation", "decapsulation")
 _MARKS = ("mark_begin", "mark_key_pair", "mark_encapsulated", "mark_decapsulated")
 
 
-def compare(checkout: Path, scheme: str, board: Board) -> Iterator[Comparison]:
+def compare(
+    checkout: Path, scheme: str, board: Board, rules: "Rules | None" = None
+) -> Iterator[Comparison]:
     """Build a scheme from the user's checkout, run it and compare its three steps.
 
     Raises:
@@ -54,7 +60,7 @@ def compare(checkout: Path, scheme: str, board: Board) -> Iterator[Comparison]:
         shared = (common / "fips202.c", checkout / "common" / "keccakf1600.S")
         options = ("-O3", *CPU, *FLOAT, "-fno-common", "-ffunction-sections", "-fdata-sections")
         gcc(*options, *include, *BARE, HERE / "pqm4_main.c", *sources, *shared, "-o", elf)
-        marks = CoreRun(elf, board, acr=_CACHES_ON).reach(_MARKS)
+        marks = CoreRun(elf, board, acr=_CACHES_ON, rules=rules).reach(_MARKS)
     for step, (before, after), cycles in zip(
         _STEPS, pairwise(marks), PUBLISHED[scheme], strict=True
     ):

@@ -338,6 +338,12 @@ class TimingCore:
         """Have runs end before a block with an FPU instruction, or not."""
         self._t.floats_trap = on
 
+    def study(self, rules: Rules) -> None:
+        """Count by another reading of the manual from the next block on."""
+        self._rules = rules
+        self._t.prefetch_fills_cache = rules.prefetch_fills_cache
+        self._t.forget = 1
+
     def watch_flash_data(self, *, on: bool) -> None:
         """Have loads from flash go through the data cache and its wait states, or cost nothing."""
         self._t.sees_data = on

@@ -46,6 +46,9 @@ class State:
         float_result: registers written by the last instruction, when that was a float operation.
         float_free: when the float unit is done with a division.
         short_before: the last instruction was a 16-bit one, and no branch.
+        indexed_store: the last instruction was STR [Rn, Rm].
+        wide_run: how many unaligned 32-bit instructions have come behind one of more than a cycle;
+            -1 where nothing is counted.
         conditions: of the remaining instructions of an IT block.
         outcome: whether the condition of the IT that comes next, or just came, holds; where nobody
             knows, its instructions are taken to execute.
@@ -63,6 +66,8 @@ class State:
     float_result: frozenset[int] = frozenset()
     float_free: int = 0
     short_before: bool = False
+    indexed_store: bool = False
+    wide_run: int = -1
     conditions: tuple[int, ...] = ()
     outcome: bool | None = None
 
@@ -132,6 +137,9 @@ class _Run:
     float_result: frozenset[int]
     float_free: int
     short_before: bool
+    indexed_store: bool
+    wide_run: int
+    cached: bool
     by_cause: list[int] = field(default_factory=lambda: [0] * len(Cause))
     lines: list[LineFetch] = field(default_factory=list)
 
@@ -155,6 +163,9 @@ class _Run:
             float_result=state.float_result,
             float_free=state.float_free,
             short_before=state.short_before,
+            indexed_store=state.indexed_store,
+            wide_run=state.wide_run,
+            cached=cached,
         )
 
     def charge(self, cause: Cause, cycles: int) -> None:
@@ -260,6 +271,29 @@ def _issue(run: _Run, instruction: Instruction, access: Access) -> None:
             run.wait_until(run.now + rules.float_hazard, Cause.FLOAT)
     run.float_result = frozenset()
     _fetch(run, instruction)
+    if run.cached:
+        _count_wide(run, instruction)
+
+
+def _count_wide(run: _Run, instruction: Instruction) -> None:
+    """Let the fetch unit lose a cycle to the third unaligned 32-bit instruction of a run."""
+    if instruction.size == 2 or not instruction.address & 2:
+        run.wide_run = -1
+    elif run.wide_run >= 0:
+        run.wide_run += 1
+        if run.wide_run == _WIDE_RUN:
+            run.wait_until(run.now + run.rules.wide_run_with_cache, Cause.BRANCH)
+            run.wide_run = -1
+    if run.wide_run < 0 and (instruction.kind in _LONG or _is_indexed_store(instruction)):
+        run.wide_run = 0
+
+
+def _is_nop(instruction: Instruction) -> bool:
+    return instruction.text.startswith("nop")
+
+
+def _is_indexed_store(instruction: Instruction) -> bool:
+    return instruction.kind is Kind.STORE and instruction.has_index
 
 
 def _fetch(run: _Run, instruction: Instruction) -> None:
@@ -296,6 +330,8 @@ def _fetch(run: _Run, instruction: Instruction) -> None:
 def _pairs(run: _Run, instruction: Instruction, access: Access) -> bool:
     """Whether an instruction hides the second cycle of the load before it."""
     rules, kind = run.rules, instruction.kind
+    if _is_nop(instruction):
+        return rules.nop_in_second_cycle
     same = access.memory == run.pending or rules.load_pairs_across_blocks
     if kind is Kind.STORE:
         return same and (instruction.has_index or rules.load_hides_under_store)
@@ -315,8 +351,10 @@ def _execute(run: _Run, instruction: Instruction, access: Access) -> None:
     if kind in {Kind.LOAD, Kind.FLOAT_LOAD}:
         run.pending = access.memory
     run.stored = kind in {Kind.STORE, Kind.FLOAT_STORE}
+    run.indexed_store = _is_indexed_store(instruction)
     if kind is Kind.STORE and access.memory == "sram2":
-        run.bus_free = run.now + rules.sram2_busy_after_store
+        busy = rules.sram2_busy_with_cache if run.cached else rules.sram2_busy_after_store
+        run.bus_free = run.now + busy
     if access.memory == "flash" and kind in _LOADS:
         run.fetch = max(run.fetch, issued - run.queue)
         run.fetch += rules.flash_data_takes_fetch_slot * max(instruction.words, 1)
@@ -336,6 +374,8 @@ def _cycles(run: _Run, instruction: Instruction) -> tuple[int, Cause]:
     if instruction.kind is Kind.IT:
         folded = rules.it_folds and run.short_before
         return 0 if folded else rules.it, Cause.ISSUE
+    if _is_nop(instruction) and run.indexed_store and rules.nop_in_second_cycle:
+        return 0, Cause.ISSUE
     cycles, cause = _COSTS.get(instruction.kind, _SIMPLE)
     return cycles(rules, instruction), cause
 
@@ -387,7 +427,7 @@ def _set_ready(run: _Run, instruction: Instruction) -> None:
     if instruction.writes_back and kind in {Kind.LOAD, Kind.STORE} and instruction.access:
         base = instruction.access.base
         if base not in instruction.writes:
-            run.ready[base] = early
+            run.ready[base] = run.now + rules.write_back_early
 
 
 def _branch(run: _Run, end: Instruction) -> Exit:
@@ -439,6 +479,8 @@ def _exit(run: _Run, *, branched: bool = False, conditions: tuple[int, ...] = ()
         float_result=run.float_result,
         float_free=max(run.float_free - run.now, 0),
         short_before=run.short_before and not branched,
+        indexed_store=run.indexed_store and not branched,
+        wide_run=-1 if branched else run.wide_run,
         conditions=conditions,
     )
     return Exit(run.now, tuple(run.by_cause), state)
@@ -454,6 +496,11 @@ def _open_conditions(
     return conditions
 
 
+_WIDE_RUN = 3
+_LONG = frozenset(  # instructions of more than a cycle
+    {Kind.LOAD, Kind.LOAD_MULTIPLE, Kind.STORE_MULTIPLE, Kind.DIVIDE, Kind.FLOAT_LOAD,
+     Kind.FLOAT_STORE, Kind.FLOAT_MULTIPLY_ADD}
+)  # fmt: skip
 _ALIKE = frozenset({Kind.SIMPLE, Kind.BARRIER})
 _LOADS = frozenset({Kind.LOAD, Kind.LOAD_MULTIPLE, Kind.FLOAT_LOAD, Kind.TABLE_BRANCH})
 _FLOATS = frozenset(
