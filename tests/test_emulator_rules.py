@@ -1,7 +1,7 @@
 """Rules of the ARMv7-M manual, one by one, each by a small program. docs/emulator.md lists them."""
 
 import pytest
-from emulated import finished, memory_words, registers, set_ccr
+from emulated import chip_with, finished, memory_words, registers, set_ccr
 
 CFSR, BFAR = 0xE000_ED28, 0xE000_ED38
 ENABLE_FAULTS = """
@@ -361,3 +361,44 @@ def test_wfe_sleeps_until_an_event(before: str, ticked: int) -> None:
     with finished(SLEEP.format(before=before)) as chip:
         assert registers(chip, "r5") == (ticked,)
         assert chip.clock.run.cycles == pytest.approx(10_000, abs=150)
+
+
+ITM_TEXT = """
+function start
+ ldr r0, =0xE000EDFC
+ ldr r1, ={tracing}
+ str r1, [r0]
+ ldr r0, =0xE0000E80
+ ldr r1, =0x10005
+ str r1, [r0]
+ ldr r0, =0xE0000E00
+ movs r1, #{ports}
+ str r1, [r0]
+ ldr r0, =0xE0000000
+ movs r1, #'H'
+ strb r1, [r0]
+ movs r1, #'!'
+ strb r1, [r0, #4]
+ ldr r1, =0x0A494148
+ str r1, [r0]
+ ldr r4, [r0]
+ ldr r5, [r0, #4]
+ bkpt 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("tracing", "ports", "ready", "text"),
+    [(1 << 24, 1, (1, 0), b"HHAI\n"), (1 << 24, 2, (0, 1), b""), (0, 3, (0, 0), b"")],
+    ids=["port 0", "port 1", "without TRCENA"],
+)
+def test_itm_ports_are_ready_while_they_are_enabled(
+    tracing: int, ports: int, ready: tuple[int, int], text: bytes
+) -> None:
+    """ARM DDI 0403E C1.7.3: a port reads as 1 once it takes a word, as 0 while it is disabled."""
+    source = ITM_TEXT.format(tracing=tracing, ports=ports)
+    chip, written = chip_with(source), bytearray()
+    chip.itm.tap = written.extend
+    with finished(source, chip=chip):
+        assert registers(chip, "r4", "r5") == ready
+        assert bytes(written) == text

@@ -61,7 +61,7 @@ def run(
         max_seconds: host time after which the program is stopped.
         strict: whether the first use of a register that is not modelled ends the program.
         warn: told of each peripheral that is not modelled, once, when the program uses it.
-        write: takes what it sends by UART and semihosting; standard output by default.
+        write: takes what it sends by UART, ITM and semihosting; standard output by default.
         examine: called with the halted chip at the end, to look at its memory and profile.
 
     Raises:
@@ -84,6 +84,7 @@ def run(
     chip = kind(board, make_clock=default_clock, override_acr=_acr_override(wait_states, art))
     for usart in chip.usarts.values():
         usart.line.tap = output
+    chip.itm.tap = output
     ended = threading.Event()
     semihosting = Semihosting(
         core=chip.core,

@@ -3,7 +3,7 @@
 Source: ARM DDI 0439D table 9-3; ARM IHI 0029 (component and peripheral ids).
 """
 
-from hil.targets.emulator.core.registers import Peripheral, Register, StoragePeripheral, constant
+from hil.targets.emulator.core.registers import Peripheral, Register, constant
 
 ROM_TABLE = 0xE00F_F000
 ITM = 0xE000_0000
@@ -21,7 +21,7 @@ _DESIGNER = 0x0A  # STMicroelectronics, with the bits of other bytes zero
 
 
 def rom_table(part: int) -> list[Peripheral]:
-    """Return the ROM table, the id registers of what it lists, and an ITM that traces nothing.
+    """Return the ROM table and the id registers of what it lists.
 
     Args:
         part: number of the part by its designer, 12 bits.
@@ -35,7 +35,6 @@ def rom_table(part: int) -> list[Peripheral]:
     table[0xFCC] = constant(1)  # MEMTYPE: system memory can be reached through this port
     return [
         Peripheral("ROM", ROM_TABLE, table),
-        StoragePeripheral("ITM", ITM, {0xE00: 0, 0xE40: 0, 0xE80: 0, 0xFB0: 0}),
         *(Peripheral("ID", base, _id_registers(ids)) for base, ids in _COMPONENTS.items()),
     ]
 

@@ -45,6 +45,7 @@ from hil.targets.emulator.core.traps import Traps
 from hil.targets.emulator.core.waiting import Waiting
 from hil.targets.emulator.debug.control import VC_CORERESET, DebugCore, FlashPatch
 from hil.targets.emulator.debug.dwt import DataWatchpointTrace
+from hil.targets.emulator.debug.itm import InstrumentationTrace
 from hil.targets.emulator.debug.rom_table import rom_table
 from hil.targets.emulator.debug.stops import Stops
 from hil.targets.emulator.debug.watchpoints import Watchpoints
@@ -152,6 +153,7 @@ class Chip(ABC):
         self.dwt = DataWatchpointTrace(
             self.clock.now, lambda: self.debug.tracing, self._request_stop
         )
+        self.itm = InstrumentationTrace(lambda: self.debug.tracing)
         self.flash_patch = FlashPatch(self._request_stop)
         watchpoints = Watchpoints(self.engine, self.dwt.comparators)
         self.stops = Stops(self.debug, self.flash_patch, self.dwt, watchpoints)
@@ -196,7 +198,7 @@ class Chip(ABC):
             self.rcc, self.flash_controller, *self.ports.values(), *self.usarts.values(),
             *self._timers, generator, *self._make_more(), self.debug_mcu, self.watchdog,
             self.system_control,
-            self.systick, self.debug, self.dwt, self.flash_patch, MemoryProtectionUnit(),
+            self.systick, self.debug, self.dwt, self.itm, self.flash_patch, MemoryProtectionUnit(),
             *rom_table(self.board.dev_id),
         )  # fmt: skip
         for peripheral in self._peripherals:
