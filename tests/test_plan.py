@@ -18,7 +18,7 @@ from hil.compiler.plan.schedule import schedule
 from hil.compiler.program import Program
 from hil.compiler.synthetic import synthetic_program
 from hil.config import board
-from hil.errors import BuildError, MemoryLimitError
+from hil.errors import BuildError, MemoryLimitError, UsageError
 
 PAPER_RAM_BYTES = 188_160  # RNNPool-Face-M4's, "188 KB": section 4.3
 
@@ -246,3 +246,19 @@ def test_the_table_shows_every_buffer_over_the_steps_it_lives(face_plan: Plan) -
     for row, live in zip(rows, alive, strict=True):
         buffer = face_plan.buffers[row[0]]
         assert list(np.flatnonzero(live)) == list(range(buffer.first, buffer.last + 1))
+
+
+def test_an_image_that_the_first_step_reads_whole_is_not_streamed() -> None:
+    program = synthetic_program(models.structure("renet_layer", rows=16, columns=16))
+    with pytest.raises(UsageError, match=r"its first step, .* \(renet\), reads it whole"):
+        make_plan(program, ROOMY, streams=True)
+
+
+def test_memory_that_lacks_without_streaming_is_told_with_what_streaming_needs() -> None:
+    program = synthetic_program(models.structure("vww_maxpool"))
+    small = Budget(130_000, 65_536)
+    streaming = make_plan(program, small, "ram", streams=True)
+    with pytest.raises(MemoryLimitError) as refused:
+        make_plan(program, small, streams=False)
+    assert "the image comes in row by row" in refused.value.hint
+    assert f"{streaming.ram_bytes:,} B are enough" in refused.value.hint

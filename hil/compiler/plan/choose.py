@@ -14,7 +14,7 @@ from hil.compiler.plan.place import Plan, place
 from hil.compiler.plan.schedule import schedule
 from hil.compiler.plan.stream import can_stream
 from hil.compiler.program import Program
-from hil.errors import MemoryLimitError
+from hil.errors import MemoryLimitError, UsageError
 
 _UNBOUNDED = 1 << 30  # bytes
 _ALIKE = 1.01  # cycles that the cost model cannot tell apart: then the least memory decides
@@ -91,12 +91,47 @@ def _points(program: Program, budget: Budget, streams: bool | None) -> list[Poin
     if not streams:
         points = _placed(program, budget, list(_choices(program, budget, 0)), failures)
     if not points and streams is not False:
-        for depth in _depths(program, budget):
-            tried = list(_choices(program, budget, depth))
-            points += _placed(program, budget, tried, failures)
+        points = _streaming(program, budget, failures)
+    if not points and streams:
+        _check_streams(program)
     if not points:
-        raise min(failures, key=lambda failure: failure.lacking)
+        least = min(failures, key=lambda failure: failure.lacking)
+        if streams is False:
+            _say_whether_streaming_fits(least, program, budget)
+        raise least
     return points
+
+
+def _streaming(program: Program, budget: Budget, failures: list[MemoryLimitError]) -> list[Point]:
+    """Those in which the image comes in row by row."""
+    points: list[Point] = []
+    for depth in _depths(program, budget):
+        tried = list(_choices(program, budget, depth))
+        points += _placed(program, budget, tried, failures)
+    return points
+
+
+def _check_streams(program: Program) -> None:
+    """Refuse to stream into what takes its image whole. Raises UsageError."""
+    first = schedule(program, Choices())[0]
+    if not can_stream(first):
+        raise UsageError(
+            f"{program.name} cannot take its image row by row: its first step, {first.name} "
+            f"({first.kernel.name}), reads it whole",
+            hint="leave `stream = true` out; convolutions and RNNPool at the front can stream",
+        )
+
+
+def _say_whether_streaming_fits(
+    failure: MemoryLimitError, program: Program, budget: Budget
+) -> None:
+    """Where the image was not to stream, add what it would need if it did."""
+    points = _streaming(program, budget, [])
+    if points:
+        needed = min(point.ram_bytes for point in points)
+        failure.hint = (
+            f"without `stream = false` the image comes in row by row, and {needed:,} B are enough"
+        )
 
 
 def _placed(
