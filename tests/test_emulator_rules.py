@@ -402,3 +402,19 @@ def test_itm_ports_are_ready_while_they_are_enabled(
     with finished(source, chip=chip):
         assert registers(chip, "r4", "r5") == ready
         assert bytes(written) == text
+
+
+@pytest.mark.parametrize("instruction", [".inst.w 0xEF4AFEA5", ".inst.w 0xEF7AB9A4"])
+def test_advanced_simd_is_undefined(instruction: str) -> None:
+    """ARM DDI 0403E A5.3.18, A6.4: no such instruction, and no register beyond D15."""
+    program = f"""
+    function start
+     {ENABLE_FAULTS}
+     movs r6, #0
+     {instruction}
+     bkpt 0
+    function usage
+     {SKIP_AND_NOTE}
+    """
+    with finished(program) as chip:
+        assert registers(chip, "r6", "r7") == (1, 0x1_0000)

@@ -39,6 +39,7 @@ MEMORY = frozenset(
     }
 )  # fmt: skip
 SP, LR, PC = 13, 14, 15
+_FLOATS = 32
 
 
 @dataclass(frozen=True)
@@ -335,7 +336,8 @@ class Decoder:
             elif self._is_double(operand.reg):
                 first = 2 * (operand.reg - arm.ARM_REG_D0)
                 numbers |= {first, first + 1}
-        return frozenset(numbers)
+        # capstone reads Advanced SIMD too, with registers that this core does not have.
+        return frozenset(number for number in numbers if number < _FLOATS)
 
 
 def _moved(instruction: Instruction, address: int) -> Instruction:
