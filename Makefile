@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: hil gate baseline test lint sanitize format clean help
+.PHONY: hil gate baseline test slow lint sanitize format clean help
 
 hil: $(STAMP)  ## build, flash, run and judge RNNPool-Face-M4 on the STM32F439 of the inventory, else on the emulated one
 	$(BIN)/pytest hil/ --board=stm32f439
@@ -16,8 +16,11 @@ gate: $(STAMP)  ## every scenario against the committed baseline: one cycle, one
 baseline: $(STAMP)  ## take the figures of every scenario into the baseline; say why: make baseline WHY="..."
 	$(BIN)/pytest hil/ --board=stm32f439 --hil-target=emulator --hil-all --hil-update-baseline --hil-why="$(WHY)"
 
-test: lint  ## the harness's own tests: no board, no Renode
-	$(BIN)/pytest tests -n auto --dist loadfile
+test: lint  ## the harness's own tests, but for the slowest: no board, no Renode
+	$(BIN)/pytest tests -n auto --dist loadfile -m "not slow"
+
+slow: $(STAMP)  ## the slowest of the harness's own tests: whole networks, wheels, interrupts; CI runs them too
+	$(BIN)/pytest tests -n auto --dist loadfile -m slow
 
 lint: $(STAMP)  ## style, types and layout of Python and C
 	$(BIN)/ruff check .

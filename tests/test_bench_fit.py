@@ -19,6 +19,9 @@ from hil.studies.bench import fit, fit_cases
 from hil.studies.bench.fit_cases import cases, plain_cases
 from hil.studies.bench.kernels import measure, quantise
 
+pytestmark = pytest.mark.slow
+
+
 RECORD = Path(__file__).parent / "fit_layers.csv"
 """Every layer of `cases`, as `hil bench kernels --fit --csv tests/fit_layers.csv` measures it."""
 

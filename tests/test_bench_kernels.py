@@ -8,6 +8,8 @@ from hil.config import board
 from hil.studies.bench import kernels as bench_kernels
 from hil.studies.bench.kernels import Row
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:

@@ -108,6 +108,7 @@ def test_a_broken_contract_on_the_board_is_a_fault_that_names_file_and_line(
         device.expect(image)
 
 
+@pytest.mark.slow
 def test_an_image_that_checks_contracts_computes_the_same_and_takes_longer(tmp_path: Path) -> None:
     program = many_kernels()
     x = random_programs.image(program)

@@ -76,6 +76,7 @@ def test_macs_of_a_pooling_are_those_of_its_products(
     assert pool_macs(pool, rows, columns) == by_brute_force(pool, rows, columns)
 
 
+@pytest.mark.slow
 def test_zeros_of_sparse_cells_are_not_counted(all_counts: dict[str, Counts]) -> None:
     macs = all_counts["face_m4"].macs
     kept = 1131 * (128 * (32 + 77) + 32 * (77 + 77))

@@ -129,6 +129,7 @@ def test_changed_sources_make_another_image(model: Path, board: Board, change: E
     assert build(model, board, find_toolchain("zig")).elf != first.elf
 
 
+@pytest.mark.slow
 def test_another_build_id_for_another_weight_clock_and_compiler_flag(
     model: Path, board: Board
 ) -> None:

@@ -28,6 +28,7 @@ def test_the_causes_account_for_every_layers_cycles(face: Profile) -> None:
         assert sum(astuple(layer.spent)) == pytest.approx(layer.cycles, rel=1e-3, abs=200)
 
 
+@pytest.mark.slow
 def test_looking_costs_no_cycle(face: Profile) -> None:
     again = profile.run("face_m4", "stm32f439", "zig")
     assert [layer.cycles for layer in again.layers] == [layer.cycles for layer in face.layers]

@@ -71,6 +71,7 @@ def test_a_rung_that_helps_ends_the_ladder_and_is_counted(
     assert sum(stage.endswith(tuple(one.means for one in Rung)) for stage in told) == len(tried)
 
 
+@pytest.mark.slow
 def test_where_nothing_helps_the_verdict_says_what_was_tried(dead: Desk) -> None:
     met = dead.run()
     assert met.verdict is Verdict.BOOT

@@ -43,6 +43,7 @@ def together(jobs: list[tuple[Path, str, str, int]]) -> None:
         assert process.exitcode == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=5))
 def test_rows_of_all_processes_of_a_run_arrive_once_each(counts: list[int]) -> None:
