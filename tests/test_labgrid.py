@@ -92,7 +92,7 @@ def bridged(tty: str) -> Iterator[int]:
                     client, _ = server.accept()
                 except TimeoutError:
                     continue
-                port: Any = serial_for_url(tty, timeout=0.02)
+                port: Any = serial_for_url(tty, baudrate=115_200, timeout=0.02)  # as `echoes`
                 client.settimeout(0.02)
                 with client, port:
                     while not ended.is_set():
