@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import renodes
@@ -319,3 +320,17 @@ def test_a_real_renode_refuses_what_is_no_program(image: Image, tmp_path: Path) 
     broken.write_bytes(b"no program")
     with RenodeTarget(board_with(path)) as target, pytest.raises(FlashError, match="ELF"):
         target.flash(replace(image, elf=broken))
+
+
+def test_a_time_limit_that_a_dead_renode_s_terminal_refuses_tells_of_its_end() -> None:
+    class Ended:
+        def describe_end(self) -> str:
+            return "Renode ended with status 1"
+
+    master, slave = os.openpty()
+    port: Any = renode_target._UartTerminal(Path(os.ttyname(slave)), 115_200, Ended())  # type: ignore[arg-type]
+    os.close(master)
+    os.close(slave)
+    with pytest.raises(SerialException, match="Renode ended with status 1"):
+        port.write_timeout = 1.0
+    port.close()

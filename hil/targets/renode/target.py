@@ -203,6 +203,11 @@ class _UartTerminal(Serial):
             sent: int | None = super().write(b)  # type: ignore[no-untyped-call]
         return sent
 
+    def _reconfigure_port(self, force_update: bool = False) -> None:
+        """Take a new time limit, as pyserial does: it asks the terminal each time."""
+        with _explained(self._monitor):
+            super()._reconfigure_port(force_update)  # type: ignore[no-untyped-call,call-arg]
+
 
 class _UartSocket(SocketSerial):
     """A UART of Renode's on a port of this machine."""
