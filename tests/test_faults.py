@@ -72,6 +72,13 @@ def _hang(at: Desk) -> None:
     at.set_register("pc", _LOOP_AT)
 
 
+def _overflow(at: Desk) -> None:
+    """Let the core push for ever, wherever it was stopped, with its stack at memory's lowest."""
+    at.chip.load(_LOOP_AT, b"\xff\xb5\xfd\xe7")  # again: push {r0-r7, lr}; b again
+    at.set_register("sp", _CCM)
+    at.set_register("pc", _LOOP_AT)
+
+
 def _believe(**wrong: object) -> Callable[[Desk], object]:
     return lambda at: setattr(at, "believed", lambda board: replace(board, **wrong))
 
@@ -237,7 +244,7 @@ FAULTS = (
     Fault(
         "firmware whose stack overflows",
         Verdict.FAULT,
-        lambda at: at.in_inference(lambda: at.set_register("sp", _CCM)),
+        lambda at: at.in_inference(lambda: _overflow(at)),
         "STKERR",
     ),
 )
