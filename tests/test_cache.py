@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -43,6 +44,25 @@ def test_the_cache_is_listed_by_kind(cache: Path, capsys: pytest.CaptureFixture[
     assert " ".join(text.split()).count("2 files 200 B, longest unused: 9.0 days") == 1
     assert "all 3 files 300 B" in " ".join(text.split())
     assert "thesis" not in text
+
+
+@pytest.mark.parametrize("going", ["firmware/left", "zig/h"])
+def test_a_folder_that_goes_while_it_is_listed_costs_nothing(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, going: str
+) -> None:
+    gone, scandir = cache / going, os.scandir
+    gone.mkdir(parents=True, exist_ok=True)
+
+    def racing(path: int | str | Path) -> object:
+        if str(path) == str(gone):  # another process takes its scratch folder away
+            shutil.rmtree(gone, ignore_errors=True)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", racing)
+    listed = {one.path.name for one in kept.files(cache)}
+    monkeypatch.undo()
+    assert not gone.exists()
+    assert listed == left(cache) - {"thesis.tex"}
 
 
 def test_what_zig_keeps_is_one_piece(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:

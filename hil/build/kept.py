@@ -39,23 +39,27 @@ def files(root: Path) -> list[Kept]:
     """Return every file that builds have left, the longest unused first."""
     found = list(_of_zig(root / ZIG))
     for kind in KINDS:
-        for path in sorted((root / kind).rglob("*")):
-            with contextlib.suppress(FileNotFoundError):  # another process may tidy up meanwhile
-                facts = path.lstat()
-                if not path.is_dir() or path.is_symlink():
-                    found.append(Kept(path, kind, facts.st_size, facts.st_mtime))
+        for path, facts in _below(root / kind):
+            found.append(Kept(path, kind, facts.st_size, facts.st_mtime))
     return sorted(found, key=lambda one: (one.used_s, one.path))
 
 
+def _below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield every file below a folder that is still there when it is looked at.
+
+    Other processes build and tidy up meanwhile: `Path.rglob` would raise at a folder that goes.
+    """
+    for parent, folders, names in os.walk(folder):
+        for name in names + [one for one in folders if Path(parent, one).is_symlink()]:
+            with contextlib.suppress(FileNotFoundError):
+                yield Path(parent, name), Path(parent, name).lstat()
+
+
 def _of_zig(folder: Path) -> Iterator[Kept]:
-    bytes_, holds = 0, False
-    for path in folder.rglob("*"):
+    sizes = [facts.st_size for _, facts in _below(folder)]
+    if sizes:
         with contextlib.suppress(FileNotFoundError):
-            facts = path.lstat()
-            if not path.is_dir() or path.is_symlink():
-                bytes_, holds = bytes_ + facts.st_size, True
-    if holds:
-        yield Kept(folder, ZIG, bytes_, folder.stat().st_mtime)
+            yield Kept(folder, ZIG, sum(sizes), folder.stat().st_mtime)
 
 
 def note_use(path: Path) -> None:
