@@ -1,9 +1,8 @@
-"""The harness's fixtures under short names, for the tests that ask for them.
+"""The harness's fixtures under short names, such as `measurement`.
 
-    from hil.fixtures import *  # in a conftest.py, or in a test's own file
-
-The plugin itself gives only fixtures whose names begin with `hil_`, so that a `board` or an `image`
-of another plugin stays what it is.
+The plugin gives each of them unless another plugin has a fixture of that name; a fixture of a
+test's file or of a conftest.py wins over it. Where another plugin has the name,
+`from hil.fixtures import *` in a conftest.py chooses ours.
 """
 
 from collections.abc import Callable

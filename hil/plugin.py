@@ -10,10 +10,7 @@ the command line, or when a test asks for one of the fixtures.
 
 import os
 import shutil
-import signal
-import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +18,13 @@ import pytest
 
 from hil import options
 from hil.errors import HilError, MeasurementError, UsageError, Verdict
-from hil.pytest_plugin import progress
+from hil.pytest_plugin import marked, sessions
+from hil.pytest_plugin.sessions import RUN, SESSION
 
 if TYPE_CHECKING:
     from hil.config.board import Board
     from hil.config.scenario import Scenario
     from hil.link.client import Device
-    from hil.results.rows import Row, RunIdentity
     from hil.run.measurement import Measurement, Prepared
     from hil.run.session import Session
 
@@ -35,15 +32,10 @@ pytest_plugins = [
     "hil.pytest_plugin.progress",
     "hil.pytest_plugin.refusal",
     "hil.pytest_plugin.baselines",
+    "hil.pytest_plugin.short_names",
 ]
-SESSION = pytest.StashKey["Session"]()
-"""Of the first board that is named; the others are in `_SESSIONS`, by name."""
-
-_SESSIONS = pytest.StashKey["dict[str, Session]"]()
-_RUN = pytest.StashKey["RunIdentity"]()
 _SUITE = Path(__file__).parent / "suite"
 _DEFAULT_REPORT = Path("build/hil/junit.xml")
-_MARKER = "hil_scenario(*names): run the test on these scenarios, by name or by a path beside it"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,7 +53,8 @@ def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None, None
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Open the session where the command line asks for it; the suite has a JUnit report."""
-    config.addinivalue_line("markers", _MARKER)
+    for marker in marked.MARKERS:
+        config.addinivalue_line("markers", marker)
     if config.option.help:
         return
     runs_suite = _runs_suite(config)
@@ -69,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.xmlpath = str(_DEFAULT_REPORT)
     if runs_suite or config.option.hil_board is not None:
         try:
-            _session(config)
+            sessions.of_command_line(config)
         except HilError as error:
             raise pytest.UsageError(str(error)) from error
 
@@ -78,68 +71,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what stands for each board, and why."""
     return [
         f"hil: {session.board.name} on {session.target.name}: {session.why_target}"
-        for session in config.stash.get(_SESSIONS, {}).values()
+        for session in sessions.opened(config).values()
     ]
-
-
-def _session(config: pytest.Config) -> "Session":
-    """Return the session of the first board."""
-    return next(iter(_sessions(config).values()))
-
-
-def _sessions(config: pytest.Config) -> "dict[str, Session]":
-    """Return this run's sessions by board, which open when they are first asked for."""
-    if _SESSIONS not in config.stash:
-        identity, part = _identity(config)
-        if not config.option.collectonly:
-            _forget_earlier(config, identity)
-        _end_as_interrupted()
-        opened: dict[str, Session] = {}
-        names = options.boards(config.option.hil_board)
-        for name in names:
-            parts = [part, *([Path(name).stem] if len(names) > 1 else [])]
-            one = _opened(config, name, identity, "-".join(filter(None, parts)))
-            opened[one.board.name] = one
-        config.stash[_SESSIONS] = opened
-        config.stash[SESSION] = next(iter(opened.values()))
-        if len(opened) == 1:
-            config.option.hil_target = config.stash[SESSION].target.name
-    return config.stash[_SESSIONS]
-
-
-def _opened(config: pytest.Config, board: str, identity: "RunIdentity", part: str) -> "Session":
-    from hil.run.session import Session
-
-    given = copy(config.option)
-    given.hil_board = board
-    return Session.from_options(given, progress.teller(config), identity=identity, part=part)
-
-
-def _end_as_interrupted() -> None:
-    """Have SIGTERM end a run as SIGINT does: rows and reports are written, the board released."""
-    in_main = threading.current_thread() is threading.main_thread()
-    if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def _identity(config: pytest.Config) -> "tuple[RunIdentity, str]":
-    """Return the run that this process takes part in, and its name there if it is not alone."""
-    from hil.results.rows import RunIdentity
-
-    told = getattr(config, "workerinput", None)
-    here = RunIdentity.now(Path.cwd())
-    if told is None:
-        return here, ""
-    return RunIdentity(**told["hil_run"] | {"commit": here.commit}), told["workerid"]
-
-
-def _forget_earlier(config: pytest.Config, identity: "RunIdentity") -> None:
-    """Remove the table of an earlier run, but not of this one, which other processes may write."""
-    from hil.results import store
-
-    csv = config.option.hil_csv
-    if not store.Store.beside(csv, identity.run, history=config.option.hil_history_dir).rows():
-        store.forget(csv)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -149,8 +82,8 @@ def pytest_configure_node(node: Any) -> None:
 
     stash = node.config.stash
     if SESSION in stash:
-        stash[_RUN] = stash[SESSION].identity
-    node.workerinput["hil_run"] = vars(stash.setdefault(_RUN, RunIdentity.now(None)))
+        stash[RUN] = stash[SESSION].identity
+    node.workerinput["hil_run"] = vars(stash.setdefault(RUN, RunIdentity.now(None)))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -181,12 +114,11 @@ def _path(config: pytest.Config, argument: str) -> Path:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test once per board, scenario and metric, where it asks for one."""
     names = metafunc.fixturenames
-    several = len(options.boards(metafunc.config.option.hil_board)) > 1
-    if "hil_scenario" not in names and not (several and "hil_session" in names):
+    if "hil_session" not in names and "hil_scenario" not in names:
         return
     try:
-        sessions = list(_sessions(metafunc.config).values())
-        scenarios = _scenarios(sessions[0], metafunc.definition)
+        on, told = marked.on_boards(metafunc.definition, metafunc.config)
+        scenarios = marked.scenarios(metafunc.definition, on[0]) if "hil_scenario" in names else []
     except HilError as error:
         raise pytest.Collector.CollectError(str(error)) from error
 
@@ -194,18 +126,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return pytest.param(scenario, *metric, id="-".join([scenario.name, *metric]))
 
     if "hil_metric" in names:
-        cases = [case(one, name) for one in scenarios for name in _judged(sessions, one)]
+        cases = [case(one, name) for one in scenarios for name in _judged(on, one)]
         metafunc.parametrize(("hil_scenario", "hil_metric"), cases, scope="session")
     elif "hil_scenario" in names:
         metafunc.parametrize("hil_scenario", [case(one) for one in scenarios], scope="session")
-    if several and "hil_session" in names:
-        boards = [session.board.name for session in sessions]
+    if told and "hil_session" in names:
+        boards = [session.board.name for session in on]
         metafunc.parametrize("hil_session", boards, indirect=True, scope="session")
 
 
-def _judged(sessions: "Sequence[Session]", scenario: "Scenario") -> list[str]:
+def _judged(on: "Sequence[Session]", scenario: "Scenario") -> list[str]:
     """Name the metrics that a scenario is judged by on any of the boards."""
-    return list(dict.fromkeys(name for session in sessions for name in session.judged(scenario)))
+    return list(dict.fromkeys(name for session in on for name in session.judged(scenario)))
 
 
 @pytest.hookimpl(trylast=True)
@@ -248,19 +180,14 @@ def _timeout(config: pytest.Config) -> float:
     return float(config.getini("timeout") or 0 if given is None else given)
 
 
-def _scenarios(session: "Session", test: pytest.Item) -> "Sequence[Scenario]":
-    """Return the scenarios of a test: those of its nearest marker, or the session's."""
-    marker = test.get_closest_marker("hil_scenario")
-    if marker is None:
-        return session.scenarios
-    return [session.known.load(name, test.path.parent) for name in marker.args]
-
-
 @pytest.fixture(scope="session")
 def hil_session(request: pytest.FixtureRequest) -> Iterator["Session"]:
     """The options of this run on a board, and its rows, which are written however it ends."""
-    sessions = _sessions(request.config)
-    session = sessions[getattr(request, "param", next(iter(sessions)))]
+    board = getattr(request, "param", None)
+    if board is None:
+        (session, *_) = sessions.of_command_line(request.config)
+    else:
+        (session,) = sessions.on(request.config, [board])
     try:
         yield session
     finally:
@@ -345,7 +272,7 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Print the table of what was measured."""
-    rows = _rows(config)
+    rows = sessions.rows(config)
     if rows:
         from hil.results import summary
 
@@ -357,17 +284,3 @@ def pytest_terminal_summary(
 
         for line in github.tell(rows, config.option.hil_csv, os.environ):
             terminalreporter.write_line(line)
-
-
-def _rows(config: pytest.Config) -> "list[Row]":
-    """Return this run's rows; those of workers too, where they alone have opened a session."""
-    if SESSION in config.stash:
-        session = config.stash[SESSION]
-        several = len(config.stash[_SESSIONS]) > 1
-        return session.store.rows() if several and session.store else session.all_rows()
-    if _RUN not in config.stash:
-        return []
-    from hil.results.store import Store
-
-    csv, folder = config.option.hil_csv, config.option.hil_history_dir
-    return Store.beside(csv, config.stash[_RUN].run, history=folder).rows()

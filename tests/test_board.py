@@ -87,7 +87,7 @@ def test_a_board_is_also_found_by_its_path(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(TEXT, encoding="utf-8")
     assert board.load(str(path)).name == "mine"
-    with pytest.raises(UsageError, match="unknown board"):
+    with pytest.raises(UsageError, match="there is no file"):
         board.load(str(tmp_path / "absent.toml"))
 
 

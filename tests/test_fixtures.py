@@ -1,5 +1,6 @@
 """The fixtures in tests of users: documented, of use, and in nobody's way."""
 
+import os
 import re
 import subprocess
 import sys
@@ -9,9 +10,10 @@ import pytest
 
 import hil.run.session
 from hil import fixtures, plugin, targets
+from hil.paths import BOARDS
 from hil.pytest_plugin import sharing
 
-PAGE = Path(__file__).parent.parent / "docs/fixtures.md"
+PAGE = Path(__file__).parent.parent / "docs/pytest.md"
 FILES = re.compile(r"^```\w+\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 LOADED = (hil.run.session, targets.find("emulator"))
@@ -67,12 +69,23 @@ def test_a_board_and_an_image_of_the_user_stay_what_they_are(pytester: pytest.Py
     assert not (pytester.path / "build").exists()
 
 
-@pytest.mark.parametrize("name", ["board", "image", "device", "measurement", "scenario", "hold"])
-def test_nobody_is_given_a_fixture_of_a_common_name(pytester: pytest.Pytester, name: str) -> None:
-    pytester.makepyfile(f"def test_one({name}): pass")
-    result = pytester.runpytest()
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([f"*fixture '{name}' not found*"])
+@pytest.mark.parametrize("name", fixtures.__all__)
+def test_a_short_name_of_another_plugin_is_its_own(
+    pytester: pytest.Pytester, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(
+        others_plugin=f"import pytest\n@pytest.fixture\ndef {name}(): return 'of another'\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(pytester.path))
+    pytester.makepyfile(f"def test_one({name}): assert {name} == 'of another'")
+    pytester.runpytest_subprocess("-p", "others_plugin").assert_outcomes(passed=1)
+
+
+def test_pytest_explains_every_fixture(pytester: pytest.Pytester) -> None:
+    lines = pytester.runpytest("--fixtures").outlines
+    for name in (*fixtures.__all__, *(n for n in vars(plugin) if n.startswith("hil_"))):
+        at = next(i for i, line in enumerate(lines) if line.startswith((f"{name} ", f"{name}:")))
+        assert len(lines[at + 1].split()) > 3, name
 
 
 OTHERS_OPTION = """
@@ -109,15 +122,11 @@ def test_a_board_is_named_either_way(pytester: pytest.Pytester, arguments: list[
     pytester.runpytest(*arguments).assert_outcomes(passed=1)
 
 
-def test_short_names_are_given_where_they_are_asked_for(pytester: pytest.Pytester) -> None:
-    pytester.mkdir("on_boards").joinpath("conftest.py").write_text(
-        "from hil.fixtures import *\n", encoding="utf-8"
+def test_short_names_are_given_without_being_asked_for(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        "def test_one(board, scenario): assert board.clock_hz and scenario.name == 'face_m4'"
     )
-    test = "def test_one(board, scenario): assert board.clock_hz and scenario.name == 'face_m4'\n"
-    (pytester.path / "on_boards/test_here.py").write_text(test)
-    (pytester.path / "test_there.py").write_text(test)
-    result = pytester.runpytest("--hil-scenario=face_m4")
-    result.assert_outcomes(passed=1, errors=1)
+    pytester.runpytest("--hil-scenario=face_m4").assert_outcomes(passed=1)
 
 
 # Scenarios
@@ -145,14 +154,81 @@ def test_a_scenario_asked_for_twice_is_run_once(pytester: pytest.Pytester) -> No
     result.assert_outcomes(passed=1)
 
 
-def test_two_scenarios_of_one_name_are_refused(pytester: pytest.Pytester) -> None:
-    (pytester.path / "face_m4.toml").write_text('model = "face_m4"\nseed = 7\n')
+def test_two_scenarios_of_one_name_keep_apart(pytester: pytest.Pytester) -> None:
+    for folder in ("ours", "theirs"):
+        pytester.mkdir(folder).joinpath("face_m4.toml").write_text('model = "face_m4"\nseed = 7\n')
     pytester.makepyfile("def test_one(hil_scenario): pass")
-    result = pytester.runpytest(
-        "--board=stm32f439", "--hil-scenario=face_m4", "--hil-scenario=face_m4.toml"
+    named = ("face_m4", "ours/face_m4.toml", "theirs/../ours/face_m4.toml", "theirs/face_m4.toml")
+    result = pytester.runpytest("-v", *(f"--hil-scenario={one}" for one in named))
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(
+        [f"*[[]{one}[]] PASSED*" for one in ("face_m4", "ours.face_m4", "theirs.face_m4")]
     )
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*two scenarios are called face_m4: face_m4 and face_m4.toml*"])
+
+
+def test_a_marker_names_scenario_and_board_whatever_the_command_line_says(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        pytestmark = pytest.mark.hil(scenario="face_m4", board="nucleo_l4r5zi")
+
+        def test_one(scenario, board):
+            assert (scenario.name, board.name) == ("face_m4", "nucleo_l4r5zi")
+
+        @pytest.mark.hil(scenario=["face_a", "vww_base"])
+        def test_two(scenario, board):
+            assert board.name == "nucleo_l4r5zi"
+
+        @pytest.mark.hil(board=["stm32f439", "nucleo_f439zi"])
+        def test_three(scenario, board):
+            assert scenario.name == "face_m4"
+        """
+    )
+    for arguments in ([], ["--board=stm32f407g_disc1"]):
+        result = pytester.runpytest("-v", "-p", "no:randomly", *arguments)
+        result.assert_outcomes(passed=5)
+        for name in ("one[[]face_m4-nucleo_l4r5zi[]]", "two[[]vww_base-nucleo_l4r5zi[]]"):
+            result.stdout.fnmatch_lines([f"*test_{name} PASSED*"])
+
+
+@pytest.mark.parametrize(
+    ("marker", "complaint"),
+    [
+        ('"face_m4"', "does not take 'face_m4'"),
+        ('scenarios="face_m4"', "does not take scenarios"),
+        ("scenario=[]", "names none"),
+        ("scenario=3", "names none"),
+        ('scenario="face_m5"', "unknown scenario 'face_m5'"),
+        ('board="stm32f999"', "unknown board 'stm32f999'"),
+    ],
+)
+def test_a_wrong_marker_is_told_when_tests_are_collected(
+    pytester: pytest.Pytester, marker: str, complaint: str
+) -> None:
+    pytester.makepyfile(
+        f"import pytest\n@pytest.mark.hil({marker})\ndef test_one(scenario): pass\n"
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"*{complaint}*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+@pytest.mark.parametrize("how", ["path", "HIL_BOARDS", "boards"])
+def test_a_board_of_the_user_is_found(
+    pytester: pytest.Pytester, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = pytester.mkdir("boards" if how == "boards" else "elsewhere")
+    text = (BOARDS / "stm32f439.toml").read_text(encoding="utf-8")
+    (folder / "mine.toml").write_text(text, encoding="utf-8")
+    if how == "HIL_BOARDS":
+        monkeypatch.setenv("HIL_BOARDS", os.pathsep.join([str(pytester.path), str(folder)]))
+    pytester.makepyfile("def test_one(board): assert board.name == 'mine'")
+    named = "elsewhere/mine.toml" if how == "path" else "mine"
+    pytester.runpytest(f"--board={named}").assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize("option", ["--hil-scenario=face_m5", "--hil-board=stm32f999"])
@@ -227,8 +303,9 @@ def test_the_plugin_loads_nothing_where_nothing_is_asked_of_it(tmp_path: Path) -
     )
     ours, heavy = answer.stdout.splitlines()[-2:]
     assert heavy == "heavy: []"
-    parts = {f"pytest_plugin.{part}" for part in ("progress", "refusal", "baselines")}
-    faces = {"options", "plugin", "pytest_plugin", *parts}
+    names = ("progress", "refusal", "baselines", "marked", "sessions", "short_names")
+    parts = {f"pytest_plugin.{name}" for name in names}
+    faces = {"fixtures", "options", "plugin", "pytest_plugin", *parts}
     known = {"hil", *(f"hil.{name}" for name in {*faces, "errors", "numbers", "paths", "targets"})}
     assert set(ours.split()) <= known
     assert "hardware in the loop" not in answer.stdout

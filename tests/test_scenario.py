@@ -161,7 +161,8 @@ def test_a_photograph_is_looked_for_beside_the_scenario(tmp_path: Path) -> None:
     )
     mine = scenario.load(str(path))
     assert mine.input == str(tmp_path / "mine.png")
-    assert mine.calibration == [str(tmp_path / "mine.png"), "other.png", "astronaut"]
+    beside = [str(tmp_path / name) for name in ("mine.png", "other.png")]
+    assert mine.calibration == [*beside, "astronaut"]
 
 
 def test_a_scenario_can_keep_out_of_the_runs_that_name_none(tmp_path: Path) -> None:

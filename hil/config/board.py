@@ -1,7 +1,9 @@
 """A kind of board, as `boards/*.toml` describes it."""
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -316,21 +318,42 @@ class _BoardFile(Entries, frozen=True):
         return sorted(self.memory, key=lambda one: one.address)
 
 
+def folders() -> list[Path]:
+    """Return where boards are looked for by name, the first that has one wins.
+
+    These are the folders of $HIL_BOARDS, separated as in $PATH, the current project's `boards/`,
+    and the package's.
+    """
+    named = [Path(one) for one in os.environ.get("HIL_BOARDS", "").split(os.pathsep) if one]
+    return [*named, Path("boards"), BOARDS]
+
+
 def names() -> list[str]:
-    """Boards that can be asked for."""
-    return sorted(path.stem for path in BOARDS.glob("*.toml"))
+    """Boards that can be asked for by name."""
+    return sorted({path.stem for folder in folders() for path in folder.glob("*.toml")})
 
 
-def load(name: str, directory: Path = BOARDS) -> Board:
-    """Read a board's description by name, or by the path of a TOML file.
+def known() -> list[Board]:
+    """Return the boards that can be asked for by name and whose files can be read."""
+    found = []
+    for name in names():
+        with suppress(UsageError):
+            found.append(load(name))
+    return found
+
+
+def load(name: str, directory: Path | None = None) -> Board:
+    """Read a board's description.
+
+    Args:
+        name: of the board, or the path of its TOML file.
+        directory: where names are looked for; None for `folders()`.
 
     Raises:
         UsageError: there is no such board (the error lists those there are), or its file says
             something wrong (the error names the key).
     """
-    path = Path(name) if name.endswith(".toml") else directory / f"{name}.toml"
-    if not path.is_file():
-        raise UsageError.unknown("board", name, [p.stem for p in directory.glob("*.toml")])
+    path = _path(name, [directory] if directory else folders())
     if not _NAME.fullmatch(path.stem):
         raise UsageError(
             f"{path}: {path.stem!r} is no name of a board",
@@ -357,3 +380,20 @@ def load(name: str, directory: Path = BOARDS) -> Board:
         probe_id=entries.probe.unique_id,
         port=entries.probe.port,
     )
+
+
+def _path(name: str, places: Sequence[Path]) -> Path:
+    """Find a board's file. Raises UsageError."""
+    if name.endswith(".toml"):
+        path = Path(name).expanduser()
+        if path.is_file():
+            return path
+        raise UsageError(f"there is no file {name} of a board", hint="name one that exists")
+    found = (folder / f"{name}.toml" for folder in places if _NAME.fullmatch(name))
+    path_found = next((path for path in found if path.is_file()), None)
+    if path_found is None:
+        known = sorted({path.stem for folder in places for path in folder.glob("*.toml")})
+        error = UsageError.unknown("board", name, known)
+        error.hint += "; or the path of a TOML file"
+        raise error
+    return path_found

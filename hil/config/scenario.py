@@ -180,15 +180,26 @@ def defaults(directory: Path = SCENARIOS) -> list[str]:
 
 
 def load(name: str, directory: Path = SCENARIOS) -> Scenario:
-    """Read a scenario by name, or by the path of a TOML file.
+    """Read a scenario.
+
+    Args:
+        name: of a file of scenarios/, or the path of a TOML file.
+        directory: where names are looked for.
 
     Raises:
         UsageError: there is no such scenario (the error lists those there are), or its file says
             something wrong (the error names the key).
     """
-    path = Path(name) if name.endswith(".toml") else directory / f"{name}.toml"
-    if not path.is_file():
-        raise UsageError.unknown("scenario", name, names(directory))
+    if name.endswith(".toml"):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise UsageError(f"there is no file {name} of a scenario", hint="name one that exists")
+    else:
+        path = directory / f"{name}.toml"
+        if not path.is_file():
+            error = UsageError.unknown("scenario", name, names(directory))
+            error.hint += "; or the path of a TOML file"
+            raise error
     if not _NAME.fullmatch(path.stem):
         raise UsageError(
             f"{path}: {path.stem!r} is no name of a scenario", hint="letters, digits, '_', '-', '.'"
@@ -344,9 +355,9 @@ def _calibration_folder(path: Path, told: list[str] | str) -> Path | None:
 
 
 def _photograph(path: Path, name: str) -> str:
-    """A photograph with a suffix is looked for beside the scenario's file first."""
-    beside = path.parent / name
-    return str(beside) if Path(name).suffix and beside.is_file() else name
+    """A photograph's file stands beside the scenario's; a name without a suffix is no file's."""
+    is_file = Path(name).suffix or Path(name).name != name
+    return str(_beside(path, "input", name)) if is_file else name
 
 
 def _of_rgb(

@@ -15,7 +15,7 @@ import pytest
 
 from hil import options
 from hil.errors import HilError, UsageError, Verdict
-from hil.plugin import SESSION
+from hil.pytest_plugin.sessions import SESSION
 
 if TYPE_CHECKING:
     from hil.config.scenario import Scenario

@@ -43,8 +43,12 @@ class Reason:
 
 
 def path_of(board: str) -> Path:
-    """Where a board's baseline stands, in the directory that the harness is called in."""
-    return FOLDER / f"{board}.csv"
+    """Where a board's baseline stands, in the directory that the harness is called in.
+
+    Args:
+        board: its name, or the path of its file.
+    """
+    return FOLDER / f"{Path(board).name.removesuffix('.toml')}.csv"
 
 
 def read(path: Path) -> list[Figures]:

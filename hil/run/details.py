@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hil.results.details import Box, Details, Holding, Layer, Noise, Picture, Span
+from hil.run import detections
 from hil.run.measurement import Measurement
 
 if TYPE_CHECKING:
     from hil.build.image import Section
     from hil.config.board import Board
-    from hil.models import LoadedModel
 
 _LONGEST_SIDE = 400  # pixels of the picture kept
 _JPEG_QUALITY = 80
@@ -45,7 +45,7 @@ def of(measurement: Measurement, run: str) -> Details:
         target=measurement.target,
         input=scenario.input,
         trained=scenario.checkpoint is not None,
-        detects=_detects(prepared.compiled.loaded),
+        detects=detections.detects(prepared.compiled.loaded),
         streams=prepared.compiled.plan.streams,
         regions=_regions(board),
         layers=_layers(measurement),
@@ -154,26 +154,16 @@ def _picture(measurement: Measurement) -> Picture | None:
     return Picture(base64.b64encode(file.getvalue()).decode("ascii"), rows, columns)
 
 
-def _detects(loaded: "LoadedModel") -> bool:
-    from hil.models.face import FaceDetector
-
-    return isinstance(loaded.module, FaceDetector)
-
-
 def _boxes(measurement: Measurement) -> list[Box]:
-    from hil.models.face import FaceDetector
-    from hil.vision import detection
-
     prepared = measurement.prepared
     loaded = prepared.compiled.loaded
-    if not isinstance(loaded.module, FaceDetector):
+    if not detections.detects(loaded):
         return []
-    priors = detection.priors(loaded.module.anchors, loaded.spec.rows, loaded.spec.columns)
     outputs = {"float": prepared.float_outputs}
     if measurement.outputs.shape == prepared.expected.shape:
         outputs["board"] = prepared.program.dequantise_output(measurement.outputs)
     return [
         Box(finder, box.left, box.top, box.right, box.bottom, box.score)
         for finder, values in outputs.items()
-        for box in detection.detect(values, priors)[:_MOST_BOXES]
+        for box in detections.boxes(loaded, values)[:_MOST_BOXES]
     ]

@@ -14,7 +14,7 @@ from hil import files
 from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.errors import UsageError
-from hil.run import calibration, closeness, laps, named
+from hil.run import calibration, closeness, detections, laps, named
 from hil.targets.spent import NOTHING, Moment, Spent
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hil.run.core_clock import CoreClock
     from hil.run.recovery import Ladder
     from hil.targets.base import Target
+    from hil.vision.detection import Box
     from hil.vision.photographs import Rgb8
 
 Progress = Callable[[str], None]
@@ -231,6 +232,21 @@ class Measurement:
     def label(self) -> str | None:
         """The label of the greatest output; None where the scenario has no labels."""
         return named.label(self.prepared.scenario, self.prepared.program, self.outputs)
+
+    def detections(self, least_score: float | None = None) -> "list[Box]":
+        """Return the faces that the board's outputs stand for: see `hil.run.detections.boxes`.
+
+        Args:
+            least_score: that a face must exceed, 0 to 1; None for the usual.
+
+        Returns:
+            Boxes, the best first; their edges are shares of the picture's width and height.
+
+        Raises:
+            UsageError: the network is no detector.
+        """
+        exact = self.prepared.program.dequantise_output(self.outputs)
+        return detections.boxes(self.prepared.compiled.loaded, exact, least_score)
 
     @property
     def latency_s(self) -> float:

@@ -98,7 +98,7 @@ def _wiring(board: Board) -> str:
 
     A kind of board that is named wrongly is flashed all the same, and then waits on other pins.
     """
-    others = [boards.load(name) for name in boards.names()]
+    others = boards.known()
     elsewhere = [
         f"--board={other.name} listens on {other.rx}"
         for other in others

@@ -51,7 +51,7 @@ def listeners(board: Board) -> dict[str, str]:
 
     A board whose file says otherwise may have other parts on such a pin; as an input it harms none.
     """
-    known = (boards.load(name) for name in boards.names())
+    known = boards.known()
     others = {one.rx: one.uart for one in known if one.dev_id == board.dev_id}
     return {board.rx: board.uart, **{rx: at for rx, at in others.items() if at != board.uart}}
 
@@ -115,7 +115,7 @@ def _elsewhere(board: Board, arrived: dict[str, str]) -> str:
     here = f"nothing arrives on {board.rx} ({board.uart})"
     if not arrived:
         return f"{here}, nor on another pin: is it this board's serial port, and wired?"
-    known = [boards.load(name) for name in boards.names()]
+    known = boards.known()
     fits = [f"--board={one.name}" for one in known if one.rx in arrived]
     pins = ", ".join(f"{rx} ({uart})" for rx, uart in arrived.items())
     return f"{here}; what is sent arrives on {pins}, as with {' or '.join(fits)}"
