@@ -193,9 +193,20 @@ class FirmwareTimeout(MeasurementError):
 
 
 class FirmwareFault(MeasurementError):
-    """The firmware crashed, locked up, halted, restarted itself or says what it must not."""
+    """The firmware crashed, locked up, halted, restarted itself or says what it must not.
+
+    Attributes:
+        registers: of the core where it crashed, r0 to r12, sp, lr and pc; empty where it does not
+            say them.
+    """
 
     verdict = Verdict.FAULT
+
+    def __init__(
+        self, what: str, *, hint: str = "", stage: str = "", registers: dict[str, int] | None = None
+    ) -> None:
+        super().__init__(what, hint=hint, stage=stage)
+        self.registers = registers or {}
 
 
 class MismatchError(MeasurementError):

@@ -279,7 +279,9 @@ def pytest_terminal_summary(
         width = shutil.get_terminal_size().columns
         terminalreporter.section("hardware in the loop")
         terminalreporter.write_line(summary.render(rows, width, colour=terminalreporter.hasmarkup))
-        terminalreporter.write_line(f"results: {config.option.hil_csv}")
+        csv = config.option.hil_csv
+        terminalreporter.write_line(f"results: {csv}")
+        terminalreporter.write_line(f"image, plan, inputs, outputs, UART: {csv.parent}/<scenario>/")
         from hil.results.report import github
 
         for line in github.tell(rows, config.option.hil_csv, os.environ):

@@ -32,6 +32,7 @@ from hil.link.messages import (
     Wants,
 )
 from hil.link.pieces import Pieces
+from hil.link.transcript import Transcript
 
 _Piece = TypeVar("_Piece", Loaded, Outputs)
 _PAUSES: tuple[type[Done] | type[Wants] | type[Outputs], ...] = (Done, Wants, Outputs)
@@ -74,13 +75,18 @@ class Device:
         port: open; it stays the caller's to close.
         timeout_s: longest silence before the board is given up.
         clock: seconds that only grow; tests bring their own.
+        transcript: notes every frame; None for one that nobody reads.
     """
 
     def __init__(
-        self, port: SerialBase, timeout_s: float, clock: Callable[[], float] = time.monotonic
+        self,
+        port: SerialBase,
+        timeout_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        transcript: Transcript | None = None,
     ) -> None:
         self._clock = clock
-        self._line = Conversation(port, timeout_s, clock)
+        self._line = Conversation(port, timeout_s, clock, transcript)
         self._pieces = Pieces()
         self._hello: Hello | None = None
         self._input = b""  # of a streaming model, until its run asks for it

@@ -33,6 +33,7 @@ from hil.link.messages import (
     Started,
     parse,
 )
+from hil.link.transcript import Transcript
 
 _RESEND_AFTER_S = 1.0  # doubled at every resend
 _FRAME_GAP_S = 0.5  # within a frame; after it, the frame's end is lost
@@ -66,6 +67,7 @@ class Conversation:
         port: open; it stays the caller's to close.
         timeout_s: longest silence before the board is given up.
         clock: seconds that only grow.
+        transcript: notes every frame; None for one that nobody reads.
 
     Attributes:
         reached: the last stage that the board is known to have come to.
@@ -73,7 +75,14 @@ class Conversation:
         log: lines that the firmware said to a person.
     """
 
-    def __init__(self, port: SerialBase, timeout_s: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        port: SerialBase,
+        timeout_s: float,
+        clock: Callable[[], float],
+        transcript: Transcript | None = None,
+    ) -> None:
+        self.transcript = transcript or Transcript(clock)
         self.timeout_s = timeout_s
         self.reached = "reset"
         self.resends = 0
@@ -86,6 +95,7 @@ class Conversation:
     def forget(self) -> None:
         """Drop what the line still holds from before a reset."""
         self.reached = "reset"
+        self.transcript.remark("greeting anew")
         self._decoder = Decoder()
         with self._port_errors():
             self._port.reset_input_buffer()
@@ -113,9 +123,13 @@ class Conversation:
             SilenceError: time is up. FirmwareFault: the firmware crashed.
         """
         self._sequence = self._sequence % _LAST_SEQUENCE + 1
-        wire = encode(Frame(request.kind, self._sequence, request.pack()))
         question = _Question(
-            request, wanted, wire, self._clock(), self.timeout_s, bytes_in_vain=bytes_in_vain
+            request,
+            wanted,
+            self._sequence,
+            self._clock(),
+            self.timeout_s,
+            bytes_in_vain=bytes_in_vain,
         )
         question.work_s = min(self.timeout_s, work_s or self.timeout_s)
         with self._port_errors():
@@ -176,12 +190,15 @@ class Conversation:
     def _consider(self, received: Frame | Damaged, question: "_Question") -> Message | None:
         """Return the answer to the request if this is it; otherwise act on what it is."""
         if isinstance(received, Damaged):
+            self.transcript.received("damaged", 0, received.encoded)
             self._after_damage(question)
             return None
         try:
             message = parse(received.kind, received.body)
         except MalformedError as error:
+            self.transcript.received(f"kind {received.kind}", received.sequence, received.body)
             raise self.wrong(f"speaks another protocol: {error}") from error
+        self.transcript.received(type(message).__name__, received.sequence, received.body)
         if self._is_unasked(message, question):
             return None
         if received.sequence != self._sequence:
@@ -203,6 +220,7 @@ class Conversation:
         match message:
             case Log():
                 self.log = [*self.log, message.text][-_MOST_LINES:]
+                self.transcript.remark(f"the firmware says: {message.text}")
             case Misheard():
                 self._after_damage(question)
             case Booted() if isinstance(question.request, AskHello):
@@ -213,8 +231,8 @@ class Conversation:
                 self._check_start(message)
                 raise FirmwareFault(
                     f"{faults.describe(message)}\n{faults.registers(message)}",
-                    hint=f"gdb -batch -ex 'info line *0x{message.pc:08X}' IMAGE.elf",
                     stage=self.reached,
+                    registers=faults.core_registers(message),
                 )
             case _:
                 return False
@@ -250,6 +268,7 @@ class Conversation:
 
     def _send(self, question: "_Question") -> None:
         question.bytes_passed += len(question.wire)
+        self.transcript.sent(str(question), self._sequence, question.body)
         self._port.write(question.wire)
 
     def _refusal(self, message: Refused, question: "_Question") -> LinkError:
@@ -280,7 +299,7 @@ class _Question:
         self,
         request: Message,
         wanted: tuple[type[Message], ...],
-        wire: bytes,
+        sequence: int,
         now: float,
         timeout_s: float,
         *,
@@ -288,7 +307,8 @@ class _Question:
     ) -> None:
         self.request = request
         self.wanted = wanted
-        self.wire = wire
+        self.body = request.pack()
+        self.wire = encode(Frame(request.kind, sequence, self.body))
         self.damages = 0
         self.bytes_passed = 0  # both ways
         self._bytes_in_vain = bytes_in_vain

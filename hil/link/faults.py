@@ -51,6 +51,7 @@ _STARTS = {
     ),
 }
 _HFSR = {1: "vector table read error (VECTTBL)", 31: "breakpoint without a debugger (DEBUGEVT)"}
+_CORE = [*(f"r{number}" for number in range(13)), "sp", "lr", "pc"]
 _MMARVALID, _BFARVALID = 1 << 7, 1 << 15
 
 
@@ -79,9 +80,14 @@ def describe(fault: Fault) -> str:
     return text
 
 
+def core_registers(fault: Fault) -> dict[str, int]:
+    """Return the values of r0 to r12, sp, lr and pc where the core crashed."""
+    return {name: getattr(fault, name) for name in _CORE}
+
+
 def registers(fault: Fault) -> str:
     """Return all registers, four to a line."""
-    names = [*(f"r{i}" for i in range(13)), "sp", "lr", "pc", "xpsr"]
+    names = [*_CORE, "xpsr"]
     names += ["exc_return", "cfsr", "hfsr", "mmfar", "bfar"]
-    cells = [f"{name:>10} 0x{getattr(fault, name):08X}" for name in names]
+    cells = [f"{name:>11} 0x{getattr(fault, name):08X}" for name in names]
     return "\n".join("".join(cells[i : i + 4]) for i in range(0, len(cells), 4))

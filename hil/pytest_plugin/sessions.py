@@ -101,7 +101,8 @@ def _open(config: pytest.Config, board: str, *, alone: bool) -> "Session":
     worker = getattr(config, "workerinput", {}).get("workerid", "")
     part = "-".join(filter(None, [worker, "" if alone else Path(board).stem]))
     tell = progress.teller(config)
-    return Session.from_options(given, tell, identity=config.stash[RUN], part=part)
+    identity = config.stash[RUN]
+    return Session.from_options(given, tell, identity=identity, part=part, shares=not alone)
 
 
 def _identity(config: pytest.Config) -> "RunIdentity":

@@ -291,8 +291,18 @@ def prepare(
     toolchain: "Toolchain",
     watch: Stopwatch,
     progress: Progress = silent,
+    *,
+    keep: Callable[[Path], None] | None = None,
 ) -> Prepared:
     """Build a scenario's firmware for a board, and compute what it must answer.
+
+    Args:
+        scenario: what is built.
+        board: that it is built for.
+        toolchain: that builds it.
+        watch: gains the stages `compile` and `build`.
+        progress: told each stage.
+        keep: given the folder of generated sources before they are compiled; None for nobody.
 
     Raises:
         UsageError: unknown model, or a checkpoint or photograph that cannot be read.
@@ -313,6 +323,8 @@ def prepare(
     progress(f"building the firmware with {toolchain}")
     with watch.stage("build"), written(Path(gettempdir()), "TMPDIR"), files.scratch() as scratch:
         emit.write(compiled.program, compiled.plan, scratch)
+        if keep is not None:
+            keep(scratch)
         image = firmware.build(scratch, board, toolchain)
     return Prepared(compiled, *of_photograph, toolchain, image, close)
 

@@ -1,6 +1,7 @@
 """One run of the harness: its options, the boards it takes, and the rows it gathers."""
 
 import argparse
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,8 @@ from hil.config import board as boards
 from hil.config import inventory, scenario
 from hil.config.board import Board
 from hil.config.scenario import Scenario
-from hil.errors import MeasurementError, Verdict
+from hil.errors import FirmwareFault, MeasurementError, Verdict
+from hil.link.transcript import Transcript
 from hil.paths import SCENARIOS
 from hil.results import details, metrics
 from hil.results.compare import Comparison
@@ -31,8 +33,10 @@ from hil.results.rows import (
 from hil.results.rules import Grade
 from hil.results.store import HISTORY, Store
 from hil.run import (
+    artefacts,
     calibration,
     core_clock,
+    crash,
     judge,
     locate,
     measurement,
@@ -43,6 +47,7 @@ from hil.run import (
     silent_core,
 )
 from hil.run import details as run_details
+from hil.run.artefacts import Artefacts
 from hil.run.budget import Budget
 from hil.run.chosen import Scenarios
 from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
@@ -70,6 +75,7 @@ class Session:
         why_target: why the target stands for the board.
         store: where `write` puts the rows; None where they are not kept.
         known: loads further scenarios, with what the command line names.
+        shares: whether the run has sessions of other boards too, whose files stand beside.
     """
 
     board: Board
@@ -84,11 +90,13 @@ class Session:
     progress: Progress = silent
     why_target: str = ""
     known: Scenarios = field(default_factory=Scenarios)
+    shares: bool = False
     rows: list[Row] = field(default_factory=list)
     _watches: dict[str, Stopwatch] = field(default_factory=dict)
     _ladders: dict[str, Ladder] = field(default_factory=dict)
     _looks: dict[str, core_clock.Look] = field(default_factory=dict)
     _targets: "dict[str, Target]" = field(default_factory=dict)
+    _transcripts: dict[str, Transcript] = field(default_factory=dict)
     _uids: dict[str, str] = field(default_factory=dict)
     _metrics: dict[str, dict[str, Metric]] = field(default_factory=dict)
 
@@ -100,6 +108,7 @@ class Session:
         *,
         identity: RunIdentity | None = None,
         part: str = "",
+        shares: bool = False,
     ) -> "Session":
         """Resolve the command line's options, so that a wrong name is told before anything runs.
 
@@ -108,6 +117,7 @@ class Session:
             progress: told every stage.
             identity: of the run, where other processes take part in it; None for one of its own.
             part: this process's name in the run, where it is not alone.
+            shares: whether the run has sessions of other boards too.
 
         Raises:
             UsageError: unknown board, scenario or target. BuildError: no such compiler.
@@ -152,14 +162,36 @@ class Session:
             budget=Budget(options.hil_budget),
             progress=progress,
             known=known,
+            shares=shares,
+        )
+
+    def artefacts(self, scenario: Scenario) -> Artefacts | None:
+        """Return where the files of a scenario's run go; None where rows are not kept either."""
+        if self.store is None:
+            return None
+        name = f"{scenario.name}.{self.board.name}" if self.shares else scenario.name
+        taken = name == self.store.history.name
+        return Artefacts(
+            self.store.csv.parent / (f"{name}.scenario" if taken else name), self.progress
         )
 
     def prepare(self, scenario: Scenario) -> Prepared:
         """Compile and build a scenario."""
+        kept = self.artefacts(scenario)
+        if kept is not None:
+            kept.forget()
         with self._outcome(scenario):
-            return measurement.prepare(
-                scenario, self.board, self.toolchain, self._watch(scenario), self.progress
+            prepared = measurement.prepare(
+                scenario,
+                self.board,
+                self.toolchain,
+                self._watch(scenario),
+                self.progress,
+                keep=kept.keep_sources if kept is not None else None,
             )
+        if kept is not None:
+            kept.keep_image(prepared)
+        return prepared
 
     @contextmanager
     def flashed(self, prepared: Prepared) -> Iterator["Device"]:
@@ -173,6 +205,7 @@ class Session:
                 end.enter_context(watch.stage("end"))  # left when the board is released
         finally:
             self._note_end(prepared.scenario, watch)
+            self._keep_transcript(prepared.scenario)
 
     def _note_end(self, scenario: Scenario, watch: Stopwatch) -> None:
         """Add what releasing the board took to a measurement whose rows are kept already."""
@@ -183,10 +216,15 @@ class Session:
             self.rows[:] = [*others, *in_context(measured[-1].context, [seconds])]
             self.write()
 
+    def _keep_transcript(self, scenario: Scenario) -> None:
+        kept, transcript = self.artefacts(scenario), self._transcripts.get(scenario.name)
+        if kept is not None and transcript is not None:
+            kept.keep_transcript(transcript)
+
     def measure(self, prepared: Prepared, device: "Device") -> Measurement:
         """Run the scenario and keep its rows."""
         name = prepared.scenario.name
-        with self._outcome(prepared.scenario), self._explained(prepared):
+        with self._outcome(prepared.scenario), self._explained(prepared, device):
             result = measurement.measure(
                 prepared,
                 device,
@@ -207,6 +245,9 @@ class Session:
         )
         self.rows += in_context(context, parts.whole(judged, result))
         self.write()
+        kept = self.artefacts(prepared.scenario)
+        if kept is not None:
+            kept.keep_outputs(result)
         if self.store is not None:
             details.write(run_details.of(result, self.identity.run), self.store.csv)
         return result
@@ -264,7 +305,9 @@ class Session:
         judged = self._metrics[name]
         first = next(one for one in judged.values() if one.limit is not None)
         all_figures = junit.of_scenario(judged.values()) if metric is first else []
-        return [*junit.of_metric(context, metric), *all_figures]
+        kept = self.artefacts(result.prepared.scenario)
+        place = [("artefacts", str(kept.folder))] if kept is not None else []
+        return [*junit.of_metric(context, metric), *place, *all_figures]
 
     def mark(self, scenario: str, found: Comparison) -> None:
         """Give the rows that became worse against a baseline the verdict `regression`."""
@@ -336,7 +379,9 @@ class Session:
         from hil.link.client import Device
 
         timeout_s = min(self.timeout_s, within_s or self.timeout_s)
-        device = Device(target.serial(), timeout_s=timeout_s)
+        name = prepared.scenario.name
+        transcript = self._transcripts.setdefault(name, Transcript(time.monotonic))
+        device = Device(target.serial(), timeout_s=timeout_s, transcript=transcript)
         with self._explained(prepared):
             plausible.check_hello(prepared, device.expect(prepared.image))
         if within_s is not None:
@@ -347,16 +392,36 @@ class Session:
         return self._watches.setdefault(scenario.name, Stopwatch())
 
     @contextmanager
-    def _explained(self, prepared: Prepared) -> Iterator[None]:
-        """Ask the core what it does when the board no longer answers as it should."""
+    def _explained(self, prepared: Prepared, device: "Device | None" = None) -> Iterator[None]:
+        """Ask the core what it does when the board no longer answers as it should.
+
+        Args:
+            prepared: what runs.
+            device: the board, once it has been greeted.
+        """
         try:
             yield
         except MeasurementError as error:
             debugger = self._targets[prepared.scenario.name].debugger
             found = silent_core.cause(error, prepared.image, debugger, self.board)
+            if isinstance(found, FirmwareFault):
+                self._place(found, prepared, device)
             if found is error:
                 raise
             raise found from error
+
+    def _place(self, fault: FirmwareFault, prepared: Prepared, device: "Device | None") -> None:
+        """Say where in the source the firmware crashed."""
+        if not fault.registers:
+            return
+        debugger = self._targets[prepared.scenario.name].debugger
+        core = None
+        if device is not None and debugger is not None:
+            self.progress("running it again up to the crash")
+            core = crash.again(prepared.image, prepared.input.tobytes(), device, debugger)
+        kept = self.artefacts(prepared.scenario)
+        shown = kept.folder / artefacts.IMAGE if kept is not None else None
+        crash.explain(fault, prepared.image.elf, core, shown)
 
     @contextmanager
     def _outcome(self, scenario: Scenario) -> Iterator[None]:

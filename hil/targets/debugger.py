@@ -358,6 +358,11 @@ class Breakpoint:
         with self._errors("reading memory"):
             return bytes(self._target.read_memory_block8(address, count))
 
+    def register(self, name: str) -> int:
+        """Read a register of the halted core."""
+        with self._errors("reading a register"):
+            return int(self._target.read_core_register(name))
+
     def release(self) -> None:
         """Take the breakpoint away and let the core run on."""
         with self._errors("going on"):
