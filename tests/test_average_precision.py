@@ -31,10 +31,11 @@ def photographs(draw: st.DrawFn) -> tuple[Predictions, Truth]:
 
 
 def overlap_of(a: list[float], b: list[float]) -> float:
-    across = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
-    down = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - across * down
-    return across * down / union
+    """Edges are pixels, the last one included."""
+    across = max(0.0, min(a[2], b[2]) - max(a[0], b[0]) + 1)
+    down = max(0.0, min(a[3], b[3]) - max(a[1], b[1]) + 1)
+    areas = [(c[2] - c[0] + 1) * (c[3] - c[1] + 1) for c in (a, b)]
+    return across * down / (sum(areas) - across * down)
 
 
 def in_loops(seen: list[tuple[Predictions, Truth]]) -> float:
@@ -100,8 +101,8 @@ def test_a_false_alarm_above_a_find_halves_its_precision() -> None:
 
 def test_what_two_equal_detectors_lose_is_nothing_without_error() -> None:
     tally = average_precision.tally([face(0, 0.2), face(50, 0.9)], [WANTED, WANTED])
-    drop = average_precision.drop(tally, tally)
-    assert (drop.value, drop.standard_error) == (0.0, 0.0)
+    losses = average_precision.losses(tally, tally)
+    assert (losses.shape, np.abs(losses).max()) == ((200,), 0.0)
 
 
 def test_accuracy_counts_answers_by_label() -> None:

@@ -1,7 +1,10 @@
 """`hil evaluate`: annotated photographs in, what the integers lose out."""
 
 import json
-from collections.abc import Mapping
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hil import cli
+from hil.config import scenario
 from hil.errors import UsageError
-from hil.studies.evaluate import report, worth
-from hil.studies.evaluate.answers import Answer, Store
+from hil.run.worth import weigh as worth
+from hil.run.worth.answer import Answer
+from hil.studies.evaluate import engine, report
+from hil.studies.evaluate.answers import Store
 from hil.vision import photographs
 from hil.vision.datasets import Dataset, Example, Marked
 
@@ -88,8 +94,9 @@ def test_a_face_that_integers_miss_is_a_loss_with_its_error() -> None:
         e.name: Answer(e.name, (BOX,), (BOX,) if i else ()) for i, e in enumerate(dataset.examples)
     }
     found = worth.weigh(dataset, answers, 0.3)
-    whole, above = found.figures
-    assert (whole.name, above.name) == ("AP all", "AP all above 0.3")
+    mean, whole, above = found.figures
+    assert (mean.name, whole.name, above.name) == ("mAP", "AP all", "AP all above 0.3")
+    assert (mean.of_float, mean.of_integers) == (1.0, 0.75)
     assert (whole.of_float, whole.of_integers) == (1.0, 0.75)
     assert whole.standard_error == pytest.approx(0.22, abs=0.06)
     assert [e.name for e in worth.worst(dataset, answers, 0.3, 1)] == ["0.png"]
@@ -101,7 +108,7 @@ def test_subsets_ignore_the_faces_of_others() -> None:
         Path(), "wider", dataset.examples, subsets={"easy": {"0.png": frozenset({0})}}
     )
     answers = {"0.png": Answer("0.png", (BOX,), (BOX,)), "1.png": Answer("1.png")}
-    (easy, _) = worth.weigh(dataset, answers, 0.3).figures
+    (_, easy, _) = worth.weigh(dataset, answers, 0.3).figures
     assert (easy.name, easy.of_float) == ("AP easy", 1.0)
 
 
@@ -138,6 +145,52 @@ def test_options_that_make_no_sense_are_usage_errors(
 ) -> None:
     assert cli.main(["evaluate", str(tmp_path), *options]) == 2
     assert complaint in capsys.readouterr().err
+
+
+def dying(example: Example) -> Answer:
+    """What a process does whose machine runs out of memory at the second photograph."""
+    if example.name == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answer(example.name)
+
+
+def always_dying(example: Example) -> Answer:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return answer(example.name)
+
+
+TASK = engine.Task(scenario.load("face_m4"), None, None, 0.05, 0)
+FOUR = Dataset(Path(), "wider", tuple(Example(str(i), Path()) for i in range(4)))
+
+
+def test_a_process_that_dies_costs_its_photograph_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_answer", dying)
+    found = {one.example: one.error for one in engine.run(TASK, FOUR, [], jobs=2)}
+    assert found == {"0": "", "1": "the process that computed it died", "2": "", "3": ""}
+
+
+def test_processes_that_all_die_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_answer", always_dying)
+    six = replace(FOUR, examples=tuple(Example(str(i), Path()) for i in range(9)))
+    with pytest.raises(UsageError, match="3 processes died one after the other"):
+        list(engine.run(TASK, six, [], jobs=2))
+
+
+def test_ctrl_c_keeps_what_was_answered_and_says_what_it_is_worth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> Iterator[Answer]:
+        yield Answer("event/astronaut.png", (BOX,), (BOX,))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine, "run", interrupted)
+    arguments = ["evaluate", str(annotated(tmp_path)), "--reference", f"--out={tmp_path / 'out'}"]
+    assert cli.main(arguments) == 130
+    said = capsys.readouterr()
+    assert "1 photographs were answered: --resume goes on with the others" in said.out
+    assert "AP all" in said.out
+    assert "interrupted" in said.err
+    assert len((tmp_path / "out" / "answers.jsonl").read_text().splitlines()) == 2
 
 
 def annotated(folder: Path) -> Path:

@@ -63,7 +63,7 @@ def measurement(*iterations: Iteration, timing: str = "modelled") -> Measurement
     program = Program("face_m4", MAP, (), Output((MAP,)), parameters=7)
     compiled = CompiledScenario(
         replace(scenario.load("face_m4"), limits=LIMITS),
-        board.load("stm32f439"),
+        board=board.load("stm32f439"),
         loaded=cast("LoadedModel", None),
         graph=cast("Graph", None),
         program=program,

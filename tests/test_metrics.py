@@ -3,6 +3,7 @@
 from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_judge import iteration, measurement
 
@@ -10,7 +11,10 @@ from hil.config.scenario import Limits, Paper
 from hil.errors import UsageError, Verdict
 from hil.results import metrics
 from hil.run.core_clock import CoreClock
-from hil.run.figures import figures
+from hil.run.figures import figures, of_worth
+from hil.run.worth.weigh import Figure as Worths
+from hil.run.worth.weigh import Weighed, Worth
+from hil.vision.accuracy import Accuracy, measure
 
 RESULTS = Path(__file__).parent.parent / "docs/results.md"
 NOT_MEASURED = {
@@ -21,6 +25,15 @@ NOT_MEASURED = {
     "ram.symbol.<name>",
     "flash.symbol.<name>",
 }
+
+
+RIGHT = measure(np.array([0, 1]), np.array([0, 1]), 2)
+
+
+def worth(confusion: tuple[Accuracy, Accuracy] | None) -> Worth:
+    main = Worths("mAP", 0.9, 0.8, 0.01)
+    easy = tuple(replace(main, name=name) for name in ("AP easy", "AP hard"))
+    return Worth(2, (), 0, 0, (30.0, 20.0), (0.0, 0.0), main, (main, *easy), {}, confusion)
 
 
 def test_every_figure_has_its_line_and_every_line_its_figure() -> None:
@@ -34,6 +47,11 @@ def test_every_figure_has_its_line_and_every_line_its_figure() -> None:
                 falls_back=True,
             )
         )
+    ]
+    measured += [
+        figure.name
+        for confusion in (None, (RIGHT, RIGHT))
+        for figure in of_worth(Weighed(worth(confusion), "2 photographs"))
     ]
     kinds = {metrics.find(name).name for name in measured}
     assert kinds | NOT_MEASURED == {kind.name for kind in metrics.KINDS}
@@ -95,6 +113,13 @@ def test_the_suite_holds_what_the_target_counts() -> None:
     assert "cycles.spread" in metrics.judged("modelled", 2)
     assert "instructions.spread" in metrics.judged("instructions", 2)
     assert "cycles.spread" not in metrics.judged("silicon", 2)
+
+
+def test_a_dataset_is_held_to_the_limits_that_a_scenario_has() -> None:
+    assert "accuracy.drop" not in metrics.judged("modelled", 1)
+    held = metrics.judged("modelled", 1, ["accuracy_drop"])
+    assert "accuracy.drop" in held
+    assert "map.drop" not in held
 
 
 def test_the_document_holds_the_table() -> None:

@@ -63,6 +63,7 @@ def add(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     from hil.commands import progress
     from hil.config import scenario
+    from hil.studies.answering_board import BoardOptions
     from hil.studies.detect import finders as detect
     from hil.studies.detect import report as detect_report
 
@@ -70,7 +71,7 @@ def _run(options: argparse.Namespace) -> int:
     names = detect.images(options.image)
     on_board = None
     if not options.float_only:
-        on_board = detect.BoardOptions(
+        on_board = BoardOptions(
             options.board, options.target, options.toolchain, options.probe, options.port
         )
     with (

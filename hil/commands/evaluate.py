@@ -5,18 +5,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.commands.options import Commands, checkpoint_option, command, measuring_options, show
+from hil.errors import HilError, UsageError, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hil.config.scenario import Scenario
+    from hil.results.rows import Metric
+    from hil.run.worth.weigh import Worth
     from hil.studies.evaluate.answers import Store
     from hil.studies.evaluate.engine import Task
-    from hil.studies.evaluate.worth import Worth
     from hil.vision.datasets import Dataset
 
 _EXAMPLES = """examples:
   hil evaluate WIDER_val/ --scenario face_quant --checkpoint rpool_face_quant.pth --reference
   hil evaluate people/ --scenario vww_rnnpool --checkpoint vww.pth --jobs 4
   hil evaluate WIDER_val/ --reference --sample 50 --resume
+Ctrl-C keeps the answers so far, and says what they are worth.
 
 forms of datasets:
   wider    wider_face_*_bbx_gt.txt; easy, medium and hard by wider_easy_*.mat and so on
@@ -32,7 +37,13 @@ def add(commands: Commands) -> None:
     """Declare the command."""
     summary = "measure accuracy or average precision on photographs, integers beside float"
     parser = command(commands, "evaluate", _run, summary, epilog=_EXAMPLES)
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="its folder")
+    parser.add_argument(
+        "dataset",
+        type=Path,
+        nargs="?",
+        metavar="DATASET",
+        help="its folder, or its annotation file (default: the scenario's dataset)",
+    )
     parser.add_argument(
         "--scenario", default="face_m4", help="a file of scenarios/ (default: %(default)s)"
     )
@@ -40,7 +51,18 @@ def add(commands: Commands) -> None:
     measuring_options(parser)
     parser.add_argument("--form", help="of the dataset (default: found out)")
     parser.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="processes, each with an emulated board"
+        "--class",
+        dest="kind",
+        metavar="NAME",
+        help="of the objects that the network finds, where several are marked (default: face)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes, each with an emulated board, or with a real one of an inventory that has "
+        "so many",
     )
     parser.add_argument(
         "--reference",
@@ -74,29 +96,43 @@ def add(commands: Commands) -> None:
         metavar="DIR",
         help="for answers, figures and pictures (default: %(default)s)",
     )
+    parser.add_argument(
+        "--csv",
+        type=Path,
+        metavar="FILE",
+        help="rows for `hil report` and `hil compare` (default: results.csv in --out)",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the answers in --out")
 
 
 def _run(options: argparse.Namespace) -> int:
     from hil.config import scenario
-    from hil.studies.evaluate import worth
-    from hil.vision import datasets
+    from hil.run.worth import of_scenario, weigh
 
     _check(options)
     chosen = scenario.load(options.scenario).override(checkpoint=options.checkpoint)
-    dataset = datasets.open_dataset(options.dataset, options.form)
+    folder = options.dataset or chosen.dataset
+    if folder is None:
+        raise UsageError(f"{chosen.name} names no dataset", hint="hil evaluate DATASET")
+    dataset = of_scenario.open_for(chosen, folder, options.form, options.kind)
     for problem in dataset.problems:
         print(f"left out: {problem}")
     dataset, task = _task(options, chosen, dataset)
-    store = _answered(options, dataset, task)
-    found = worth.weigh(dataset, store.answers, options.cut)
+    store, ended = _answered(options, dataset, task)
+    if ended is not None and not any(not one.error for one in store.answers.values()):
+        raise ended
+    found = weigh.weigh(dataset, store.answers, options.cut)
+    metrics = _rows(options, chosen, dataset, found)
     _report(options, dataset, store, found)
-    return 1 if found.failed or found.mismatches else 0
+    _say_verdicts(metrics)
+    if ended is not None:
+        print(f"{found.photographs:,} photographs were answered: --resume goes on with the others")
+        raise ended
+    beyond = any(metric.verdict is not Verdict.PASS for metric in metrics)
+    return 1 if found.failed or found.mismatches or beyond else 0
 
 
 def _check(options: argparse.Namespace) -> None:
-    from hil.errors import UsageError
-
     for name, least in (("jobs", 1), ("sample", 0), ("worst", 0), ("limit", 1)):
         value = getattr(options, name)
         if value is not None and value < least:
@@ -110,7 +146,23 @@ def _check(options: argparse.Namespace) -> None:
             "--sample goes with --reference", hint="without it a board answers every photograph"
         )
     if options.jobs > 1 and options.target == "probe":
-        raise UsageError("--jobs takes emulated boards: there is one real one")
+        _check_boards(options)
+
+
+def _check_boards(options: argparse.Namespace) -> None:
+    """Have a real board for each process."""
+    from hil.config import board, inventory
+    from hil.targets import probe
+
+    desk = board.load(options.board).on_desk(
+        probe_id=options.probe, port=options.port, units=inventory.load()
+    )
+    known = max(1, len(probe.units(desk)))
+    if options.jobs > known:
+        raise UsageError(
+            f"--jobs={options.jobs} takes as many boards, and {known} of them is known",
+            hint="name them in hil-boards.toml: hil boards list",
+        )
 
 
 def _task(
@@ -119,7 +171,7 @@ def _task(
     from dataclasses import replace
     from random import Random
 
-    from hil.studies.detect.finders import BoardOptions
+    from hil.studies.answering_board import BoardOptions
     from hil.studies.evaluate.engine import Task
 
     dataset = replace(dataset, examples=dataset.examples[: options.limit])
@@ -136,8 +188,10 @@ def _task(
     )
 
 
-def _answered(options: argparse.Namespace, dataset: "Dataset", task: "Task") -> "Store":
-    """Answer every photograph, and keep the answers whatever happens."""
+def _answered(
+    options: argparse.Namespace, dataset: "Dataset", task: "Task"
+) -> "tuple[Store, HilError | KeyboardInterrupt | None]":
+    """Answer every photograph, keep the answers whatever happens, and say what ended it early."""
     from hil.commands import progress
     from hil.studies.evaluate import answers, engine
 
@@ -146,18 +200,50 @@ def _answered(options: argparse.Namespace, dataset: "Dataset", task: "Task") -> 
     if store.answers:
         print(f"{len(store.answers):,} photographs were answered before")
     left = sum(example.name not in store.answers for example in dataset.examples)
-    with progress.over(left) as bar, store.open() as write:
-        bar.tell("compiling")
-        for answer in engine.run(task, dataset, list(store.answers), options.jobs):
-            write(answer)
-            bar.begin(answer.example)
-    return store
+    try:
+        with progress.over(left) as bar, store.open() as write:
+            bar.tell("compiling")
+            for answer in engine.run(task, dataset, list(store.answers), options.jobs):
+                write(answer)
+                bar.finish(answer.example)
+    except (HilError, KeyboardInterrupt) as ended:
+        return store, ended
+    return store, None
+
+
+def _rows(
+    options: argparse.Namespace, chosen: "Scenario", dataset: "Dataset", found: "Worth"
+) -> "list[Metric]":
+    """Keep the figures as rows, with their verdicts."""
+    from hil.run import judge
+    from hil.run.worth import of_scenario
+    from hil.run.worth.weigh import Weighed
+    from hil.studies.evaluate import rows
+
+    weighed = Weighed(found, of_scenario.told(dataset))
+    metrics = judge.judge_worth(weighed, chosen, options.board)
+    target = "reference" if options.reference else options.target
+    rows.write(metrics, chosen, options.board, target, options.csv or options.out / "results.csv")
+    return metrics
+
+
+def _say_verdicts(metrics: "Sequence[Metric]") -> None:
+    from hil.results.metrics import find
+
+    for metric in metrics:
+        if metric.limit is not None:
+            show_one = find(metric.name).show
+            print(
+                f"[{metric.verdict}] {metric.name} is {show_one(metric.value)}, limit "
+                f"{show_one(metric.limit)}"
+            )
 
 
 def _report(
     options: argparse.Namespace, dataset: "Dataset", store: "Store", found: "Worth"
 ) -> None:
-    from hil.studies.evaluate import report, worth
+    from hil.run.worth import weigh
+    from hil.studies.evaluate import pictures, predictions, report
 
     out: Path = options.out
     show(report.table(found))
@@ -166,12 +252,11 @@ def _report(
         show(confusion)
     print("\n".join(report.facts(found)))
     report.write_figures(found, out / "figures.csv")
+    worst = weigh.worst(dataset, store.answers, options.cut, options.worst)
+    pictures.draw_worst(dataset, worst, store.answers, options.cut, out / "worst")
     if not dataset.is_classification:
-        (out / "precision-recall.svg").write_text(
-            report.svg(found, f"{options.scenario} on {dataset.folder.name}"), encoding="utf-8"
-        )
-        report.write_wider(store.answers, out / "wider")
-        report.write_coco(dataset, store.answers, out / "coco.json")
-        worst = worth.worst(dataset, store.answers, options.cut, options.worst)
-        report.draw_worst(worst, store.answers, options.cut, out / "worst")
+        title = f"{options.scenario} on {dataset.folder.resolve().name}"
+        (out / "precision-recall.svg").write_text(pictures.svg(found, title), encoding="utf-8")
+        predictions.write_wider(store.answers, out / "wider")
+        predictions.write_coco(dataset, store.answers, out / "coco.json")
     print(f"answers, figures and pictures: {out}")

@@ -25,6 +25,11 @@ class Bar:
         self._progress.update(self._task, description=thing, completed=self._begun)
         self._begun += 1
 
+    def finish(self, thing: str) -> None:
+        """Tell what was the last thing to be done."""
+        self._begun += 1
+        self._progress.update(self._task, description=thing, completed=self._begun)
+
     def end(self) -> None:
         """Fill the bar."""
         self._progress.update(self._task, description="done", completed=self._begun)

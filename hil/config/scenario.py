@@ -40,6 +40,8 @@ class Limits:
     sqnr_least_db: float | None = None
     sqnr_mean_db: float | None = None
     clipped: float | None = None
+    map_drop: float | None = None
+    accuracy_drop: float | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ class Scenario:
         calibration_folder: of photographs to choose ranges on in place of the usual ones; None for
             those.
         tolerances: by metric or pattern, such as `cycles.layer.*`, against a baseline.
+        dataset: annotated photographs on which average precision or accuracy is measured; None for
+            none.
         variant: arguments of the network's constructor, such as `order`.
         output_names: of the maps that the result is made of, in order; empty for none.
         labels: of the classes that the outputs stand for; empty for none.
@@ -126,6 +130,7 @@ class Scenario:
     default: bool = True
     calibration: list[str] = field(default_factory=list, hash=False)
     calibration_folder: Path | None = None
+    dataset: Path | None = None
     variant: dict[str, Any] = field(default_factory=dict, hash=False)
     output_names: list[str] = field(default_factory=list, hash=False)
     labels: list[str] = field(default_factory=list, hash=False)
@@ -221,6 +226,7 @@ def load(name: str, directory: Path = SCENARIOS) -> Scenario:
         default=entries.default,
         calibration=_more_calibration(path, entries.calibration),
         calibration_folder=_calibration_folder(path, entries.calibration),
+        dataset=_beside(path, "dataset", entries.dataset) if entries.dataset else None,
         variant=entries.variant,
         output_names=entries.output.names,
         labels=entries.output.labels,
@@ -241,6 +247,8 @@ class _BoardLimits(Entries, frozen=True):
     sqnr_least_db: _Decibels | None = None
     sqnr_mean_db: _Decibels | None = None
     clipped: _Share | None = None
+    map_drop: _Share | None = None
+    accuracy_drop: _Share | None = None
 
     def made(self) -> Limits:
         """Return what the rest of the harness reads."""
@@ -333,6 +341,7 @@ class _ScenarioFile(Entries, frozen=True):
     iterations: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     default: bool = True
     calibration: list[_Text] | _Text = []  # noqa: RUF012
+    dataset: str = ""
     variant: dict[str, Any] = {}  # noqa: RUF012
     output: _Output = _Output()
     limits: _Limits = _Limits()

@@ -4,6 +4,7 @@ The judge, the summary, the suite and docs/results.md read this table. A new met
 here, and its measurement in `hil/run/figures.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,6 +37,7 @@ class Kind:
         exact_only: whether the limit holds only where counts repeat to the one, so not on silicon.
         repeated_only: whether it takes more than one iteration.
         repeats: whether an emulated board gives the same value in every run.
+        of_dataset: whether it takes a dataset, which few scenarios have.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Kind:
     exact_only: bool = False
     repeated_only: bool = False
     repeats: bool = True
+    of_dataset: bool = False
 
     @property
     def stem(self) -> str:
@@ -131,6 +134,79 @@ KINDS = (
         label="clipped outputs",
         verdict=Verdict.ACCURACY,
         limit="clipped",
+    ),
+    Kind(
+        "map",
+        "",
+        "higher",
+        "mean average precision of the integers over the subsets of the scenario's `dataset`; "
+        "beside it the float model's",
+        format=DECIMAL,
+        label="average precision",
+        source="float PyTorch model",
+        of_dataset=True,
+    ),
+    Kind(
+        "map.drop",
+        "",
+        "lower",
+        "what the integers lose of it against the float model, 0 to 1",
+        format=DECIMAL,
+        label="average precision lost",
+        verdict=Verdict.ACCURACY,
+        limit="map_drop",
+        of_dataset=True,
+    ),
+    Kind(
+        "map.error",
+        "",
+        "neither",
+        "standard error of `map.drop`, over samples of the photographs",
+        format=DECIMAL,
+        label="its standard error",
+        repeats=False,
+        of_dataset=True,
+    ),
+    Kind(
+        "map.of.<subset>",
+        "",
+        "higher",
+        "average precision of the integers in one subset, such as WIDER FACE's `easy`",
+        format=DECIMAL,
+        source="float PyTorch model",
+        of_dataset=True,
+    ),
+    Kind(
+        "accuracy",
+        "",
+        "higher",
+        "share of the photographs of the scenario's `dataset` whose class the integers tell; "
+        "beside it the float model's",
+        format=DECIMAL,
+        label="accuracy",
+        source="float PyTorch model",
+        of_dataset=True,
+    ),
+    Kind(
+        "accuracy.drop",
+        "",
+        "lower",
+        "what the integers lose of it against the float model, 0 to 1",
+        format=DECIMAL,
+        label="accuracy lost",
+        verdict=Verdict.ACCURACY,
+        limit="accuracy_drop",
+        of_dataset=True,
+    ),
+    Kind(
+        "accuracy.error",
+        "",
+        "neither",
+        "standard error of `accuracy.drop`, over samples of the photographs",
+        format=DECIMAL,
+        label="its standard error",
+        repeats=False,
+        of_dataset=True,
     ),
     Kind(
         "cycles",
@@ -330,7 +406,7 @@ KINDS = (
         "time.<stage>",
         "s",
         "neither",
-        "host time: `compile`, `build`, `start`, `flash`, `load`, `run`, `end`",
+        "host time: `compile`, `build`, `weigh`, `start`, `flash`, `load`, `run`, `end`",
         format=DECIMAL,
         repeats=False,
     ),
@@ -357,12 +433,13 @@ def find(name: str) -> Kind:
     raise UsageError.unknown("metric", name, [kind.name for kind in KINDS])
 
 
-def judged(timing: str, iterations: int) -> list[str]:
+def judged(timing: str, iterations: int, of_dataset: Sequence[str] = ()) -> list[str]:
     """Name the metrics that have a limit and are measured.
 
     Args:
         timing: what the target counts: "silicon", "modelled" or "instructions".
         iterations: of the scenario.
+        of_dataset: keys of the limits that its dataset is held to.
     """
     counts = "instructions" if timing == "instructions" else "cycles"
     return [
@@ -370,6 +447,7 @@ def judged(timing: str, iterations: int) -> list[str]:
         for kind in KINDS
         if kind.verdict is not Verdict.PASS
         and kind.counts in {None, counts}
+        and (not kind.of_dataset or kind.limit in of_dataset)
         and (iterations > 1 or not kind.repeated_only)
         and (timing != "silicon" or not kind.exact_only)
     ]

@@ -108,6 +108,8 @@ PARTS = (".layer.", ".buffer.", ".symbol.")
 _COSINE_NOISE = 1e-4  # sums of the float model differ by host
 _SQNR_NOISE_DB = 0.05  # likewise
 _CLIPPED_NOISE = 1e-4  # likewise, of a value at the end of its range
+_SHARE_NOISE = 1e-4  # likewise, of average precision and accuracy
+_DROP_NOISE = 5e-3  # of what is lost: a tie of the float model may fall otherwise on another host
 _SAID_ELSEWHERE = ("latency", "ram.paper", "*.spread", "outcome")
 """Cycles at the clock, the arena by another name, what has a limit of its own, what is no figure"""
 
@@ -118,6 +120,10 @@ def _usual() -> dict[str, Rule]:
     for name in ("output.sqnr.least", "output.sqnr.mean"):
         rules[name] = Rule("higher", absolute=_SQNR_NOISE_DB)
     rules["output.clipped"] = Rule("lower", absolute=_CLIPPED_NOISE)
+    for name in ("map", "map.of.*", "accuracy"):
+        rules[name] = Rule("higher", absolute=_SHARE_NOISE)
+    for name in ("map.drop", "accuracy.drop"):
+        rules[name] = Rule("lower", absolute=_DROP_NOISE)
     for kind in metrics.KINDS:
         pattern = kind.stem if kind.stem == kind.name else f"{kind.stem}.*"
         rules.setdefault(pattern, Rule(kind.better, judged=kind.repeats))

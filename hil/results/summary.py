@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _NO_LATENCY = "no latency: this target counts instructions, whose cycles it does not know"
 _COLUMNS = (
     *("latency", "instructions", "ram.total", "flash.total"),
-    *("output.mismatches", "output.cosine"),
+    *("output.mismatches", "output.cosine", "map.drop", "accuracy.drop"),
 )
 """What each of several scenarios shows in its row."""
 
@@ -39,7 +39,8 @@ class _Group:
         """Board, target, what it counts, compiler."""
         where = self.context
         counts = "instructions" if where.timing == "instructions" else f"{where.timing} cycles"
-        return f"on {where.board} ({where.target}, {counts}, {where.toolchain})"
+        told = [where.target, counts if where.timing else "", where.toolchain]
+        return f"on {where.board} ({', '.join(filter(None, told))})"
 
     @property
     def verdict(self) -> Verdict:

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hil.compiler.similarity import cosine
 from hil.run.compare import differing
 from hil.run.measurement import Iteration, Measurement
+
+if TYPE_CHECKING:
+    from hil.run.worth.weigh import Weighed
 
 
 @dataclass(frozen=True)
@@ -15,16 +19,20 @@ class Figure:
     Attributes:
         name: of the metric.
         samples: its value in each iteration, in order; empty where it is not of an iteration.
+        reference: the float model's, where that is no constant.
+        note: on what it was measured, where that is not the scenario's photograph.
     """
 
     name: str
     value: float
     samples: tuple[float, ...] = ()
+    reference: float | None = None
+    note: str = ""
 
 
 def figures(measurement: Measurement) -> Iterator[Figure]:
     """Yield every metric's value, in the order of a table's rows."""
-    for group in (_timing, _layers, _size, _outputs, _model, _run):
+    for group in (_timing, _layers, _size, _outputs, _worth, _model, _run):
         yield from group(measurement)
 
 
@@ -75,6 +83,24 @@ def _outputs(measurement: Measurement) -> Iterator[Figure]:
     yield Figure("output.sqnr.least", prepared.closeness.least_sqnr_db)
     yield Figure("output.sqnr.mean", prepared.closeness.mean_sqnr_db)
     yield Figure("output.clipped", prepared.closeness.most_clipped)
+
+
+def _worth(measurement: Measurement) -> Iterator[Figure]:
+    weighed = measurement.prepared.weighed
+    if weighed is not None:
+        yield from of_worth(weighed)
+
+
+def of_worth(weighed: "Weighed") -> Iterator[Figure]:
+    """Yield what the network is worth on a dataset: average precision, or accuracy."""
+    worth, note = weighed.worth, weighed.dataset
+    main = worth.main
+    name = "map" if worth.confusion is None else "accuracy"
+    yield Figure(name, main.of_integers, reference=main.of_float, note=note)
+    yield Figure(f"{name}.drop", main.drop, note=note)
+    yield Figure(f"{name}.error", main.standard_error, note=note)
+    for subset, figure in worth.by_subset.items():
+        yield Figure(f"map.of.{subset}", figure.of_integers, reference=figure.of_float, note=note)
 
 
 def _model(measurement: Measurement) -> Iterator[Figure]:

@@ -1,13 +1,18 @@
 """What a measurement's figures are worth: each metric beside its reference, with a verdict."""
 
+from typing import TYPE_CHECKING
+
 from hil.config.scenario import Limits, Scenario
 from hil.errors import Verdict
 from hil.results import metrics
 from hil.results.metrics import Kind
 from hil.results.rows import Metric
 from hil.run.compare import compare
-from hil.run.figures import Figure, figures
+from hil.run.figures import Figure, figures, of_worth
 from hil.run.measurement import Measurement
+
+if TYPE_CHECKING:
+    from hil.run.worth.weigh import Weighed
 
 
 def judge(measurement: Measurement) -> list[Metric]:
@@ -17,23 +22,30 @@ def judge(measurement: Measurement) -> list[Metric]:
     in two conventions: `ram.paper` is the arena with the input in it, as the paper's 188,160 B;
     `ram.total` adds static data and the stack's high-water mark, CCM counted.
     """
-    return [_judged(figure, measurement) for figure in figures(measurement)]
+    prepared, exact = measurement.prepared, measurement.counts_exactly
+    board = prepared.board.name
+    return [_judged(one, prepared.scenario, board, exact=exact) for one in figures(measurement)]
 
 
-def _judged(figure: Figure, measurement: Measurement) -> Metric:
-    prepared, kind = measurement.prepared, metrics.find(figure.name)
-    scenario = prepared.scenario
-    limits = scenario.limits_on(prepared.board.name)
-    limit = _limit(kind, limits) if measurement.counts_exactly or not kind.exact_only else None
+def judge_worth(weighed: "Weighed", scenario: Scenario, board: str) -> list[Metric]:
+    """Turn what a network is worth on a dataset into metrics with verdicts."""
+    return [_judged(one, scenario, board, exact=True) for one in of_worth(weighed)]
+
+
+def _judged(figure: Figure, scenario: Scenario, board: str, *, exact: bool) -> Metric:
+    kind = metrics.find(figure.name)
+    limits = scenario.limits_on(board)
+    limit = _limit(kind, limits) if exact or not kind.exact_only else None
     reference, source = _reference(kind, scenario)
     return Metric(
         figure.name,
         figure.value,
         kind.unit,
-        reference,
+        reference if figure.reference is None else figure.reference,
         source,
         limit,
         Verdict.PASS if limit is None or kind.holds(figure.value, limit) else kind.verdict,
+        note=figure.note,
         samples=figure.samples,
     )
 

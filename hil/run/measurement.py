@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hil.run.closeness import Closeness
     from hil.run.core_clock import CoreClock
     from hil.run.recovery import Ladder
+    from hil.run.worth.weigh import Weighed
     from hil.targets.base import Target
     from hil.vision.detection import Box
     from hil.vision.photographs import Rgb8
@@ -69,18 +70,24 @@ class Stopwatch:
 
 
 @dataclass(frozen=True)
-class CompiledScenario:
-    """A scenario's model, quantised and scheduled for a board; no firmware yet.
+class QuantisedScenario:
+    """A scenario's model as float and as integers; for no board yet.
 
     Attributes:
         graph: the float network that the program was made from.
     """
 
     scenario: Scenario
-    board: Board
     loaded: "LoadedModel"
     graph: "Graph"
     program: "Program"
+
+
+@dataclass(frozen=True)
+class CompiledScenario(QuantisedScenario):
+    """A scenario's model, quantised and scheduled for a board; no firmware yet."""
+
+    board: Board
     plan: "Plan"
 
 
@@ -93,6 +100,7 @@ class Prepared:
         expected: the integer reference's outputs, int8, (count,).
         float_outputs: the PyTorch model's outputs on the same image, (count,).
         closeness: of the integers to the float model, on this photograph and others.
+        weighed: what the network is worth on the scenario's dataset; None where it has none.
     """
 
     compiled: CompiledScenario
@@ -102,6 +110,7 @@ class Prepared:
     toolchain: "Toolchain"
     image: "Image"
     closeness: "Closeness"
+    weighed: "Weighed | None" = None
 
     @property
     def scenario(self) -> Scenario:
@@ -264,14 +273,13 @@ class Measurement:
         return self.timing != "silicon"
 
 
-def compile_scenario(scenario: Scenario, board: Board) -> CompiledScenario:
-    """Load, calibrate, quantise and schedule a scenario's model.
+def quantise_scenario(scenario: Scenario) -> QuantisedScenario:
+    """Load, calibrate and quantise a scenario's model.
 
     Raises:
         UsageError: unknown model, or a checkpoint that cannot be read.
-        MemoryLimitError: no schedule fits the board; the error names the region and the bytes.
     """
-    from hil.compiler import compile_model, plan
+    from hil.compiler import compile_model
     from hil.run import network
     from hil.vision import photographs
 
@@ -279,10 +287,23 @@ def compile_scenario(scenario: Scenario, board: Board) -> CompiledScenario:
     images = [photographs.prepare(name, loaded.spec) for name in calibration.names(scenario)]
     compiled = compile_model(loaded, images)
     named.check(scenario, compiled.program)
+    return QuantisedScenario(scenario, loaded, compiled.graph, compiled.program)
+
+
+def compile_scenario(scenario: Scenario, board: Board) -> CompiledScenario:
+    """Load, calibrate, quantise and schedule a scenario's model.
+
+    Raises:
+        UsageError: unknown model, or a checkpoint that cannot be read.
+        MemoryLimitError: no schedule fits the board; the error names the region and the bytes.
+    """
+    from hil.compiler import plan
+
+    quantised = quantise_scenario(scenario)
     schedule = plan.make_plan(
-        compiled.program, plan.Budget.of(board), scenario.optimise, streams=scenario.stream
+        quantised.program, plan.Budget.of(board), scenario.optimise, streams=scenario.stream
     )
-    return CompiledScenario(scenario, board, loaded, compiled.graph, compiled.program, schedule)
+    return CompiledScenario(**vars(quantised), board=board, plan=schedule)
 
 
 def prepare(
@@ -330,7 +351,7 @@ def prepare(
 
 
 def compare_outputs(
-    compiled: CompiledScenario, of_input: "tuple[Int8, Int8, Float32]"
+    compiled: QuantisedScenario, of_input: "tuple[Int8, Int8, Float32]"
 ) -> "Closeness":
     """Compare integers and float on the scenario's photograph and on those that all are held to."""
     from hil.vision import photographs
@@ -356,7 +377,7 @@ def with_photograph(prepared: Prepared, photograph: "Rgb8") -> Prepared:
     return replace(prepared, input=quantised, expected=expected, float_outputs=float_outputs)
 
 
-def answers(compiled: CompiledScenario, photograph: "Rgb8") -> "tuple[Int8, Int8, Float32]":
+def answers(compiled: QuantisedScenario, photograph: "Rgb8") -> "tuple[Int8, Int8, Float32]":
     """Compute what the integer reference and the float model say of a photograph.
 
     Args:

@@ -52,6 +52,7 @@ from hil.run.budget import Budget
 from hil.run.chosen import Scenarios
 from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
 from hil.run.recovery import Ladder
+from hil.run.worth import of_scenario
 from hil.targets import AUTO, choice
 from hil.targets.recovery import Rung
 
@@ -176,7 +177,8 @@ class Session:
         )
 
     def prepare(self, scenario: Scenario) -> Prepared:
-        """Compile and build a scenario."""
+        """Compile and build a scenario, and weigh it on its dataset where it has one."""
+        watch = self._watch(scenario)
         kept = self.artefacts(scenario)
         if kept is not None:
             kept.forget()
@@ -185,10 +187,14 @@ class Session:
                 scenario,
                 self.board,
                 self.toolchain,
-                self._watch(scenario),
+                watch,
                 self.progress,
                 keep=kept.keep_sources if kept is not None else None,
             )
+            if scenario.dataset is not None:
+                with watch.stage("weigh"):
+                    weighed = of_scenario.of_scenario(prepared.compiled, self.progress)
+                prepared = replace(prepared, weighed=weighed)
         if kept is not None:
             kept.keep_image(prepared)
         return prepared
@@ -292,7 +298,8 @@ class Session:
 
     def judged(self, scenario: Scenario) -> list[str]:
         """Name the metrics that a scenario has on the session's target and that have a limit."""
-        return metrics.judged(self.target.timing, scenario.iterations)
+        asked = of_scenario.asked(scenario, scenario.limits_on(self.board.name))
+        return metrics.judged(self.target.timing, scenario.iterations, asked)
 
     def metric(self, result: Measurement, name: str) -> Metric | None:
         """Return a judged metric of a measurement, None where its target does not measure it."""

@@ -40,13 +40,19 @@ def measure(labels: Int64, answers: Int64, classes: int) -> Accuracy:
     return Accuracy(confusion)
 
 
-def drop_error(labels: Int64, first: Int64, second: Int64) -> float:
+def drop_error(
+    labels: Int64, first: Int64, second: Int64, samples: int = 200, seed: int = 0
+) -> float:
     """Return the standard error of what the second classifier loses against the first.
 
     Args:
         labels: of the photographs, (photographs,).
         first: the first's answers, (photographs,).
         second: the second's, (photographs,).
+        samples: of the photographs, with repetition, over which the loss is spread.
+        seed: of the random numbers.
     """
+    count = len(labels)
     loss = (first == labels).astype(np.float64) - (second == labels)
-    return float(loss.std(ddof=1) / np.sqrt(len(loss))) if len(loss) > 1 else 0.0
+    drawn = np.random.default_rng(seed).integers(0, count, (samples, count))
+    return float(loss[drawn].mean(axis=1).std(ddof=1))

@@ -1,15 +1,16 @@
 """Average precision of a detector over many photographs, by the protocol of WIDER FACE.
 
 Boxes of a photograph are taken best first. A box belongs to the marked face that it overlaps most,
-if their intersection over union is 0.5 or more. If that face is ignored, the box counts for
-nothing; if no better box has found the face, it is found; else the box is a false alarm. Precision
-and recall are taken at 1,000 score thresholds, spread evenly over the scores of all photographs,
-and the area under their envelope is the average precision.
+if their intersection over union is 0.5 or more. Edges are pixels and the last one belongs to the
+box, so that sides are one longer than their edges lie apart. If that face is ignored, the box
+counts for nothing; if no better box has found the face, it is found; else the box is a false alarm.
+Precision and recall are taken at 1,000 score thresholds, spread evenly over the scores of all
+photographs, and the area under their envelope is the average precision.
 
-Source: the evaluation tools of WIDER FACE, evaluation.m, norm_score.m and VOCap.m.
+Source: the evaluation tools of WIDER FACE: evaluation.m, boxoverlap.m, norm_score.m and VOCap.m.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -21,6 +22,7 @@ Int64: TypeAlias = npt.NDArray[np.int64]
 Bool: TypeAlias = npt.NDArray[np.bool_]
 
 LEAST_OVERLAP = 0.5
+_LAST_PIXEL = 1.0
 THRESHOLDS = 1000
 
 
@@ -94,19 +96,22 @@ class Tally:
         return Curve(precision, found / max(faces, 1))
 
 
-def overlaps(a: Float64, b: Float64) -> Float64:
+def overlaps(a: Float64, b: Float64, longer: float = 0.0) -> Float64:
     """Intersection over union of every box with every other.
 
     Args:
         a: edges, (n, 4).
         b: edges, (m, 4).
+        longer: what sides have beside the distance of their edges.
 
     Returns:
         (n, m), 0 to 1; 0 where both are empty.
     """
     sides = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    shared = np.prod(np.maximum(sides, 0.0), axis=2)
-    area_a, area_b = (np.prod(np.maximum(e[:, 2:] - e[:, :2], 0.0), axis=1) for e in (a, b))
+    shared = np.prod(np.maximum(sides + longer, 0.0), axis=2)
+    area_a, area_b = (
+        np.prod(np.maximum(e[:, 2:] - e[:, :2] + longer, 0.0), axis=1) for e in (a, b)
+    )
     union = area_a[:, None] + area_b[None, :] - shared
     shares: Float64 = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
     return shares
@@ -122,7 +127,7 @@ def match(predictions: Predictions, truth: Truth) -> tuple[Bool, Bool]:
     counts, finds = np.ones(count, np.bool_), np.zeros(count, np.bool_)
     if count == 0 or len(truth.edges) == 0:
         return counts, finds
-    overlap = overlaps(predictions.edges, truth.edges)
+    overlap = overlaps(predictions.edges, truth.edges, _LAST_PIXEL)
     nearest = overlap.argmax(axis=1)
     meets = overlap[np.arange(count), nearest] >= LEAST_OVERLAP
     counts[meets] = truth.counts[nearest[meets]]
@@ -160,55 +165,30 @@ def _extent(predictions: Sequence[Predictions]) -> tuple[float, float]:
     return (float(scores.min()), float(scores.max())) if scores.size else (0.0, 0.0)
 
 
-@dataclass(frozen=True)
-class Drop:
-    """What the second of two detectors loses against the first.
+def losses(first: Tally, second: Tally, samples: int = 200, seed: int = 0) -> Float64:
+    """What the second of two detectors loses against the first, on samples with repetition.
 
-    Attributes:
-        standard_error: of the loss, over samples of the photographs with repetition.
-    """
-
-    first: float
-    second: float
-    standard_error: float
-
-    @property
-    def value(self) -> float:
-        """Loss of average precision, 0 to 1; negative where the second is better."""
-        return self.first - self.second
-
-
-def drop(first: Tally, second: Tally, samples: int = 200, seed: int = 0) -> Drop:
-    """Compare two detectors on the same photographs.
+    The same seed draws the same photographs, so that losses of subsets can be averaged.
 
     Args:
         first: of the first detector.
         second: of the other, on the same photographs in the same order.
-        samples: of the bootstrap.
-        seed: of its random numbers.
+        samples: how many; their spread is the standard error.
+        seed: of the random numbers.
+
+    Returns:
+        Losses of average precision, (samples,), -1 to 1.
     """
     random = np.random.default_rng(seed)
     count = len(first.faces)
-    losses = []
-    for _ in range(samples):
-        sample = random.integers(0, count, count)
-        losses.append(
-            first.curve(sample).average_precision - second.curve(sample).average_precision
-        )
-    return Drop(
-        first.curve().average_precision,
-        second.curve().average_precision,
-        float(np.std(losses, ddof=1)) if samples > 1 else 0.0,
-    )
+    drawn = (random.integers(0, count, count) for _ in range(samples))
+    return np.array([
+        first.curve(sample).average_precision - second.curve(sample).average_precision
+        for sample in drawn
+    ])  # fmt: skip
 
 
 def above(predictions: Predictions, least_score: float) -> Predictions:
     """Keep the boxes of at least that score."""
     kept = predictions.scores >= least_score
     return Predictions(predictions.edges[kept], predictions.scores[kept])
-
-
-def by_subset(kept: Mapping[str, frozenset[int]], name: str, count: int, ignored: Bool) -> Bool:
-    """Whether each face of a photograph counts in a subset, (count,)."""
-    wanted = kept.get(name, frozenset())
-    return np.array([i in wanted for i in range(count)], np.bool_) & ~ignored

@@ -15,6 +15,10 @@ _SHOWN = (
     "flash.total",
     "output.mismatches",
     "output.cosine",
+    "map",
+    "map.drop",
+    "accuracy",
+    "accuracy.drop",
 )
 
 
@@ -99,7 +103,11 @@ def _escaped(text: str) -> str:
 
 def _how(one: Subject) -> str:
     context = one.context
-    return (
-        f"{context.board} at {context.clock_hz / 1e6:,.0f} MHz, {context.target}, "
-        f"{context.timing}, {context.toolchain}, commit {context.commit or 'none'}"
-    )
+    told = [
+        f"{context.board} at {context.clock_hz / 1e6:,.0f} MHz",
+        context.target,
+        context.timing,
+        context.toolchain,
+        f"commit {context.commit or 'none'}",
+    ]
+    return ", ".join(filter(None, told))

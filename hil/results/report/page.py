@@ -30,6 +30,10 @@ _TILES = (
     "flash.weights",
     "output.mismatches",
     "output.cosine",
+    "map",
+    "map.drop",
+    "accuracy",
+    "accuracy.drop",
     "macs",
 )
 """Figures of a scenario's card, in this order."""

@@ -1,42 +1,25 @@
 """Faces in photographs, as the board finds them beside the float model: `hil detect`."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from hil import models
-from hil.config import board as boards
-from hil.config import inventory
 from hil.config.scenario import Scenario
-from hil.errors import BuildError, MemoryLimitError, UsageError
-from hil.results.rows import RunIdentity
-from hil.run import measurement, network
-from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
-from hil.run.session import Session
-from hil.targets import choice
+from hil.errors import BuildError, MeasurementError, MemoryLimitError, UsageError
+from hil.run import network
+from hil.run.measurement import Measurement, Progress, silent
+from hil.run.worth.asking import priors_of
+from hil.studies.answering_board import AnsweringBoard, BoardOptions
 from hil.vision import detection, photographs
-from hil.vision.detection import Box, Float64
+from hil.vision.datasets.base import SUFFIXES, pictures
+from hil.vision.detection import Box
 
 if TYPE_CHECKING:
     from hil.models import LoadedModel
 
 PICTURE = ".boxes.png"  # ends the names of pictures with boxes, so that they are not searched again
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".ppm", ".pgm")
-_TIMEOUT_S = 120.0
-_RETRIES = 1
-
-
-@dataclass(frozen=True)
-class BoardOptions:
-    """What runs the images beside the float model."""
-
-    board: str
-    target: str
-    toolchain: str
-    probe_id: str | None = None
-    port: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +31,7 @@ class Found:
         of_float: the float model's faces.
         of_board: the board's, None where it was not asked.
         measurement: of the board's run.
+        error: why the board did not answer; empty where it did.
     """
 
     image: str
@@ -56,6 +40,7 @@ class Found:
     of_float: list[Box]
     of_board: list[Box] | None = None
     measurement: Measurement | None = None
+    error: str = ""
 
 
 Finder: TypeAlias = Callable[[str], Found]
@@ -90,15 +75,9 @@ def _matching(pattern: Path) -> list[str]:
 
 
 def _of_folder(folder: Path) -> list[str]:
-    inside = [
-        str(path)
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in _SUFFIXES and not path.name.endswith(PICTURE)
-    ]
+    inside = [str(path) for path in pictures(folder) if not path.name.endswith(PICTURE)]
     if not inside:
-        raise UsageError(
-            f"there is no image in {folder}", hint=f"looked for {', '.join(_SUFFIXES)}"
-        )
+        raise UsageError(f"there is no image in {folder}", hint=f"looked for {', '.join(SUFFIXES)}")
     return inside
 
 
@@ -140,44 +119,14 @@ def finder(
         yield _in_float(network.load(chosen), least_score)
         return
     priors_of(network.structure(chosen))
-    with ExitStack() as stack:
-        try:
-            prepared, run = stack.enter_context(flashed(chosen, on_board, progress))
-        except (MemoryLimitError, BuildError) as error:
-            way_out = "--float-only finds the faces without a board"
-            error.hint = f"{error.hint}\n  {way_out}" if error.hint else way_out
-            raise
-        yield _on_board(prepared, run, least_score)
-
-
-@contextmanager
-def flashed(
-    chosen: Scenario, options: BoardOptions, progress: Progress = silent
-) -> Iterator[tuple[Prepared, Callable[[Prepared], Measurement]]]:
-    """Hold a board that runs a scenario's network, on one photograph after another.
-
-    Args:
-        chosen: the scenario; each photograph runs once, whatever its iterations.
-        options: the board.
-        progress: told stages.
-
-    Returns:
-        The prepared scenario, of which `measurement.with_photograph` makes others; and what runs
-        one of them.
-
-    Raises:
-        MeasurementError: the network does not fit the board, or the board fails.
-    """
-    session = _session(chosen, options, progress)
-    prepared = session.prepare(replace(chosen, iterations=1))
-    with session.flashed(prepared) as device:
-
-        def run(image: Prepared) -> Measurement:
-            return measurement.measure(
-                image, device, Stopwatch(), target=session.target, progress=progress
-            )
-
-        yield prepared, run
+    try:
+        board = AnsweringBoard(chosen, on_board, progress)
+    except (MemoryLimitError, BuildError) as error:
+        way_out = "--float-only finds the faces without a board"
+        error.hint = f"{error.hint}\n  {way_out}" if error.hint else way_out
+        raise
+    with closing(board):
+        yield _on_board(board, least_score)
 
 
 def _in_float(loaded: "LoadedModel", least_score: float) -> Finder:
@@ -192,59 +141,27 @@ def _in_float(loaded: "LoadedModel", least_score: float) -> Finder:
     return find
 
 
-def _on_board(
-    prepared: Prepared, run: Callable[[Prepared], Measurement], least_score: float
-) -> Finder:
+def _on_board(board: AnsweringBoard, least_score: float) -> Finder:
+    prepared = board.prepared
     priors = priors_of(prepared.compiled.loaded)
 
     def find(name: str) -> Found:
         photograph = photographs.read(name)
         rows, columns, _ = photograph.shape
-        image = measurement.with_photograph(prepared, photograph)
-        result = run(image)
+        try:
+            result = board.answer(photograph)
+        except MeasurementError as error:
+            if board.is_given_up:
+                raise
+            return Found(name, rows, columns, [], error=error.what)
         outputs = prepared.program.dequantise_output(result.outputs)
         return Found(
             name,
             rows,
             columns,
-            of_float=detection.detect(image.float_outputs, priors, least_score),
+            of_float=detection.detect(result.prepared.float_outputs, priors, least_score),
             of_board=detection.detect(outputs, priors, least_score),
             measurement=result,
         )
 
     return find
-
-
-def priors_of(loaded: "LoadedModel") -> Float64:
-    """Lay out a detector's prior boxes, (count, 4), as `detection.priors` does.
-
-    Raises:
-        UsageError: the model is no detector.
-    """
-    from hil.models.face import FaceDetector
-
-    if not isinstance(loaded.module, FaceDetector):
-        detectors = [name for name in models.names() if name.startswith("face_")]
-        raise UsageError(
-            f"{loaded.model_id} finds no faces", hint=f"those that do: {', '.join(detectors)}"
-        )
-    return detection.priors(loaded.module.anchors, loaded.spec.rows, loaded.spec.columns)
-
-
-def _session(chosen: Scenario, options: BoardOptions, progress: Progress) -> Session:
-    from hil.build import firmware
-
-    board = boards.load(options.board).on_desk(
-        probe_id=options.probe_id, port=options.port, units=inventory.load()
-    )
-    return Session(
-        board=board,
-        scenarios=[chosen],
-        target=choice.choose(options.target, board).kind,
-        toolchain=firmware.find_toolchain(options.toolchain),
-        identity=RunIdentity.now(Path.cwd()),
-        store=None,
-        timeout_s=_TIMEOUT_S,
-        retries=_RETRIES,
-        progress=progress,
-    )

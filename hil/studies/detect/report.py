@@ -109,8 +109,11 @@ def run(
 def _entry(image: str, find: Finder, directory: Path | None, before: Sequence[Entry]) -> Entry:
     try:
         found = find(image)
-    except UsageError as error:
-        return Entry(image, {"image": image, "error": error.what}, error=error.what)
+        error = found.error
+    except UsageError as refused:
+        found, error = None, refused.what
+    if found is None or error:
+        return Entry(image, {"image": image, "error": error}, error=error)
     path = None if directory is None else _picture_path(image, directory, before)
     if path is not None:
         draw(found, path)

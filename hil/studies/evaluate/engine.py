@@ -1,36 +1,28 @@
 """Runs photographs through a network: float and integers, in one process or in several.
 
-Each process compiles the network and, where boards are asked for, has an emulated board of its own.
+Each process compiles the network and, where boards are asked for, has a board of its own. A process
+that dies costs the photograph it was at, and another takes its place.
 """
 
 import atexit
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from hil.config import board as boards
 from hil.config.scenario import Scenario
-from hil.errors import MeasurementError, UsageError
+from hil.errors import BuildError, MeasurementError, MemoryLimitError, UsageError
 from hil.run import calibration, compare, measurement
-from hil.run.measurement import CompiledScenario, Measurement, Prepared
-from hil.studies.detect import finders
-from hil.studies.detect.finders import BoardOptions
-from hil.studies.evaluate.answers import Answer, Said
-from hil.vision import detection, photographs
+from hil.run.worth.answer import Answer
+from hil.run.worth.asking import Asker
+from hil.studies.answering_board import AnsweringBoard, BoardOptions
 from hil.vision.datasets import Dataset, Example
 
-if TYPE_CHECKING:
-    from hil.compiler.program import Float32, Int8
-    from hil.vision.detection import Float64
-    from hil.vision.photographs import Rgb8
+_MOST_DEATHS = 3  # of processes, one after the other, before the rest is not tried
 
 
 @dataclass(frozen=True)
@@ -55,119 +47,60 @@ class Worker:
     """A compiled network, and a board once one is needed."""
 
     def __init__(self, task: Task) -> None:
-        """Compile the network.
+        """Compile the network; where every photograph goes to a board, its firmware too.
 
         Raises:
             UsageError: it does not answer what the dataset asks.
+            BuildError, MemoryLimitError: it does not become firmware.
         """
         self._task = task
-        board = boards.load(task.on_board.board if task.on_board else "stm32f439")
-        self._compiled = measurement.compile_scenario(task.scenario, board)
-        self._interpret = _interpreter(self._compiled, task)
-        self._stack = ExitStack()
-        self._run: Callable[[Prepared], Measurement] | None = None
-        self._prepared: Prepared | None = None
+        self._board: AnsweringBoard | None = None
+        if task.on_board is not None and task.checked is None:
+            self._board = AnsweringBoard(task.scenario, task.on_board)
+            compiled: measurement.QuantisedScenario = self._board.prepared.compiled
+        else:
+            compiled = measurement.quantise_scenario(task.scenario)
+        self._asker = Asker(compiled, task.classes, task.least_score)
 
     def answer(self, example: Example) -> Answer:
-        """Ask float and integers; an error becomes an answer that says so."""
+        """Ask float and integers; an error becomes an answer that says so.
+
+        Raises:
+            MeasurementError: the network does not become firmware, or the board failed too often.
+        """
         start = time.perf_counter()
         try:
             answer = self._answer(example)
+        except (BuildError, MemoryLimitError):
+            raise
         except (UsageError, MeasurementError) as error:
-            if isinstance(error, MeasurementError):
-                self.close()  # the next photograph meets a board that was flashed anew
+            if self._board is not None and self._board.is_given_up:
+                raise
             return Answer(example.name, error=error.what)
         return replace(answer, seconds=time.perf_counter() - start)
 
     def close(self) -> None:
         """Let the board go."""
-        self._run = None
-        self._stack.close()
+        if self._board is not None:
+            self._board.close()
 
     def _answer(self, example: Example) -> Answer:
-        photograph = photographs.read(example.path)
-        rows, columns, _ = photograph.shape
-        for marked in example.objects:
-            if not (marked.ignored or marked.lies_in(rows, columns)):
-                raise UsageError(f"{example.name}: a box outside its {columns}x{rows} pixels")
-        _, expected, real = measurement.answers(self._compiled, photograph)
-        answer = self._made(example, photograph, real, expected)
         checked = self._task.checked
         options = self._task.on_board
         if options is None or (checked is not None and example.name not in checked):
-            return answer
-        result = self._on_board(photograph, options)
-        mismatch = compare.compare(result.outputs, expected)
+            return self._asker.by_reference(example)
+        photograph = self._asker.photograph(example)
+        if self._board is None:
+            self._board = AnsweringBoard(self._task.scenario, options)
+        result = self._board.answer(photograph)
+        prepared = result.prepared
+        mismatch = compare.compare(result.outputs, prepared.expected)
         return replace(
-            self._made(example, photograph, real, result.outputs),
+            self._asker.made(example, photograph, prepared.float_outputs, result.outputs),
             on_board=True,
             mismatches=mismatch.count if mismatch else 0,
             cycles=result.cycles,
         )
-
-    def _made(
-        self, example: Example, photograph: "Rgb8", real: "Float32", integers: "Int8"
-    ) -> Answer:
-        dequantised = self._compiled.program.dequantise_output(integers)
-        return Answer(
-            example.name,
-            of_float=self._interpret(real, photograph),
-            of_integers=self._interpret(dequantised, photograph),
-            sqnr_db=_sqnr_db(real, dequantised),
-            clipped=float(np.mean((integers == -128) | (integers == 127))),
-        )
-
-    def _on_board(self, photograph: "Rgb8", options: BoardOptions) -> Measurement:
-        if self._prepared is None or self._run is None:
-            self._prepared, self._run = self._flashed(options)
-        return self._run(measurement.with_photograph(self._prepared, photograph))
-
-    def _flashed(self, options: BoardOptions) -> tuple[Prepared, Callable[[Prepared], Measurement]]:
-        return self._stack.enter_context(finders.flashed(self._task.scenario, options))
-
-
-def _interpreter(compiled: CompiledScenario, task: Task) -> "Callable[[Float32, Rgb8], Said]":
-    """What turns outputs into what is said of a photograph: boxes in its pixels, or logits."""
-    if task.classes:
-        count = compiled.program.output.count
-        if count != task.classes:
-            raise UsageError(
-                f"{compiled.scenario.name} tells {count} classes apart, the dataset has "
-                f"{task.classes}",
-                hint="take a network or a checkpoint with as many classes",
-            )
-        return lambda outputs, _: (tuple(float(v) for v in outputs),)
-    priors = finders.priors_of(compiled.loaded)
-
-    def boxes(outputs: "Float32", photograph: "Rgb8") -> Said:
-        return _boxes(outputs, priors, photograph.shape, task.least_score)
-
-    return boxes
-
-
-def _boxes(
-    outputs: "Float32", priors: "Float64", shape: tuple[int, ...], least_score: float
-) -> Said:
-    rows, columns = shape[:2]
-    return tuple(
-        (
-            round(box.left * columns, 2),
-            round(box.top * rows, 2),
-            round(box.right * columns, 2),
-            round(box.bottom * rows, 2),
-            round(box.score, 6),
-        )
-        for box in detection.detect(outputs, priors, least_score)
-    )
-
-
-def _sqnr_db(real: "Float32", integers: "Float32") -> float:
-    """Signal to quantisation noise of the outputs, at most 100 dB."""
-    signal = float(np.square(real.astype(np.float64)).sum())
-    noise = float(np.square(real.astype(np.float64) - integers).sum())
-    if noise <= signal * 1e-10:
-        return 100.0
-    return 10.0 * float(np.log10(max(signal, 1e-30) / noise))
 
 
 def head(task: Task, dataset: Dataset) -> dict[str, object]:
@@ -220,15 +153,46 @@ def _in_this_process(task: Task, wanted: Sequence[Example]) -> Iterator[Answer]:
 
 
 def _in_processes(task: Task, wanted: Sequence[Example], jobs: int) -> Iterator[Answer]:
-    pool = ProcessPoolExecutor(
-        min(jobs, len(wanted)), get_context("spawn"), initializer=_begin, initargs=(task,)
-    )
+    """Have one process for each job, each with one photograph at a time."""
+    left = iter(wanted)
+    pools = [_process(task) for _ in range(min(jobs, len(wanted)))]
+    at: dict[Future[Answer], tuple[int, Example]] = {}
+    deaths = [0] * len(pools)
+
+    def give(number: int) -> None:
+        example = next(left, None)
+        if example is not None:
+            at[pools[number].submit(_answer, example)] = (number, example)
+
     try:
-        futures: list[Future[Answer]] = [pool.submit(_answer, example) for example in wanted]
-        for future in as_completed(futures):
-            yield future.result()
+        for number in range(len(pools)):
+            give(number)
+        while at:
+            done, _ = wait(at, return_when=FIRST_COMPLETED)
+            for future in done:
+                number, example = at.pop(future)
+                try:
+                    answer = future.result()
+                    deaths[number] = 0
+                except BrokenProcessPool as error:
+                    deaths[number] += 1
+                    if deaths[number] == _MOST_DEATHS:
+                        raise UsageError(
+                            f"{_MOST_DEATHS} processes died one after the other",
+                            hint="fewer --jobs take less memory; --resume keeps the answers",
+                        ) from error
+                    answer = Answer(example.name, error="the process that computed it died")
+                    pools[number].shutdown(wait=False)
+                    pools[number] = _process(task)
+                yield answer
+                give(number)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        for pool in pools:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _process(task: Task) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin, initargs=(task,))
 
 
 _tasks: list[Task] = []  # of a process of the pool, one

@@ -21,24 +21,28 @@ def names() -> list[str]:
     return [form.name for form in FORMS]
 
 
-def open_dataset(path: Path, form: str | None = None) -> Dataset:
+def open_dataset(path: Path, form: str | None = None, kind: str | None = None) -> Dataset:
     """Read a dataset's annotations.
 
     Args:
         path: its folder, or an annotation file in it.
         form: one of `names()`; None to find out.
+        kind: the class of objects that counts; None for the only one, or for faces.
 
     Raises:
-        UsageError: there is no such folder, its form is not known, or its annotations cannot be
-            read; the error names file and line or key.
+        UsageError: there is no such folder, its form is not known, its annotations cannot be
+            read, or its objects are of several classes; the error names file and line or key.
     """
     if not path.exists():
         raise UsageError(f"there is no dataset {path}", hint="name its folder")
-    if form is not None:
-        return _named(form).read(path)
+    found = _form(path) if form is None else _named(form)
+    return found.read(path).of_kind(kind).with_empty_classes_named()
+
+
+def _form(path: Path) -> Form:
     for known in FORMS:
         if known.knows(path):
-            return known.read(path)
+            return known
     raise UsageError(
         f"{path} is a dataset of no form that is known",
         hint="; ".join(f"{known.name}: {known.looks_like}" for known in FORMS),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from hil.errors import UsageError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".ppm", ".pgm", ".bmp", ".webp")
 MOST_FILE_BYTES = 1 << 30  # of an annotation file
+_FACE = "face"
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Marked:
     Attributes:
         left, top, right, bottom: edges in pixels of the photograph.
         ignored: whether it counts neither when it is found nor when it is missed.
+        kind: its class; empty where the form has none, and once one class was chosen.
     """
 
     left: float
@@ -26,6 +28,7 @@ class Marked:
     right: float
     bottom: float
     ignored: bool = False
+    kind: str = ""
 
     def lies_in(self, rows: int, columns: int) -> bool:
         """Whether any of it lies in a photograph of that size."""
@@ -42,12 +45,14 @@ class Example:
         name: its path within the dataset.
         objects: marked ones, for detection.
         label: index of its class, for classification; None in a detection dataset.
+        key: the annotation file's own number of it; None where it has none.
     """
 
     name: str
     path: Path
     objects: tuple[Marked, ...] = ()
     label: int | None = None
+    key: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,9 @@ class Dataset:
         subsets: for each named subset, by example's name, the indices of the objects that count in
             it; the others are ignored. Empty: everything that is not ignored counts.
         problems: what is wrong with it, file by file; what they name is left out.
+        categories: the annotation file's own number of each class of objects; empty where it has
+            none.
+        category: that of the objects that are wanted; None where it has none.
     """
 
     folder: Path
@@ -68,11 +76,58 @@ class Dataset:
     classes: tuple[str, ...] = ()
     subsets: Mapping[str, Mapping[str, frozenset[int]]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    categories: Mapping[str, int] = field(default_factory=dict)
+    category: int | None = None
 
     @property
     def is_classification(self) -> bool:
         """Whether its examples have labels rather than marked objects."""
         return bool(self.classes)
+
+    def with_classes(self, classes: tuple[str, ...]) -> "Dataset":
+        """Return it with its classes, which are these, in another order."""
+        numbers = [classes.index(name) for name in self.classes]
+        examples = tuple(
+            replace(one, label=None if one.label is None else numbers[one.label])
+            for one in self.examples
+        )
+        return replace(self, classes=classes, examples=examples)
+
+    def of_kind(self, kind: str | None) -> "Dataset":
+        """Return it with the objects of one class alone, for detection.
+
+        Args:
+            kind: the class; None for its only one, or for faces where it has several.
+
+        Raises:
+            UsageError: it has no such class, or several and none is named.
+        """
+        kinds = sorted({m.kind for e in self.examples for m in e.objects} | self.categories.keys())
+        if self.is_classification or (kind is None and len(kinds) < 2):
+            wanted = kinds[0] if len(kinds) == 1 else ""
+            return self if self.is_classification else self._of_kind(wanted)
+        if kind is None and _FACE not in kinds:
+            raise UsageError(
+                f"{self.folder} has objects of several classes: {', '.join(kinds)}",
+                hint="name the one that the network finds: --class NAME",
+            )
+        if kind is not None and kind not in kinds:
+            raise UsageError.unknown("class of objects", kind, kinds)
+        return self._of_kind(kind or _FACE)
+
+    def _of_kind(self, kind: str) -> "Dataset":
+        examples = tuple(
+            replace(one, objects=tuple(replace(m, kind="") for m in one.objects if m.kind == kind))
+            for one in self.examples
+        )
+        return replace(self, examples=examples, category=self.categories.get(kind))
+
+    def with_empty_classes_named(self) -> "Dataset":
+        """Return it with a problem for each class that no example has."""
+        had = {one.label for one in self.examples}
+        empty = [name for label, name in enumerate(self.classes) if label not in had]
+        said = tuple(f"no photograph is of the class {name}" for name in empty)
+        return replace(self, problems=self.problems + said)
 
 
 @dataclass(frozen=True)
@@ -128,9 +183,10 @@ def without_twins(names: list[str], where: Path) -> tuple[str, ...]:
     """Class names as they stand.
 
     Raises:
-        UsageError: two are the same, or there are none.
+        UsageError: two are the same, but for small and large letters, or there are none.
     """
-    twins = sorted({name for name in names if names.count(name) > 1})
+    alike = [name.casefold() for name in names]
+    twins = sorted({name for name in names if alike.count(name.casefold()) > 1})
     if twins:
         raise UsageError(f"{where} has two classes named {', '.join(twins)}")
     if not names:

@@ -47,7 +47,7 @@ def _read(path: Path) -> Dataset:
         categories = {int(c["id"]): str(c["name"]) for c in content.get("categories", [])}
         without_twins([str(c["name"]) for c in content.get("categories", [])] or ["object"], file)
         images = {int(image["id"]): image for image in content["images"]}
-        boxes = _boxes(content["annotations"], images)
+        boxes = _boxes(content["annotations"], images, categories)
         person = _person(categories)
         examples, problems = _examples(file, folder, images, boxes, person)
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -60,6 +60,7 @@ def _read(path: Path) -> Dataset:
         tuple(examples),
         classes=() if person is None else ("no person", "person"),
         problems=tuple(problems),
+        categories={} if person is not None else {name: key for key, name in categories.items()},
     )
 
 
@@ -70,7 +71,7 @@ def _person(categories: Mapping[int, str]) -> int | None:
 
 
 def _boxes(
-    annotations: list[dict[str, Any]], images: Mapping[int, Any]
+    annotations: list[dict[str, Any]], images: Mapping[int, Any], categories: Mapping[int, str]
 ) -> dict[int, list[tuple[Marked, int]]]:
     found: dict[int, list[tuple[Marked, int]]] = {}
     for annotation in annotations:
@@ -79,8 +80,9 @@ def _boxes(
             raise ValueError(f"annotation {annotation.get('id')} is of no image")
         x, y, width, height = (float(v) for v in annotation.get("bbox") or (0, 0, 0, 0))
         ignored = bool(annotation.get("iscrowd", 0)) or width <= 0 or height <= 0
-        marked = Marked(x, y, x + width, y + height, ignored)
-        found.setdefault(image, []).append((marked, int(annotation.get("category_id", 0))))
+        category = int(annotation.get("category_id", 0))
+        marked = Marked(x, y, x + width, y + height, ignored, categories.get(category, ""))
+        found.setdefault(image, []).append((marked, category))
     return found
 
 
@@ -101,10 +103,11 @@ def _examples(
             continue
         of_image = boxes.get(key, [])
         if person is None:
-            examples.append(Example(name, picture, tuple(marked for marked, _ in of_image)))
+            objects = tuple(marked for marked, _ in of_image)
+            examples.append(Example(name, picture, objects, key=key))
         else:
             shown = _shows(person, of_image, image)
-            examples.append(Example(name, picture, label=int(shown)))
+            examples.append(Example(name, picture, label=int(shown), key=key))
     problems += [f"{name} has no entry in {file.name}" for name in by_name]
     return examples, problems
 

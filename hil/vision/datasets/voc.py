@@ -56,7 +56,8 @@ def _marked(element: Element) -> Marked:
     difficult = (element.findtext("difficult") or "0").strip() == "1"
     # The form counts pixels from 1, the last one included.
     ignored = difficult or right < left or bottom < top
-    return Marked(left - 1, top - 1, right, bottom, ignored)
+    kind = (element.findtext("name") or "").strip()
+    return Marked(left - 1, top - 1, right, bottom, ignored, kind)
 
 
 def _text(element: Element, path: str) -> str:

@@ -1,17 +1,30 @@
 """YOLO: beside each photograph, or in a folder `labels`, a text file of the same name.
 
 Each line is `class x y width height`, the box's centre and size as shares of the photograph's.
+Names of the classes are lines of `classes.txt` or `obj.names`, or `names` in a YAML file; without
+them a class is called by its number.
 
 Source: the Darknet project's description of its training data.
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hil.errors import UsageError
-from hil.vision.datasets.base import Dataset, Example, Form, Marked, pictures, read_text
+from hil.vision.datasets.base import (
+    Dataset,
+    Example,
+    Form,
+    Marked,
+    pictures,
+    read_text,
+    without_twins,
+)
 
 _FIELDS = 5
+_NAMES = ("classes.txt", "obj.names")
 
 
 def _label_file(picture: Path) -> Path | None:
@@ -37,16 +50,44 @@ def _looks_right(file: Path) -> bool:
 
 def _read(path: Path) -> Dataset:
     examples, problems = [], []
+    names = _class_names(path)
     for picture in pictures(path):
         file = _label_file(picture)
         name = picture.relative_to(path).as_posix()
         if file is None:
             problems.append(f"{name} has no label file")
         else:
-            examples.append(Example(name, picture, _objects(file, _size(picture))))
+            examples.append(Example(name, picture, _objects(file, _size(picture), names)))
     if not examples:
         raise UsageError(f"no photograph in {path} has a label file")
     return Dataset(path, FORM.name, tuple(examples), problems=tuple(problems))
+
+
+def _class_names(folder: Path) -> Mapping[str, str]:
+    """Names by number, as the files say the latter."""
+    listed = (folder / name for name in _NAMES)
+    file = next((file for file in listed if file.is_file()), None)
+    if file is not None:
+        names = [line.strip() for line in read_text(file).splitlines() if line.strip()]
+    else:
+        file = next(iter(sorted(folder.glob("*.yaml"))), None)
+        names = [] if file is None else _names_of_yaml(file)
+    if file is None or not names:
+        return {}
+    return {str(number): name for number, name in enumerate(without_twins(names, file))}
+
+
+def _names_of_yaml(file: Path) -> list[str]:
+    import yaml
+
+    try:
+        content: Any = yaml.safe_load(read_text(file))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UsageError(f"{file} is not valid YAML: {error}") from error
+    names = content.get("names") if isinstance(content, dict) else None
+    if isinstance(names, dict):
+        names = [names[number] for number in range(len(names)) if number in names]
+    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 def _size(picture: Path) -> tuple[int, int]:
@@ -60,14 +101,15 @@ def _size(picture: Path) -> tuple[int, int]:
         return (1, 1)  # a photograph that cannot be read is told when it is run
 
 
-def _objects(file: Path, size: tuple[int, int]) -> tuple[Marked, ...]:
+def _objects(file: Path, size: tuple[int, int], names: Mapping[str, str]) -> tuple[Marked, ...]:
     columns, rows = size
     objects = []
     for number, line in enumerate(read_text(file).splitlines(), 1):
         if not line.strip():
             continue
         try:
-            _, x, y, width, height = (float(word) for word in line.split())
+            kind, *numbers = line.split()
+            x, y, width, height = (float(word) for word in numbers)
         except ValueError as error:
             raise UsageError(f"{file}:{number}: expected five numbers, found {line!r}") from error
         if not all(map(math.isfinite, (x, y, width, height))):
@@ -79,6 +121,7 @@ def _objects(file: Path, size: tuple[int, int]) -> tuple[Marked, ...]:
                 (x + width / 2) * columns,
                 (y + height / 2) * rows,
                 ignored=width <= 0 or height <= 0,
+                kind=names.get(kind, kind),
             )
         )
     return tuple(objects)

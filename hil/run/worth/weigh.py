@@ -6,12 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from hil.errors import UsageError
-from hil.studies.evaluate.answers import Answer, Said
+from hil.run.worth.answer import Answer, Said
 from hil.vision import accuracy, average_precision
-from hil.vision.average_precision import Curve, Predictions, Tally, Truth
+from hil.vision.average_precision import Curve, Float64, Predictions, Tally, Truth
 from hil.vision.datasets import Dataset, Example
 
 ALL = "all"
+MEAN = "mAP"
+ACCURACY = "accuracy"
+DETECTION_CUT = 0.3
+"""Score above which average precision is also taken: what lies below is the faint tail."""
+
+_AP, _ABOVE = "AP", " above "
+_WIDER = "wider"
+_NOTHING = Predictions(np.zeros((0, 4)), np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -19,7 +27,7 @@ class Figure:
     """One figure of float and of integers.
 
     Attributes:
-        name: "AP easy", "accuracy", ...
+        name: "mAP", "AP easy", "accuracy", ...
         standard_error: of the drop, over samples of the photographs.
     """
 
@@ -43,7 +51,9 @@ class Worth:
         on_board: photographs whose integers a board computed. mismatches: outputs of it that
             differ from the reference.
         sqnr_db: mean and least, over photographs.
-        clipped: mean and greatest share of outputs at the ends of int8.
+        clipped: mean and greatest share of outputs at the ends of their integers.
+        main: accuracy, or mean average precision over the subsets.
+        figures: the main one and those beside it.
         curves: of each average precision: float's and the integers'.
         confusion: float's and the integers', for classification.
     """
@@ -54,12 +64,36 @@ class Worth:
     mismatches: int
     sqnr_db: tuple[float, float]
     clipped: tuple[float, float]
+    main: Figure
     figures: tuple[Figure, ...]
     curves: Mapping[str, tuple[Curve, Curve]]
     confusion: tuple[accuracy.Accuracy, accuracy.Accuracy] | None = None
 
+    @property
+    def by_subset(self) -> Mapping[str, Figure]:
+        """Average precision of all boxes by subset; empty for classification, or with one alone."""
+        begins = f"{_AP} "
+        named = {
+            figure.name.removeprefix(begins): figure
+            for figure in self.figures
+            if figure.name.startswith(begins) and _ABOVE not in figure.name
+        }
+        return named if len(named) > 1 else {}
 
-def weigh(dataset: Dataset, answers: Mapping[str, Answer], cut: float) -> Worth:
+
+@dataclass(frozen=True)
+class Weighed:
+    """What a network is worth, and on what.
+
+    Attributes:
+        dataset: how many photographs of which folder, with a digest, for the rows.
+    """
+
+    worth: Worth
+    dataset: str
+
+
+def weigh(dataset: Dataset, answers: Mapping[str, Answer], cut: float = DETECTION_CUT) -> Worth:
     """Compute what answers are worth.
 
     Args:
@@ -94,6 +128,7 @@ def weigh(dataset: Dataset, answers: Mapping[str, Answer], cut: float) -> Worth:
         mismatches=sum(answer.mismatches for _, answer in given),
         sqnr_db=(float(np.mean(noise)), min(noise)),
         clipped=(float(np.mean(clipped)), max(clipped)),
+        main=figures[0],
         figures=figures,
         curves=curves,
         confusion=confusion,
@@ -119,7 +154,7 @@ def _classification(dataset: Dataset, given: _Given) -> _Worths:
         accuracy.measure(labels, of_integers, count),
     )
     error = accuracy.drop_error(labels, of_float, of_integers)
-    return (Figure("accuracy", both[0].value, both[1].value, error),), {}, both
+    return (Figure(ACCURACY, both[0].value, both[1].value, error),), {}, both
 
 
 _SIDES: tuple[Callable[[Answer], Said], ...] = (lambda a: a.of_float, lambda a: a.of_integers)
@@ -128,20 +163,43 @@ _SIDES: tuple[Callable[[Answer], Said], ...] = (lambda a: a.of_float, lambda a: 
 def _detection(dataset: Dataset, given: _Given, cut: float) -> _Worths:
     figures: list[Figure] = []
     curves: dict[str, tuple[Curve, Curve]] = {}
+    whole: list[tuple[Figure, Float64]] = []
     for subset in dataset.subsets or (ALL,):
         truths = [_truth(dataset, subset, example) for example, _ in given]
-        for least, name in ((0.0, f"AP {subset}"), (cut, f"AP {subset} above {cut:g}")):
-            first, second = (_tally(given, said, truths, least) for said in _SIDES)
-            drop = average_precision.drop(first, second)
-            figures.append(Figure(name, drop.first, drop.second, drop.standard_error))
+        counted = [_is_counted(dataset, truth) for truth in truths]
+        for least, name in ((0.0, f"{_AP} {subset}"), (cut, f"{_AP} {subset}{_ABOVE}{cut:g}")):
+            first, second = (_tally(given, said, truths, counted, least) for said in _SIDES)
             curves[name] = (first.curve(), second.curve())
-    return tuple(figures), curves, None
+            losses = average_precision.losses(first, second)
+            of_float, of_integers = (curve.average_precision for curve in curves[name])
+            figures.append(Figure(name, of_float, of_integers, float(losses.std(ddof=1))))
+            if least == 0.0:
+                whole.append((figures[-1], losses))
+    mean = Figure(
+        MEAN,
+        float(np.mean([figure.of_float for figure, _ in whole])),
+        float(np.mean([figure.of_integers for figure, _ in whole])),
+        float(np.mean([losses for _, losses in whole], axis=0).std(ddof=1)),
+    )
+    return (mean, *figures), curves, None
+
+
+def _is_counted(dataset: Dataset, truth: Truth) -> bool:
+    """Whether a photograph takes part: WIDER's protocol passes over those without a face."""
+    return dataset.form != _WIDER or len(truth.edges) > 0
 
 
 def _tally(
-    given: _Given, said: Callable[[Answer], Said], truths: Sequence[Truth], least: float
+    given: _Given,
+    said: Callable[[Answer], Said],
+    truths: Sequence[Truth],
+    counted: Sequence[bool],
+    least: float,
 ) -> Tally:
-    found = [average_precision.above(predictions(said(answer)), least) for _, answer in given]
+    found = [
+        average_precision.above(predictions(said(answer)) if counts else _NOTHING, least)
+        for (_, answer), counts in zip(given, counted, strict=True)
+    ]
     return average_precision.tally(found, truths)
 
 
