@@ -114,3 +114,40 @@ def memory_words(chip: Chip, address: int, count: int) -> list[int]:
     """Return words of memory."""
     data = chip.bus.read(address, 4 * count)
     return [int.from_bytes(data[i : i + 4], "little") for i in range(0, len(data), 4)]
+
+
+class StillChip:
+    """A chip whose core executes nothing: a test is its bus master, and lets cycles pass.
+
+    Every peripheral has its clock.
+    """
+
+    _ENABLES = (0x4002_3830, 0x4002_3834, 0x4002_3838, 0x4002_3840, 0x4002_3844)
+
+    def __init__(self, board: Board = BOARD) -> None:
+        self.chip = Stm32F4(board)
+        self.chip.reset()
+        for enable in self._ENABLES:
+            self.write(enable, 0xFFFF_FFFF)
+
+    def read(self, address: int) -> int:
+        """Read a word of memory or a register."""
+        return int.from_bytes(self.chip.bus.read(address, 4), "little")
+
+    def write(self, address: int, value: int) -> None:
+        """Write a word of memory or a register."""
+        self.chip.bus.write(address, value.to_bytes(4, "little"))
+
+    def wait(self, cycles: int) -> None:
+        """Let cycles pass; what is due is done at its time, as between two runs of a core."""
+        run, interrupts = self.chip.clock.run, self.chip.interrupts
+        end = run.cycles + cycles
+        while run.cycles < end:
+            interrupts.set_deadline()
+            self.chip.clock.add_cycles(min(max(run.deadline, run.cycles + 1), end) - run.cycles)
+            interrupts.pend()
+
+    @property
+    def pending(self) -> set[int]:
+        """The numbers of the interrupts that are pending."""
+        return {number - 16 for number in self.chip.exceptions.state.pending if number >= 16}

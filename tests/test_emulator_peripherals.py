@@ -257,7 +257,7 @@ def test_what_is_not_modelled_keeps_writes_only_while_it_has_its_clock(of: str, 
 @pytest.mark.parametrize("of", CHIPS)
 def test_no_two_peripherals_share_an_address_or_a_bit(of: str) -> None:
     kind, _ = CHIPS[of]
-    modelled = [p for p in kind(board.load(of))._peripherals if p.name in kind.gates]
+    modelled = [p for p in kind(board.load(of)).peripherals if p.name in kind.gates]
     assert {p.name for p in modelled} == {*kind.gates}
     blocks = [range(b.address, b.address + b.bytes) for b in kind.unmodelled.values()]
     blocks += [range(p.address, p.address + 0x400) for p in modelled]

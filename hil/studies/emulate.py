@@ -84,6 +84,7 @@ def run(
     chip = kind(board, make_clock=default_clock, override_acr=_acr_override(wait_states, art))
     for usart in chip.usarts.values():
         usart.line.tap = output
+        usart.times_bytes = True
     chip.itm.tap = output
     ended = threading.Event()
     semihosting = Semihosting(

@@ -59,7 +59,7 @@ def emulated(path: Path, board: Board, rules: "Rules | None" = None) -> Iterator
         chip = target.emulated.chip
         for port, pins in _HELD_HIGH.items():
             if port in chip.ports:
-                chip.ports[port].driven |= pins
+                chip.ports[port].drive(pins, level=True)
         target.debugger.program(segments(path, board))
         if rules is not None:
             with chip.paused():

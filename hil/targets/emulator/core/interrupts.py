@@ -1,32 +1,11 @@
 """Interrupt lines and deadlines of the peripherals around a core."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from hil.targets.emulator.core.clock import NEVER, RunControl
 from hil.targets.emulator.core.exceptions import FIRST_IRQ, SYSTICK, Exceptions
+from hil.targets.emulator.core.source import Source
 from hil.targets.emulator.core.systick import SysTick
-
-
-class Source(Protocol):
-    """A peripheral with an interrupt line.
-
-    Attributes:
-        irq: its interrupt number.
-    """
-
-    irq: int
-
-    @property
-    def clocked(self) -> bool:
-        """Whether it has its clock; without, it does nothing."""
-
-    @property
-    def interrupt(self) -> bool:
-        """Whether the line is high."""
-
-    def deadline(self) -> int | None:
-        """Return the cycle at which the line may change by itself, None if it does not."""
 
 
 class Interrupts:

@@ -1,7 +1,11 @@
 """Memory-mapped registers: what a peripheral is made of, and the bus that finds them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import ClassVar
+
+from hil.targets.emulator.core.source import Request, Source
 
 _WORD = 0xFFFF_FFFF
 
@@ -72,9 +76,15 @@ class Peripheral:
         name: as the reference manual spells it.
         registers: by offset from `address`.
         clocked: whether it has its clock; without, it does nothing.
+        sources: its interrupt lines.
+        requests: what it asks of a DMA controller, by name such as USART1_TX.
+        models: what of it works, for people: one line of the page that says what is modelled.
     """
 
     clocked = True
+    sources: Sequence[Source] = ()
+    requests: Mapping[str, Request] = MappingProxyType({})
+    models: ClassVar[str] = ""
 
     def __init__(self, name: str, address: int, registers: Mapping[int, Register]) -> None:
         self.name = name
@@ -83,6 +93,10 @@ class Peripheral:
 
     def reset(self) -> None:
         """Return to the state after reset."""
+
+    def before_clock(self, core_hz: int) -> None:
+        """Count up to now: the core's clock, or a bus's, is about to change."""
+        del core_hz
 
 
 class StoragePeripheral(Peripheral):

@@ -86,7 +86,11 @@ class Runner:
         """Whether WFI or WFE ends without an exception that is taken: ARM DDI 0403E B1.5.18."""
         if not self._core.awaits_event:
             return self._exceptions.wakes()
-        return self._wakes_on_pending() and bool(self._exceptions.state.pending)
+        state = self._exceptions.state
+        if state.event:
+            state.event = False
+            return True
+        return self._wakes_on_pending() and bool(state.pending)
 
     def _run(self) -> None:
         run, engine, core = self._clock.run, self._engine, self._core

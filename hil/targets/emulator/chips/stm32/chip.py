@@ -15,10 +15,10 @@ from hil.targets.emulator.chips.stm32.clocks import (
     BROWN_OUT_RESET,
     PIN_RESET,
     SOFTWARE_RESET,
-    WATCHDOG_RESET,
     ClockTree,
     ResetAndClockControl,
 )
+from hil.targets.emulator.chips.stm32.exti import ExternalInterrupts
 from hil.targets.emulator.chips.stm32.flash import FlashCalls, FlashController, Options
 from hil.targets.emulator.chips.stm32.gates import Gate, Unmodelled
 from hil.targets.emulator.chips.stm32.gpio import PortLayout, all_ports
@@ -28,14 +28,14 @@ from hil.targets.emulator.chips.stm32.pins import Pins, SerialPins
 from hil.targets.emulator.chips.stm32.rng import RandomNumbers
 from hil.targets.emulator.chips.stm32.timer import Timer
 from hil.targets.emulator.chips.stm32.usart import Usart, Wiring
-from hil.targets.emulator.chips.stm32.watchdog import IndependentWatchdog
+from hil.targets.emulator.chips.stm32.watchdog import IndependentWatchdog, Watchdog
 from hil.targets.emulator.core.clock import Clock, InstructionClock
 from hil.targets.emulator.core.code import SeenCode
 from hil.targets.emulator.core.control import CoreControl
 from hil.targets.emulator.core.endings import Endings
 from hil.targets.emulator.core.engine import Block, Engine
 from hil.targets.emulator.core.exceptions import CCR_DIV_0_TRP, CCR_UNALIGN_TRP, Exceptions
-from hil.targets.emulator.core.interrupts import Interrupts, Source
+from hil.targets.emulator.core.interrupts import Interrupts
 from hil.targets.emulator.core.mpu import MemoryProtectionUnit
 from hil.targets.emulator.core.runner import Runner
 from hil.targets.emulator.core.system_control import VCATCH, SystemControl
@@ -70,7 +70,7 @@ class Chip(ABC):
     Class attributes are a family's:
         windows: where its registers answer.
         system_memory: its page with the device signature.
-        gpio: its ports. pins: of its serial ports, by lower-case name.
+        gpio: its ports. serial_pins: of its serial ports, by lower-case name.
         gates: of the modelled peripherals that have to be switched on, by name; the others always
             work. unmodelled: blocks with a clock of their own, by name.
         rng: address and interrupt of its random number generator.
@@ -85,6 +85,8 @@ class Chip(ABC):
         waiting: how the core sleeps and is woken.
         memory: memories and devices by address.
         usarts: by lower-case name.
+        pins: with what is around the chip.
+        peripherals: all of them.
         broken: which limit of the chip the firmware has gone past, in words; the core is locked up
             then, where silicon would do anything.
         on_failure: called, in the core's thread, when the emulator itself has failed.
@@ -93,7 +95,7 @@ class Chip(ABC):
     windows: ClassVar[Windows]
     system_memory: ClassVar[SystemMemory]
     gpio: ClassVar[PortLayout]
-    pins: ClassVar[Mapping[str, SerialPins]]
+    serial_pins: ClassVar[Mapping[str, SerialPins]]
     gates: ClassVar[Mapping[str, Gate]]
     unmodelled: ClassVar[Mapping[str, Unmodelled]]
     rng: ClassVar[tuple[int, int]]
@@ -170,38 +172,32 @@ class Chip(ABC):
         self.memory.add(self.options.placed())
         self.bus = DebugBus(self.memory, self.flash_controller, self.code, self.core)
         self.usarts = {usart.name.lower(): usart for usart in self._make_usarts()}
+        self.ports = all_ports(self.gpio)
+        self.pins = Pins(self.ports, self.usarts, self.serial_pins)
         self.systick = SysTick(self.clock.now, self._set_deadline)
-        self.watchdog = IndependentWatchdog(
-            self.clock.now, self.rcc.core_hz, lambda: self.options.starts_watchdog,
-            self._set_deadline,
-        )  # fmt: skip
         self.debug_mcu = DebugMcu(self.board.dev_id, self.board.rev_id, self.id_reserved)
-        self._timers = self._make_timers()
+        self._watchdogs = self._make_watchdogs()
         generator = RandomNumbers(
             *self.rng,
             now=self.clock.now,
             core_hz=lambda: self.rcc.core_hz,
             on_change=self.waiting.attend,
         )
-        sources: list[Source] = [self.flash_controller, generator, *self.usarts.values()]
-        sources += [*self._timers, *self._make_lines()]
-        self.interrupts = Interrupts(
-            self.exceptions,
-            self.systick,
-            self.clock.run,
-            sources,
-            (self.watchdog.deadline,),
-        )
-        self.ports = all_ports(self.gpio)
-        self._pins = Pins(self.ports, self.usarts, self.pins)
-        self._peripherals: tuple[Peripheral, ...] = (
+        self.peripherals: tuple[Peripheral, ...] = (
             self.rcc, self.flash_controller, *self.ports.values(), *self.usarts.values(),
-            *self._timers, generator, *self._make_more(), self.debug_mcu, self.watchdog,
+            *self._make_timers(), generator, *self._make_more(), self.debug_mcu, *self._watchdogs,
             self.system_control,
             self.systick, self.debug, self.dwt, self.itm, self.flash_patch, MemoryProtectionUnit(),
             *rom_table(self.board.dev_id),
         )  # fmt: skip
-        for peripheral in self._peripherals:
+        self.interrupts = Interrupts(
+            self.exceptions,
+            self.systick,
+            self.clock.run,
+            [source for peripheral in self.peripherals for source in peripheral.sources],
+            [watchdog.deadline for watchdog in self._watchdogs],
+        )
+        for peripheral in self.peripherals:
             self.memory.bus.add(peripheral)
         self.memory.bus.on_poll = self._tell_poll
 
@@ -242,9 +238,31 @@ class Chip(ABC):
         """Return its timers."""
         return ()
 
-    def _make_lines(self) -> Sequence[Source]:
-        """Return further interrupts, of what has several; its timers are made already."""
-        return ()
+    def _make_watchdogs(self) -> Sequence[Watchdog]:
+        """Return what resets it unless it is fed."""
+        independent = IndependentWatchdog(
+            self.clock.now,
+            self.rcc.core_hz,
+            lambda: self.options.starts_watchdog,
+            self._set_deadline,
+        )
+        return (independent,)
+
+    def _make_exti(self, address: int, irqs: Mapping[int, int]) -> ExternalInterrupts:
+        """Return EXTI, with the lines of each interrupt that pins have not."""
+        return ExternalInterrupts(
+            address,
+            irqs,
+            on_mask=self._choose_interrupts,
+            on_line=self.waiting.attend,
+            send_event=self._send_event,
+        )
+
+    def _choose_interrupts(self) -> None:
+        self.interrupts.choose()
+
+    def _send_event(self) -> None:
+        self.exceptions.state.event = True
 
     @abstractmethod
     def _broken_by(self, clocks: ClockTree) -> str:
@@ -286,7 +304,7 @@ class Chip(ABC):
     def _connect(self) -> None:
         self.rcc.on_gates = self._update_gates
         self.rcc.on_clocks = self._check_clocks
-        self.rcc.before_clock = self._before_clock
+        self.rcc.on_core_clock = self._before_clock
         self.waiting.on_sleep = self._note_sleep
         self._update_gates()
         self.engine.on_new_block(self._on_new_block)
@@ -299,7 +317,7 @@ class Chip(ABC):
 
     def _update_gates(self) -> None:
         """Give each peripheral the clock and the reset that RCC says."""
-        for peripheral in self._peripherals:
+        for peripheral in self.peripherals:
             gate = self.gates.get(peripheral.name)
             if gate is None:
                 continue
@@ -326,9 +344,8 @@ class Chip(ABC):
             self._check_clocks(self.rcc.clocks)
 
     def _before_clock(self, core_hz: int) -> None:
-        self.watchdog.change_clock(core_hz)
-        for timer in self._timers:
-            timer.sync()
+        for peripheral in self.peripherals:
+            peripheral.before_clock(core_hz)
 
     def _check_clocks(self, clocks: ClockTree) -> None:
         """Lock the core up where its clocks go past what the chip bears."""
@@ -436,10 +453,12 @@ class Chip(ABC):
     def _turn(self) -> None:
         if self._reset_requested:
             self._reset(SOFTWARE_RESET)
-        elif self.watchdog.is_due():
-            self._reset(WATCHDOG_RESET)
-        else:
-            self.runner.turn()
+            return
+        for watchdog in self._watchdogs:
+            if watchdog.is_due():
+                self._reset(watchdog.cause)
+                return
+        self.runner.turn()
 
     def paused(self) -> AbstractContextManager[None]:
         """Keep the core from executing in a `with` block; registers are exact in it."""
@@ -478,7 +497,7 @@ class Chip(ABC):
     def _reset(self, cause: int) -> None:
         self.clock.reset()
         self.broken = ""
-        for peripheral in self._peripherals:
+        for peripheral in self.peripherals:
             peripheral.reset()
         self.memory.bus.reset()
         self.exceptions.reset()

@@ -113,7 +113,7 @@ class ResetAndClockControl(Peripheral):
     Attributes:
         on_gates: called when clocks may have been switched, or peripherals reset.
         on_clocks: called with the clocks that the chip may get to see in the next moment.
-        before_clock: called before the core's clock changes, with the new one.
+        on_core_clock: called before the core's clock changes, with the new one.
     """
 
     def __init__(self, layout: Layout, hse_hz: int, now: Callable[[], int] = lambda: 0) -> None:
@@ -131,7 +131,7 @@ class ResetAndClockControl(Peripheral):
         self._ready_at: dict[str, int | None] = {self._source: 0}
         self.on_gates: Callable[[], None] = lambda: None
         self.on_clocks: Callable[[ClockTree], None] = lambda _tree: None
-        self.before_clock: Callable[[int], None] = lambda _hz: None
+        self.on_core_clock: Callable[[int], None] = lambda _hz: None
         self._plain = {
             offset: Storage(layout.resets.get(offset, 0)) for offset in range(0, layout.last + 4, 4)
         }
@@ -161,7 +161,7 @@ class ResetAndClockControl(Peripheral):
             storage.reset()
         self._source = self._layout.after_reset
         self._ready_at = {self._source: 0}
-        self.before_clock(self._hz(self._source))
+        self.on_core_clock(self._hz(self._source))
         self.on_gates()
 
     def is_clocked(self, gate: Gate) -> bool:
@@ -263,7 +263,7 @@ class ResetAndClockControl(Peripheral):
 
     def _switch(self, source: str) -> None:
         tree = self._tree(source, self._configuration.value)
-        self.before_clock(tree.core_hz)
+        self.on_core_clock(tree.core_hz)
         self._source = source
         self.on_clocks(tree)
 
@@ -338,7 +338,7 @@ class ResetAndClockControl(Peripheral):
         before = self._configuration.value
         self._configuration.write(value)
         after = self._configuration.value
-        self.before_clock(self._tree(self._source, after).core_hz)
+        self.on_core_clock(self._tree(self._source, after).core_hz)
         asked = self._asked
         if (before ^ after) & self._prescaler_bits:
             self.on_clocks(self._tree(self._source, after))

@@ -140,6 +140,7 @@ class FlashController(Peripheral):
         errors: int,
     ) -> None:
         self.irq = IRQ
+        self.sources = (self,)
         self._memory = memory
         self._access = access
         self._calls = calls

@@ -1,10 +1,16 @@
-"""Which pins carry a serial port's lines."""
+"""The chip's pins: which carry a serial port's lines, and what is around them.
 
-from collections.abc import Mapping, Sequence
+A pin is named as its data sheet does, such as PA9.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from hil.errors import UsageError
 from hil.targets.emulator.chips.stm32.gpio import GpioPort
 from hil.targets.emulator.chips.stm32.usart import Usart
+
+_PINS_OF_A_PORT = 16
 
 
 @dataclass(frozen=True)
@@ -17,13 +23,17 @@ class SerialPins:
 
 
 class Pins:
-    """Connects USARTs to their lines as the GPIO ports say.
+    """Connects the ports' pins to USARTs, to EXTI and to what is around the chip.
 
     A pin keeps its function when its port's clock goes off again, as on the chip.
 
     Args:
         ports: by letter.
         usarts: by lower-case name. pins: of each.
+
+    Attributes:
+        on_edge: called with a port's letter, the number of a pin that EXTI listens to, and its
+            new level.
     """
 
     def __init__(
@@ -35,8 +45,71 @@ class Pins:
         self._ports = ports
         self._usarts = usarts
         self._pins = pins
-        for port in ports.values():
+        self.on_edge: Callable[[str, int, bool], None] = lambda _port, _pin, _level: None
+        self._watchers: dict[tuple[str, int], list[Callable[[bool], None]]] = {}
+        self._heard: Mapping[str, int] = {}
+        for letter, port in ports.items():
             port.on_route = self.route
+            port.on_levels = self._teller(letter)
+
+    # what is around the chip
+
+    def drive(self, name: str, *, level: bool | None) -> None:
+        """Hold a pin at a level from outside; None lets it go. The core stands meanwhile.
+
+        Raises:
+            UsageError: there is no such pin.
+        """
+        letter, pin = self._place(name)
+        self._ports[letter].drive(1 << pin, level=level)
+
+    def level(self, name: str) -> bool:
+        """Return a pin's level. Raises UsageError where there is no such pin."""
+        letter, pin = self._place(name)
+        return bool(self._ports[letter].levels() >> pin & 1)
+
+    def watch(self, name: str, function: Callable[[bool], None]) -> None:
+        """Call a function with a pin's level whenever it changes. Raises UsageError."""
+        place = self._place(name)
+        self._watchers.setdefault(place, []).append(function)
+        self._listen()
+
+    def _place(self, name: str) -> tuple[str, int]:
+        letter, number = name[1:2].upper(), name[2:]
+        known = name[:1] in {"P", "p"} and letter in self._ports and number.isdecimal()
+        if not known or int(number) >= _PINS_OF_A_PORT:
+            raise UsageError(
+                f"the chip has no pin {name!r}",
+                hint=f"name it as PA0 is named; its ports are {', '.join(self._ports)}",
+            )
+        return letter, int(number)
+
+    # what the chip listens to
+
+    def hear(self, masks: Mapping[str, int]) -> None:
+        """Have EXTI listen to pins, by port."""
+        self._heard = masks
+        self._listen()
+
+    def _listen(self) -> None:
+        for letter, port in self._ports.items():
+            watched = sum(1 << pin for at, pin in self._watchers if at == letter)
+            port.watch(watched | self._heard.get(letter, 0))
+
+    def _teller(self, letter: str) -> Callable[[int, int], None]:
+        def tell(changed: int, levels: int) -> None:
+            for pin in range(_PINS_OF_A_PORT):
+                if not changed >> pin & 1:
+                    continue
+                level = bool(levels >> pin & 1)
+                for function in self._watchers.get((letter, pin), ()):
+                    function(level)
+                if self._heard.get(letter, 0) >> pin & 1:
+                    self.on_edge(letter, pin, level)
+
+        return tell
+
+    # serial ports
 
     def route(self) -> None:
         """Look at the pins' functions anew."""

@@ -39,6 +39,7 @@ class RandomNumbers(Peripheral):
         on_change: Callable[[], None],
     ) -> None:
         self.irq = irq
+        self.sources = (self,)
         self._now = now
         self._core_hz = core_hz
         self._on_change = on_change

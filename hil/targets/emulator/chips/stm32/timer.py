@@ -25,7 +25,7 @@ class Timer(Peripheral):
         on_change: called when `deadline` or the interrupt line may have changed.
         bits: of the counter.
         channels: that compare.
-        lines: the flags that its own interrupt is of; see `CompareLine`.
+        compare_irq: of its compare channels, 0 where they share `irq`.
 
     Attributes:
         irq: its interrupt number.
@@ -42,9 +42,10 @@ class Timer(Peripheral):
         on_change: Callable[[], None],
         bits: int = 32,
         channels: int = 4,
-        lines: int = EVERY_FLAG,
+        compare_irq: int = 0,
     ) -> None:
         self.irq = irq
+        self.sources = (self, CompareLine(self, compare_irq)) if compare_irq else (self,)
         self._now = now
         self._clock_divider = clock_divider
         self._on_change = on_change
@@ -55,7 +56,7 @@ class Timer(Peripheral):
         self._most = most
         self._compares = [Storage(writable=most) for _ in range(channels)]
         self._modes = [Storage(writable=0xFFFF) for _ in range(3)]  # CCMR1, CCMR2, CCER
-        self._lines = lines
+        self._lines = UPDATES if compare_irq else EVERY_FLAG
         self._status = 0
         self._count = 0
         self._counted_at: float = 0  # the cycle at which it came to that count
@@ -119,6 +120,11 @@ class Timer(Peripheral):
         for channel, compare in enumerate(self._compares):
             if compare.value < period:
                 yield 2 << channel, (compare.value - self._count - 1) % period + 1
+
+    def before_clock(self, core_hz: int) -> None:
+        """Count up to now, and go on at what its clock then is."""
+        del core_hz
+        self.sync()
 
     def sync(self) -> None:
         """Count up to now, and go on at what its clock then is."""

@@ -6,23 +6,32 @@ or RE set, a baud rate, and a pin that carries the line. A firmware that polls a
 sleeps until a byte comes. Source: RM0090 sections 30.3 and 30.6; RM0432 sections 49 and 50.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from hil.targets.emulator.core.registers import Peripheral, Storage
+from hil.targets.emulator.core.source import Request
 from hil.targets.emulator.line import Line
 
+_log = logging.getLogger(__name__)
+
+FE, ORE, IDLE = 1 << 1, 1 << 3, 1 << 4
 RXNE = 1 << 5
 TC = 1 << 6
 TXE = 1 << 7
-_IDLE_STATUS = TXE | TC
-_INTERRUPTS = RXNE | TC | TXE
+LBD = 1 << 8
+ERRORS = 0xF  # PE, FE, NF, ORE
+_INTERRUPTS = IDLE | RXNE | TC | TXE
 """Each flag's enabling bit of CR1 stands where the flag stands in the status."""
 TE = 1 << 3
 RE = 1 << 2
+_PEIE, _EIE = 1 << 8, 1 << 0
+_PARITY, _NINE_BITS = 1 << 10, 1 << 12
+_LBDIE = 1 << 6
+DMAR, DMAT = 1 << 6, 1 << 7
 _BITS_PER_BYTE = 10
-_LONG_AFTER = 1 << 64
 
 # A receiver is polled in a tight loop when its status is read again within so many cycles, so
 # often in a row. Other reads of the status are glances in passing and return at once.
@@ -84,14 +93,18 @@ class Usart(Peripheral):
     Attributes:
         irq: its interrupt number.
         line: to the host.
-        times_bytes: whether bytes take the time that the baud rate says.
+        times_bytes: whether bytes take the time that the baud rate says; then a byte that comes
+            while the last one is unread is lost, as on the chip.
         transmits, receives: whether a pin is connected to the transmitter, to the receiver.
     """
+
+    models = "data, every flag but PE, NF and CTS; DMA, break; dead without clock, pin, baud rate"
 
     def __init__(
         self, name: str, address: int, irq: int, wiring: Wiring, *, enable: int, baud: Baud
     ) -> None:
         self.irq = irq
+        self.sources = (self,)
         self._enable = enable
         self._brr = baud
         self.times_bytes = False
@@ -99,33 +112,54 @@ class Usart(Peripheral):
         self._core = wiring.core
         self._clock_divider = wiring.clock_divider
         self.line = Line(name, self._core.attend)
-        self._receive_due = 0
-        self._transmit_due = 0
-        self._data = 0
-        self._held: int | None = None  # written to a transmitter that does not work
-        self._last_poll = 0
-        self._polls = 0
         self._baud = Storage(writable=(1 << baud.bits) - 1)
         self._control = Storage()
+        self._control_2 = Storage()
+        self._control_3 = Storage()
+        self.requests = {
+            f"{name}_TX": Request(self._transmit_due),
+            f"{name}_RX": Request(self._receive_due),
+        }
         super().__init__(name, address, {})
+        self._forget()
 
     # the core's side
 
     def reset(self) -> None:
         """Return to the state after reset; bytes under way to the firmware are lost."""
         self.line.discard_sent()
-        self._receive_due = self._transmit_due = 0
-        self._held = None
-        self._baud.reset()
-        self._control.reset()
+        for storage in (self._baud, self._control, self._control_2, self._control_3):
+            storage.reset()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._data = 0
+        self._full = False  # the data register holds a byte that was received; timed bytes only
+        self._arrives: int | None = None  # when the next byte is here; timed bytes only
+        self._idle_at: int | None = None
+        self._flags = 0  # errors, IDLE, LBD
+        self._held: int | None = None  # written to a transmitter that does not work
+        self._empty_at = self._done_at = 0  # when TXE and TC are set
+        self._completes = True
+        self._unheard = False  # it has been said that nobody hears it
+        self._last_poll = self._polls = 0
 
     @property
     def interrupt(self) -> bool:
         """Whether the interrupt line is high."""
-        control = self._control.value
-        if not control & _INTERRUPTS or not self.clocked:
+        control, rest = self._control.value, self._control_3.value
+        wanted = control & _INTERRUPTS
+        if not (wanted or control & _PEIE or rest & _EIE or self._control_2.value & _LBDIE):
             return False
-        return bool(self._status() & control & _INTERRUPTS)
+        if not self.clocked:
+            return False
+        status = self._status()
+        if status & wanted:
+            return True
+        asked = (control & RXNE and status & ORE) or (
+            rest & _EIE and rest & DMAR and status & ERRORS
+        )
+        return bool(asked or (self._control_2.value & _LBDIE and status & LBD))
 
     def baud(self, core_hz: int) -> float:
         """Return its speed, 0 before it has one."""
@@ -133,13 +167,24 @@ class Usart(Peripheral):
         return core_hz * self._brr.per_cycle / cycles if cycles else 0.0
 
     def deadline(self) -> int | None:
-        """Return the cycle at which a byte under way arrives, None if none is."""
-        if not self.times_bytes or not self._control.value & _INTERRUPTS:
+        """Return the cycle at which the line may rise, None if it does not by itself."""
+        control = self._control.value
+        if not control & _INTERRUPTS and not self._control_3.value & DMAR:
             return None
         now = self._core.now()
-        due = [self._receive_due] if self.line else []
-        due.append(self._transmit_due)
-        return min((cycle for cycle in due if cycle > now), default=None)
+        due: list[int | None] = [self._idle_at if control & IDLE else None]
+        if self.times_bytes:
+            self._receive(now)
+            due.append(self._arrives)
+            due.append(self._empty_at if control & TXE else None)
+            due.append(self._done_at if control & TC and self._completes else None)
+        return min((cycle for cycle in due if cycle is not None and cycle > now), default=None)
+
+    def changes(self) -> int | None:
+        """Return the cycle at which the status changes next, None where nobody knows."""
+        now = self._core.now()
+        due = (self._arrives, self._idle_at, self._empty_at, self._done_at)
+        return min((cycle for cycle in due if cycle is not None and cycle > now), default=None)
 
     def _works(self, half: int) -> bool:
         """Whether the transmitter (TE) or the receiver (RE) runs, whatever its pin does."""
@@ -149,51 +194,127 @@ class Usart(Peripheral):
         return on and self.clocked and self._baud.value >= self._brr.least
 
     def _status(self) -> int:
-        now = self._core.now() if self.times_bytes else _LONG_AFTER
-        status = _IDLE_STATUS if now >= self._transmit_due and self._held is None else 0
-        if self.line and now >= self._receive_due and self.receives and self._works(RE):
+        timed = self.times_bytes
+        now = self._core.now() if timed or self._idle_at is not None else 0
+        status = 0
+        if self._held is None:
+            status = TXE if not timed or now >= self._empty_at else 0
+            status |= TC if self._completes and (not timed or now >= self._done_at) else 0
+        if timed:
+            self._receive(now)
+        elif self.line and self.receives and self._works(RE):
             status |= RXNE
-        return status
+        if self._idle_at is not None and now >= self._idle_at and not self.line:
+            self._idle_at = None
+            self._flags |= IDLE
+        return status | self._flags | (RXNE if self._full else 0)
 
     def _read_status(self) -> int:
         status = self._status()
-        if status != _IDLE_STATUS and self._held is None:
+        if status & RXNE or (self.times_bytes and self.changes() is not None):
             return status
-        self._doze_if_polled()
-        return self._status()
+        if self._is_polled():
+            self._core.doze(lambda: bool(self._status() & RXNE))
+            self._last_poll = self._core.block_cycles()
+            return self._status()
+        return status
 
-    def _doze_if_polled(self) -> None:
+    def _is_polled(self) -> bool:
         now = self._core.block_cycles()
         tight = now - self._last_poll < _TIGHT_CYCLES
         self._polls = self._polls + 1 if tight else 0
-        if self._polls >= _TIGHT_POLLS:
-            self._core.doze(lambda: bool(self._status() & RXNE))
-            now = self._core.block_cycles()
         self._last_poll = now
+        return self._polls >= _TIGHT_POLLS
+
+    # the receiver
+
+    def receive_break(self) -> None:
+        """Have the line go low for longer than a byte; the core stands meanwhile."""
+        if self.receives and self._works(RE):
+            self._take(0, FE | (LBD if self._control_2.value >> 14 & 1 else 0))
+            self._core.attend()
+
+    def _receive(self, now: int) -> None:
+        """Take the bytes that are here by now, each at its time."""
+        if not (self.line or self._arrives is not None):
+            return
+        if not (self.receives and self._works(RE)):
+            self._arrives = None
+            return
+        if self._arrives is None:
+            self._arrives = now + self._byte_cycles()
+        while self._arrives is not None and now >= self._arrives:
+            byte, at = self.line.take(), self._arrives
+            if byte is not None:
+                self._take(byte)
+                self._idle_at = at + self._byte_cycles()
+            self._arrives = at + self._byte_cycles() if self.line else None
+
+    def _take(self, byte: int, flags: int = 0) -> None:
+        self._flags |= flags
+        if self._full:
+            self._flags |= ORE  # and the byte is lost
+        else:
+            self._data, self._full = byte, True
+
+    def _receive_due(self) -> int | None:
+        """Return when the DMA is asked to take a byte."""
+        if not self._control_3.value & DMAR or not self.clocked:
+            return None
+        if self._status() & RXNE:
+            return self._core.now() if self.times_bytes else 0
+        return self._arrives
 
     def _read_data(self) -> int:
         self._polls = 0
-        byte = self.line.take() if self._status() & RXNE else None
+        byte = None
+        if self.times_bytes:
+            self._receive(self._core.now())
+        elif self._status() & RXNE and not self._full:
+            byte = self.line.take()
+            if byte is not None and not self.line:
+                self._idle_at = self._core.now() + self._byte_cycles()
+        self._full = False
         if byte is not None:
             self._data = byte
-            if self.times_bytes:
-                self._receive_due = self._core.now() + self._byte_cycles()
         return self._data
+
+    # the transmitter
 
     def _write_data(self, value: int) -> None:
         self._polls = 0
-        self._held = value & 0xFF
+        self._held = value & self._data_mask
         self._transmit()
+
+    @property
+    def _data_mask(self) -> int:
+        """Seven bits where the eighth is the parity, which no host sees."""
+        return 0x7F if self._control.value & (_PARITY | _NINE_BITS) == _PARITY else 0xFF
 
     def _transmit(self) -> None:
         """Send the byte that was written, once the transmitter works."""
         if self._held is None or not self._works(TE):
             return
         if self.times_bytes:
-            self._transmit_due = max(self._core.now(), self._transmit_due) + self._byte_cycles()
+            self._empty_at = max(self._core.now(), self._done_at)
+            self._done_at = self._empty_at + self._byte_cycles()
+        self._completes = True
         if self.transmits:
             self.line.put(bytes((self._held,)))
+        elif not self._unheard:
+            self._unheard = True
+            _log.warning("%s sends, but no pin carries its TX: nobody hears it", self.name)
         self._held = None
+
+    def _transmit_due(self) -> int | None:
+        """Return when the DMA is asked for a byte."""
+        works = self._control_3.value & DMAT and self._held is None and self._works(TE)
+        return self._empty_at if works else None
+
+    def _forget_completion(self) -> None:
+        """Clear TC until the next byte is out."""
+        if not self.times_bytes or self._core.now() >= self._done_at:
+            self._completes = False
 
     def _write_baud(self, value: int) -> None:
         self._baud.write(value)
@@ -202,6 +323,10 @@ class Usart(Peripheral):
     def _write_control(self, value: int) -> None:
         self._control.write(value)
         self._transmit()
+        self._core.attend()
+
+    def _write_control_3(self, value: int) -> None:
+        self._control_3.write(value)
         self._core.attend()
 
     def _byte_cycles(self) -> int:

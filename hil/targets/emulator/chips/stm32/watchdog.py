@@ -1,7 +1,10 @@
 """IWDG: resets the chip unless it is fed. Source: RM0090 section 21, RM0432 section 46."""
 
+from abc import abstractmethod
 from collections.abc import Callable
+from typing import ClassVar
 
+from hil.targets.emulator.chips.stm32.clocks import WATCHDOG_RESET
 from hil.targets.emulator.core.registers import Peripheral, Register, Storage, constant, write_only
 
 _ADDRESS = 0x4000_3000
@@ -10,7 +13,25 @@ _FEED, _UNLOCK, _START = 0xAAAA, 0x5555, 0xCCCC
 _SHORTEST_PRESCALER, _LARGEST_PR = 4, 6
 
 
-class IndependentWatchdog(Peripheral):
+class Watchdog(Peripheral):
+    """What resets the chip unless it is fed.
+
+    Attributes:
+        cause: the flag of RCC_CSR that tells.
+    """
+
+    cause: ClassVar[int]
+
+    @abstractmethod
+    def deadline(self) -> int | None:
+        """Return the cycle at which it acts, None while it does not run."""
+
+    @abstractmethod
+    def is_due(self) -> bool:
+        """Whether it has not been fed in time."""
+
+
+class IndependentWatchdog(Watchdog):
     """IWDG, on a clock of its own.
 
     Args:
@@ -19,6 +40,9 @@ class IndependentWatchdog(Peripheral):
         by_hardware: whether option bytes have it run from reset on.
         on_change: called when `deadline` may have changed.
     """
+
+    cause = WATCHDOG_RESET
+    models = "started by software or by option bytes; resets the chip and says so in RCC_CSR"
 
     def __init__(
         self,
@@ -63,7 +87,7 @@ class IndependentWatchdog(Peripheral):
         """Whether it has not been fed in time."""
         return self._due is not None and self._now() >= self._due
 
-    def change_clock(self, core_hz: int) -> None:
+    def before_clock(self, core_hz: int) -> None:
         """Count what is left in cycles of the core's new clock."""
         if self._due is not None:
             now = self._now()

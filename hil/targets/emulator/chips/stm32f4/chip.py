@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, ClassVar
 from hil.targets.emulator.chips.stm32.chip import Chip
 from hil.targets.emulator.chips.stm32.clocks import ClockTree
 from hil.targets.emulator.chips.stm32.crc import ChecksumUnit
+from hil.targets.emulator.chips.stm32.exti import SystemConfiguration
 from hil.targets.emulator.chips.stm32.flash import FlashCalls
 from hil.targets.emulator.chips.stm32.gpio import PortLayout
 from hil.targets.emulator.chips.stm32.identity import SystemMemory
 from hil.targets.emulator.chips.stm32.pins import SerialPins
-from hil.targets.emulator.chips.stm32.timer import EVERY_FLAG, UPDATES, CompareLine, Timer
+from hil.targets.emulator.chips.stm32.timer import Timer
 from hil.targets.emulator.chips.stm32f4 import clock_limits, dma
 from hil.targets.emulator.chips.stm32f4.dma import DirectMemoryAccess
 from hil.targets.emulator.chips.stm32f4.flash import Stm32F4Flash
@@ -21,7 +22,6 @@ from hil.targets.emulator.chips.stm32f4.timers import TIMERS, Placed
 from hil.targets.emulator.chips.stm32f4.usart import Stm32F4Usart
 
 if TYPE_CHECKING:
-    from hil.targets.emulator.core.interrupts import Source
     from hil.targets.emulator.core.registers import Peripheral
 
 _USARTS = (
@@ -37,6 +37,10 @@ _USARTS = (
 
 _DMA1_IRQS = (11, 12, 13, 14, 15, 16, 17, 47)
 _DMA2_IRQS = (56, 57, 58, 59, 60, 68, 69, 70)
+_EXTI_IRQS = {  # RM0090 table 62: PVD, RTC's alarms, USB and Ethernet, tamper, wake-up
+    1: 1 << 16, 41: 1 << 17, 42: 1 << 18, 62: 1 << 19, 76: 1 << 20, 2: 1 << 21, 3: 1 << 22,
+}  # fmt: skip
+_SYSCFG_OTHERS = {0x00: 0x107, 0x04: 0x0080_0007, 0x20: 0x101}  # MEMRMP, PMC, CMPCR
 _RAM = 0x2000_0000  # where a stack pointer points that the boot loader takes for a program's
 
 
@@ -59,7 +63,7 @@ class Stm32F4(Chip):
         speeds={"A": 0x0C00_0000, "B": 0x0000_00C0},
         pulls={"A": 0x6400_0000, "B": 0x0000_0100},
     )
-    pins: ClassVar[Mapping[str, SerialPins]] = {  # STM32F439 data sheet, table 12
+    serial_pins: ClassVar[Mapping[str, SerialPins]] = {  # STM32F439 data sheet, table 12
         "usart1": SerialPins(("A9", "B6"), ("A10", "B7")),
         "usart2": SerialPins(("A2", "D5"), ("A3", "D6")),
         "usart3": SerialPins(("B10", "C10", "D8"), ("B11", "C11", "D9")),
@@ -93,10 +97,15 @@ class Stm32F4(Chip):
 
     def _make_more(self) -> "Sequence[Peripheral]":
         self.power = PowerControl(lambda: self.rcc.pll_is_on)
-        return (self.power, ChecksumUnit(), *self._dma)
+        exti = self._make_exti(0x4001_3C00, _EXTI_IRQS)
+        configuration = SystemConfiguration(
+            0x4001_3800, exti, self.pins, self.gpio.ports, _SYSCFG_OTHERS
+        )
+        return (self.power, ChecksumUnit(), *self._make_dma(), exti, configuration)
 
     def _make_timers(self) -> Sequence[Timer]:
-        return [self._timer(one) for one in TIMERS]
+        self._timers = [self._timer(one) for one in TIMERS]
+        return self._timers
 
     def _timer(self, one: Placed) -> Timer:
         return Timer(
@@ -108,24 +117,23 @@ class Stm32F4(Chip):
             on_change=self.waiting.attend,
             bits=one.bits,
             channels=one.channels,
-            lines=UPDATES if one.compare_irq else EVERY_FLAG,
+            compare_irq=one.compare_irq,
         )
 
-    def _make_lines(self) -> "Sequence[Source]":
-        pairs = zip(self._timers, TIMERS, strict=True)
+    def _make_dma(self) -> "Sequence[Peripheral]":
+        asking = (*self.usarts.values(), *self._timers)
         wiring = dma.Wiring(
             memory=self.bus,
             holds=lambda at, length: self.memory.find(at, length) is not None,
             now=self.clock.now,
             on_change=self.waiting.attend,
+            requests={
+                name: one for peripheral in asking for name, one in peripheral.requests.items()
+            },
         )
-        self._dma = [
+        return [
             DirectMemoryAccess("DMA1", 0x4002_6000, _DMA1_IRQS, wiring, copies=False),
             DirectMemoryAccess("DMA2", 0x4002_6400, _DMA2_IRQS, wiring, copies=True),
-        ]
-        return [
-            *(CompareLine(timer, one.compare_irq) for timer, one in pairs if one.compare_irq),
-            *(stream for controller in self._dma for stream in controller.streams),
         ]
 
     def _broken_by(self, clocks: ClockTree) -> str:

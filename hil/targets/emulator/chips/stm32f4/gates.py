@@ -15,7 +15,7 @@ GATES = (
     | _gates("AHB1", CRC=12, DMA1=21, DMA2=22)
     | _gates("APB1", TIM2=0, TIM3=1, TIM4=2, TIM5=3, TIM6=4, TIM7=5, TIM12=6, TIM13=7, TIM14=8)
     | _gates("APB1", USART2=17, USART3=18, UART4=19, UART5=20, PWR=28, UART7=30, UART8=31)
-    | _gates("APB2", TIM1=0, TIM8=1, USART1=4, USART6=5, TIM9=16, TIM10=17, TIM11=18)
+    | _gates("APB2", TIM1=0, TIM8=1, USART1=4, USART6=5, SYSCFG=14, TIM9=16, TIM10=17, TIM11=18)
     | _gates("AHB2", RNG=6)
 )
 """The modelled peripherals that have to be switched on, by name; the others always work."""
@@ -36,7 +36,6 @@ _APB2 = {
     "SDIO": (0x2C00, 11),
     "SPI1": (0x3000, 12),
     "SPI4": (0x3400, 13),
-    "SYSCFG": (0x3800, 14),
     "SPI5": (0x5000, 20),
     "SPI6": (0x5400, 21),
     "SAI1": (0x5800, 22),

@@ -108,7 +108,7 @@ class Stm32L4Clocks(ResetAndClockControl):
         super()._write_control(value)
         tree = self.clocks
         if tree.core_hz != before:
-            self.before_clock(tree.core_hz)
+            self.on_core_clock(tree.core_hz)
             self.on_clocks(tree)
 
 
