@@ -14,7 +14,7 @@ from hil.targets.emulator.chips.stm32.chip import Chip
 from hil.targets.emulator.chips.stm32f4.chip import Stm32F4
 
 BOARD = board.load("stm32f439")
-DEADLINE_S = 20.0
+DEADLINE_S = 120.0
 USART1_CLOCKS = """
  ldr r0, =0x40023800
  ldr r1, [r0, #0x30]
