@@ -1,6 +1,7 @@
 """What the emulated core needs of a clock: it counts cycles and ends runs."""
 
 import ctypes
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 NEVER = (1 << 64) - 1
+Mark = Mapping[int, tuple[int, int]]
+"""How often each block of a neighbourhood was left each way, by number."""
 
 
 class RunControl(ctypes.Structure):
@@ -72,6 +75,19 @@ def core_register_ids() -> list[int]:
     return [getattr(arm_const, f"UC_ARM_REG_{name}") for name in names]
 
 
+class Loops(Protocol):
+    """What is known of the loop that runs, from inside an access to a device in it."""
+
+    def mark(self) -> Mark | None:
+        """Note what has run up to the block that runs now; None where that is not known."""
+
+    def is_pure(self, before: Mark | None, after: Mark | None) -> bool:
+        """Whether one round, between two marks in the same block, wrote nothing."""
+
+    def skip(self, cycles: int, instructions: int) -> None:
+        """Charge whole rounds."""
+
+
 class Clock(Protocol):
     """Counts the core's cycles from a block hook and ends its runs.
 
@@ -79,10 +95,15 @@ class Clock(Protocol):
         timing: pedigree of the counts: "modelled" or "instructions".
         run: shared with the C hook. The core sets `stop` (from any thread), `block_limit` and the
             masks to watch; the hook leaves before a block that must not run.
+        loops: None where nothing is known of them.
     """
 
     timing: str
     run: RunControl
+
+    @property
+    def loops(self) -> Loops | None:
+        """What is known of the loop that runs."""
 
     @property
     def suspects(self) -> set[int]:
@@ -136,6 +157,7 @@ class InstructionClock:
     """One cycle per instruction, and no look at what may trap."""
 
     timing = "instructions"
+    loops = None
 
     def __init__(self, engine: "Engine") -> None:
         from unicorn.unicorn_py3.unicorn import uclib

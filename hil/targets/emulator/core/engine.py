@@ -111,6 +111,11 @@ class Engine:
         value: int = self.uc.reg_read(self._readable[register])
         return value & _VALID_BITS.get(register, 0xFFFF_FFFF)
 
+    def read_many(self, registers: Sequence[str]) -> tuple[int, ...]:
+        """Return some unprivileged registers' values at once."""
+        ids = [self._readable[register] for register in registers]
+        return tuple(self.uc.reg_read_batch(ids))
+
     def write(self, register: str, value: int) -> None:
         """Set a register; `pc` takes the address without its Thumb bit."""
         if register in _PRIVILEGED and self.unprivileged:

@@ -17,11 +17,15 @@ class Register:
     Attributes:
         merges: whether a narrow write keeps the other bytes, as storage does. Where writing acts
             (data, write-one-to-clear), the other bytes are zero instead.
+        changes: returns the cycle at which another value may be read although nobody writes, None
+            where nobody knows; of a register that programs wait for. A loop that only reads it is
+            passed over up to then.
     """
 
     read: Callable[[], int]
     write: Callable[[int], None]
     merges: bool = True
+    changes: Callable[[], int | None] | None = None
 
 
 class Storage:
@@ -54,9 +58,9 @@ def constant(value: int) -> Register:
     return Register(lambda: value, ignore)
 
 
-def read_only(read: Callable[[], int]) -> Register:
+def read_only(read: Callable[[], int], changes: Callable[[], int | None] | None = None) -> Register:
     """Return a register that ignores writes."""
-    return Register(read, ignore)
+    return Register(read, ignore, changes=changes)
 
 
 def write_only(write: Callable[[int], None]) -> Register:
@@ -148,6 +152,8 @@ class Bus:
     """The registers of all peripherals, by address; what has none keeps what is written to it.
 
     Attributes:
+        on_read: called behind the core's reads of a register that programs wait for, with address,
+            value, and what tells when it changes.
         on_poll: called with the address of a register that is not modelled once it has been read
             `POLLS` times in a row.
         unmodelled: the addresses of those without a model that the core has used.
@@ -156,6 +162,7 @@ class Bus:
 
     windows: Iterable[tuple[int, int]]
     registers: dict[int, Register] = field(default_factory=dict)
+    on_read: Callable[[int, int, Callable[[], int | None]], None] = lambda *_: None
     on_poll: Callable[[int], None] = ignore
     _unmodelled: dict[int, int] = field(default_factory=dict)
     _polled: int = -1
@@ -204,11 +211,25 @@ class Bus:
         """Read 1, 2 or 4 bytes."""
         register = self.registers.get(address)
         if size == 4 and register is not None:
-            return register.read()
+            if register.changes is None:
+                return register.read()
+            return self._read_awaited(address, register, register.changes)
         word = address & ~3
         register = self.registers.get(word)
-        value = register.read() if register else self._read_unmodelled(word)
+        if register is None:
+            value = self._read_unmodelled(word)
+        elif register.changes is None:
+            value = register.read()
+        else:
+            value = self._read_awaited(word, register, register.changes)
         return (value >> 8 * (address & 3)) & ((1 << 8 * size) - 1)
+
+    def _read_awaited(
+        self, address: int, register: Register, changes: Callable[[], int | None]
+    ) -> int:
+        value = register.read()
+        self.on_read(address, value, changes)
+        return value
 
     def models(self, address: int) -> bool:
         """Whether a register is more than storage."""

@@ -34,7 +34,7 @@ class SysTick(Peripheral):
             "STK",
             ADDRESS,
             {
-                0x0: Register(self._read_control, self._write_control),
+                0x0: Register(self._read_control, self._write_control, changes=self.deadline),
                 0x4: Register(lambda: self._reload, self._write_reload),
                 0x8: Register(self._read_current, self._clear_current),
                 0xC: constant(0x4000_0000),  # no calibrated value

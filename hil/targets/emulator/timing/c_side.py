@@ -218,7 +218,13 @@ class Head(ctypes.Structure):
         ("data_stalls", ctypes.c_uint64),
         ("data_reads", ctypes.c_uint64),
         ("data_misses", ctypes.c_uint64),
+        ("line", ctypes.c_uint32),
+        ("prefetched", ctypes.c_uint32),
+        ("prefetch_ready", ctypes.c_uint64),
+        ("flash_free", ctypes.c_uint64),
     ]
+    prefetch_ready: int
+    flash_free: int
 
 
 class Built(IntEnum):

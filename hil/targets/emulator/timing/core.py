@@ -29,6 +29,7 @@ from hil.targets.emulator.timing.c_side import (
     load_library,
 )
 from hil.targets.emulator.timing.guard import Guard
+from hil.targets.emulator.timing.loops import Loops
 from hil.targets.emulator.timing.pipeline import (
     Access,
     BlockTiming,
@@ -115,6 +116,7 @@ class TimingCore:
         self._prepare_callback = Prepare(self._prepare)
         self._harvest_callback = Harvest(self._harvest)
         self._connect(board, mapped, flash_data_path=flash_data_path)
+        self.loops = Loops(self._library, self._buffer, self._t, self._instructions_of)
         self.set_acr(0)
         self.reset()
 
@@ -534,6 +536,10 @@ class TimingCore:
 
         function = self._library.timing_on_point
         self._hook(unicorn_const.UC_HOOK_CODE, function, address, address, point)
+
+    def _instructions_of(self, node: int) -> Sequence[Instruction]:
+        costed = self._timings.get(node)
+        return costed.instructions if costed else ()
 
     def _decode(self, address: int, size: int, state: State) -> tuple[Instruction, ...]:
         known = self._code.get((address, size))

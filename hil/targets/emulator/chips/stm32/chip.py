@@ -37,6 +37,7 @@ from hil.targets.emulator.core.engine import Block, Engine
 from hil.targets.emulator.core.exceptions import CCR_DIV_0_TRP, CCR_UNALIGN_TRP, Exceptions
 from hil.targets.emulator.core.interrupts import Interrupts
 from hil.targets.emulator.core.mpu import MemoryProtectionUnit
+from hil.targets.emulator.core.polling import Polls
 from hil.targets.emulator.core.runner import Runner
 from hil.targets.emulator.core.system_control import VCATCH, SystemControl
 from hil.targets.emulator.core.systick import SysTick
@@ -143,6 +144,7 @@ class Chip(ABC):
         self.waiting = Waiting(self.clock, self._thread, lambda: self.rcc.core_hz)
         self.traps = Traps(self.engine, self._request_stop)
         self.code = SeenCode(self.engine, self.clock)
+        self._polls = Polls(self.engine, self.clock)
         self.system_control = SystemControl(
             self.exceptions, lambda: self.engine.read("ipsr"), self._request_reset
         )
@@ -200,6 +202,11 @@ class Chip(ABC):
         for peripheral in self.peripherals:
             self.memory.bus.add(peripheral)
         self.memory.bus.on_poll = self._tell_poll
+        self.memory.bus.on_read = self._note_read
+
+    def _note_read(self, address: int, value: int, changes: Callable[[], int | None]) -> None:
+        if self._thread.is_current():  # a debugger's reads are none of the program's
+            self._polls.note(address, value, changes)
 
     def _tell_poll(self, address: int) -> None:
         """Say that the program waits for what never comes."""

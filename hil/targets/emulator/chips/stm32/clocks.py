@@ -141,9 +141,11 @@ class ResetAndClockControl(Peripheral):
             {offset: storage.register() for offset, storage in self._plain.items()}
             | {at: self._gating(at) for at in self._gate_offsets()}
             | {
-                _CONTROL: Register(self._read_control, self._write_control),
+                _CONTROL: Register(self._read_control, self._write_control, changes=self._changes),
                 layout.pll: Register(self._pll.read, self._write_pll),
-                _CONFIGURATION: Register(self._read_configuration, self._write_configuration),
+                _CONFIGURATION: Register(
+                    self._read_configuration, self._write_configuration, changes=self._changes
+                ),
                 layout.backup: Register(
                     lambda: _ready(self._backup.value, 0, 1), self._backup.write
                 ),
@@ -323,6 +325,11 @@ class ResetAndClockControl(Peripheral):
         for on, ready in self._layout.ready_at_once:
             value = _ready(value, on, ready)
         return value
+
+    def _changes(self) -> int | None:
+        """Return the cycle at which the next oscillator is ready, None where none starts."""
+        now = self._now()
+        return min((at for at in self._ready_at.values() if at and at > now), default=None)
 
     def _read_configuration(self) -> int:
         self._settle()

@@ -51,7 +51,7 @@ class RandomNumbers(Peripheral):
             address,
             {
                 0x00: Register(self._control.read, self._write_control),
-                0x04: read_only(lambda: _DRDY if self._is_ready else 0),
+                0x04: read_only(lambda: _DRDY if self._is_ready else 0, lambda: self._due),
                 0x08: read_only(self._read_number),
             },
         )

@@ -70,7 +70,9 @@ class Timer(Peripheral):
                 0x04: Storage().register(),
                 0x08: Storage().register(),
                 0x0C: Register(self._enables.read, self._syncing(self._enables)),
-                0x10: Register(self._read_status, self._clear_status, merges=False),
+                0x10: Register(
+                    self._read_status, self._clear_status, merges=False, changes=self.changes
+                ),
                 0x14: write_only(self._generate),
                 0x24: Register(self._read_count, self._write_count),
                 0x28: self._wanted_prescaler.register(),
@@ -113,6 +115,14 @@ class Timer(Peripheral):
         left = [self._reload.value + 1 - self._count] if wanted & _UIE else []
         left += [n for flag, n in self._matches() if wanted & flag]
         return int(self._counted_at + min(left) * self._period) + 1 if left else None
+
+    def changes(self) -> int | None:
+        """Return the cycle at which the next flag is set, None while the timer stands."""
+        if not self._runs:
+            return None
+        left = min((n for _, n in self._matches()), default=self._most)
+        left = min(left, self._reload.value + 1 - self._count)
+        return int(self._counted_at + left * self._period)
 
     def _matches(self) -> Iterator[tuple[int, int]]:
         """Yield the flag of each channel that will match, and the counts until then."""

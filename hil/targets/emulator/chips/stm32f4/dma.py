@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hil.targets.emulator.chips.stm32f4.dma_requests import REQUESTS
-from hil.targets.emulator.core.registers import Peripheral, Register, Storage, constant
+from hil.targets.emulator.core.registers import Peripheral, Register, Storage, constant, read_only
 from hil.targets.emulator.core.source import Request
 from hil.targets.emulator.errors import BusError
 
@@ -286,8 +286,8 @@ class DirectMemoryAccess(Peripheral):
         self.streams = [Stream(irq, number, self) for number, irq in enumerate(irqs)]
         self.sources = self.streams
         registers: dict[int, Register] = {
-            0x00: Register(lambda: self._status(0), constant(0).write),
-            0x04: Register(lambda: self._status(4), constant(0).write),
+            0x00: read_only(lambda: self._status(0), self._changes),
+            0x04: read_only(lambda: self._status(4), self._changes),
             0x08: Register(constant(0).read, lambda value: self._clear(0, value), merges=False),
             0x0C: Register(constant(0).read, lambda value: self._clear(4, value), merges=False),
         }
@@ -307,6 +307,10 @@ class DirectMemoryAccess(Peripheral):
             stream.settle()
             value |= stream.flags << shift
         return value
+
+    def _changes(self) -> int | None:
+        deadlines = (stream.deadline() for stream in self.streams)
+        return min((at for at in deadlines if at is not None), default=None)
 
     def _clear(self, first: int, value: int) -> None:
         for stream, shift in zip(self.streams[first : first + 4], _FLAGS_AT, strict=True):

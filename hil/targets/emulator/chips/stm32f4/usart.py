@@ -17,7 +17,9 @@ class Stm32F4Usart(Usart):
         self._guard_time = Storage(writable=0xFFFF)
         self._seen = 0  # flags that a read of the status has shown: a read of the data clears them
         self.registers |= {
-            0x00: Register(self._show_status, self._clear_flags, merges=False),
+            0x00: Register(
+                self._show_status, self._clear_flags, merges=False, changes=self.changes
+            ),
             0x04: Register(self._take_data, self._write_data, merges=False),
             0x08: Register(self._baud.read, self._write_baud),
             0x0C: Register(self._control.read, self._take_control),

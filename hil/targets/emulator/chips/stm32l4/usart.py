@@ -40,7 +40,7 @@ class Stm32L4Usart(Usart):
             0x04: self._control_2.register(),
             0x08: Register(self._control_3.read, self._write_control_3),
             0x18: write_only(ignore),
-            0x1C: read_only(lambda: self._read_status() | self._acknowledged()),
+            0x1C: read_only(lambda: self._read_status() | self._acknowledged(), self.changes),
             0x20: write_only(self._clear_flags),
             0x24: read_only(self._read_data),
             0x28: Register(lambda: 0, self._write_data, merges=False),

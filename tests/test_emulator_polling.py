@@ -1,0 +1,97 @@
+"""Loops that wait for a register are passed over, and no count tells."""
+
+import pytest
+from emulated import USART1, chip_with, finished, registers
+
+from hil.targets.emulator.core.polling import Polls
+
+SYSTICK = """
+ ldr r0, =0xE000E010
+ ldr r1, =20000
+ str r1, [r0, #4]
+ str r1, [r0, #8]
+ movs r1, #5
+ str r1, [r0]
+"""
+TIMER = """
+ ldr r0, =0x40023840
+ movs r1, #1
+ str r1, [r0]
+ ldr r0, =0x40000010
+ ldr r1, =20000
+ str r1, [r0, #0x1C]
+ movs r1, #5
+ str r1, [r0, #-0x10]
+"""
+SEND_SLOWLY = """
+ ldr r1, =0x2008
+ str r1, [r0, #12]
+ ldr r1, =0xFFFF
+ str r1, [r0, #8]
+ str r1, [r0, #4]
+ str r1, [r0, #4]
+"""
+WAITS = {
+    "SysTick": (SYSTICK, 16),
+    "a timer": (TIMER, 0),
+    "the crystal": ("ldr r0, =0x40023800\n ldr r1, =0x10083\n str r1, [r0]", 17),
+    "a byte on the line": (
+        f"{USART1} {SEND_SLOWLY}",
+        7,
+    ),
+}
+WAIT = """
+function start
+ {before}
+ ldr r6, =0x20000000
+ movs r5, #0
+ movs r7, #0
+1: {work}
+ ldr r1, [r0]
+ tst r1, #{mask}
+ beq 1b
+ ldr r4, [r0]
+ ldr r3, [r6]
+ bkpt 0
+"""
+NOTHING, IN_A_REGISTER, IN_MEMORY = "", "adds r5, #1", "ldr r2, [r6]\n adds r2, #1\n str r2, [r6]"
+
+
+def _run(monkeypatch: pytest.MonkeyPatch, what: str, work: str, *, passes: bool) -> tuple[int, ...]:
+    """Return cycles, instructions, rounds counted, and how often the register was read."""
+    before, bit = WAITS[what]
+    reads = 0
+    note = Polls.note
+
+    def counting(polls: Polls, *args: object) -> None:
+        nonlocal reads
+        reads += 1
+        if passes:
+            note(polls, *args)  # type: ignore[arg-type]
+
+    program = WAIT.format(before=before, work=work, mask=1 << bit)
+    with monkeypatch.context() as patch:
+        patch.setattr(Polls, "note", counting)
+        chip = chip_with(program)
+        chip.usarts["usart1"].times_bytes = True
+        with finished(program, chip=chip):
+            run = chip.clock.run
+            return (run.cycles, run.instructions, *registers(chip, "r3", "r5"), reads)
+
+
+@pytest.mark.parametrize("what", WAITS)
+def test_a_wait_that_is_passed_over_costs_what_it_would_have(
+    monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    executed = _run(monkeypatch, what, NOTHING, passes=False)
+    passed = _run(monkeypatch, what, NOTHING, passes=True)
+    assert passed[:-1] == executed[:-1]
+    assert passed[-1] < 40 < executed[-1]
+
+
+@pytest.mark.parametrize("work", [IN_A_REGISTER, IN_MEMORY], ids=["in a register", "in memory"])
+def test_a_wait_that_counts_its_rounds_is_executed(
+    monkeypatch: pytest.MonkeyPatch, work: str
+) -> None:
+    executed = _run(monkeypatch, "SysTick", work, passes=False)
+    assert _run(monkeypatch, "SysTick", work, passes=True) == executed
