@@ -30,6 +30,7 @@ from hil.commands import (
     quantise,
     report,
     reproduce,
+    train,
     validate_timing,
 )
 from hil.errors import HilError
@@ -49,6 +50,7 @@ _COMMANDS = (
     detect,
     emulate,
     evaluate,
+    train,
     import_,
     compare,
     history,
@@ -71,6 +73,8 @@ examples:
   hil reproduce                        are the numbers printed in documents still true
   hil crosscheck face_m4               the emulated board against Renode
   hil import edgeml DIR --out F        trained weights out of EdgeML's C headers
+  hil train face_or_not --data lfw_subset:train
+                                       teach a network, then evaluate its weights
   hil evaluate DATASET                 what the integers lose on annotated photographs
   hil models                           every network: its counts beside the paper's
   hil poolings                         what each pooling of the paper costs on the chip

@@ -26,6 +26,7 @@ _IMAGENET = InputSpec(
     deviation=(0.229 * 255, 0.224 * 255, 0.225 * 255),
     crop_from=256,
 )
+_SMALL_FACE = InputSpec(rows=24, columns=24, channels=1, mean=(128.0, 128.0, 128.0), crop_from=24)
 _TABLE_2 = (
     "base",
     "last_rnnpool",
@@ -71,6 +72,7 @@ _REGISTRY = {
         f"densenet121_{row}": _Entry("densenet", "densenet121", _IMAGENET, (row,))
         for row in _TABLE_2
     },
+    "face_or_not": _Entry("small", "face_or_not", _SMALL_FACE),
     "rnnpool_layer": _Entry("layer", "rnnpool_layer", _IMAGENET),
     **{
         f"{row}_layer": _Entry("layer", "pooling_layer", _IMAGENET, (pooling,))

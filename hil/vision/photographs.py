@@ -25,7 +25,9 @@ MIN_SIDE_PIXELS = 8
 MAX_PIXELS = 50_000_000  # decoded and converted, they take up to 0.8 GB
 _SUFFIXES = (".png", ".jpg")
 _PLAIN = {"L", "RGB", "RGBA"}  # modes that turn into R, G, B without a look at transparency
-_FACES, _FACES_FILE = "faces", "lfw_subset.npy"
+FACES_OR_NOT = "lfw_subset"
+"""Photographs of one grey byte a pixel, by number: `lfw_subset:0`. See `faces_or_not`."""
+_FACES = "faces"
 _FACES_SHEET = (3, 4)  # rows and columns of faces
 _LUMA_PER_MILLE = (299, 587, 114)  # ITU-R BT.601
 
@@ -123,7 +125,10 @@ class InputSpec:
 
 
 def names() -> list[str]:
-    """Photographs that scikit-image's wheel carries, and `faces`, a sheet of twelve that it has."""
+    """Photographs that scikit-image's wheel carries, and `faces`, a sheet of twelve that it has.
+
+    Beside them `lfw_subset:0` to `lfw_subset:199` are small ones, of which half are faces.
+    """
     carried = [path.stem for path in _directory().iterdir() if path.suffix in _SUFFIXES]
     return sorted([*carried, _FACES])
 
@@ -163,6 +168,8 @@ def read(name_or_path: str | Path) -> Rgb8:
 
     if name_or_path == _FACES:
         return _faces()
+    if str(name_or_path).startswith(f"{FACES_OR_NOT}:"):
+        return _face_or_not(str(name_or_path))
     path = _find(str(name_or_path))
     try:
         with warnings.catch_warnings():
@@ -208,18 +215,45 @@ def prepare(name_or_path: str | Path, spec: InputSpec) -> Float32:
     return preprocess(read(name_or_path), spec)
 
 
-def _faces() -> Rgb8:
-    """Lay out the first faces of Labeled Faces in the Wild that scikit-image's wheel carries."""
-    path = _directory() / _FACES_FILE
+def faces_or_not() -> Rgb8:
+    """Read the small photographs that scikit-image's wheel carries, of Labeled Faces in the Wild.
+
+    Returns:
+        uint8, (200, 25, 25), grey: 100 faces, then 100 that are none.
+
+    Raises:
+        UsageError: the file is not there, or is damaged.
+    """
+    path = _directory() / f"{FACES_OR_NOT}.npy"
     try:
-        grey = np.load(path, allow_pickle=False)  # (200, 25, 25), 0 to 1, of which half are faces
+        grey = np.load(path, allow_pickle=False)  # 0 to 1
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read the faces of {path}: {error}") from error
+    levels: Rgb8 = np.rint(grey * 255.0).astype(np.uint8)
+    return levels
+
+
+def _face_or_not(name: str) -> Rgb8:
+    number, all_of_them = name.partition(":")[2], faces_or_not()
+    if not (number.isascii() and number.isdecimal() and int(number) < len(all_of_them)):
+        raise UsageError(
+            f"there is no photograph {name!r}",
+            hint=f"{FACES_OR_NOT}:0 to {FACES_OR_NOT}:{len(all_of_them) - 1}",
+        )
+    return _coloured(all_of_them[int(number)])
+
+
+def _faces() -> Rgb8:
+    """Lay out the first faces on one sheet."""
+    grey = faces_or_not()
     rows, columns = _FACES_SHEET
     height, width = grey.shape[1:]
     tiles = grey[: rows * columns].reshape(rows, columns, height, width)
-    sheet = np.rint(tiles.transpose(0, 2, 1, 3).reshape(rows * height, columns * width) * 255.0)
-    return np.repeat(sheet.astype(np.uint8)[..., np.newaxis], 3, axis=2)
+    return _coloured(tiles.transpose(0, 2, 1, 3).reshape(rows * height, columns * width))
+
+
+def _coloured(grey: Rgb8) -> Rgb8:
+    return np.repeat(grey[..., np.newaxis], 3, axis=2)
 
 
 def _middle(rgb: Rgb8, spec: InputSpec, shorter: int) -> Rgb8:

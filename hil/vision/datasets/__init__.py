@@ -7,7 +7,7 @@ Nothing is fetched, and no photograph is decoded here.
 from pathlib import Path
 
 from hil.errors import UsageError
-from hil.vision.datasets import classes, coco, table, voc, wider, yolo
+from hil.vision.datasets import carried, classes, coco, table, voc, wider, yolo
 from hil.vision.datasets.base import Dataset, Example, Form, Marked
 
 FORMS: tuple[Form, ...] = (wider.FORM, coco.FORM, voc.FORM, yolo.FORM, table.FORM, classes.FORM)
@@ -25,7 +25,7 @@ def open_dataset(path: Path, form: str | None = None, kind: str | None = None) -
     """Read a dataset's annotations.
 
     Args:
-        path: its folder, or an annotation file in it.
+        path: its folder, or an annotation file in it; or `lfw_subset`, which needs none.
         form: one of `names()`; None to find out.
         kind: the class of objects that counts; None for the only one, or for faces.
 
@@ -33,8 +33,13 @@ def open_dataset(path: Path, form: str | None = None, kind: str | None = None) -
         UsageError: there is no such folder, its form is not known, its annotations cannot be
             read, or its objects are of several classes; the error names file and line or key.
     """
+    if form is None and carried.FORM.knows(path):
+        return carried.FORM.read(path)
     if not path.exists():
-        raise UsageError(f"there is no dataset {path}", hint="name its folder")
+        raise UsageError(
+            f"there is no dataset {path}",
+            hint="name its folder, or lfw_subset for the faces that scikit-image carries",
+        )
     found = _form(path) if form is None else _named(form)
     return found.read(path).of_kind(kind).with_empty_classes_named()
 
