@@ -12,15 +12,18 @@ from hil.targets.emulator.chips.stm32.gates import ENABLE_TO_RESET, Gate
 from hil.targets.emulator.core.registers import Peripheral, Register, Storage
 
 MHZ = 1_000_000
+LSI_HZ, _LSE_HZ = 32_000, 32_768
 HSI_HZ = 16 * MHZ
 _CONTROL, _CONFIGURATION = 0x00, 0x08
 _HSEBYP = 1 << 18
+_RTCSEL, _RTCEN, _BDRST = 3 << 8, 1 << 15, 1 << 16
 _SWITCH = 3
 _HPRE = 0xF0
 _AHB_SHIFTS = (1, 2, 3, 4, 6, 7, 8, 9)
 
 BROWN_OUT_RESET = 1 << 25
 PIN_RESET, SOFTWARE_RESET, WATCHDOG_RESET = 1 << 26, 1 << 28, 1 << 29
+WINDOW_WATCHDOG_RESET, LOW_POWER_RESET = 1 << 30, 1 << 31
 """Flags of RCC_CSR, at the same bits in every family here."""
 
 
@@ -113,6 +116,9 @@ class ResetAndClockControl(Peripheral):
     Attributes:
         on_gates: called when clocks may have been switched, or peripherals reset.
         on_clocks: called with the clocks that the chip may get to see in the next moment.
+        backup_is_writable: whether RCC_BDCR takes what is written: PWR's DBP.
+        before_backup: called before RCC_BDCR changes.
+        after_backup: called behind that, with whether its domain is held in reset.
         on_core_clock: called before the core's clock changes, with the new one.
     """
 
@@ -132,6 +138,9 @@ class ResetAndClockControl(Peripheral):
         self.on_gates: Callable[[], None] = lambda: None
         self.on_clocks: Callable[[ClockTree], None] = lambda _tree: None
         self.on_core_clock: Callable[[int], None] = lambda _hz: None
+        self.backup_is_writable: Callable[[], bool] = lambda: True
+        self.before_backup: Callable[[], None] = lambda: None
+        self.after_backup: Callable[[bool], None] = lambda _reset: None
         self._plain = {
             offset: Storage(layout.resets.get(offset, 0)) for offset in range(0, layout.last + 4, 4)
         }
@@ -147,7 +156,7 @@ class ResetAndClockControl(Peripheral):
                     self._read_configuration, self._write_configuration, changes=self._changes
                 ),
                 layout.backup: Register(
-                    lambda: _ready(self._backup.value, 0, 1), self._backup.write
+                    lambda: _ready(self._backup.value, 0, 1), self._write_backup
                 ),
                 layout.status: Register(self._read_status, self._write_status),
             },
@@ -357,6 +366,37 @@ class ResetAndClockControl(Peripheral):
     def _prescaler_bits(self) -> int:
         first, second = self._layout.prescalers
         return _HPRE | 7 << first | 7 << second
+
+    # the backup domain
+
+    @property
+    def rtc_hz(self) -> float:
+        """RTCCLK, 0 while there is none: RTCSEL chooses among LSE, LSI and a part of HSE."""
+        backup = self._backup.value
+        divider = self._configuration.value >> 16 & 0x1F
+        hse_hz = self._hse_hz / divider if divider and self._is_ready("hse") else 0
+        lse_hz = _LSE_HZ if backup & 1 else 0
+        lsi_hz = LSI_HZ if self._status.value & 1 else 0
+        chosen = (0, lse_hz, lsi_hz, hse_hz)[backup >> 8 & 3]
+        return chosen if self.rtc_is_on else 0
+
+    @property
+    def rtc_is_on(self) -> bool:
+        """RCC_BDCR.RTCEN."""
+        return bool(self._backup.value & _RTCEN)
+
+    def _write_backup(self, value: int) -> None:
+        if not self.backup_is_writable():
+            return
+        self.before_backup()
+        resets = bool(value & _BDRST)
+        if resets:
+            self._backup.value = _BDRST
+        elif self._backup.value >> 8 & 3:  # RTCSEL can be chosen once: RM0090 section 6.3.20
+            self._backup.write(value & ~_RTCSEL | self._backup.value & _RTCSEL)
+        else:
+            self._backup.write(value)
+        self.after_backup(resets)
 
     # what the firmware is told of resets
 

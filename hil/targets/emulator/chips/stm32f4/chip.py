@@ -6,20 +6,23 @@ from typing import TYPE_CHECKING, ClassVar
 from hil.targets.emulator.chips.stm32.chip import Chip
 from hil.targets.emulator.chips.stm32.clocks import ClockTree
 from hil.targets.emulator.chips.stm32.crc import ChecksumUnit
-from hil.targets.emulator.chips.stm32.exti import SystemConfiguration
+from hil.targets.emulator.chips.stm32.exti import ExternalInterrupts, SystemConfiguration
 from hil.targets.emulator.chips.stm32.flash import FlashCalls
 from hil.targets.emulator.chips.stm32.gpio import PortLayout
 from hil.targets.emulator.chips.stm32.identity import SystemMemory
 from hil.targets.emulator.chips.stm32.pins import SerialPins
 from hil.targets.emulator.chips.stm32.timer import Timer
-from hil.targets.emulator.chips.stm32f4 import clock_limits, dma
+from hil.targets.emulator.chips.stm32.watchdog import Watchdog
+from hil.targets.emulator.chips.stm32f4 import clock_limits, dma, rtc
 from hil.targets.emulator.chips.stm32f4.dma import DirectMemoryAccess
 from hil.targets.emulator.chips.stm32f4.flash import Stm32F4Flash
 from hil.targets.emulator.chips.stm32f4.gates import GATES, UNMODELLED
 from hil.targets.emulator.chips.stm32f4.option_bytes import BANK_SECTORS, OptionBytes
 from hil.targets.emulator.chips.stm32f4.rcc import PowerControl, Stm32F4Clocks
+from hil.targets.emulator.chips.stm32f4.rtc import RealTimeClock
 from hil.targets.emulator.chips.stm32f4.timers import TIMERS, Placed
 from hil.targets.emulator.chips.stm32f4.usart import Stm32F4Usart
+from hil.targets.emulator.chips.stm32f4.window_watchdog import WindowWatchdog
 
 if TYPE_CHECKING:
     from hil.targets.emulator.core.registers import Peripheral
@@ -41,6 +44,7 @@ _EXTI_IRQS = {  # RM0090 table 62: PVD, RTC's alarms, USB and Ethernet, tamper, 
     1: 1 << 16, 41: 1 << 17, 42: 1 << 18, 62: 1 << 19, 76: 1 << 20, 2: 1 << 21, 3: 1 << 22,
 }  # fmt: skip
 _SYSCFG_OTHERS = {0x00: 0x107, 0x04: 0x0080_0007, 0x20: 0x101}  # MEMRMP, PMC, CMPCR
+_RTC_PIN, _WWDG = "PC13", 0x4000_2C00
 _RAM = 0x2000_0000  # where a stack pointer points that the boot loader takes for a program's
 
 
@@ -101,7 +105,40 @@ class Stm32F4(Chip):
         configuration = SystemConfiguration(
             0x4001_3800, exti, self.pins, self.gpio.ports, _SYSCFG_OTHERS
         )
-        return (self.power, ChecksumUnit(), *self._make_dma(), exti, configuration)
+        return (
+            self.power, ChecksumUnit(), *self._make_dma(), exti, configuration,
+            self._make_rtc(exti),
+        )  # fmt: skip
+
+    def _make_rtc(self, exti: ExternalInterrupts) -> RealTimeClock:
+        rcc, power = self.rcc, self.power
+        wiring = rtc.Wiring(
+            now=self.clock.now,
+            core_hz=lambda: rcc.clocks.core_hz,
+            is_on=lambda: rcc.rtc_is_on,
+            clock_hz=lambda: rcc.rtc_hz,
+            writable=lambda: power.backup_is_writable,
+            set_line=lambda line, level: exti.set_level(line, level=level),
+            on_change=self.waiting.attend,
+        )
+        clock = RealTimeClock(wiring, self._choose_interrupts)
+
+        def after_backup(reset: bool) -> None:
+            if reset:
+                clock.reset_domain()
+            clock.change_source()
+
+        rcc.backup_is_writable = lambda: power.backup_is_writable
+        rcc.before_backup = clock.advance
+        rcc.after_backup = after_backup
+        self.pins.watch(_RTC_PIN, lambda level: clock.touch(level=level))
+        return clock
+
+    def _make_watchdogs(self) -> Sequence[Watchdog]:
+        window = WindowWatchdog(
+            self.clock.now, lambda: self.rcc.bus_divider(_WWDG), self.waiting.attend
+        )
+        return (*super()._make_watchdogs(), window)
 
     def _make_timers(self) -> Sequence[Timer]:
         self._timers = [self._timer(one) for one in TIMERS]

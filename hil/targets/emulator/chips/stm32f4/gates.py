@@ -14,7 +14,7 @@ GATES = (
     {f"GPIO{port}": Gate("AHB1", (bit,)) for bit, port in enumerate("ABCDEFGHIJK")}
     | _gates("AHB1", CRC=12, DMA1=21, DMA2=22)
     | _gates("APB1", TIM2=0, TIM3=1, TIM4=2, TIM5=3, TIM6=4, TIM7=5, TIM12=6, TIM13=7, TIM14=8)
-    | _gates("APB1", USART2=17, USART3=18, UART4=19, UART5=20, PWR=28, UART7=30, UART8=31)
+    | _gates("APB1", WWDG=11, USART2=17, USART3=18, UART4=19, UART5=20, PWR=28, UART7=30, UART8=31)
     | _gates("APB2", TIM1=0, TIM8=1, USART1=4, USART6=5, SYSCFG=14, TIM9=16, TIM10=17, TIM11=18)
     | _gates("AHB2", RNG=6)
 )
@@ -22,7 +22,6 @@ GATES = (
 
 _KIB = 0x400
 _APB1 = {
-    "WWDG": (0x2C00, 11),
     "SPI2": (0x3800, 14),
     "SPI3": (0x3C00, 15),
     "I2C1": (0x5400, 21),
@@ -55,4 +54,4 @@ UNMODELLED = {
     "HASH": Unmodelled(0x5006_0400, _KIB, Gate("AHB2", (5,))),
     "FMC": Unmodelled(0xA000_0000, 4 * _KIB, Gate("AHB3", (0,))),
 }
-"""The others with a clock of their own, by name; RTC, EXTI and the watchdog have none."""
+"""The others with a clock of their own, by name."""

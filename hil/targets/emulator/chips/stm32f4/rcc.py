@@ -9,7 +9,7 @@ from hil.targets.emulator.chips.stm32.clocks import (
     Pll,
     ResetAndClockControl,
 )
-from hil.targets.emulator.core.registers import Register, Storage, StoragePeripheral
+from hil.targets.emulator.core.registers import Peripheral, Register, Storage
 
 _PLLCFGR_SOURCE = 1 << 22
 
@@ -62,37 +62,60 @@ def pll_of(setting: int, source_hz: int) -> Pll:
     return Pll(input_hz, vco_hz, source_hz * n // (m * p), locks)
 
 
-class PowerControl(StoragePeripheral):
+class PowerControl(Peripheral):
     """PWR: regulator and over-drive report ready.
 
     Args:
         pll_is_on: the regulator's scale can be changed only while it is not.
     """
 
+    models = "regulator scale, over-drive, DBP, wake-up and stand-by flags"
+
     def __init__(self, pll_is_on: Callable[[], bool] = lambda: False) -> None:
-        super().__init__("PWR", 0x4000_7000, {0x0: _SCALE})
+        self._pll_is_on = pll_is_on
+        self._control = Storage(_SCALE, writable=0x000F_FFF3)
         self._status = Storage(writable=0x0000_0300)
-        control = self._storage[0x0]
+        self._flags = 0
+        super().__init__(
+            "PWR",
+            0x4000_7000,
+            {
+                0x0: Register(self._control.read, self._write_control),
+                0x4: Register(self._read_status, self._status.write),
+            },
+        )
 
-        def write_control(value: int) -> None:
-            control.write(value & ~_SCALE | control.value & _SCALE if pll_is_on() else value)
+    def reset(self) -> None:
+        """Return to the state after reset; its flags stay."""
+        self._control.reset()
+        self._status.reset()
 
-        def read_status() -> int:
-            over_drive = control.value >> 16 & 0b11
-            return self._status.value | over_drive << 16 | 1 << 14
+    def _write_control(self, value: int) -> None:
+        self._flags &= ~(value >> 2 & 0b11)  # CWUF, CSBF
+        if self._pll_is_on():
+            value = value & ~_SCALE | self._control.value & _SCALE
+        self._control.write(value)
 
-        self.registers[0x0] = Register(control.read, write_control)
-        self.registers[0x4] = Register(read_status, self._status.write)
+    def _read_status(self) -> int:
+        over_drive = self._control.value >> 16 & 0b11
+        regulator = self._status.value >> 6 & _BRR
+        return self._status.value | self._flags | regulator | over_drive << 16 | 1 << 14
+
+    @property
+    def backup_is_writable(self) -> bool:
+        """PWR_CR.DBP."""
+        return bool(self._control.value >> 8 & 1)
 
     @property
     def scale_bits(self) -> int:
         """PWR_CR.VOS."""
-        return (self._storage[0x0].value & _SCALE) >> 14
+        return (self._control.value & _SCALE) >> 14
 
     @property
     def over_drive(self) -> bool:
         """Whether the over-drive is on and switched to."""
-        return self._storage[0x0].value >> 16 & 0b11 == 0b11
+        return self._control.value >> 16 & 0b11 == 0b11
 
 
 _SCALE = 0x0000_C000
+_BRR = 1 << 3  # the backup regulator is ready
