@@ -111,6 +111,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     except HilError as error:
         print(f"hil {options.command}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print(f"hil {options.command}: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"hil {options.command}: interrupted", file=sys.stderr)
         return _INTERRUPTED

@@ -31,6 +31,22 @@ def read_text(path: Path, most_bytes: int) -> str:
     return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; there is none by a name that no system takes."""
+    try:
+        return path.is_file()
+    except OSError:  # too long, or behind a folder that this user may not enter
+        return False
+
+
+def exists(path: Path) -> bool:
+    """Whether there is a file or folder; there is none by a name that no system takes."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def replace(path: Path, content: str | bytes) -> None:
     """Write a file beside its place, have the disk hold it, then put it there in one step.
 

@@ -1,12 +1,20 @@
-"""Numbers on a command line: types for argparse and pytest that state their range on refusal."""
+"""Numbers in files, and on a command line: types that state their range on refusal."""
 
 import argparse
 import math
+import re
 from collections.abc import Callable
+
+_DECIMAL = re.compile(r"-?[0-9]{1,18}")  # int() takes other scripts' digits, and raises for 4,301
 
 MOST_ITERATIONS = 10_000
 MOST_RETRIES = 100
 LEAST_SECONDS, MOST_SECONDS = 0.001, 86_400.0  # a millisecond, a day
+
+
+def decimal(text: str) -> int | None:
+    """Return the whole number that a text from a file is; None where it is none of 18 digits."""
+    return int(text) if _DECIMAL.fullmatch(text) else None
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:

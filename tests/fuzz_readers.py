@@ -88,6 +88,37 @@ def _read_checkpoint(path: Path) -> object:
     return network
 
 
+def _safetensors(folder: Path) -> list[Path]:
+    from test_models_checkpoint import safetensors_of
+
+    path = folder / "weights.safetensors"
+    path.write_bytes(safetensors_of(_network().state_dict()))
+    return [path]
+
+
+def _headers(folder: Path) -> list[Path]:
+    """EdgeML's headers in one file, and the program with their ranges."""
+    from test_models_edgeml_headers import made_up, write
+
+    made = write(made_up(), folder.parent / "made")
+    headers = "".join(path.read_text(encoding="utf-8") for path in sorted(made.glob("*.h")))
+    (folder / "all.h").write_text(headers, encoding="utf-8")
+    (folder / "program.sd").write_bytes((made / "program.sd").read_bytes())
+    return [folder / "all.h", folder / "program.sd"]
+
+
+def _read_headers(path: Path) -> object:
+    """Read a header with the undamaged program, or a program with undamaged headers."""
+    from hil.models import edgeml_headers
+
+    seeds = next(one for one in path.parents if (one / "made").is_dir()) / "seeds"
+    if path.suffix == ".sd":
+        return edgeml_headers.read(seeds, path)
+    (folder := seeds.parent / "headers").mkdir(exist_ok=True)
+    (folder / "all.h").write_bytes(path.read_bytes())
+    return edgeml_headers.read(folder, seeds / "program.sd")
+
+
 def _photographs(folder: Path) -> list[Path]:
     import numpy as np
     from PIL import Image, features
@@ -169,6 +200,58 @@ def _read_baseline(path: Path) -> object:
     return baseline.read(path)
 
 
+def _details(folder: Path) -> list[Path]:
+    import report_rows
+
+    from hil.results import details
+
+    return [details.directory(report_rows.write(folder)) / "small.json"]
+
+
+def _read_details(path: Path) -> object:
+    """Make the page of a run of which a scenario's details are damaged."""
+    import report_rows
+
+    from hil.results import details, table
+    from hil.results.report import page, subjects
+
+    csv = path.parent / "page" / "results.csv"
+    if not csv.is_file():
+        report_rows.write(csv.parent)
+    (details.directory(csv) / "small.json").write_bytes(path.read_bytes())
+    return page.build(subjects.gather(table.load(csv), csv, []), "", None)
+
+
+def _checks(folder: Path) -> list[Path]:
+    from hil.results import health
+
+    health.note_checked(folder, "00112233445566778899aabb", "2026-11-21T12:00:00+00:00")
+    return list(folder.iterdir())
+
+
+def _read_checks(path: Path) -> object:
+    """Ask when boards were last found well; half a line of a process that was killed is let be."""
+    from hil.results import health
+
+    history = path.parent / "history"
+    history.mkdir(exist_ok=True)
+    (history / health.CHECKED).write_bytes(path.read_bytes())
+    return health.checked(history)
+
+
+def _binaries(folder: Path) -> list[Path]:
+    (elf,) = _images(folder)
+    (folder / "image.bin").write_bytes(bytes(range(256)) * 4)
+    return [elf, folder / "image.bin"]
+
+
+def _read_binary(path: Path) -> object:
+    from hil.config import board
+    from hil.studies.mlperf import boards
+
+    return boards.segments(path, board.load("nucleo_l4r5zi"))
+
+
 def _versions(folder: Path) -> list[Path]:
     for name, said in (("new", "Renode, version 1.16.1.6550 (03756cb5)"), ("v", "Renode v1.17.0")):
         (folder / f"{name}.txt").write_text(said, encoding="utf-8")
@@ -235,6 +318,8 @@ _VOC = (
     "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>18</ymax></bndbox></object>"
     "</annotation>"
 )
+_YOLO = "0 0.5 0.5 0.25 0.75\n0 0.1 0.2 0.05 0.1\n"
+_LABELS = "file,label\na.jpg,face\nimages/0--Parade/a.jpg,none\n"
 _WIDER = "0--Parade/a.jpg\n2\n4 3 12 14 0 0 0 0 0 0\n1 2 3 4 0 0 0 1 0 0\n"
 
 READERS: dict[str, Reader] = {
@@ -243,9 +328,14 @@ READERS: dict[str, Reader] = {
         Reader("scenario", _read_scenario, _scenarios),
         Reader("board", _read_board, _boards),
         Reader("inventory", _read_inventory, _inventories),
-        Reader("checkpoint", _read_checkpoint, _checkpoints),
+        Reader("checkpoint", _read_checkpoint, _checkpoints, cost=2),
+        Reader("safetensors", _read_checkpoint, _safetensors),
+        Reader("edgeml", _read_headers, _headers),
         Reader("photograph", _read_photograph, _photographs),
-        Reader("image", _read_image, _images),
+        Reader("image", _read_image, _images, cost=4),
+        Reader("binary", _read_binary, _binaries),
+        Reader("details", _read_details, _details, cost=20, refuses=False),
+        Reader("checks", _read_checks, _checks, refuses=False),
         Reader("results", _read_results, _results),
         Reader("baseline", _read_baseline, _baselines),
         Reader("renode", _read_version, _versions),
@@ -253,5 +343,7 @@ READERS: dict[str, Reader] = {
         _annotated("wider_face_val_bbx_gt.txt", _WIDER, "wider"),
         _annotated("annotations/instances_val.json", json.dumps(_COCO), "coco"),
         _annotated("Annotations/a.xml", _VOC, "voc"),
+        _annotated("a.txt", _YOLO, "yolo"),
+        _annotated("labels.csv", _LABELS, "csv"),
     )
 }

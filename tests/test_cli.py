@@ -239,3 +239,10 @@ def test_no_photographs_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["quantise", "face_m4", "--photographs", "0"])
     assert "a whole number from 1 to" in capsys.readouterr().err
+
+
+def test_an_error_of_the_system_is_told_in_words_by_every_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["compare", "x" * 5000, "y"]) == 2
+    assert "File name too long" in capsys.readouterr().err

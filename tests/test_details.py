@@ -55,3 +55,29 @@ def test_details_of_another_schema_count_as_none(tmp_path: Path) -> None:
     path = details.write(DETAILS, tmp_path / "r.csv")
     path.write_text(path.read_text().replace('"schema":1', '"schema":2'))
     assert details.read(tmp_path / "r.csv", DETAILS.run, "face_m4") is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"bytes":640', '"bytes":[]'),
+        ('"bytes":640', '"bytes":0'),
+        ('"last":0', '"last":1000000000'),
+        ('"last":0', '"last":-1'),
+        ('"macs":65547264', '"macs":1' + 400 * "0"),
+        ('"cycles":32973829', '"cycles":"many"'),
+        ('"issue":30000000', '"issue":null'),
+        ('"sram":196608', '"sram":"196608"'),
+        ('"rows":240', '"rows":0'),
+        ('"sqnr_db":41.5', '"sqnr_db":Infinity'),
+        ('"left":0.1', '"left":NaN'),
+    ],
+)
+def test_details_that_no_page_can_be_drawn_of_count_as_none(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    path = details.write(DETAILS, tmp_path / "r.csv")
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+    assert details.read(tmp_path / "r.csv", DETAILS.run, "face_m4") is None

@@ -10,14 +10,29 @@ from fuzzing import Outcome, Reader, fuzz, mutant
 from hil.errors import UsageError
 
 _MUTANTS = 200
+_MANY = 3000
+
+
+def _fuzz(name: str, folder: Path, *, seed: int, count: int) -> None:
+    reader = READERS[name]
+    outcome = fuzz(reader, folder, seed=seed, count=count // reader.cost)
+    assert dict(outcome.escaped) == {}
+    assert outcome.count == count // reader.cost
+    assert outcome.refused > outcome.count // 10 if reader.refuses else outcome.read
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_no_damaged_file_lets_an_exception_out(name: str, tmp_path: Path) -> None:
-    outcome = fuzz(READERS[name], tmp_path, seed=1, count=_MUTANTS, seconds=60)
-    assert dict(outcome.escaped) == {}
-    assert outcome.count == _MUTANTS
-    assert outcome.refused > _MUTANTS // 10
+    _fuzz(name, tmp_path, seed=1, count=_MUTANTS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("name", READERS)
+def test_none_of_some_thousand_damaged_files_lets_an_exception_out(
+    name: str, tmp_path: Path
+) -> None:
+    _fuzz(name, tmp_path, seed=2, count=_MANY)
 
 
 def _seed(folder: Path) -> list[Path]:
@@ -32,7 +47,7 @@ def _careless(path: Path) -> list[int]:
 def test_a_reader_that_lets_exceptions_out_is_found_with_the_place_and_a_mutant(
     tmp_path: Path,
 ) -> None:
-    outcome = fuzz(Reader("careless", _careless, _seed), tmp_path, seed=0, count=100, seconds=60)
+    outcome = fuzz(Reader("careless", _careless, _seed), tmp_path, seed=0, count=100)
     assert {what.split()[0] for what in outcome.escaped} >= {"ValueError", "UnicodeDecodeError"}
     assert all("test_fuzz.py" in what for what in outcome.escaped if "ValueError" in what)
     assert len(outcome.example) == len(outcome.escaped)
@@ -52,7 +67,7 @@ def test_what_is_counted_is_all_that_was_tried(tmp_path: Path) -> None:
         if path.parent == tmp_path:
             raise UsageError("no")
 
-    outcome: Outcome = fuzz(Reader("no", refuses, _seed), tmp_path, seed=0, count=20, seconds=60)
+    outcome: Outcome = fuzz(Reader("no", refuses, _seed), tmp_path, seed=0, count=20)
     assert (outcome.count, outcome.refused, outcome.read) == (20, 20, 0)
 
 

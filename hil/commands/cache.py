@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hil.commands.options import Commands, command
 from hil.errors import UsageError
+from hil.numbers import decimal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,10 +63,10 @@ def _days(text: str) -> float:
 
 def _size(text: str) -> int:
     unit = _UNITS.get(text[-1:].upper(), 0)
-    number = text[:-1] if unit else text
-    if not number.isascii() or not number.isdecimal():
+    number = decimal(text[:-1] if unit else text)
+    if number is None or number < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no size such as 500M or 2G")
-    return int(number) * (unit or 1)
+    return number * (unit or 1)
 
 
 def _run(options: argparse.Namespace) -> int:

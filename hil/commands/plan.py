@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from hil.commands.options import Commands, command, scenario_options, show
+from hil.numbers import decimal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,12 +50,12 @@ def add(commands: Commands) -> None:
 def _aim(text: str) -> str | int:
     if text in {"speed", "ram"}:
         return text
-    digits = text.replace("_", "").replace(",", "")
-    if not digits.isdecimal() or int(digits) == 0:
+    count = decimal(text.replace("_", "").replace(",", "")) or 0
+    if count <= 0:
         raise argparse.ArgumentTypeError(
             f"speed, ram, or a number of bytes is expected, not {text!r}"
         )
-    return int(digits)
+    return count
 
 
 def _run(options: argparse.Namespace) -> int:

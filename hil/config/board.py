@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
+from hil import files
 from hil.config.inventory import Unit
 from hil.config.toml import Entries, read
 from hil.errors import UsageError
@@ -386,11 +387,11 @@ def _path(name: str, places: Sequence[Path]) -> Path:
     """Find a board's file. Raises UsageError."""
     if name.endswith(".toml"):
         path = Path(name).expanduser()
-        if path.is_file():
+        if files.is_file(path):
             return path
         raise UsageError(f"there is no file {name} of a board", hint="name one that exists")
     found = (folder / f"{name}.toml" for folder in places if _NAME.fullmatch(name))
-    path_found = next((path for path in found if path.is_file()), None)
+    path_found = next((path for path in found if files.is_file(path)), None)
     if path_found is None:
         known = sorted({path.stem for folder in places for path in folder.glob("*.toml")})
         error = UsageError.unknown("board", name, known)

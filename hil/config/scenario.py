@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import Meta
 from msgspec.structs import asdict
 
+from hil import files
 from hil.config.toml import Entries, read
 from hil.errors import UsageError
 from hil.paths import SCENARIOS
@@ -197,11 +198,11 @@ def load(name: str, directory: Path = SCENARIOS) -> Scenario:
     """
     if name.endswith(".toml"):
         path = Path(name).expanduser()
-        if not path.is_file():
+        if not files.is_file(path):
             raise UsageError(f"there is no file {name} of a scenario", hint="name one that exists")
     else:
         path = directory / f"{name}.toml"
-        if not path.is_file():
+        if not files.is_file(path):
             error = UsageError.unknown("scenario", name, names(directory))
             error.hint += "; or the path of a TOML file"
             raise error

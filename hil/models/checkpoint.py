@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from hil import files
 from hil.errors import UsageError
 from hil.models import safetensors
 
@@ -71,7 +72,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Raises:
         UsageError: there is no such file, or it holds something else.
     """
-    if not path.is_file():
+    if not files.is_file(path):
         raise UsageError(f"there is no checkpoint {path}")
     try:
         _check_size(path)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from hil.errors import UsageError
+from hil.numbers import decimal
 
 _INT16_BITS = 15  # and the sign
 _MOST_BYTES = 16 << 20  # of a file; the largest header has 0.3 MB
@@ -29,17 +30,19 @@ _EPSILON = 1e-5  # of EdgeML's batch norms
 _SATURATED = 100.0  # whose sigmoid is 1 to the last bit of a float, as RNNPool starts
 _LEAST_SHARE = 1e-12  # written in place of 0
 _SHOWN = 8
+_MOST = 1e9  # that a weight can be
+_FILTER_RANK = 5  # (groups, rows, columns, in, out)
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
-_DEFINE = re.compile(r"^\s*#\s*define\s+(\w+)\s+(\d+)\s*$", re.MULTILINE)
+_DEFINE = re.compile(r"^\s*#\s*define\s+(\w+)\s+([0-9]{1,9})\s*$", re.MULTILINE)
 _ARRAY = re.compile(r"\bQ(?:7|15)_T\s+(\w+)\s*\[([^\]]*)\]\s*=\s*\{([^{}]*)\}")
 _RANGE = re.compile(
     r"\blet\s+(\w+)\s*=\s*\(([\d,\s]+)\)\s*in\s*\[\s*([-\d.eE]+)\s*,\s*([-\d.eE]+)\s*\]"
 )
 _SCALAR = re.compile(r"\blet\s+(\w+)\s*=\s*([-\d.eE]+)\s+in\b")
-_BLOCK = re.compile(r"L(\d+)([FWB][123])")
-_HEAD = re.compile(r"(conf|loc)(\d+)([wb])")
-_NORM = re.compile(r"normW(\d+)")
+_BLOCK = re.compile(r"L([0-9]{1,3})([FWB][123])")
+_HEAD = re.compile(r"(conf|loc)([0-9]{1,3})([wb])")
+_NORM = re.compile(r"normW([0-9]{1,3})")
 
 Reals = npt.NDArray[np.float64]
 
@@ -84,12 +87,16 @@ def read(folder: Path, scales: Path | None = None) -> dict[str, Tensor]:
         if header is None:
             continue
         problem = _problem(header, arrays.get(header), stated)
+        if not problem and _is_filter(name) and len(stated.shape) != _FILTER_RANK:
+            problem = f"{header} is a filter, stated as {stated.shape}"
         if problem:
             wrong.append(problem)
         else:
             reals: Reals = arrays[header].astype(np.float64) * stated.scale
             weights[name] = reals.reshape(stated.shape)
-    unnamed = [name for name in (*_OWN, *_SCALARS) if name not in ranges and name not in scalars]
+    needed = (*_OWN, *(other for name in ranges for other in _beside(name)))
+    unnamed = [name for name in needed if name not in ranges]
+    unnamed += [name for name in _SCALARS if name not in scalars]
     if unnamed:
         raise UsageError(
             f"the SeeDot program states nothing of {', '.join(unnamed[:_SHOWN])}",
@@ -136,11 +143,20 @@ def _text(path: Path) -> str:
 
 def _program(path: Path) -> tuple[dict[str, Range], dict[str, float]]:
     text = _text(path)
-    ranges = {
-        name: Range(tuple(int(n) for n in shape.split(",") if n.strip()), float(low), float(high))
-        for name, shape, low, high in _RANGE.findall(text)
-    }
-    scalars = {name: float(value) for name, value in _SCALAR.findall(text)}
+    ranges: dict[str, Range] = {}
+    scalars: dict[str, float] = {}
+    for stated in (*_RANGE.finditer(text), *_SCALAR.finditer(text)):
+        try:
+            if stated.re is _SCALAR:
+                scalars[stated[1]] = float(stated[2])
+            else:
+                shape = tuple(int(n) for n in stated[2].split(",") if n.strip())
+                ends = float(stated[3]), float(stated[4])
+                if max(map(abs, ends)) > _MOST:
+                    raise UsageError(f"{path}: {stated[1][:40]} reaches beyond {_MOST:g}")
+                ranges[stated[1]] = Range(shape, *ends)
+        except ValueError as error:
+            raise UsageError(f"{path}: {stated[1][:40]} is stated with no numbers") from error
     if not ranges:
         raise UsageError(f"{path} is no SeeDot program with ranges of weights")
     return ranges, scalars
@@ -180,7 +196,7 @@ def _size(written: str, defined: Mapping[str, int]) -> int | None:
     """The product that an array's size is written as; None where it is another sum."""
     size = 1
     for factor in (part.strip() for part in written.split("*")):
-        known = int(factor) if factor.isdecimal() else defined.get(factor)
+        known = defined.get(factor, decimal(factor))
         if known is None:
             return None
         size *= known
@@ -200,6 +216,17 @@ def _header_name(name: str) -> str | None:
 
 _SCALARS = ("zeta1", "nu1", "zeta2", "nu2")
 _OWN = ("CBR1F", "CBR1W", "CBR1B", *(f"{n}{cell}" for cell in "12" for n in ("W", "U", "Bg", "Bh")))
+
+
+def _is_filter(name: str) -> bool:
+    block, head = _BLOCK.fullmatch(name), _HEAD.fullmatch(name)
+    return name == "CBR1F" or bool(block and block[2][0] == "F") or bool(head and head[3] == "w")
+
+
+def _beside(name: str) -> Iterator[str]:
+    """Name the weights without which this one is of no use: the norm behind a filter."""
+    if (block := _BLOCK.fullmatch(name)) and block[2][0] == "F":
+        yield from (f"L{block[1]}{letter}{block[2][1]}" for letter in "WB")
 
 
 def _problem(header: str, values: npt.NDArray[np.int64] | None, stated: Range) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args, get_origin
 
+from hil import files
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ def _check_not_another(where: str, place: str, directory: Path) -> None:
 
 
 def _from_file(where: str, path: Path) -> ModuleType:
-    if not path.is_file():
+    if not files.is_file(path):
         raise UsageError(f"the model {where!r}: there is no file {path}", hint=_EXAMPLE)
     digest = hashlib.sha256(f"{path}".encode() + path.read_bytes()).hexdigest()[:12]
     name = f"hil_own_{digest}"

@@ -16,7 +16,7 @@ QUARANTINE_AFTER = 3
 _OF_NO_BOARD = Verdict.BUILD, Verdict.LOCK
 _PROBE = "probe"
 _RESENDS, _RECOVERY = "link.resends", "setup.recovery."
-_CHECKED = ".checked"  # beside the runs, whose names begin with no dot
+CHECKED = ".checked"  # beside the runs, whose names begin with no dot
 _WELL = Verdict.PASS  # among outcomes: behind here the board was found well
 _NEVER: Mapping[str, str] = MappingProxyType({})
 
@@ -83,14 +83,14 @@ def of(rows: Iterable[Row], checked: Mapping[str, str] = _NEVER) -> list[Health]
 def note_checked(history: Path, uid: str, when: str) -> None:
     """Keep that a board was found well, so that its quarantine ends."""
     history.mkdir(parents=True, exist_ok=True)
-    with (history / _CHECKED).open("a", encoding="utf-8") as file:
+    with (history / CHECKED).open("a", encoding="utf-8") as file:
         file.write(json.dumps({"uid": uid, "when": when}) + "\n")
 
 
 def checked(history: Path) -> dict[str, str]:
     """Return when each board, by its unique id, was last found well."""
     try:
-        lines = (history / _CHECKED).read_text(encoding="utf-8").splitlines()
+        lines = (history / CHECKED).read_bytes().splitlines()
     except OSError:
         return {}
     found: dict[str, str] = {}
@@ -98,7 +98,12 @@ def checked(history: Path) -> dict[str, str]:
         try:
             one = json.loads(line)
             found[str(one["uid"])] = str(one["when"])
-        except (ValueError, KeyError, TypeError):  # half a line of a process that was killed
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            RecursionError,
+        ):  # half a line of a process that was killed
             continue
     return found
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hil.errors import UsageError
+from hil.numbers import decimal
 from hil.results import baseline, figures, store, table
 from hil.results.figures import Figures
 from hil.run import revisions
@@ -63,9 +64,8 @@ def _kept(name: str, places: Places) -> list[Figures] | None:
 def _steps_back(name: str) -> int | None:
     """How many runs before the last a name means: `last` 0, `last~1` 1; None for other names."""
     stem, _, steps = name.partition("~")
-    if stem != LAST or (steps and not steps.isdecimal()):
-        return None
-    return int(steps or 0)
+    back = decimal(steps or "0")
+    return back if stem == LAST and back is not None and back >= 0 else None
 
 
 def read(path: Path) -> list[Figures]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from hil import files
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
@@ -303,12 +304,12 @@ def _directory() -> Path:
 def _find(name: str) -> Path:
     for suffix in _SUFFIXES:
         carried = _directory() / f"{name}{suffix}"
-        if carried.parent == _directory() and carried.is_file():
+        if carried.parent == _directory() and files.is_file(carried):
             return carried
     path = Path(name).expanduser()
-    if path.is_file():
+    if files.is_file(path):
         return path
-    if path.exists():
+    if files.exists(path):
         raise UsageError(f"{path} is not a file", hint="name a single photograph")
     raise UsageError(
         f"there is no photograph {name!r}",

@@ -9,7 +9,7 @@ from hil.errors import MismatchError
 from hil.link.client import Device
 from hil.studies.bench.link import flashed
 
-_TIMEOUT_S = 60.0
+_TIMEOUT_S = 600.0  # of one inference: a soak may share its machine for hours
 _PAGE_BYTES = 4096
 _WARM = 20
 """Inferences before memory is looked at: code is decoded, caches fill."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from hil import files
 from hil.config.scenario import Scenario
 from hil.errors import BuildError, MeasurementError, MemoryLimitError, UsageError
 from hil.run import network
@@ -58,7 +59,7 @@ def images(names: Sequence[str]) -> list[str]:
         path = Path(name).expanduser()
         if path.is_dir():
             found += _of_folder(path)
-        elif any(wildcard in name for wildcard in "*?[") and not path.exists():
+        elif any(wildcard in name for wildcard in "*?[") and not files.exists(path):
             found += _matching(path)
         else:
             found.append(name)
@@ -68,10 +69,10 @@ def images(names: Sequence[str]) -> list[str]:
 def _matching(pattern: Path) -> list[str]:
     start = Path(pattern.anchor or ".")
     matched = sorted(start.glob(str(pattern.relative_to(pattern.anchor))))
-    files = [str(m) for m in matched if m.is_file() and not m.name.endswith(PICTURE)]
-    if not files:
+    found = [str(m) for m in matched if m.is_file() and not m.name.endswith(PICTURE)]
+    if not found:
         raise UsageError(f"no file matches {pattern}")
-    return files
+    return found
 
 
 def _of_folder(folder: Path) -> list[str]:

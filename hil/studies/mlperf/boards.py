@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, cast
 
+from hil import files
 from hil.build.image import Segment, read_segments
 from hil.config.board import Board
 from hil.errors import UsageError
@@ -34,7 +35,7 @@ def segments(path: Path, board: Board) -> tuple[Segment, ...]:
         UsageError: there is no such file, or it is larger than the flash.
         BuildError: it is a damaged ELF.
     """
-    if not path.is_file():
+    if not files.is_file(path):
         raise UsageError(f"there is no image {path}")
     data = path.read_bytes()
     if data.startswith(b"\x7fELF"):

@@ -6,6 +6,7 @@ Nothing is fetched, and no photograph is decoded here.
 
 from pathlib import Path
 
+from hil import files
 from hil.errors import UsageError
 from hil.vision.datasets import carried, classes, coco, table, voc, wider, yolo
 from hil.vision.datasets.base import Dataset, Example, Form, Marked
@@ -35,7 +36,7 @@ def open_dataset(path: Path, form: str | None = None, kind: str | None = None) -
     """
     if form is None and carried.FORM.knows(path):
         return carried.FORM.read(path)
-    if not path.exists():
+    if not files.exists(path):
         raise UsageError(
             f"there is no dataset {path}",
             hint="name its folder, or lfw_subset for the faces that scikit-image carries",

@@ -1,6 +1,7 @@
 """What every form of dataset becomes: examples with a label or with marked objects."""
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,9 @@ class Marked:
         left, top, right, bottom: edges in pixels of the photograph.
         ignored: whether it counts neither when it is found nor when it is missed.
         kind: its class; empty where the form has none, and once one class was chosen.
+
+    Raises:
+        ValueError: an edge is not finite.
     """
 
     left: float
@@ -29,6 +33,10 @@ class Marked:
     bottom: float
     ignored: bool = False
     kind: str = ""
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.left, self.top, self.right, self.bottom))):
+            raise ValueError(f"a box that is not finite: {self}")
 
     def lies_in(self, rows: int, columns: int) -> bool:
         """Whether any of it lies in a photograph of that size."""

@@ -4,15 +4,17 @@ import csv
 import io
 from pathlib import Path
 
+from hil import files
 from hil.errors import UsageError
+from hil.numbers import decimal
 from hil.vision.datasets.base import SUFFIXES, Dataset, Example, Form, read_text, without_twins
 
 _HEADINGS = ({"file", "path", "image", "filename"}, {"label", "class"})
 
 
 def _file(path: Path) -> Path | None:
-    files = [path] if path.suffix == ".csv" else sorted(path.glob("*.csv"))
-    return next((file for file in files if _looks_right(file)), None)
+    tables = [path] if path.suffix == ".csv" else sorted(path.glob("*.csv"))
+    return next((file for file in tables if _looks_right(file)), None)
 
 
 def _looks_right(file: Path) -> bool:
@@ -39,7 +41,7 @@ def _read(path: Path) -> Dataset:
     examples, problems = [], []
     for name, label, *_ in rows:
         picture = file.parent / name
-        if picture.is_file():
+        if files.is_file(picture):
             examples.append(Example(name, picture, label=classes.index(label)))
         else:
             problems.append(f"{file.name}: {name} is not there")
@@ -50,8 +52,11 @@ def _read(path: Path) -> Dataset:
 
 def _ordered(labels: set[str]) -> list[str]:
     """Numbers by value, names by alphabet."""
-    numbers = all(label.isascii() and label.isdigit() for label in labels)
-    return sorted(labels, key=int) if numbers else sorted(labels)
+    numbers = {label: decimal(label) for label in labels}
+    by_value = {label: number for label, number in numbers.items() if number is not None}
+    return (
+        sorted(labels) if len(by_value) < len(labels) else sorted(labels, key=by_value.__getitem__)
+    )
 
 
 FORM = Form("csv", "a CSV of photographs and labels", lambda path: _file(path) is not None, _read)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.errors import UsageError
+from hil.numbers import decimal
 from hil.vision.datasets.base import SUFFIXES, Dataset, Example, Form, Marked, pictures, read_text
 
 _LISTS = "wider_face_*_bbx_gt.txt"
@@ -70,16 +71,16 @@ def _records(file: Path, lines: list[str]) -> list[tuple[str, tuple[Marked, ...]
 
 def _count(file: Path, lines: list[str], at: int) -> int:
     text = lines[at].strip() if at < len(lines) else ""
-    if not text.isascii() or not text.isdigit():
-        raise UsageError(f"{file}:{at + 1}: expected a number of faces, found {text!r}")
-    return int(text)
+    count = decimal(text)
+    if count is None or count < 0:
+        raise UsageError(f"{file}:{at + 1}: expected a number of faces, found {text[:40]!r}")
+    return count
 
 
 def _face(file: Path, line: int, row: str) -> Marked:
-    try:
-        numbers = [int(word) for word in row.split()]
-    except ValueError as error:
-        raise UsageError(f"{file}:{line}: expected ten whole numbers, found {row!r}") from error
+    numbers = [number for word in row.split() if (number := decimal(word)) is not None]
+    if len(numbers) < len(row.split()):
+        raise UsageError(f"{file}:{line}: expected ten whole numbers, found {row[:80]!r}")
     if len(numbers) not in {4, 10}:
         raise UsageError(f"{file}:{line}: expected 4 or 10 numbers, found {len(numbers)}")
     x, y, width, height = numbers[:4]
