@@ -30,14 +30,19 @@ from hil.commands import (
     quantise,
     report,
     reproduce,
+    run,
+    scenarios,
     train,
     validate_timing,
 )
+from hil.commands.options import fitted
 from hil.errors import HilError
 
 _COMMANDS = (
     new,
     doctor,
+    run,
+    scenarios,
     boards,
     plan,
     quantise,
@@ -65,6 +70,9 @@ _EPILOG = """\
 examples:
   hil new my_project                   a project of your own: a network, a scenario, tests, CI
   hil doctor                           what this machine has, and what to do about what it lacks
+  hil run face_m4                      compile, build, flash, run and judge a scenario
+  hil test --board=stm32f439           the suite, with pytest's options
+  hil scenarios --board stm32f439      what can be run, its limits, what fits
   hil boards list                      physical boards, and who uses them
   hil plan face_m4                     where every buffer of the model lies, step by step
   hil quantise face_m4 --report        what each of the quantiser's choices buys
@@ -84,6 +92,9 @@ examples:
   hil bisect --scenario face_m4 A B    the commit between A and B that made it slower
   hil cache prune --older-than 30      delete builds that were not used for a month
   pytest hil/ --board=stm32f439        the main job: build, flash, run, judge
+
+`hil COMMAND --help` has more. Exit status of every command: 0 done; 1 it found what fails or is
+missing; 2 it was called wrongly or could not go on; 130 it was interrupted.
 """
 
 
@@ -105,7 +116,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    options = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == [run.TEST] and not {"-h", "--help"} & {*words[1:]}:
+        run.test(words[1:])
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
     try:
         status: int = options.run(options)
     except HilError as error:
@@ -140,11 +158,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hil",
         description="Hardware-in-the-loop tests for RNNPool vision models on Cortex-M4.",
-        epilog=_EPILOG,
+        epilog=fitted(_EPILOG),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for command in _COMMANDS:
         command.add(commands)
     return parser

@@ -43,6 +43,14 @@ def declare(parser: "pytest.Parser") -> None:
         help="scenario to run, a file of scenarios/ or a path; may be repeated "
         "(default: all but those that say default = false)",
     )
+    add(
+        "--hil-tag",
+        action="append",
+        default=[],
+        metavar="TAG",
+        help="run the scenarios of the package that have this tag; may be repeated. With pytest's "
+        "-m, a tag is a marker of the scenario's tests",
+    )
     add("--hil-all", action="store_true", help="run every scenario, the slow ones too")
     add(
         "--hil-input",

@@ -123,7 +123,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         raise pytest.Collector.CollectError(str(error)) from error
 
     def case(scenario: "Scenario", *metric: str) -> Any:
-        return pytest.param(scenario, *metric, id="-".join([scenario.name, *metric]))
+        marks = [getattr(pytest.mark, _declared(metafunc.config, tag)) for tag in scenario.tags]
+        return pytest.param(scenario, *metric, id="-".join([scenario.name, *metric]), marks=marks)
 
     if "hil_metric" in names:
         cases = [case(one, name) for one in scenarios for name in _judged(on, one)]
@@ -133,6 +134,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if told and "hil_session" in names:
         boards = [session.board.name for session in on]
         metafunc.parametrize("hil_session", boards, indirect=True, scope="session")
+
+
+def _declared(config: pytest.Config, tag: str) -> str:
+    """Declare a tag as a marker of pytest, unless it is one; return it."""
+    known = config.getini("markers")
+    if not any(line.partition(":")[0].partition("(")[0].strip() == tag for line in known):
+        config.addinivalue_line("markers", f"{tag}: tests of scenarios with this tag")
+    return tag
 
 
 def _judged(on: "Sequence[Session]", scenario: "Scenario") -> list[str]:

@@ -8,6 +8,7 @@ import pytest
 import thumb
 
 from hil import cli
+from hil.commands import run
 
 
 def test_help_teaches_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,8 +34,10 @@ def test_help_teaches_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def names() -> list[str]:
-    modules = (command.__name__.rpartition(".")[2] for command in cli._COMMANDS)
-    return [module.rstrip("_").replace("_", "-") for module in modules]
+    """Every command, as it is typed."""
+    (action,) = (one for one in cli._parser()._actions if one.dest == "command")
+    assert action.choices is not None
+    return list(action.choices)
 
 
 @pytest.mark.parametrize("name", names())
@@ -44,8 +47,38 @@ def test_the_help_of_every_command_teaches_by_example(
     with pytest.raises(SystemExit) as stop:
         cli.main([name, "--help"])
     assert stop.value.code == 0
-    _, _, examples = capsys.readouterr().out.partition("examples:\n")
-    assert f"  hil {name}" in examples
+    text = capsys.readouterr().out
+    assert f"  hil {name}" in text.partition("examples:\n")[2]
+    assert "exit status: " in text.lower()
+
+
+@pytest.mark.parametrize("arguments", [[], *([name] for name in names())])
+def test_helps_fit_80_columns(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        cli.main([*arguments, "--help"])
+    assert not [line for line in capsys.readouterr().out.splitlines() if len(line) > 80]
+
+
+def test_hil_alone_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 0
+    assert capsys.readouterr().out.startswith("usage: hil ")
+
+
+def test_hil_test_and_hil_run_become_pytest_on_the_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    became: list[list[str]] = []
+    monkeypatch.setattr("os.execv", lambda _, words: became.append(words[1:]))
+    run.test(["--board=stm32f439", "-k", "latency"])
+    cli.main(["run", "face_m4", "mine.toml", "--iterations", "3"])
+    suite = ["-m", "pytest", "--pyargs", "hil.suite"]
+    assert became[0] == [*suite, "--board=stm32f439", "-k", "latency"]
+    assert {*suite, "--hil-iterations=3", "--hil-target=auto"} <= {*became[-1]}
+    assert [one for one in became[-1] if one.startswith("--hil-scenario")] == [
+        "--hil-scenario=face_m4",
+        "--hil-scenario=mine.toml",
+    ]
 
 
 @pytest.mark.parametrize("name", names())
@@ -60,6 +93,8 @@ def test_every_example_of_a_help_can_be_parsed(
     shown = [shlex.split(example) for example in typed]
     assert shown
     for words in shown:
+        if name == "test":  # whose options are pytest's
+            words[1:] = ["test"]
         assert cli._parser().parse_args(words[1:]).command == name
 
 

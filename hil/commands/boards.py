@@ -26,7 +26,7 @@ examples:
   hil boards unlock desk-1             end that hold, from another shell
   hil boards health                    how often each board's set-up failed
   hil boards serve desk-1 > hil-boards.toml
-                                       an emulated board as one on a desk, until Ctrl-C
+                                     an emulated board as on a desk, to Ctrl-C
 """
 
 

@@ -15,7 +15,7 @@ from hil.commands.options import (
 _EXAMPLES = """\
 examples:
   hil detect astronaut                 a photograph that scikit-image carries
-  hil detect photos/ 'more/*.jpg' --scenario face_quant --checkpoint rpool_face_quant.pth
+  hil detect photos/ 'more/*.jpg' --checkpoint face_m4.pth
   hil detect photo.jpg --float-only    the float model alone: no board, no compiler
 Ctrl-C keeps the pictures and boxes so far.
 """

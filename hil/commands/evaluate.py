@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hil.vision.datasets import Dataset
 
 _EXAMPLES = """examples:
-  hil evaluate WIDER_val/ --scenario face_quant --checkpoint rpool_face_quant.pth --reference
+  hil evaluate WIDER_val/ --checkpoint face_m4.pth --reference
   hil evaluate people/ --scenario vww_rnnpool --checkpoint vww.pth --jobs 4
   hil evaluate WIDER_val/ --reference --sample 50 --resume
 Ctrl-C keeps the answers so far, and says what they are worth.

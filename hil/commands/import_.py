@@ -7,7 +7,7 @@ from hil.commands.options import Commands, command
 
 _EXAMPLES = """\
 examples:
-  hil import edgeml q_scut_head_b_face4_model --scales rnnpool-face-4.sd --out face_m4.pth
+  hil import edgeml q_scut_head_b --scales face-4.sd --out face_m4.pth
                                        RNNPool-Face-M4 as the paper deployed it
   pytest --hil-scenario=face_m4 --hil-checkpoint=face_m4.pth
                                        measured with these weights

@@ -7,7 +7,7 @@ from hil.commands.options import Commands, command, csv_option, show
 
 _EXAMPLES = """\
 examples:
-  hil models                           every network: a minute
+  hil models                           every network: a minute or two once, then seconds
   hil models face_m4 vww_rnnpool       these two
   hil models --no-plan --csv models.csv
 """
@@ -36,7 +36,7 @@ def _run(options: argparse.Namespace) -> int:
     from hil import models
     from hil.commands import progress
     from hil.config import board
-    from hil.studies.counts import count as counts
+    from hil.studies.counts import kept
     from hil.studies.counts import table as counts_table
 
     chip = None if options.no_plan else board.load(options.board)
@@ -45,7 +45,7 @@ def _run(options: argparse.Namespace) -> int:
     with progress.over(len(names)) as bar:
         for name in names:
             bar.begin(name)
-            found.append(counts.of_model(name, chip))
+            found.append(kept.counts(name, chip))
     if options.csv:
         counts_table.write_csv(found, options.csv)
     if options.json:
@@ -57,5 +57,5 @@ def _run(options: argparse.Namespace) -> int:
     for table in counts_table.tables(found):
         show(table)
     for note in (*counts_table.disagreements(found), *counts_table.obstacles(found)):
-        print(textwrap.fill(note, width=100, subsequent_indent="  "))
+        print(textwrap.fill(note, width=79, subsequent_indent="  "))
     return 0

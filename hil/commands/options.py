@@ -1,9 +1,10 @@
 """What several subcommands share: options, and ways to print."""
 
 import argparse
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hil import targets
 
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
     from hil.studies.profile.flame import Chain
 
 _WIDE = 160
+_NARROW = 79  # of a terminal's 80 columns
+_BELOW: Any = dict.fromkeys(("initial_indent", "subsequent_indent"), " " * 6)
+_STATUS = (
+    "exit status: 0 done; 1 it found what fails or is missing; 2 it was called wrongly or could "
+    "not go on; 130 it was interrupted"
+)
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
 
 
@@ -30,17 +37,55 @@ def command(
         name: as it is typed.
         run: does it, given the parsed options; returns the exit status.
         summary: for the help, beginning with a verb.
-        epilog: examples, shown as they stand.
+        epilog: examples, and what the exit status says where it is not the usual.
     """
+    told = epilog or ""
+    if "exit status:" not in told.lower():
+        told = f"{told.rstrip()}\n{_STATUS}"
     parser = commands.add_parser(
         name,
         help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter if epilog else argparse.HelpFormatter,
+        description=fitted(summary[0].upper() + summary[1:] + "."),
+        epilog=fitted(told),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
     return parser
+
+
+def fitted(text: str) -> str:
+    """Lay a help's text out in 80 columns.
+
+    Prose is filled. An indented line, such as an example, stays as it is; where it is too long, the
+    words behind a gap of two spaces go below it.
+    """
+    lines, prose = [], []
+    for line in [*text.splitlines(), ""]:
+        if line and not line.startswith(" "):
+            prose.append(line)
+            continue
+        lines += _filled(prose)
+        prose.clear()
+        lines += _split(line)
+    return "\n".join(lines[:-1])
+
+
+def _filled(prose: list[str]) -> list[str]:
+    """Fill paragraphs; a line that ends in a colon is a heading of its own."""
+    lines, paragraph = [], []
+    for line in prose:
+        paragraph.append(line)
+        if line.endswith(":"):
+            lines += textwrap.wrap(" ".join(paragraph), _NARROW)
+            paragraph.clear()
+    return [*lines, *textwrap.wrap(" ".join(paragraph), _NARROW)]
+
+
+def _split(line: str) -> list[str]:
+    before, gap, after = line.strip().partition("  ")
+    if len(line) <= _NARROW or not gap:
+        return [line.rstrip()]
+    return [f"  {before}", *textwrap.wrap(after.strip(), _NARROW, **_BELOW)]
 
 
 def scenario_options(parser: argparse.ArgumentParser) -> None:
@@ -59,13 +104,18 @@ def board_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def measuring_options(parser: argparse.ArgumentParser) -> None:
-    """Take a board, what stands for it, and the compiler of its firmware."""
+def measuring_options(parser: argparse.ArgumentParser, target: str = "emulator") -> None:
+    """Take a board, what stands for it, and the compiler of its firmware.
+
+    Args:
+        parser: of the command.
+        target: that is taken where none is named; "auto" is as pytest's --hil-target has it.
+    """
     board_option(parser)
     parser.add_argument(
         "--target",
-        default="emulator",
-        choices=targets.Names(),
+        default=target,
+        choices=targets.Names(*({target} & {targets.AUTO})),
         metavar="NAME",
         help="what stands for the board, one of: %(choices)s (default: %(default)s)",
     )

@@ -40,6 +40,7 @@ def add(commands: Commands) -> None:
         "--format",
         choices=_FORMATS,
         default=_PAGE,
+        metavar="FORMAT",
         help="a page, or one of %(choices)s (default: %(default)s)",
     )
     parser.add_argument(

@@ -1,7 +1,7 @@
 """A scenario of `scenarios/*.toml`: a model, its input, its limits, the paper's figures."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -103,6 +103,7 @@ class Scenario:
         stream: whether the image comes in, row by row, while the model runs; without an entry it
             does where it does not fit the memory.
         iterations: inferences per measurement; the cycle counts of all must agree.
+        tags: words to choose scenarios by, such as "face".
         default: whether the suite runs it without being asked to by name.
         calibration: photographs to choose ranges on beside the usual ones, such as "faces", which
             are in none of them.
@@ -129,6 +130,7 @@ class Scenario:
     stream: bool | None = None
     iterations: int = 1
     default: bool = True
+    tags: list[str] = field(default_factory=list, hash=False)
     calibration: list[str] = field(default_factory=list, hash=False)
     calibration_folder: Path | None = None
     dataset: Path | None = None
@@ -185,6 +187,20 @@ def defaults(directory: Path = SCENARIOS) -> list[str]:
     return [name for name in names(directory) if load(name, directory).default]
 
 
+def tagged(tags: Sequence[str], directory: Path = SCENARIOS) -> list[str]:
+    """Name the scenarios that have one of some tags; all of them where no tag is named.
+
+    Raises:
+        UsageError: no scenario has a tag; the error lists the tags there are.
+    """
+    found = {name: load(name, directory).tags for name in names(directory)}
+    there = sorted({tag for own in found.values() for tag in own})
+    for tag in tags:
+        if tag not in there:
+            raise UsageError.unknown("tag", tag, there)
+    return [name for name, own in found.items() if not tags or {*tags} & {*own}]
+
+
 def load(name: str, directory: Path = SCENARIOS) -> Scenario:
     """Read a scenario.
 
@@ -225,6 +241,7 @@ def load(name: str, directory: Path = SCENARIOS) -> Scenario:
         stream=entries.stream,
         iterations=entries.iterations,
         default=entries.default,
+        tags=entries.tags,
         calibration=_more_calibration(path, entries.calibration),
         calibration_folder=_calibration_folder(path, entries.calibration),
         dataset=_beside(path, "dataset", entries.dataset) if entries.dataset else None,
@@ -341,6 +358,7 @@ class _ScenarioFile(Entries, frozen=True):
     stream: bool | None = None
     iterations: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     default: bool = True
+    tags: list[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]] = []  # noqa: RUF012
     calibration: list[_Text] | _Text = []  # noqa: RUF012
     dataset: str = ""
     variant: dict[str, Any] = {}  # noqa: RUF012

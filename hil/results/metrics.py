@@ -73,6 +73,11 @@ class Kind:
         """Whether a value is within a limit."""
         return value >= limit if self.better == "higher" else value <= limit
 
+    @property
+    def sign(self) -> str:
+        """How a value within its limit stands to it."""
+        return ">=" if self.better == "higher" else "<="
+
     def show(self, value: float) -> str:
         """Write a value as a person reads it: 76,800 B, 0.4691 s, 0.9981."""
         return f"{value:{self.format}} {self.unit}".rstrip()

@@ -138,6 +138,8 @@ class Session:
             board = quarantine.leave_out(board, history, progress)
         target = choice.choose(options.hil_target, board)
         names = scenario.names() if options.hil_all else scenario.defaults()
+        if options.hil_tag:
+            names = scenario.tagged(options.hil_tag)
         known = Scenarios(
             image=options.hil_input,
             checkpoint=options.hil_checkpoint,

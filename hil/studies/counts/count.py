@@ -17,6 +17,7 @@ from hil.compiler.operators.kind import Macs
 from hil.compiler.plan import Budget, make_plan
 from hil.compiler.synthetic import synthetic_program
 from hil.config.board import Board
+from hil.config.scenario import Aim
 from hil.errors import BuildError, MemoryLimitError
 from hil.models.blocks import MBConv, Separable
 from hil.models.densenet import DenseLayer
@@ -92,16 +93,25 @@ def of_model(name: str, board: Board | None = None) -> Counts:
         parameters=made.parameters,
         macs=macs,
         map_bytes=_map_bytes(units, paper.convention),
-        memory=_plan(models.structure(name), board) if board else None,
+        memory=planned(models.structure(name), board) if board else None,
         weight_bytes=weight_bytes,
         paper=paper,
     )
 
 
-def _plan(made: models.LoadedModel, board: Board) -> Memory:
-    """Plan a network's memory for a board, as far as compiler and planner go."""
+def planned(
+    made: models.LoadedModel, board: Board, aim: Aim = "speed", streams: bool | None = None
+) -> Memory:
+    """Plan a network's memory for a board, as far as compiler and planner go.
+
+    Args:
+        made: the network; its weights may stand for none.
+        board: whose memory is planned for.
+        aim: what the schedule is chosen for.
+        streams: whether the image comes in row by row; None where it does not fit otherwise.
+    """
     try:
-        plan = make_plan(synthetic_program(made), Budget.of(board))
+        plan = make_plan(synthetic_program(made), Budget.of(board), aim, streams=streams)
     except MemoryLimitError as error:
         obstacle = f"{error.verdict}: {error.what}"
         return Memory(obstacle=obstacle, lacking=error.lacking, lacks=error.region)

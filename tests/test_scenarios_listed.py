@@ -1,0 +1,97 @@
+"""`hil scenarios`, and tags that choose scenarios."""
+
+import json
+from pathlib import Path
+
+import pytest
+from test_results import CONTEXT
+
+import hil.run.session  # noqa: F401  # numpy loads once per process
+from hil import cli
+from hil.config import board, scenario
+from hil.errors import UsageError
+from hil.results import table
+from hil.results.rows import Metric, in_context
+from hil.studies.counts import kept
+
+TINY = """
+model = "rnnpool_layer"
+tags = ["tiny_things"]
+[variant]
+rows = 24
+columns = 24
+channels = 4
+patch = 6
+stride = 4
+hidden_row = 4
+hidden_summary = 4
+[limits]
+latency_s = 0.5
+[limits.on.nucleo_l4r5zi]
+latency_s = 0.7
+"""
+
+
+def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, object]]:
+    assert cli.main(["scenarios", *arguments, "--json"]) == 0
+    found: list[dict[str, object]] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_scenarios_are_listed_with_limits_tags_and_last_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = in_context(CONTEXT, [Metric("cycles", 1, "cycle")])
+    table.write(rows, tmp_path / "build/hil/history/20260101T000000-aa.csv")
+    found = {str(one["name"]): one for one in listed(capsys)}
+    assert set(found) == set(scenario.names())
+    face = found["face_m4"]
+    assert face["limits"] == {
+        name: value
+        for name, value in vars(scenario.load("face_m4").limits).items()
+        if value is not None
+    }
+    assert (face["tags"], face["fit"]) == (["face", "rnnpool"], None)
+    ran = found[CONTEXT.scenario]
+    assert ran["last"] == f"pass, {CONTEXT.when.partition('T')[0]}"
+
+
+def test_a_board_says_which_fit_and_its_own_limits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "tiny.toml").write_text(TINY)
+    (tmp_path / "huge.toml").write_text(TINY.replace("hidden_row = 4", "hidden_row = 512"))
+    names = [str(tmp_path / name) for name in ("tiny.toml", "huge.toml")]
+    tiny, huge = listed(capsys, *names, "--board=nucleo_l4r5zi")
+    assert tiny["limits"] == {"latency_s": 0.7}
+    assert isinstance(tiny["fit"], dict)
+    assert isinstance(huge["fit"], dict)
+    assert (tiny["fit"]["fits"], huge["fit"]["fits"]) == (True, False)
+    assert huge["fit"]["obstacle"]
+
+
+def test_what_was_planned_once_is_kept_and_a_change_makes_it_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "tiny.toml").write_text(TINY)
+    chip, tiny = board.load("stm32f439"), scenario.load(str(tmp_path / "tiny.toml"))
+    first = kept.fit(tiny, chip)
+    monkeypatch.setattr(kept, "planned", lambda *_: pytest.fail("it was planned again"))
+    assert kept.fit(tiny, chip) == first
+    with pytest.raises(pytest.fail.Exception):
+        kept.fit(tiny.override(optimise="ram"), chip)
+
+
+def test_tags_choose_scenarios(pytester: pytest.Pytester) -> None:
+    assert {"face_m4", "face_a"} <= {*scenario.tagged(["face"])}
+    assert "vww_base" not in scenario.tagged(["face", "classifier"])
+    with pytest.raises(UsageError, match=r"unknown tag 'faces'\n  known: classifier, face"):
+        scenario.tagged(["faces"])
+    pytester.makepyfile("def test_one(hil_scenario): pass")
+    result = pytester.runpytest("--hil-tag=face", "-m", "not rnnpool", "--strict-markers")
+    result.assert_outcomes(deselected=len(scenario.tagged(["face"])))
+    result = pytester.runpytest("--hil-tag=classifier", "-m", "classifier", "--strict-markers")
+    result.assert_outcomes(passed=len(scenario.tagged(["classifier"])))
