@@ -81,8 +81,7 @@ examples:
   hil reproduce                        are the numbers printed in documents still true
   hil crosscheck face_m4               the emulated board against Renode
   hil import edgeml DIR --out F        trained weights out of EdgeML's C headers
-  hil train face_or_not --data lfw_subset:train
-                                       teach a network, then evaluate its weights
+  hil train face_or_not --data DIR     teach a network, then judge its weights
   hil evaluate DATASET                 what the integers lose on annotated photographs
   hil models                           every network: its counts beside the paper's
   hil poolings                         what each pooling of the paper costs on the chip

@@ -87,7 +87,8 @@ def test_every_example_of_a_help_can_be_parsed(
 ) -> None:
     with pytest.raises(SystemExit):
         cli.main([name, "--help"])
-    lines = capsys.readouterr().out.partition("examples:\n")[2].splitlines()
+    text = capsys.readouterr().out.replace(" \\\n", "")
+    lines = text.partition("examples:\n")[2].splitlines()
     examples = [line.partition("  ")[0] for line in (one.strip() for one in lines)]
     typed = [example.partition(" >")[0] for example in examples if example.startswith("hil ")]
     shown = [shlex.split(example) for example in typed]

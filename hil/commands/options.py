@@ -82,9 +82,13 @@ def _filled(prose: list[str]) -> list[str]:
 
 
 def _split(line: str) -> list[str]:
+    """Break an indented line that is too long: a command as a shell reads it, else at its gap."""
     before, gap, after = line.strip().partition("  ")
-    if len(line) <= _NARROW or not gap:
+    if len(line) <= _NARROW:
         return [line.rstrip()]
+    if not gap:
+        first, *rest = textwrap.wrap(before, _NARROW - 4, break_on_hyphens=False)
+        return [f"  {first} \\", *(f"      {one}" for one in rest)]
     return [f"  {before}", *textwrap.wrap(after.strip(), _NARROW, **_BELOW)]
 
 
