@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hil.errors import UsageError
-from hil.vision import datasets
+from hil.vision import datasets, photographs
 from hil.vision.datasets import Marked
 
 FACE_LINE = "449 330 122 149 0 0 0 0 0 0"
@@ -218,3 +218,16 @@ def test_whatever_an_annotation_file_holds_it_is_read_or_refused_by_name(
     except UsageError as error:
         refused = error.what
     assert not refused or str(tmp_path) in refused
+
+
+def test_the_faces_that_scikit_image_carries_are_a_dataset_by_name(tmp_path: Path) -> None:
+    parts = [datasets.open_dataset(Path(f"lfw_subset:{part}")) for part in ("train", "held_back")]
+    everything = datasets.open_dataset(tmp_path / "lfw_subset")  # as a scenario's file names it
+    assert [len(part.examples) for part in (*parts, everything)] == [150, 50, 200]
+    assert not {one.name for one in parts[0].examples} & {one.name for one in parts[1].examples}
+    assert {one.name for part in parts for one in part.examples} == {
+        one.name for one in everything.examples
+    }
+    assert [photographs.read(part.examples[-1].path).shape for part in parts] == [(25, 25, 3)] * 2
+    with pytest.raises(UsageError, match=r"no photograph 'lfw_subset:200'"):
+        photographs.read("lfw_subset:200")

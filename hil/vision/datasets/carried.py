@@ -21,11 +21,11 @@ _PARTS = {
 
 
 def _knows(path: Path) -> bool:
-    return str(path).partition(":")[0] == FACES_OR_NOT and not path.exists()
+    return path.name.partition(":")[0] == FACES_OR_NOT and not path.exists()
 
 
 def _read(path: Path) -> Dataset:
-    part = str(path).partition(":")[2]
+    part = path.name.partition(":")[2]
     if part not in _PARTS:
         raise UsageError.unknown(f"part of {FACES_OR_NOT}", part, [name for name in _PARTS if name])
     faces_or_not()  # or it says what is missing
