@@ -146,6 +146,66 @@ def test_two_classes_of_one_name_are_refused(tmp_path: Path) -> None:
         datasets.open_dataset(coco(tmp_path, ["face", "face"], []))
 
 
+def test_a_class_that_no_photograph_has_is_named(tmp_path: Path) -> None:
+    coco(tmp_path, ["background", "person"], [(1, [0, 0, 1, 1], 1)])
+    read = datasets.open_dataset(tmp_path)
+    assert read.problems == ("no photograph is of the class person",)
+
+
+def test_objects_of_other_classes_than_faces_are_left_out(tmp_path: Path) -> None:
+    coco(tmp_path, ["face", "dog"], [(1, [1, 2, 3, 4], 0), (2, [1, 2, 3, 4], 1)])
+    first, second = datasets.open_dataset(tmp_path).examples
+    assert (first.objects, second.objects) == ((Marked(1, 2, 4, 6),), ())
+    first, second = datasets.open_dataset(tmp_path, kind="dog").examples
+    assert (first.objects, second.objects) == ((), (Marked(1, 2, 4, 6),))
+    with pytest.raises(UsageError, match="unknown class of objects 'cat'"):
+        datasets.open_dataset(tmp_path, kind="cat")
+
+
+def test_several_classes_without_faces_are_to_be_chosen_from(tmp_path: Path) -> None:
+    coco(tmp_path, ["cat", "dog"], [(1, [1, 2, 3, 4], 0)])
+    with pytest.raises(UsageError, match="several classes: cat, dog") as caught:
+        datasets.open_dataset(tmp_path)
+    assert "--class NAME" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("file", "names"), [("classes.txt", "dog\nface\n"), ("data.yaml", "names: [dog, face]\n")]
+)
+def test_yolo_classes_have_names(tmp_path: Path, file: str, names: str) -> None:
+    picture(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("0 0.5 0.5 0.5 0.5\n1 0.5 0.5 0.5 0.25\n")
+    with pytest.raises(UsageError, match="several classes: 0, 1"):
+        datasets.open_dataset(tmp_path)
+    (tmp_path / file).write_text(names)
+    (example,) = datasets.open_dataset(tmp_path, "yolo").examples
+    assert example.objects == (Marked(10, 7.5, 30, 12.5),)
+
+
+def test_pascal_voc_tells_classes_apart(tmp_path: Path) -> None:
+    picture(tmp_path / "a.jpg")
+    box = "<bndbox><xmin>3</xmin><ymin>5</ymin><xmax>10</xmax><ymax>8</ymax></bndbox>"
+    objects = "".join(f"<object><name>{name}</name>{box}</object>" for name in ("dog", "face"))
+    (tmp_path / "a.xml").write_text(f"<annotation>{objects}</annotation>")
+    (example,) = datasets.open_dataset(tmp_path).examples
+    assert example.objects == (Marked(2, 4, 10, 8),)
+
+
+def test_classes_that_differ_by_the_size_of_letters_are_one(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / name)
+    (tmp_path / "labels.csv").write_text("a.png,Cat\nb.png,cat\n")
+    with pytest.raises(UsageError, match="two classes named Cat, cat"):
+        datasets.open_dataset(tmp_path)
+
+
+def test_classes_can_be_numbered_anew(tmp_path: Path) -> None:
+    picture(tmp_path / "cat" / "x.png")
+    picture(tmp_path / "dog" / "y.png")
+    read = datasets.open_dataset(tmp_path).with_classes(("dog", "cat"))
+    assert [(e.name, e.label) for e in read.examples] == [("cat/x.png", 1), ("dog/y.png", 0)]
+
+
 def test_yolo_boxes_are_shares_of_the_photograph(tmp_path: Path) -> None:
     picture(tmp_path / "images" / "a.png")
     labels = tmp_path / "labels" / "a.txt"

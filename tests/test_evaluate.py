@@ -6,6 +6,8 @@ import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
@@ -14,14 +16,22 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hil import cli
+from hil.compiler.program import Output, Program, Tensor
 from hil.config import scenario
-from hil.errors import UsageError
+from hil.errors import LinkError, UsageError
+from hil.run.measurement import Measurement, QuantisedScenario
 from hil.run.worth import weigh as worth
 from hil.run.worth.answer import Answer
-from hil.studies.evaluate import engine, report
+from hil.run.worth.asking import Asker
+from hil.studies.answering_board import AnsweringBoard, BoardOptions
+from hil.studies.evaluate import engine, predictions, report
 from hil.studies.evaluate.answers import Store
 from hil.vision import photographs
 from hil.vision.datasets import Dataset, Example, Marked
+
+if TYPE_CHECKING:
+    from hil.compiler.front.graph import Graph
+    from hil.models import LoadedModel
 
 HEAD = {"scenario": "face_m4"}
 BOX = (10.0, 10.0, 20.0, 20.0, 0.9)
@@ -110,6 +120,67 @@ def test_subsets_ignore_the_faces_of_others() -> None:
     answers = {"0.png": Answer("0.png", (BOX,), (BOX,)), "1.png": Answer("1.png")}
     (_, easy, _) = worth.weigh(dataset, answers, 0.3).figures
     assert (easy.name, easy.of_float) == ("AP easy", 1.0)
+
+
+def test_false_alarms_in_photographs_without_a_face_count_but_for_wider() -> None:
+    """The benchmark passes over such photographs; other datasets hold them on purpose."""
+    seen = Example("0.png", Path(), (Marked(10, 10, 20, 20),))
+    for form, expected in (("wider", 1.0), ("coco", 0.5)):
+        dataset = Dataset(Path(), form, (seen, Example("1.png", Path())))
+        first = ((*BOX[:4], 0.5),)
+        answers = {"0.png": Answer("0.png", first, first), "1.png": Answer("1.png", (BOX,), (BOX,))}
+        assert worth.weigh(dataset, answers).main.of_float == pytest.approx(expected)
+
+
+def test_a_dataset_of_more_classes_than_outputs_is_refused() -> None:
+    with pytest.raises(UsageError, match="tells 3 classes apart, the dataset has 2"):
+        Asker(quantised(3), 2, 0.05)
+
+
+def quantised(count: int) -> QuantisedScenario:
+    made = Tensor("y", (1, 1, count), scale=1.0, zero_point=0)
+    program = Program("made", made, (), Output((made,)), parameters=0)
+    loaded, graph = cast("LoadedModel", None), cast("Graph", None)
+    return QuantisedScenario(scenario.load("face_m4"), loaded, graph, program)
+
+
+def test_coco_results_have_the_datasets_own_numbers(tmp_path: Path) -> None:
+    examples = (Example("a.jpg", Path(), key=17), Example("b.jpg", Path()))
+    dataset = Dataset(Path(), "coco", examples, category=3)
+    answers = {e.name: Answer(e.name, (), (BOX,)) for e in examples}
+    predictions.write_coco(dataset, answers, tmp_path / "coco.json")
+    found = json.loads((tmp_path / "coco.json").read_text())
+    assert [(one["image_id"], one["category_id"]) for one in found] == [(17, 3), (2, 3)]
+    assert (found[0]["bbox"], found[0]["score"]) == ([10.0, 10.0, 10.0, 10.0], 0.9)
+
+
+def test_a_board_that_is_lost_for_good_ends_the_run() -> None:
+    """Three photographs cost a board each; then the others are left for another day."""
+    board = object.__new__(AnsweringBoard)
+    board._failures = 0
+
+    def lost(_: object) -> Measurement:
+        board._failures += 1
+        raise LinkError("the port vanished")
+
+    worker = object.__new__(engine.Worker)
+    worker._task = replace(TASK, on_board=BoardOptions("stm32f439", "emulator", "zig"))
+    worker._asker = cast("Asker", SimpleNamespace(photograph=lambda _: None))
+    worker._board = board
+    board.answer = lost  # type: ignore[assignment,method-assign]
+    found = [worker.answer(example).error for example in FOUR.examples[:2]]
+    assert found == ["the port vanished"] * 2
+    with pytest.raises(LinkError):
+        worker.answer(FOUR.examples[2])
+
+
+def test_real_boards_are_as_many_as_the_jobs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert cli.main(["evaluate", str(tmp_path), "--target=probe", "--jobs=2"]) == 2
+    assert "--jobs=2 takes as many boards, and 1 of them is known" in capsys.readouterr().err
 
 
 def test_accuracy_comes_with_the_classes_that_are_confused() -> None:

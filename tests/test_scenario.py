@@ -191,6 +191,7 @@ def test_a_scenario_names_photographs_to_calibrate_on(tmp_path: Path) -> None:
     [
         ("rnnpool_layer", {"rows": 0}, "rows = 0"),
         ("rnnpool_layer", {"rows": "x"}, "rows = 'x'"),
+        ("rnnpool_layer", {"rows": 1 << 40}, "rows = 1099511627776"),
         ("rnnpool_layer", {"rows": 4, "patch": 6}, "a patch of 6x6 pixels is larger than the map"),
         ("strided_layer", {"columns": 4, "patch": 6}, "larger than the map, 112x4"),
         ("maxpool_layer", {"rows": 3, "stride": 4}, "a patch of 4x4 pixels"),

@@ -39,6 +39,7 @@ _TABLE_2 = (
 )
 _TABLE_3 = ("base", "renet", "rnnpool")
 _LAYERS = {"avgpool": "average", "maxpool": "max", "strided": "strided", "renet": "renet"}
+_MOST = 1 << 16  # rows, channels, ... that a network is given
 _CALIBRATION_PIXELS = 500_000  # of the photographs that seeded batch-norm statistics come from
 
 
@@ -200,10 +201,12 @@ def _check_sizes(request: Request) -> None:
     """Refuse sizes that no network of ours can have. Raises UsageError."""
     for name, value in request.variant.items():
         for size in value if isinstance(value, list | tuple) else [value]:
-            if isinstance(size, int | float) and not isinstance(size, bool) and not size > 0:
+            if isinstance(size, bool) or not isinstance(size, int | float):
+                continue
+            if not 0 < size <= _MOST:
                 raise UsageError(
                     f"variant of {request.model_id}: {name} = {value!r}",
-                    hint="every size must be above 0",
+                    hint=f"every size must be above 0 and at most {_MOST:,}",
                 )
 
 
