@@ -63,6 +63,17 @@ def test_a_run_that_is_interrupted_keeps_what_was_found(tmp_path: Path, photogra
     assert second == {"image": "bad", "error": "it is bad"}
 
 
+def test_a_board_that_fails_costs_one_photograph(tmp_path: Path, photograph: Path) -> None:
+    def find(image: str) -> Found:
+        lost = Found(image, SIDE, SIDE, [], error="the port vanished")
+        return lost if image == "first" else found(photograph, box(10, 10, 40))
+
+    report.run(["first", str(photograph)], find, tmp_path / "out", {}, lambda _: None)
+    first, second = read(tmp_path / "out" / "boxes.json")["images"]
+    assert first == {"image": "first", "error": "the port vanished"}
+    assert len(second["float"]) == 1
+
+
 def test_pictures_can_be_left_out(tmp_path: Path, photograph: Path) -> None:
     out = tmp_path / "out"
     (entry,) = report.run(

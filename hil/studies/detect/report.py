@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -117,7 +117,9 @@ def _entry(image: str, find: Finder, directory: Path | None, before: Sequence[En
     path = None if directory is None else _picture_path(image, directory, before)
     if path is not None:
         draw(found, path)
-    return Entry(image, _facts(image, found, path), found, path)
+    facts = _facts(image, found, path)
+    # Its arrays would add up over thousands of photographs.
+    return Entry(image, facts, replace(found, measurement=None), path)
 
 
 def _picture_path(image: str, directory: Path, taken: Sequence[Entry]) -> Path:
