@@ -244,7 +244,7 @@ def load(name: str, directory: Path = SCENARIOS) -> Scenario:
         tags=entries.tags,
         calibration=_more_calibration(path, entries.calibration),
         calibration_folder=_calibration_folder(path, entries.calibration),
-        dataset=_beside(path, "dataset", entries.dataset) if entries.dataset else None,
+        dataset=_dataset(path, entries.dataset) if entries.dataset else None,
         variant=entries.variant,
         output_names=entries.output.names,
         labels=entries.output.labels,
@@ -386,6 +386,12 @@ def _photograph(path: Path, name: str) -> str:
     """A photograph's file stands beside the scenario's; a name without a suffix is no file's."""
     is_file = Path(name).suffix or Path(name).name != name
     return str(_beside(path, "input", name)) if is_file else name
+
+
+def _dataset(path: Path, name: str) -> Path:
+    """A dataset is looked for beside the scenario's file; another may be known by its name."""
+    beside = _beside(path, "dataset", name)
+    return beside if beside.exists() else Path(name)
 
 
 def _of_rgb(
