@@ -3,7 +3,7 @@
 import json
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -262,6 +262,23 @@ def test_ctrl_c_keeps_what_was_answered_and_says_what_it_is_worth(
     assert "AP all" in said.out
     assert "interrupted" in said.err
     assert len((tmp_path / "out" / "answers.jsonl").read_text().splitlines()) == 2
+
+
+def test_what_the_reference_answered_before_a_board_is_asked_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skipped = []
+
+    def answering(_: object, dataset: Dataset, skip: Sequence[str], jobs: int) -> Iterator[Answer]:
+        skipped.append((jobs, len(skip)))
+        yield from (Answer(one.name, (BOX,), (BOX,)) for one in dataset.examples)
+
+    monkeypatch.setattr(engine, "run", answering)
+    arguments = ["evaluate", str(annotated(tmp_path)), "--reference", f"--out={tmp_path / 'out'}"]
+    for further in ([], ["--resume"], ["--resume", "--sample=1"]):
+        assert cli.main([*arguments, *further, "--worst=0"]) == 0
+    assert skipped == [(1, 0), (1, 4), (1, 3)]
+    assert "3 photographs were answered before" in capsys.readouterr().out
 
 
 def annotated(folder: Path) -> Path:

@@ -197,13 +197,18 @@ def _answered(
 
     head = engine.head(task, dataset)
     store = answers.Store(options.out / "answers.jsonl", head, resume=options.resume)
-    if store.answers:
-        print(f"{len(store.answers):,} photographs were answered before")
-    left = sum(example.name not in store.answers for example in dataset.examples)
+    done = [
+        name
+        for name, answer in store.answers.items()
+        if answer.on_board or not task.goes_to_board(name)
+    ]
+    if done:
+        print(f"{len(done):,} photographs were answered before")
+    left = sum(example.name not in done for example in dataset.examples)
     try:
         with progress.over(left) as bar, store.open() as write:
             bar.tell("compiling")
-            for answer in engine.run(task, dataset, list(store.answers), options.jobs):
+            for answer in engine.run(task, dataset, done, options.jobs):
                 write(answer)
                 bar.finish(answer.example)
     except (HilError, KeyboardInterrupt) as ended:

@@ -42,6 +42,10 @@ class Task:
     least_score: float
     classes: int
 
+    def goes_to_board(self, name: str) -> bool:
+        """Whether a photograph's integers are to be a board's."""
+        return self.on_board is not None and (self.checked is None or name in self.checked)
+
 
 class Worker:
     """A compiled network, and a board once one is needed."""
@@ -85,9 +89,8 @@ class Worker:
             self._board.close()
 
     def _answer(self, example: Example) -> Answer:
-        checked = self._task.checked
         options = self._task.on_board
-        if options is None or (checked is not None and example.name not in checked):
+        if options is None or not self._task.goes_to_board(example.name):
             return self._asker.by_reference(example)
         photograph = self._asker.photograph(example)
         if self._board is None:
