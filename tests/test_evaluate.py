@@ -240,6 +240,7 @@ def test_a_process_that_dies_costs_its_photograph_alone(monkeypatch: pytest.Monk
     assert found == {"0": "", "1": "the process that computed it died", "2": "", "3": ""}
 
 
+@pytest.mark.slow
 def test_processes_that_all_die_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_answer", always_dying)
     six = replace(FOUR, examples=tuple(Example(str(i), Path()) for i in range(9)))
