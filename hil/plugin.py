@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil import options
-from hil.errors import HilError, MeasurementError, UsageError, Verdict
-from hil.pytest_plugin import marked, sessions
+from hil.errors import HilError, UsageError, Verdict
+from hil.pytest_plugin import marked, outcomes, sessions
 from hil.pytest_plugin.sessions import RUN, SESSION
 
 if TYPE_CHECKING:
@@ -33,8 +33,10 @@ pytest_plugins = [
     "hil.pytest_plugin.refusal",
     "hil.pytest_plugin.baselines",
     "hil.pytest_plugin.short_names",
+    "hil.pytest_plugin.outcomes",
 ]
 _SUITE = Path(__file__).parent / "suite"
+_SUITE_FOLDERS = {"hil", "hil/suite"}  # of a checkout
 _DEFAULT_REPORT = Path("build/hil/junit.xml")
 
 
@@ -57,8 +59,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     if config.option.help:
         return
-    runs_suite = _runs_suite(config)
-    if runs_suite and not config.option.xmlpath:
+    _refuse_folder_that_is_not_here(config)
+    runs_suite = config.stash[outcomes.RUNS_SUITE] = _runs_suite(config)
+    writes = config.pluginmanager.has_plugin("junitxml") and not config.option.collectonly
+    if runs_suite and writes and not config.option.xmlpath:
         config.option.xmlpath = str(_DEFAULT_REPORT)
     if runs_suite or config.option.hil_board is not None:
         try:
@@ -102,6 +106,17 @@ def _runs_suite(config: pytest.Config) -> bool:
         return False
     paths = [_path(config, argument.split("::")[0]) for argument in config.args]
     return any(_SUITE.is_relative_to(path) or path.is_relative_to(_SUITE) for path in paths)
+
+
+def _refuse_folder_that_is_not_here(config: pytest.Config) -> None:
+    """Say where the suite is, to who types `pytest hil/` outside of a checkout."""
+    here = config.invocation_params.dir
+    named = next((one for one in config.args if one.rstrip("/") in _SUITE_FOLDERS), "")
+    if named and not config.option.pyargs and not (here / named).exists():
+        raise pytest.UsageError(
+            f"there is no folder {named} in {here}; the suite is part of the installed package:\n"
+            "  hil test --board=stm32f439   or   pytest --pyargs hil.suite --board=stm32f439"
+        )
 
 
 def _path(config: pytest.Config, argument: str) -> Path:
@@ -251,6 +266,9 @@ def hil_hold(
         if metric is None:
             counts = hil_measurement.timing
             pytest.skip(f"{hil_measurement.target} counts {counts}: it has no {name}")
+        if metric.limit is None:
+            scenario = hil_measurement.prepared.scenario
+            pytest.skip(f"the scenario {scenario.name} has no limit for {name}")
         request.node.user_properties += hil_session.properties(hil_measurement, metric)
         if metric.verdict is not Verdict.PASS:
             from hil.run import judge
@@ -259,22 +277,6 @@ def hil_hold(
             pytest.fail(f"[{metric.verdict}] {explained}", pytrace=False)
 
     return check
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Report the firmware's faults as failures and the set-up's as errors, whoever met them."""
-    report = yield
-    error = call.excinfo.value if call.excinfo else None
-    if isinstance(error, HilError):
-        report.longrepr = str(error)
-    if isinstance(error, MeasurementError):
-        item.user_properties.append(("verdict", str(error.verdict)))
-        if report.when == "setup" and not error.is_setup_error:
-            report.when = "call"
-    return report
 
 
 def pytest_terminal_summary(

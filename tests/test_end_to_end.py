@@ -73,6 +73,7 @@ def usual_options(csv: Path, scenario: str, **others: object) -> Namespace:
         "hil_target": "emulator",
         "hil_scenario": [scenario],
         "hil_all": False,
+        "hil_tag": [],
         "hil_toolchain": "zig",
         "hil_contracts": False,
         "hil_csv": csv,

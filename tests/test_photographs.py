@@ -178,3 +178,16 @@ def test_a_damaged_photograph_is_read_or_refused_in_words(tmp_path: Path, suffix
         damaged.write_bytes(content[:cut])
         with suppress(UsageError):
             assert photographs.read(str(damaged)).ndim == 3
+
+
+@pytest.mark.parametrize(("white", "level"), [(1.0, 128), (255.0, 128)])
+def test_a_tiff_of_floats_keeps_its_levels(tmp_path: Path, white: float, level: int) -> None:
+    values = np.full((16, 16), white * 128 / 255, np.float32)
+    values[0], values[1, 0] = white, np.nan
+    path = tmp_path / "float.tiff"
+    Image.fromarray(values).save(path)
+    rgb = photographs.read(path)
+    assert rgb.shape == (16, 16, 3)
+    assert {int(one) for one in rgb[2:].ravel()} == {level}
+    assert rgb[0].min() == 255
+    assert rgb[1, 0].max() == 0

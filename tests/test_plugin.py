@@ -37,8 +37,9 @@ def junit(pytester: pytest.Pytester) -> ET.Element:
 def test_a_fault_of_the_set_up_is_an_error_in_junit(pytester: pytest.Pytester, error: str) -> None:
     pytester.makepyfile(MEETS.format(error=error))
     result = pytester.runpytest("--junitxml=report.xml")
-    result.assert_outcomes(errors=2)
-    assert junit(pytester).get("errors") == "2"
+    result.assert_outcomes(errors=1, skipped=1)
+    result.stdout.fnmatch_lines(["1 test was not measured: *"])
+    assert junit(pytester).get("errors") == "1"
     assert junit(pytester).get("failures") == "0"
 
 
@@ -48,8 +49,9 @@ def test_a_fault_of_the_firmware_is_a_failure_in_junit(
 ) -> None:
     pytester.makepyfile(MEETS.format(error=error))
     result = pytester.runpytest("--junitxml=report.xml")
-    result.assert_outcomes(failed=2)
-    assert junit(pytester).get("failures") == "2"
+    result.assert_outcomes(failed=1, skipped=1)
+    result.stdout.fnmatch_lines(["1 test was not measured: *"])
+    assert junit(pytester).get("failures") == "1"
     assert junit(pytester).get("errors") == "0"
 
 
@@ -59,7 +61,7 @@ def test_the_report_names_the_verdict_and_what_to_do(pytester: pytest.Pytester) 
     result.stdout.fnmatch_lines(["*[[]flash[]] the FlashError of this test*", "*do this next*"])
     result.stdout.no_fnmatch_line("*Traceback*")
     names = [(p.get("name"), p.get("value")) for p in junit(pytester).iter("property")]
-    assert names == [("verdict", "flash")] * 2
+    assert names == [("verdict", "flash")]
 
 
 def test_a_failure_of_the_emulator_is_told_with_its_cause_and_the_log(
@@ -102,14 +104,76 @@ def test_a_failure_of_the_emulator_is_told_with_its_cause_and_the_log(
         ("--board=stm32f999", "unknown board 'stm32f999'"),
         ("--hil-scenario=face_m5", "unknown scenario 'face_m5'"),
         ("--hil-target=jtag", "invalid choice: 'jtag'"),
+        ("--hil-iterations=0", "a whole number from 1 to 10,000 is expected, not '0'"),
+        ("--hil-iterations=-1", "a whole number from 1 to 10,000 is expected, not '-1'"),
+        ("--hil-timeout=nan", "is expected, not 'nan'"),
+        ("--hil-port=/dev/ttyACM0", "--hil-port and --hil-probe are a real board's"),
+        ("--hil-input=nobody.jpg", "the scenario face_m4: there is no photograph 'nobody.jpg'"),
+        ("--hil-checkpoint=no.pth", "the scenario face_m4: there is no checkpoint no.pth"),
+        ("--hil-calibration=nowhere", "the scenario face_m4: nowhere is no folder of photographs"),
+        ("--hil-csv=/dev/null/x.csv", "choose another file with --hil-csv"),
+        ("--hil-csv=/dev", "choose another file with --hil-csv"),
     ],
 )
 def test_a_wrong_name_is_told_before_anything_runs(
     pytester: pytest.Pytester, option: str, complaint: str
 ) -> None:
-    result = pytester.runpytest_subprocess("--pyargs", "hil.suite", option)
+    result = pytester.runpytest_inprocess("--pyargs", "hil.suite", option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*{complaint}*"])
+    assert complaint in result.stderr.str()
+
+
+def test_a_target_that_is_absent_is_one_error_before_anything_is_compiled(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hil.run.measurement.prepare", lambda *_, **__: pytest.fail("compiled"))
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("HIL_RENODE", raising=False)
+    result = pytester.runpytest_inprocess("--pyargs", "hil.suite", "--hil-target=renode")
+    outcomes = result.parseoutcomes()
+    assert outcomes["errors"] == 1
+    assert outcomes["skipped"] > 3
+    result.stdout.fnmatch_lines(["*[[]probe[]] there is no Renode on this machine*"])
+
+
+def test_a_run_that_measures_nothing_has_failed(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.skip(reason="a plugin that clashes")
+        @pytest.mark.hil(scenario="face_m4")
+        def test_one(hil_measurement):
+            pass
+        """
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(skipped=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*nothing was measured*", "*a plugin that clashes*"])
+
+
+def test_collecting_alone_writes_no_report(pytester: pytest.Pytester) -> None:
+    report = pytester.path / "build/hil/junit.xml"
+    report.parent.mkdir(parents=True)
+    report.write_text("of the last run")
+    result = pytester.runpytest_inprocess("--pyargs", "hil.suite", "--collect-only", "-q")
+    assert result.ret == pytest.ExitCode.OK
+    assert report.read_text() == "of the last run"
+
+
+def test_the_suite_is_collected_without_junit(pytester: pytest.Pytester) -> None:
+    arguments = ("--pyargs", "hil.suite", "--collect-only", "-q", "-p", "no:junitxml")
+    assert pytester.runpytest_inprocess(*arguments).ret == pytest.ExitCode.OK
+
+
+@pytest.mark.parametrize("named", ["hil", "hil/", "hil/suite"])
+def test_the_folder_of_a_checkout_is_explained_where_there_is_none(
+    pytester: pytest.Pytester, named: str
+) -> None:
+    result = pytester.runpytest_inprocess(named, "--board=stm32f439")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*hil test --board=stm32f439*"])
 
 
 def test_the_header_says_what_stands_for_the_board_and_why(pytester: pytest.Pytester) -> None:

@@ -6,11 +6,13 @@ the arguments themselves.
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from hil.errors import HilError
 from hil.paths import RESULTS
 
 _SUITE = Path(__file__).parent.parent / "suite"
@@ -31,7 +33,8 @@ def _forget_if_refused(config: pytest.Config) -> None:
     if isinstance(sys.exception(), pytest.UsageError) and _asks_for_harness(arguments):
         from hil.results import store
 
-        store.forget(config.invocation_params.dir / _table(arguments))
+        with suppress(HilError):  # what ends the run is told, and is no table of an earlier one
+            store.forget(config.invocation_params.dir / _table(arguments))
 
 
 def _asks_for_harness(arguments: Sequence[str]) -> bool:

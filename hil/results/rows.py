@@ -37,6 +37,11 @@ class Metric:
     samples: tuple[float, ...] = ()
 
     @property
+    def is_judged(self) -> bool:
+        """Whether it was held to a limit, a baseline or what else ends a measurement."""
+        return self.limit is not None or self.verdict is not Verdict.PASS
+
+    @property
     def ratio(self) -> float | None:
         """Value over reference."""
         return self.value / self.reference if self.reference else None
@@ -102,7 +107,7 @@ class Row:
                 "reference_source": metric.source,
                 "ratio": metric.ratio,
                 "limit": metric.limit,
-                "verdict": str(metric.verdict),
+                "verdict": str(metric.verdict) if metric.is_judged else "",
                 "note": metric.note,
                 "samples": metric.samples,
             }

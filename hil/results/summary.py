@@ -183,5 +183,7 @@ def _coloured(text: str, verdict: Verdict, *, said: bool = False) -> str:
 
 def _words(metric: Metric) -> str:
     if metric.verdict is not Verdict.PASS:
-        return str(metric.verdict)
+        kind = metrics.find(metric.name)
+        beyond = "" if metric.limit is None else f": {kind.sign} {kind.show(metric.limit)}"
+        return f"{metric.verdict}{beyond}"
     return "pass" if metric.limit is not None else ""

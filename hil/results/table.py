@@ -126,7 +126,7 @@ def _row(record: dict[str, str]) -> Row:
         reference=_number(record["reference"]),
         source=record["reference_source"],
         limit=_number(record.get("limit", "")),
-        verdict=Verdict(record["verdict"]),
+        verdict=Verdict(record["verdict"] or Verdict.PASS),  # empty: it was not judged
         note=record.get("note", ""),
         samples=tuple(float(sample) for sample in record.get("samples", "").split()),
     )

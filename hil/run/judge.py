@@ -51,8 +51,8 @@ def _judged(figure: Figure, scenario: Scenario, board: str, *, exact: bool) -> M
 
 
 def _limit(kind: Kind, limits: Limits) -> float | None:
-    limit: float | None = getattr(limits, kind.limit) if kind.limit else kind.bound
-    return limit
+    limit: float | None = getattr(limits, kind.limit) if kind.limit else None
+    return kind.bound if limit is None else limit
 
 
 def _reference(kind: Kind, scenario: Scenario) -> tuple[float | None, str]:
@@ -74,7 +74,7 @@ def explain(metric: Metric, measurement: Measurement) -> str:
             "count of it, depends on what ran before"
         )
     limit = "none" if metric.limit is None else kind.show(metric.limit)
-    return f"{metric.name} is {kind.show(metric.value)}, limit {limit}"
+    return f"{kind.show(metric.value)}, limit {limit} ({metric.name})"
 
 
 def _mismatches(measurement: Measurement) -> list[str]:

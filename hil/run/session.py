@@ -14,7 +14,7 @@ from hil.config import board as boards
 from hil.config import inventory, scenario
 from hil.config.board import Board
 from hil.config.scenario import Scenario
-from hil.errors import FirmwareFault, MeasurementError, Verdict
+from hil.errors import FirmwareFault, MeasurementError, UsageError, Verdict
 from hil.link.transcript import Transcript
 from hil.paths import SCENARIOS
 from hil.results import details, metrics
@@ -37,6 +37,7 @@ from hil.run import (
     calibration,
     core_clock,
     crash,
+    early,
     judge,
     locate,
     measurement,
@@ -62,7 +63,8 @@ if TYPE_CHECKING:
     from hil.targets.base import Target
 
 _SILICON = "silicon"
-_OF_DESKS = {AUTO, "probe"}  # targets that may be physical boards
+_PROBE = "probe"
+_OF_DESKS = {AUTO, _PROBE}  # targets that may be physical boards
 _END = "time.end"
 
 
@@ -147,6 +149,14 @@ class Session:
             iterations=options.hil_iterations,
         )
         chosen = [known.load(name) for name in options.hil_scenario or names]
+        early.check(chosen)
+        early.check_writable(options.hil_csv)
+        if target.name != _PROBE and (options.hil_port or options.hil_probe):
+            raise UsageError(
+                f"--hil-port and --hil-probe are a real board's, and {target.name} stands for the "
+                f"board: {target.why}",
+                hint="add --hil-target=probe, or leave them out",
+            )
         identity = identity or RunIdentity.now(Path.cwd())
         return cls(
             board=board,
@@ -185,6 +195,7 @@ class Session:
         if kept is not None:
             kept.forget()
         with self._outcome(scenario):
+            self.target.require(self.board)
             prepared = measurement.prepare(
                 scenario,
                 self.board,

@@ -6,5 +6,5 @@ One test per scenario and metric with a limit; `hil/results/metrics.py` lists th
 from collections.abc import Callable
 
 
-def test_metric_is_within_its_limit(hil_hold: Callable[[str], None], hil_metric: str) -> None:
+def test_limit(hil_hold: Callable[[str], None], hil_metric: str) -> None:
     hil_hold(hil_metric)

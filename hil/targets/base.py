@@ -55,6 +55,15 @@ class Target(ABC):
         del board
         return ()
 
+    @classmethod
+    def require(cls, board: Board) -> None:
+        """Look for what stands for the board, before anything is built for it.
+
+        Raises:
+            UsageError: what was named leads nowhere. ProbeError: it is not there.
+        """
+        del board
+
     def recover(self, rung: Rung) -> None:
         """Do what one of `greeting_rungs` says.
 

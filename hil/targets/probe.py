@@ -81,6 +81,20 @@ class ProbeTarget(Target):
         self._require_pedigree(probe)
 
     @classmethod
+    def require(cls, board: Board) -> None:
+        """Look whether a probe of the board is connected; those behind a network are not asked.
+
+        Raises:
+            ProbeError: none is.
+        """
+        named = units(board)
+        if any(unit.is_remote or unit.place for unit in named):
+            return
+        here = probes.connected()
+        if not any(probes.is_there(unit, here) for unit in named):
+            probes.choose(here, named[0].probe if named else "", board.name)
+
+    @classmethod
     def last_rungs(cls, board: Board) -> tuple[Rung, ...]:
         """Return what the inventory's entries of the board allow beside flashing it again."""
         return tuple(dict.fromkeys(rung for one in units(board) for rung in recovery.of_board(one)))

@@ -186,6 +186,13 @@ def read(name_or_path: str | Path) -> Rgb8:
         ) from error
 
 
+def require(name_or_path: str | Path) -> None:
+    """Look whether there is a photograph, and open none. Raises UsageError."""
+    name = str(name_or_path)
+    if name != _FACES and not name.startswith(f"{FACES_OR_NOT}:"):
+        _find(name)
+
+
 def _decoded(path: Path) -> Rgb8:
     """Read an image file, once its size is known to be no burden."""
     from PIL import Image
@@ -334,6 +341,11 @@ def _to_rgb(image: "Image") -> Rgb8:
     from PIL import ImageOps
 
     ImageOps.exif_transpose(image, in_place=True)
+    if image.mode == "F":  # of TIFF and the like: levels of 0 to 1, or of 0 to 255
+        level = np.nan_to_num(np.asarray(image), nan=0.0, posinf=0.0, neginf=0.0)
+        whole = level * 255.0 if level.max(initial=0.0) <= 1.0 else level
+        grey = np.rint(whole).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[..., np.newaxis], 3, axis=2)
     if image.mode.startswith("I"):  # 16-bit grey, of which a byte is kept
         grey = (np.asarray(image).astype(np.int32) >> 8).clip(0, 255).astype(np.uint8)
         return np.repeat(grey[..., np.newaxis], 3, axis=2)

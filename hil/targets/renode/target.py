@@ -29,6 +29,10 @@ _LOAD_DEADLINE_S = 60.0
 _PORT_ATTEMPTS = 4
 
 
+def _script(board: Board) -> Path:
+    return BOARDS / f"{board.name}.resc"
+
+
 class RenodeTarget(Target):
     """A board in Renode, which counts instructions; each target object has a Renode of its own."""
 
@@ -42,6 +46,21 @@ class RenodeTarget(Target):
         self._serial: Any = None
         self.version = ""
 
+    @classmethod
+    def require(cls, board: Board) -> None:
+        """Look for Renode, and for the board's description.
+
+        Raises:
+            UsageError: the board has no Renode script, or Renode's path is wrong.
+            ProbeError: there is no Renode.
+        """
+        if not _script(board).is_file():
+            raise UsageError(
+                f"{board.name} has no description for Renode",
+                hint=f"write {_script(board)}, after boards/stm32f439.resc",
+            )
+        installation.find(board.renode)
+
     def open(self) -> None:
         """Start Renode and build the board in it.
 
@@ -49,12 +68,8 @@ class RenodeTarget(Target):
             UsageError: the board has no Renode script, or Renode's path is wrong.
             ProbeError: there is no Renode, it is too old, or does not start.
         """
-        script = BOARDS / f"{self.board.name}.resc"
-        if not script.is_file():
-            raise UsageError(
-                f"{self.board.name} has no description for Renode",
-                hint=f"write {script}, after boards/stm32f439.resc",
-            )
+        self.require(self.board)
+        script = _script(self.board)
         self._monitor = Monitor(installation.find(self.board.renode).command)
         try:
             self._monitor.start()

@@ -1,0 +1,77 @@
+"""How a test ends that could not be measured: one fault is one error, and no measurement a failure.
+
+A scenario that cannot be prepared, flashed or measured fails the first test that asks for it. The
+tests behind it were not measured, which is what they say: skipped, not failed once more.
+"""
+
+from collections import Counter
+from collections.abc import Generator
+
+import pytest
+
+from hil.errors import HilError, MeasurementError
+from hil.pytest_plugin import sessions
+
+_TOLD = pytest.StashKey["list[HilError]"]()
+"""Errors that a test has failed with."""
+
+_EMPTY = pytest.StashKey[bool]()
+_NOT_MEASURED = "Skipped: not measured: "
+_NEEDS = "hil_measurement"
+RUNS_SUITE = pytest.StashKey[bool]()
+"""Whether the command line names the suite."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Report the firmware's faults as failures and the set-up's as errors, each of them once."""
+    report = yield
+    error = call.excinfo.value if call.excinfo else None
+    if not isinstance(error, HilError):
+        return report
+    told = item.config.stash.setdefault(_TOLD, [])
+    if any(one is error for one in told):
+        first_line = str(error).partition("\n")[0]
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), 0, f"{_NOT_MEASURED}{first_line}")
+        return report
+    told.append(error)
+    report.longrepr = str(error)
+    if isinstance(error, MeasurementError):
+        item.user_properties.append(("verdict", str(error.verdict)))
+        if report.when == "setup" and not error.is_setup_error:
+            report.when = "call"
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that was to measure something and has measured nothing."""
+    config = session.config
+    asked = config.stash.get(RUNS_SUITE, False) or any(
+        _NEEDS in getattr(item, "fixturenames", ()) for item in session.items
+    )
+    alone = not hasattr(config, "workerinput") and not config.option.collectonly
+    if alone and asked and session.exitstatus == pytest.ExitCode.OK and not sessions.rows(config):
+        config.stash[_EMPTY] = True
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say that nothing was measured, and why where the tests said it."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = [str(one.longrepr[2]) for one in skipped if isinstance(one.longrepr, tuple)]
+    lost = [reason for reason in reasons if reason.startswith(_NOT_MEASURED)]
+    for reason, count in Counter(lost).items():
+        tests = "1 test was" if count == 1 else f"{count} tests were"
+        terminalreporter.write_line(f"{tests} not measured: {reason.removeprefix(_NOT_MEASURED)}")
+    if not config.stash.get(_EMPTY, False):
+        return
+    terminalreporter.section("nothing was measured", red=True, bold=True)
+    for reason in sorted({*reasons}):
+        terminalreporter.write_line(reason)
+    terminalreporter.write_line("a run that measures nothing has failed: does a plugin skip tests?")
