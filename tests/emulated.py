@@ -87,10 +87,11 @@ def finished(source: str, chip: Chip | None = None, **settings: Any) -> Iterator
         return False
 
     chip.endings.on_breakpoint = at_breakpoint
+    chip.runner.on_lockup = done.set
     with running(chip):
-        if not done.wait(DEADLINE_S):
+        if not done.wait(DEADLINE_S) or chip.runner.lockup_pc is not None:
             chip.core.halt(0)
-            pc = chip.core.read_register("pc")
+            pc = chip.runner.lockup_pc or chip.core.read_register("pc")
             raise AssertionError(f"the program reached no BKPT; pc is {pc:#010x}")
         wait_until_halted(chip)
         yield chip

@@ -7,3 +7,7 @@ class BusError(Exception):
     def __init__(self, address: int) -> None:
         super().__init__(f"nothing answers at {address:#010x}")
         self.address = address
+
+
+class DeniedError(BusError):
+    """An access that the memory protection unit denies."""

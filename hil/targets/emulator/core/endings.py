@@ -88,6 +88,8 @@ class Endings:
                 self._take(self._engine.trap)
             case Stop.READ | Stop.WRITE | Stop.READ_ONLY:
                 self._take_bus_fault(self._engine.fault_address)
+            case Stop.DENIED:
+                self._exceptions.fault(ex.MEM_MANAGE, ex.DACCVIOL, self._engine.fault_address)
             case Stop.FETCH:
                 self._take_fetch_fault()
             case Stop.UNDEFINED:

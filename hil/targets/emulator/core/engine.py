@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Protocol
 
-from hil.targets.emulator.errors import BusError
+from hil.targets.emulator.errors import BusError, DeniedError
 
 Read = Callable[[int, int], int]
 Write = Callable[[int, int, int], None]
@@ -41,6 +41,7 @@ class Stop(Enum):
     TRAP = auto()  # SVC, BKPT or exception return: see Engine.trap
     READ = auto()  # data access to nothing
     WRITE = auto()
+    DENIED = auto()  # access to a device that the MPU denies
     READ_ONLY = auto()  # store to memory without write permission
     FETCH = auto()  # instruction fetch from nothing, or from what is not executable
     UNDEFINED = auto()  # undefined instruction, WFE, or Thumb bit clear
@@ -93,6 +94,7 @@ class Engine:
         self._failure: Exception | None = None
         self._refused: Stop | None = None
         self._watches: list[int] = []
+        self._access_hooks: list[ctypes.c_size_t] = []
         self._writable_at: list[range] = []
         self._stops = _stops(unicorn_const)
         # For calls that the binding has no method for.
@@ -311,14 +313,37 @@ class Engine:
         """
         self._add_hook(self._const.UC_HOOK_CODE, function, context, range(address, address + 1))
 
-    def _add_hook(self, kind: int, function: Any, context: Any, addresses: range) -> None:
+    def hook_accesses(self, ranges: Iterable[range], function: Any, context: Any) -> None:
+        """Have a C function called before data accesses in some ranges, and no others."""
+        from unicorn.unicorn_py3.unicorn import uclib
+
+        for handle in self._access_hooks:
+            self._check(uclib.uc_hook_del(self._handle, handle))
+        kinds = self._const.UC_HOOK_MEM_READ | self._const.UC_HOOK_MEM_WRITE
+        # A clock may send data reads of flash to an alias above the core's addresses.
+        self._access_hooks = [
+            self._add_hook(
+                kinds,
+                function,
+                context,
+                range(base + one.start - _LONGEST_ACCESS + 1, base + one.stop),
+            )
+            for one in ranges
+            for base in (0, 1 << 32)
+        ]
+        self.forget_all_code()
+
+    def _add_hook(
+        self, kind: int, function: Any, context: Any, addresses: range
+    ) -> ctypes.c_size_t:
         """Add a hook in C; an empty range stands for every address."""
         from unicorn.unicorn_py3.unicorn import uclib
 
         self._kept.append(context)
+        handle = ctypes.c_size_t()
         error = uclib.uc_hook_add(
             self._handle,
-            ctypes.byref(ctypes.c_size_t()),
+            ctypes.byref(handle),
             kind,
             ctypes.cast(function, ctypes.c_void_p),
             ctypes.cast(ctypes.pointer(context), ctypes.c_void_p),
@@ -326,6 +351,7 @@ class Engine:
             ctypes.c_uint64(addresses.stop - 1),
         )
         self._check(error)
+        return handle
 
     def _check(self, error: int) -> None:
         if error:
@@ -385,7 +411,8 @@ class Engine:
         self.forget_all_code()
 
     def _refuse(self, error: BusError, stop: Stop) -> None:
-        self.fault_address, self._refused = error.address, stop
+        denied = isinstance(error, DeniedError)
+        self.fault_address, self._refused = error.address, Stop.DENIED if denied else stop
         self.uc.emu_stop()
 
     def repeat_access(self) -> None:

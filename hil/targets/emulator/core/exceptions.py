@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hil.targets.emulator.core import float_context
 from hil.targets.emulator.core.engine import Engine
 from hil.targets.emulator.core.float_context import FloatContext
-from hil.targets.emulator.errors import BusError
+from hil.targets.emulator.errors import BusError, DeniedError
 
 NMI = 2
 HARD_FAULT = 3
@@ -46,6 +46,7 @@ _CONTROL_NPRIV = 1
 # Bits of CFSR.
 IACCVIOL = 1 << 0
 DACCVIOL = 1 << 1
+MUNSTKERR, MSTKERR, MLSPERR = 1 << 3, 1 << 4, 1 << 5
 MMARVALID = 1 << 7
 IBUSERR = 1 << 8
 PRECISERR = 1 << 9
@@ -125,6 +126,8 @@ class Exceptions:
         on_fault: called with its number and CFSR bits when a fault has been taken.
         on_return: called when a handler has ended, before it is seen what comes next.
         floats: the FPU's registers across exceptions.
+        lets_stack: whether the MPU lets registers be saved, or taken back: address, bytes, whether
+            it is privileged code's stack, whether it is written.
     """
 
     def __init__(self, engine: Engine, add_cycles: Callable[[int], None]) -> None:
@@ -133,6 +136,7 @@ class Exceptions:
         self.on_fault: Callable[[int, int], None] = lambda _number, _status: None
         self.on_return: Callable[[], None] = lambda: None
         self.floats = FloatContext(engine, add_cycles)
+        self.lets_stack: Callable[[int, int, bool, bool], bool] = lambda *_: True
         self._engine = engine
         self._add_cycles = add_cycles
 
@@ -236,6 +240,10 @@ class Exceptions:
         has_fpu_frame = self.floats.in_use
         try:
             self._stack(has_fpu_frame=has_fpu_frame)
+        except DeniedError:
+            state.fault.cfsr |= MSTKERR
+            number = self._derived(MEM_MANAGE, number)
+            self._note_fault(number)
         except BusError:
             state.fault.cfsr |= STKERR
             number = self._derived(BUS_FAULT, number)
@@ -274,6 +282,8 @@ class Exceptions:
         engine.write("sp", frame)
         xpsr = engine.read("xpsr") & ~_XPSR_ALIGNED | (_XPSR_ALIGNED if padding else 0)
         words = [engine.read(name) for name in _FRAME] + [engine.read("pc"), xpsr]
+        if not self.lets_stack(frame, size, not engine.unprivileged, True):
+            raise DeniedError(frame)
         engine.store_words(frame, words)
         if has_fpu_frame:
             self.floats.stack(frame + 32, self._readiness())
@@ -320,6 +330,9 @@ class Exceptions:
             self._unstack(
                 "psp" if from_process_stack else "msp", has_fpu_frame=not exc_return & 0x10
             )
+        except DeniedError:
+            self.fault(MEM_MANAGE, MUNSTKERR)
+            return
         except BusError:
             self.fault(BUS_FAULT, UNSTKERR)
             return
@@ -341,6 +354,9 @@ class Exceptions:
         engine = self._engine
         frame = engine.read(stack)
         size = 32 + (float_context.FRAME_BYTES if has_fpu_frame else 0)
+        to_user = not self.state.active and bool(engine.read("control") & _CONTROL_NPRIV)
+        if not self.lets_stack(frame, size, not to_user, False):
+            raise DeniedError(frame)
         words = engine.load_words(frame, 8)
         for name, value in zip(_FRAME, words, strict=False):
             engine.write(name, value)
@@ -433,7 +449,7 @@ class Exceptions:
         if self.execution_priority() <= -1:
             self.state.locked_up = True
             return original
-        if self._is_enabled(fault) and self._preempts(fault):
+        if fault != original and self._is_enabled(fault) and self._preempts(fault):
             self.state.pending.add(original)
             return fault
         self.state.fault.hfsr |= FORCED

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from hil.targets.emulator.core import exceptions as ex
 from hil.targets.emulator.core import traps as trapping
 from hil.targets.emulator.core.clock import NEVER, Clock
 from hil.targets.emulator.core.code import SeenCode
@@ -11,6 +12,7 @@ from hil.targets.emulator.core.endings import Endings
 from hil.targets.emulator.core.engine import Engine, Stop
 from hil.targets.emulator.core.exceptions import Exceptions
 from hil.targets.emulator.core.interrupts import Interrupts
+from hil.targets.emulator.core.protection import Protection
 from hil.targets.emulator.core.system_control import DWTTRAP, HALTED
 from hil.targets.emulator.core.traps import Traps
 from hil.targets.emulator.core.waiting import Waiting
@@ -45,6 +47,7 @@ class Runner:
         code: SeenCode,
         core: CoreControl,
         waiting: Waiting,
+        protection: Protection,
         debugger: Debugger,
         wakes_on_pending: Callable[[], bool],
         after_run: Callable[[], None],
@@ -58,6 +61,7 @@ class Runner:
         self._code = code
         self._core = core
         self._waiting = waiting
+        self._protection = protection
         self._debugger = debugger
         self._wakes_on_pending = wakes_on_pending
         self._after_run = after_run
@@ -101,7 +105,7 @@ class Runner:
             return
         self._code.note(start)
         self._traps.scan_from(start)
-        if self._endings.before_run(start):
+        if self._may_not_be_fetched(start) or self._endings.before_run(start):
             self._end_step()
             return
         floats_wait = self._exceptions.floats.waits
@@ -120,13 +124,31 @@ class Runner:
             self._look_at(suspect, floats_wait=floats_wait)
         if core.stepping and run.left and run.blocks < _SECOND_BLOCK:
             return  # left before the instruction
-        if self._debugger.hit:
+        denied = self._protection.take()
+        if denied is not None:
+            self._exceptions.fault(ex.MEM_MANAGE, ex.DACCVIOL, denied)
+        elif self._debugger.hit:
             self._halt_behind_access(stop)
         elif suspect is None:
             self._endings.after_run(stop)
         self._end_step()
         if core.locked_up:
             self._lock_up()
+
+    def _may_not_be_fetched(self, address: int) -> bool:
+        """Take the fault of an instruction that the MPU keeps from being fetched, if it does."""
+        protection = self._protection
+        if not protection.wanted:
+            return False
+        protection.choose(
+            unprivileged=self._engine.unprivileged,
+            at_fault_priority=self._exceptions.execution_priority() < 0,
+        )
+        self._traps.watch_privilege(on=protection.on)
+        if protection.lets_execute(address):
+            return False
+        self._exceptions.fault(ex.MEM_MANAGE, ex.IACCVIOL)
+        return True
 
     def _lock_up(self) -> None:
         self.lockup_pc = self._engine.read("pc")
@@ -138,7 +160,7 @@ class Runner:
         if not floats_wait:
             self._traps.floats.clear()
         self._clock.trap_floats(on=floats_wait and start not in self._traps.floats)
-        looked_at = self._traps.addresses | self._clock.suspects
+        looked_at = self._traps.addresses | self._clock.suspects | self._protection.denied
         exits = breakpoints | looked_at
         if self._core.stepping or start in looked_at:
             # Only as far as the next, so that a loop comes back to an exit that is in force.
@@ -172,7 +194,7 @@ class Runner:
     def _watch_masks(self) -> None:
         """Have the run end when an instruction lets a waiting exception through."""
         run = self._clock.run
-        run.watch_masks = int(self._exceptions.waits_for_masks())
+        run.watch_masks = int(self._exceptions.waits_for_masks() or self._protection.on)
         if run.watch_masks:
             run.masks[:] = tuple(self._engine.read(name) for name in _MASKS)
 

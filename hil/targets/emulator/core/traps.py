@@ -37,12 +37,15 @@ class Traps:
         self.divisions = Divisions(engine)
         self.fpu: set[int] = set()
         self.events: set[int] = set()  # SEV, which is nothing to Unicorn
+        self.privileges: set[int] = set()  # behind an MSR to CONTROL
+        self._watches_privilege = False
         self.floats: set[int] = set()  # before which the FPU's registers have to be saved
 
     @property
     def addresses(self) -> set[int]:
         """Where runs have to end."""
-        return self.fpu | self.events | self.divisions.exits | self.floats
+        found = self.fpu | self.events | self.divisions.exits | self.floats
+        return found | self.privileges if self._watches_privilege else found
 
     def configure(self, *, fpu_off: bool, divides_trap: bool, unaligned_trap: bool) -> None:
         """Set what traps."""
@@ -52,6 +55,12 @@ class Traps:
         self._fpu_off, self.divisions.trap = fpu_off, divides_trap
         if not fpu_off:
             self.fpu.clear()
+
+    def watch_privilege(self, *, on: bool) -> None:
+        """Have runs end behind an MSR to CONTROL, or not."""
+        if on and not self._watches_privilege:
+            self._unseen = True
+        self._watches_privilege = on
 
     def is_fpu(self, address: int) -> bool:
         """Whether the instruction at an address is one for the FPU."""
@@ -88,17 +97,21 @@ class Traps:
             self._engine.forget_all_code()
             self._unseen = False
         self._scan_for_events(address, _FIRST_SCAN_BYTES)
-        if self._fpu_off or self.divisions.trap:
+        if self._looks:
             self._scan(address, _FIRST_SCAN_BYTES)
             self.divisions.watch()
 
     def on_new_block(self, block: Block) -> None:
         """Look through code before it runs for the first time."""
         found = self._scan_for_events(block.address, block.bytes)
-        if self._fpu_off or self.divisions.trap:
+        if self._looks:
             found |= self._scan(block.address, block.bytes)
         if found:
             self._request_stop()
+
+    @property
+    def _looks(self) -> bool:
+        return self._fpu_off or self.divisions.trap or self._watches_privilege
 
     def _scan_for_events(self, address: int, length: int) -> bool:
         """Note what may be a SEV; returns whether there is one that was not known."""
@@ -111,7 +124,7 @@ class Traps:
 
     def _scan(self, address: int, length: int) -> bool:
         """Note the trapping instructions in a range; returns whether there are new ones."""
-        known = len(self.fpu) + len(self.divisions.found)
+        known = len(self.fpu) + len(self.divisions.found) + len(self.privileges)
         code = halfwords(self._engine, address, length)
         at = 0
         while at < len(code) - 1:
@@ -122,8 +135,10 @@ class Traps:
                 self.fpu.add(address + 2 * at)
             if self.divisions.trap and is_division(code[at], code[at + 1]):
                 self.divisions.found.add(address + 2 * at)
+            if self._watches_privilege and _is_msr_control(code[at], code[at + 1]):
+                self.privileges.add(address + 2 * at + 4)
             at += 2
-        return len(self.fpu) + len(self.divisions.found) > known
+        return len(self.fpu) + len(self.divisions.found) + len(self.privileges) > known
 
 
 def is_executed(xpsr: int) -> bool:
@@ -170,3 +185,8 @@ def _is_wide(first: int) -> bool:
 def _is_fpu(first: int, second: int) -> bool:
     """Whether a 32-bit instruction is for coprocessor 10 or 11."""
     return first & 0xEC00 == 0xEC00 and second >> 8 & 0xE == 0xA
+
+
+def _is_msr_control(first: int, second: int) -> bool:
+    """Whether a 32-bit instruction is an MSR to CONTROL. Source: ARM DDI 0403E B5.2.3."""
+    return first & 0xFFF0 == 0xF380 and second & 0xFF == 0x14 and second & 0xF000 == 0x8000

@@ -38,6 +38,7 @@ from hil.targets.emulator.core.exceptions import CCR_DIV_0_TRP, CCR_UNALIGN_TRP,
 from hil.targets.emulator.core.interrupts import Interrupts
 from hil.targets.emulator.core.mpu import MemoryProtectionUnit
 from hil.targets.emulator.core.polling import Polls
+from hil.targets.emulator.core.protection import Protection
 from hil.targets.emulator.core.runner import Runner
 from hil.targets.emulator.core.system_control import VCATCH, SystemControl
 from hil.targets.emulator.core.systick import SysTick
@@ -133,6 +134,7 @@ class Chip(ABC):
             self.engine,
             self.flash_controller.program,
             lambda: self.system_control.user_may_set_pending,
+            self.protection.check_device,
         )
 
     # set-up
@@ -144,6 +146,7 @@ class Chip(ABC):
         self.waiting = Waiting(self.clock, self._thread, lambda: self.rcc.core_hz)
         self.traps = Traps(self.engine, self._request_stop)
         self.code = SeenCode(self.engine, self.clock)
+        self._mpu = MemoryProtectionUnit()
         self._polls = Polls(self.engine, self.clock)
         self.system_control = SystemControl(
             self.exceptions, lambda: self.engine.read("ipsr"), self._request_reset
@@ -189,7 +192,7 @@ class Chip(ABC):
             self.rcc, self.flash_controller, *self.ports.values(), *self.usarts.values(),
             *self._make_timers(), generator, *self._make_more(), self.debug_mcu, *self._watchdogs,
             self.system_control,
-            self.systick, self.debug, self.dwt, self.itm, self.flash_patch, MemoryProtectionUnit(),
+            self.systick, self.debug, self.dwt, self.itm, self.flash_patch, self._mpu,
             *rom_table(self.board.dev_id),
         )  # fmt: skip
         self.interrupts = Interrupts(
@@ -284,6 +287,9 @@ class Chip(ABC):
         return Wiring(self.waiting, lambda: self.rcc.bus_divider(address))
 
     def _build_runner(self) -> None:
+        self.protection = Protection(self.engine, self._mpu, self.memory.ranges)
+        self.exceptions.lets_stack = self.protection.lets_stack
+        self._mpu.on_change = self._note_protection
         self.endings = Endings(
             engine=self.engine,
             clock=self.clock,
@@ -303,6 +309,7 @@ class Chip(ABC):
             code=self.code,
             core=self.core,
             waiting=self.waiting,
+            protection=self.protection,
             debugger=self.stops,
             wakes_on_pending=lambda: self.system_control.wakes_on_pending,
             after_run=self.flash_controller.settle,
@@ -370,6 +377,8 @@ class Chip(ABC):
     def _on_new_block(self, block: Block) -> None:
         self.code.note(block.address)
         self.traps.on_new_block(block)
+        if self.protection.on and self.protection.note_code(block.address, block.bytes):
+            self._request_stop()
 
     def _attend_exceptions(self) -> None:
         if self.exceptions.next() is not None or self.exceptions.waits_for_masks():
@@ -391,6 +400,12 @@ class Chip(ABC):
         configuration = self.exceptions.state.configuration
         self._update_traps()
         if self._thread.is_current() and configuration & (CCR_DIV_0_TRP | CCR_UNALIGN_TRP):
+            self.engine.repeat_access()
+
+    def _note_protection(self) -> None:
+        """Have another setting of the MPU in force for the very next instruction."""
+        self.protection.note_change()
+        if self._thread.is_current():
             self.engine.repeat_access()
 
     def _update_traps(self) -> None:

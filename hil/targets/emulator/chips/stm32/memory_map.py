@@ -6,7 +6,7 @@ from typing import Any
 from hil.config.board import Board
 from hil.targets.emulator.core import bit_band, private_bus
 from hil.targets.emulator.core.bit_band import BitBand
-from hil.targets.emulator.core.engine import Engine
+from hil.targets.emulator.core.engine import Engine, Read, Write
 from hil.targets.emulator.core.private_bus import PrivateBus
 from hil.targets.emulator.core.registers import Bus
 from hil.targets.emulator.errors import BusError
@@ -90,6 +90,7 @@ class MemoryMap:
         engine: Engine,
         program: Callable[[int, int, int], bool],
         user_may_set_pending: Callable[[], bool],
+        check_device: Callable[[int, bool], None],
     ) -> None:
         """Let the core see it all.
 
@@ -97,13 +98,17 @@ class MemoryMap:
             engine: the core.
             program: takes a store to flash (offset, bytes, value); returns whether it may happen.
             user_may_set_pending: CCR.USERSETMPEND.
+            check_device: raises BusError for an access to a register that may not be: address,
+                whether it is a write.
         """
         for address, memory, writable, executable in self._memories:
             engine.map_memory(address, memory, writable=writable, executable=executable)
         private = PrivateBus(engine, self.bus, user_may_set_pending)
         for start, length in self._windows:
-            bus = private if start == private_bus.ADDRESS else self.bus
-            engine.map_device(start, length, bus.read, bus.write)
+            if start == private_bus.ADDRESS:
+                engine.map_device(start, length, private.read, private.write)
+            else:
+                engine.map_device(start, length, *self._checked(check_device))
         for band in self._bands:
             engine.map_device(band.alias, band.bytes, band.read_bit, band.write_bit)
         first, last = self._flash_address, self._flash_address + len(self.flash) - 1
@@ -111,6 +116,24 @@ class MemoryMap:
             first, last, lambda address, size, value: program(address - first, size, value)
         )
         engine.note_bad_accesses()
+
+    def _checked(self, check: Callable[[int, bool], None]) -> tuple[Read, Write]:
+        read_bus, write_bus = self.bus.read, self.bus.write
+
+        def read(address: int, size: int) -> int:
+            check(address, False)
+            return read_bus(address, size)
+
+        def write(address: int, size: int, value: int) -> None:
+            check(address, True)
+            write_bus(address, size, value)
+
+        return read, write
+
+    @property
+    def ranges(self) -> list[range]:
+        """Where memories are."""
+        return [range(start, start + len(memory)) for start, memory, _, _ in self._memories]
 
     def find(self, address: int, length: int) -> tuple[Any, int] | None:
         """Return the memory that holds a range and the range's offset in it, if one does."""
