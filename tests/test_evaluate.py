@@ -144,6 +144,18 @@ def quantised(count: int) -> QuantisedScenario:
     return QuantisedScenario(scenario.load("face_m4"), loaded, graph, program)
 
 
+def test_a_box_outside_its_photograph_is_named(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "small.png")
+    asker = object.__new__(Asker)
+    for marked, wrong in ((Marked(40, 5, 50, 9), True), (Marked(25, 15, 50, 50), False)):
+        example = Example("small.png", tmp_path / "small.png", (marked,))
+        if wrong:
+            with pytest.raises(UsageError, match=r"small\.png: a box outside its 30x20 pixels"):
+                asker.photograph(example)
+        else:
+            assert asker.photograph(example).shape == (20, 30, 3)
+
+
 def test_coco_results_have_the_datasets_own_numbers(tmp_path: Path) -> None:
     examples = (Example("a.jpg", Path(), key=17), Example("b.jpg", Path()))
     dataset = Dataset(Path(), "coco", examples, category=3)
