@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import timing_machine as machine
-from timing_machine import ART_OFF, ART_ON, CCM, LOOP_OVERHEAD, SRAM1, SRAM2
+from timing_machine import ART_OFF, ART_ON, CCM, FLASH, LOOP_OVERHEAD, SRAM1, SRAM2
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,28 @@ CASES = {
         "no wait", registers={"r6": SRAM1},
     ),
     "chained_loads": Case(
-        "ldr r0, [r6], #4\nldr r1, [r6], #4\nldr r2, [r6], #-8", 3 + 1,
-        "a base that is written back is an address at once", registers={"r6": SRAM1},
+        "ldr r0, [r6], #4\nldr r1, [r6], #4\nldr r2, [r6], #-8", 3 * 2,
+        "each waits for the base that the one before it writes back", registers={"r6": SRAM1},
+    ),
+    "chained_loads_behind_a_load": Case(
+        "ldr r3, [r4]\nldr r0, [r6], #4\nldr r1, [r6], #4\nldr r2, [r6], #-8", 4 + 1,
+        "loads that go on from a load have their base at once", registers={"r6": SRAM1},
+    ),
+    "chained_loads_behind_a_load_elsewhere": Case(
+        "ldr r3, [r5]\nldr r0, [r6], #4\nldr r1, [r6], #-4", 2 + 2 + 1,
+        "also where that load is of another memory", registers={"r6": SRAM1, "r5": FLASH},
     ),
     "chained_stores": Case(
-        "str r0, [r6, #4]!\nstr r1, [r6, #4]!\nstr r2, [r6, #-8]!", 3,
+        "str r0, [r6, #4]!\nstr r1, [r6, #4]!\nstr r2, [r6, #-8]!", 1 + 2 * 2,
         "as with loads", registers={"r6": SRAM1},
+    ),
+    "loads_of_a_table_in_flash": Case(
+        "ldr.w r0, [r5]\n" * 4 + "add.w r0, r0, #1\n" * 4,
+        5 + 4 + 3, "TRM 3.3: each delays the fetch of a word", registers={"r5": FLASH},
+    ),
+    "loads_of_a_table_in_flash_cached": Case(
+        "ldr.w r0, [r5]\n" * 4 + "add.w r0, r0, #1\n" * 4,
+        5 + 4, "the cache serves the fetch meanwhile", acr=ART_ON, registers={"r5": FLASH},
     ),
     "double_load": Case("ldrd r0, r1, [r4]", 1 + 2, "TRM table 3-1: 1 + N"),
     "double_store": Case("strd r0, r1, [r4]", 1 + 2, "TRM table 3-1: 1 + N"),

@@ -5,10 +5,17 @@ from pathlib import Path
 
 from hil.commands.options import Commands, command
 
+_ASSEMBLER = {
+    "aes": "Ko-/aes-armcortexm",
+    "chacha": "joostrijneveld/chacha-arm-cortex-m, operands in SRAM2",
+    "polymul": "mupq/polymul-z2mx-m4, operands in SRAM2",
+}
 _EXAMPLES = """\
 examples:
   hil validate-timing --embench ~/embench-iot
   hil validate-timing --pqm4 ~/pqm4 --coremark ~/coremark --csv timing.csv
+  hil validate-timing --aes ~/aes-armcortexm --chacha ~/chacha-arm-cortex-m
+  hil validate-timing --pqm4 ~/pqm4 --without each  what every rule is worth
   hil validate-timing --mlperf ~/mlperf            holds tiny_results_v1.1 and tiny_results_v1.2
   hil validate-timing --embench ~/embench-iot --without it_folds
 the checkouts are yours: nothing is fetched
@@ -26,6 +33,8 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--embench", type=Path, metavar="DIR", help="embench-iot, embench-2.0rc1")
     parser.add_argument("--pqm4", type=Path, metavar="DIR", help="pqm4 Round3, with submodules")
+    for name, repository in _ASSEMBLER.items():
+        parser.add_argument(f"--{name}", type=Path, metavar="DIR", help=repository)
     parser.add_argument("--coremark", type=Path, metavar="DIR", help="coremark, any version")
     parser.add_argument(
         "--mlperf",
@@ -45,7 +54,8 @@ def add(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="RULE",
-        help="print the errors without a rule beside those with all; may be given again",
+        help="print the errors without a rule beside those with all; may be given again; each: of "
+        "all that can be taken away",
     )
     parser.add_argument("--board", default="stm32f439", help="whose memory (default: %(default)s)")
 
@@ -54,11 +64,16 @@ def _run(options: argparse.Namespace) -> int:
     from hil.studies.timing_validation import run as validate_timing
 
     return validate_timing.run(
-        embench=options.embench,
-        pqm4=options.pqm4,
-        coremark=options.coremark,
-        mlperf=options.mlperf,
-        images=options.images,
+        validate_timing.Checkouts(
+            embench=options.embench,
+            pqm4=options.pqm4,
+            aes=options.aes,
+            chacha=options.chacha,
+            polymul=options.polymul,
+            coremark=options.coremark,
+            mlperf=options.mlperf,
+            images=options.images,
+        ),
         csv=options.csv,
         without=options.without,
         board=options.board,

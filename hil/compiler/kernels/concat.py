@@ -25,7 +25,7 @@ class Join(Kernel):
     step_bytes = 132
     code_bytes = 184
     cycles: ClassVar[Costs] = {
-        "concat.value": Cost(9.47, "a value"),
+        "concat.value": Cost(9.44, "a value"),
     }
 
     def take(

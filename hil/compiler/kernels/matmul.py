@@ -104,7 +104,7 @@ MATMUL = Part(
         ),
         "product.step_3": Cost(13.0, "two inputs of three pixels and two channels"),
         "product.ends": Cost(
-            41.5, "two channels of the pixels taken together: begin, requantise, store"
+            41.6, "two channels of the pixels taken together: begin, requantise, store"
         ),
         "product.residual": Cost(34.0, "two channels of the pixels taken together: add a map"),
         "widen.value": Cost(2.99, "a value widened to int16"),

@@ -64,7 +64,7 @@ class StreamedBlock(Kernel):
     step_bytes = 304
     code_bytes = 1068
     cycles: ClassVar[Costs] = {
-        "streamed_block.spread": Cost(8.79, "a value of a block without expansion"),
+        "streamed_block.spread": Cost(8.78, "a value of a block without expansion"),
     }
 
     def take(

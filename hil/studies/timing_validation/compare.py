@@ -11,19 +11,33 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+LOOKS = {
+    "run": "looked at when the rules were chosen",
+    "known": "not run when the rules before the last were chosen; m4-1's figures were known",
+}
+"""What a set's `looked_at` says of it."""
+
+
+_COLUMNS = (
+    "timing", "rules", "suite", "benchmark", "modelled", "published", "ratio", "looked_at"
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Comparison:
     """One figure.
 
     Attributes:
         modelled: cycles on the emulated core.
-        published: cycles on silicon.
+        published: cycles on silicon; a fraction where the authors give a mean.
+        looked_at: whether the rules were chosen with a view to it: `LOOKS`.
     """
 
     suite: str
     benchmark: str
-    modelled: int
-    published: int
+    modelled: float
+    published: float
+    looked_at: str = "run"
 
     @property
     def ratio(self) -> float:
@@ -53,14 +67,39 @@ def errors(comparisons: Sequence[Comparison]) -> Errors:
     )
 
 
-def write_csv(comparisons: Sequence[Comparison], path: Path, timing_version: str) -> None:
-    """Write one row for each comparison."""
+def write_csv(parts: Mapping[str, Sequence[Comparison]], path: Path, timing_version: str) -> None:
+    """Write one row for each comparison.
+
+    Args:
+        parts: comparisons by what they were made with: "all rules" or "without ...".
+        path: of the file.
+        timing_version: of all the rules.
+    """
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(["timing", "suite", "benchmark", "modelled", "published", "ratio"])
-        for c in comparisons:
-            row = [c.suite, c.benchmark, c.modelled, c.published, f"{c.ratio:.5f}"]
-            rows.writerow([timing_version, *row])
+        rows.writerow(_COLUMNS)
+        for rules, comparisons in parts.items():
+            for c in comparisons:
+                figures = [f"{c.modelled:.10g}", f"{c.published:.10g}", f"{c.ratio:.5f}"]
+                rows.writerow([timing_version, rules, c.suite, c.benchmark, *figures, c.looked_at])
+
+
+def summary(comparisons: Sequence[Comparison]) -> str:
+    """Say the errors of some comparisons in a line."""
+    found = errors(comparisons)
+    return (
+        f"{len(comparisons)} figures: geometric mean {found.geometric_mean:.4f}, "
+        f"mean error {found.mean_error:.2%}, "
+        f"worst {found.worst.benchmark} {found.worst.ratio - 1:+.1%}"
+    )
+
+
+def by_look(comparisons: Sequence[Comparison]) -> dict[str, list[Comparison]]:
+    """Part comparisons by whether they were looked at; nothing where all of them were alike."""
+    parts = {
+        words: [c for c in comparisons if c.looked_at == look] for look, words in LOOKS.items()
+    }
+    return parts if all(parts.values()) else {}
 
 
 def table(comparisons: Sequence[Comparison], title: str) -> "Table":
@@ -68,17 +107,13 @@ def table(comparisons: Sequence[Comparison], title: str) -> "Table":
     from rich import box
     from rich.table import Table
 
-    found = errors(comparisons)
     out = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     out.add_column("benchmark")
     for name in ("modelled", "silicon", "ratio"):
         out.add_column(name, justify="right")
     for c in comparisons:
-        out.add_row(c.benchmark, f"{c.modelled:,}", f"{c.published:,}", f"{c.ratio:.4f}")
-    out.caption = (
-        f"geometric mean {found.geometric_mean:.4f}, mean error {found.mean_error:.2%}, "
-        f"worst {found.worst.benchmark} {found.worst.ratio - 1:+.1%}"
-    )
+        out.add_row(c.benchmark, f"{c.modelled:,.10g}", f"{c.published:,.10g}", f"{c.ratio:.4f}")
+    out.caption = summary(comparisons)
     out.caption_justify = "left"
     return out
 

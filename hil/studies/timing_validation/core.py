@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 _PERIPHERALS, _PERIPHERAL_BYTES = 0x4000_0000, 0x3_0000
 _PRIVATE, _PRIVATE_BYTES = 0xE000_0000, 0x10_0000
+_RNG, _RNG_BYTES = 0x5006_0000, 0x1000
+_RNG_SR, _RNG_DR = 0x804, 0x808
+_READY = 1
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Mark:
 
 
 class CoreRun:
-    """A program in flash and the core at reset, without peripherals: their registers are memory.
+    """A program in flash and the core at reset. Peripherals are memory, but for random numbers.
 
     Args:
         elf: linked for the board, with a symbol table.
@@ -39,6 +42,7 @@ class CoreRun:
         from hil.targets.emulator.timing import TimingCore
 
         self._engine: Engine = Engine()
+        self._random = 12_345
         self._map(board)
         self._symbols = self._load(elf)
         self.timing = TimingCore(self._engine.uc, board, mapped=self._engine.mapped, rules=rules)
@@ -65,6 +69,16 @@ class CoreRun:
             (_PRIVATE, _PRIVATE_BYTES),
         ):
             engine.map_memory(address, bytearray(length), writable=True, executable=False)
+        engine.map_device(_RNG, _RNG_BYTES, self._read_rng, lambda _address, _size, _value: None)
+
+    def _read_rng(self, address: int, _size: int) -> int:
+        """Read the generator of random numbers: a congruence of Numerical Recipes, never late."""
+        if address == _RNG + _RNG_SR:
+            return _READY
+        if address == _RNG + _RNG_DR:
+            self._random = (self._random * 1_664_525 + 1_013_904_223) & 0xFFFF_FFFF
+            return self._random ^ self._random >> 16
+        return 0
 
     def _load(self, elf: Path) -> dict[str, int]:
         from elftools.elf.elffile import ELFFile

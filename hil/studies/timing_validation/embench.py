@@ -6,7 +6,6 @@ meet their cycles to 0.1 %, and another compiler moves single ones by tens of pe
 Source: github.com/embench/embench-iot, tag embench-2.0rc1, doc and baseline-data.
 """
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,9 +49,16 @@ _LINK = ("-O2", "-Wl,--gc-sections", "-flto", *CPU, "-static", "-nostartfiles")
 
 
 def compare(
-    checkout: Path, benchmark: str, board: Board, rules: "Rules | None" = None
+    checkout: Path, benchmark: str, board: Board, scratch: Path, rules: "Rules | None" = None
 ) -> Comparison:
     """Build a benchmark from the user's checkout, run it and compare its cycles.
+
+    Args:
+        checkout: of the release.
+        benchmark: its name.
+        board: whose memory.
+        scratch: a folder; what was built there before is taken.
+        rules: other than those that figures are published with.
 
     Raises:
         UsageError: this is no checkout of the release. BuildError: it does not compile.
@@ -63,16 +69,17 @@ def compare(
             f"{checkout} has no {benchmark} or no {_BOARD_FILES}",
             hint="give a checkout of github.com/embench/embench-iot at tag embench-2.0rc1",
         )
-    with tempfile.TemporaryDirectory() as scratch:
-        elf = _build(checkout, source, Path(scratch))
-        start, stop = CoreRun(elf, board, acr=0, rules=rules).reach(
-            ["start_trigger", "stop_trigger"]
-        )
+    folder = scratch / f"embench-{benchmark}"
+    elf = folder / "benchmark.elf"
+    if not elf.exists():
+        folder.mkdir(exist_ok=True)
+        _build(checkout, source, folder)
+    start, stop = CoreRun(elf, board, acr=0, rules=rules).reach(["start_trigger", "stop_trigger"])
     # The counter starts inside start_trigger and is read on entry to stop_trigger.
     return Comparison(SUITE, benchmark, stop.cycles - start.cycles, PUBLISHED[benchmark])
 
 
-def _build(checkout: Path, source: Path, scratch: Path) -> Path:
+def _build(checkout: Path, source: Path, scratch: Path) -> None:
     board = checkout / _BOARD_FILES
     include = (f"-I{checkout / 'support'}", f"-I{board}", f"-I{board / 'Include'}")
     objects = []
@@ -91,4 +98,3 @@ def _build(checkout: Path, source: Path, scratch: Path) -> Path:
     script = f"-T{board / 'STM32F407IGHX_FLASH.ld'}"
     # libm before the start-up code, as the release's own build has it.
     gcc(*_LINK, script, *objects[:-2], "-lm", *objects[-2:], "-o", elf)
-    return elf

@@ -11,6 +11,8 @@ FLOAT = ("-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 HERE = Path(__file__).parent
 BARE = (HERE / "bare.c", "-nostartfiles", f"-T{HERE / 'bare.ld'}", "-Wl,--gc-sections")
 """Start-up and layout of a program without one of its own."""
+SRAM2_STACK = "-Wl,--defsym=_stack=0x20020000"
+"""Puts the stack's top at the end of SRAM2, as linker scripts of 128 KiB do."""
 
 
 def gcc(*arguments: str | Path) -> None:

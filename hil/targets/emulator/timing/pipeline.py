@@ -140,6 +140,7 @@ class _Run:
     indexed_store: bool
     wide_run: int
     cached: bool
+    behind_load: bool = False  # the load or store goes on from a load without waiting for a base
     by_cause: list[int] = field(default_factory=lambda: [0] * len(Cause))
     lines: list[LineFetch] = field(default_factory=list)
 
@@ -254,6 +255,7 @@ def _skip(run: _Run, instruction: Instruction) -> int:
 def _issue(run: _Run, instruction: Instruction, access: Access) -> None:
     """Wait until an instruction can issue."""
     rules = run.rules
+    run.behind_load = run.pending is not None
     if run.pending is not None:
         if not _pairs(run, instruction, access):
             run.wait_until(run.now + rules.load - 1, Cause.LOAD_STORE)
@@ -263,8 +265,9 @@ def _issue(run: _Run, instruction: Instruction, access: Access) -> None:
     run.stored = False
     if instruction.kind in MEMORY:
         run.wait_until(run.bus_free, Cause.LOAD_STORE)
-        for register in instruction.address_registers:
-            run.wait_until(run.ready.get(register, run.now), Cause.LOAD_STORE)
+        ready = max((run.ready.get(r, 0) for r in instruction.address_registers), default=0)
+        run.behind_load &= ready <= run.now
+        run.wait_until(ready, Cause.LOAD_STORE)
     if instruction.kind in _FLOATS:
         run.wait_until(run.float_free, Cause.FLOAT)
         if instruction.float_reads & run.float_result:
@@ -357,7 +360,10 @@ def _execute(run: _Run, instruction: Instruction, access: Access) -> None:
         run.bus_free = run.now + busy
     if access.memory == "flash" and kind in _LOADS:
         run.fetch = max(run.fetch, issued - run.queue)
-        run.fetch += rules.flash_data_takes_fetch_slot * max(instruction.words, 1)
+        slot = rules.flash_data_takes_fetch_slot
+        if run.cached:
+            slot = rules.flash_data_takes_slot_with_cache
+        run.fetch += slot * max(instruction.words, 1)
     _set_ready(run, instruction)
     if kind in {Kind.FLOAT, Kind.FLOAT_MULTIPLY_ADD, Kind.FLOAT_DIVIDE}:
         run.float_result = instruction.float_writes
@@ -427,7 +433,8 @@ def _set_ready(run: _Run, instruction: Instruction) -> None:
     if instruction.writes_back and kind in {Kind.LOAD, Kind.STORE} and instruction.access:
         base = instruction.access.base
         if base not in instruction.writes:
-            run.ready[base] = run.now + rules.write_back_early
+            early = rules.write_back_behind_load if run.behind_load else rules.write_back_early
+            run.ready[base] = run.now + early
 
 
 def _branch(run: _Run, end: Instruction) -> Exit:
