@@ -34,7 +34,14 @@ def has_colour(path: Path, colour: tuple[int, int, int]) -> bool:
 
 
 def detect_in_float(*images: Path, out: Path) -> int:
-    arguments = ["detect", *map(str, images), "--float-only", f"--out={out}", "--score=0.99"]
+    arguments = [
+        "detect",
+        *map(str, images),
+        "--seeded",
+        "--float-only",
+        f"--out={out}",
+        "--score=0.99",
+    ]
     return cli.main(arguments)
 
 
@@ -44,7 +51,8 @@ def test_without_a_board_the_float_model_finds_the_face_and_draws_it(
     if not CHECKPOINT.is_file():
         pytest.skip(f"{CHECKPOINT} is not here")
     photograph = save(tmp_path / "astronaut.jpg")
-    arguments = ["detect", str(photograph), "--scenario=face_quant", f"--out={tmp_path / 'out'}"]
+    arguments = ["detect", str(photograph), "--seeded", "--scenario=face_quant"]
+    arguments += [f"--out={tmp_path / 'out'}"]
 
     assert cli.main([*arguments, f"--checkpoint={CHECKPOINT}", "--float-only"]) == 0
 
@@ -63,7 +71,7 @@ def test_one_flashed_board_answers_for_every_photograph(tmp_path: Path) -> None:
     images = [str(save(tmp_path / "a.png")), str(save(tmp_path / "b.pgm", "coffee"))]
     out = tmp_path / "out"
 
-    assert cli.main(["detect", *images, f"--out={out}", "--score=0.9"]) == 0
+    assert cli.main(["detect", *images, "--seeded", f"--out={out}", "--score=0.9"]) == 0
 
     found = written(out)
     assert (found["scenario"], found["board"]) == ("face_m4", "stm32f439")
@@ -83,7 +91,7 @@ def test_a_model_beyond_the_boards_memory_names_the_way_without_it(
 ) -> None:
     small = with_sram(boards.load("stm32f439"), 40_960)
     monkeypatch.setattr("hil.config.board.load", lambda _: small)
-    assert cli.main(["detect", "astronaut", f"--out={tmp_path / 'out'}"]) == 2
+    assert cli.main(["detect", "astronaut", "--seeded", f"--out={tmp_path / 'out'}"]) == 2
     complaint = capsys.readouterr().err
     assert "[memory at plan]" in complaint
     assert "--float-only finds the faces without a board" in complaint
@@ -94,7 +102,7 @@ def test_a_network_that_finds_no_faces_is_refused(
 ) -> None:
     scenario = tmp_path / "people.toml"
     scenario.write_text('model = "vww_avgpool"\n')
-    assert cli.main(["detect", "astronaut", f"--scenario={scenario}"]) == 2
+    assert cli.main(["detect", "astronaut", "--seeded", f"--scenario={scenario}"]) == 2
     assert "vww_avgpool finds no faces\n  those that do: face_a," in capsys.readouterr().err
 
 
@@ -136,3 +144,13 @@ def test_a_folder_or_glob_without_images_is_an_error(tmp_path: Path) -> None:
         detect.images([str(tmp_path)])
     with pytest.raises(UsageError, match="no file matches"):
         detect.images([str(tmp_path / "*.png")])
+
+
+def test_without_trained_weights_a_checkpoint_is_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["detect", "astronaut"]) == 2
+    told = capsys.readouterr().err
+    assert "has no trained weights" in told
+    assert "EdgeML" in told
+    assert "--seeded" in told

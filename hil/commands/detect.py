@@ -11,12 +11,19 @@ from hil.commands.options import (
     measuring_options,
     show,
 )
+from hil.errors import UsageError
 
+_CHECKPOINTS = """\
+name a checkpoint: --checkpoint FILE, or `checkpoint` in the scenario's file
+  EdgeML (microsoft/EdgeML on GitHub) has trained ones: its Face_Detection example
+  links that of --scenario face_quant, and `hil import edgeml` makes face_m4's of
+  its C headers; docs/models.md says how
+  without one: --seeded"""
 _EXAMPLES = """\
 examples:
-  hil detect astronaut                 a photograph that scikit-image carries
+  hil detect astronaut --seeded        does the board find what the float model does
   hil detect photos/ 'more/*.jpg' --checkpoint face_m4.pth
-  hil detect photo.jpg --float-only    the float model alone: no board, no compiler
+  hil detect photo.jpg --checkpoint trained.pth --float-only
 Ctrl-C keeps the pictures and boxes so far.
 """
 
@@ -38,6 +45,11 @@ def add(commands: Commands) -> None:
     )
     checkpoint_option(parser)
     measuring_options(parser)
+    parser.add_argument(
+        "--seeded",
+        action="store_true",
+        help="go on without trained weights: the boxes mean nothing, only that both find the same",
+    )
     parser.add_argument(
         "--float-only", action="store_true", help="run the float model alone; needs no board"
     )
@@ -68,6 +80,11 @@ def _run(options: argparse.Namespace) -> int:
     from hil.studies.detect import report as detect_report
 
     chosen = scenario.load(options.scenario).override(checkpoint=options.checkpoint)
+    if chosen.checkpoint is None and not options.seeded:
+        raise UsageError(
+            f"{chosen.name} has no trained weights, and seeded ones find faces everywhere",
+            hint=_CHECKPOINTS,
+        )
     names = detect.images(options.image)
     on_board = None
     if not options.float_only:

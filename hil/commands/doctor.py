@@ -1,9 +1,11 @@
 """`hil doctor`: what this machine has and lacks."""
 
 import argparse
+import textwrap
 
 from hil.commands.options import Commands, command
 
+_COLUMNS = 79
 _EXAMPLES = """\
 examples:
   hil doctor                           what is found, and what to do about the rest
@@ -27,9 +29,13 @@ def _run(options: argparse.Namespace) -> int:
 
     del options
     findings = doctor.examine()
-    width = max(len(finding.name) for finding in findings)
     for finding in findings:
-        print(f"{'ok' if finding.found else '--'}  {finding.name:{width}}  {finding.detail}")
-        if finding.remedy:
-            print(f"    {'':{width}}  to have it: {finding.remedy}")
+        mark = "ok" if finding.found else "--"
+        print(_filled(f"{mark}  {finding.name}: {finding.detail}"))
+        for line in finding.remedy.splitlines():
+            print(f"      to have it: {line}")  # whole, so that it can be pasted
     return 0 if all(finding.found or finding.optional for finding in findings) else 1
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, _COLUMNS, subsequent_indent="    ", break_on_hyphens=False)

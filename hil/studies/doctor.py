@@ -1,31 +1,13 @@
 """What this machine has of what the harness needs."""
 
-import importlib.util
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from importlib import metadata
 
 from hil.errors import HilError
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked for.
-
-    Attributes:
-        detail: version and place, or why it does not count as found.
-        remedy: what to do where it is missing.
-        optional: whether the main job on the emulated board works without it.
-    """
-
-    name: str
-    found: bool
-    detail: str
-    remedy: str = ""
-    optional: bool = True
-
+from hil.studies import desk
+from hil.studies.finding import Finding
 
 _PACKAGES = (
     ("torch", "float models", False),
@@ -42,7 +24,7 @@ _VERSION_DEADLINE_S = 20.0
 
 
 def examine() -> list[Finding]:
-    """Look for everything: Python, packages, compilers, Renode, probes."""
+    """Look for everything: Python, packages, compilers, Renode, cache, probes, serial ports."""
     return [
         _python(),
         *(_package(name, use, optional=optional) for name, use, optional in _PACKAGES),
@@ -52,7 +34,9 @@ def examine() -> list[Finding]:
             "apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi",
         ),
         _renode(),
-        *_probes(),
+        _emulated(),
+        desk.cache(),
+        *desk.examine(),
     ]
 
 
@@ -117,23 +101,9 @@ def _renode() -> Finding:
     return Finding("Renode", found=True, detail=f"{version}, {found.command[0]}")
 
 
-def _probes() -> list[Finding]:
-    """Ask pyOCD for probes; the emulated board is one of them."""
-    if importlib.util.find_spec("pyocd") is None:
-        return []
-    from pyocd.core.helpers import ConnectHelper
-
-    probes = ConnectHelper.get_all_connected_probes(blocking=False, print_wait_message=False)
-    if not probes:
-        return [
-            Finding(
-                "debug probe",
-                found=False,
-                detail="none connected",
-                remedy="connect a board, or use the emulated one",
-            )
-        ]
-    return [
-        Finding("debug probe", found=True, detail=f"{probe.description} ({probe.unique_id})")
-        for probe in probes
-    ]
+def _emulated() -> Finding:
+    """Say whether the board that needs none on the desk can run."""
+    if desk.python_can(("unicorn", "capstone")):
+        return Finding("emulated board", True, "stands in where no board is named", optional=False)
+    remedy = "pip install 'rnnpool-hil[emulator]'"
+    return Finding("emulated board", False, "Unicorn or capstone is missing", remedy, False)
