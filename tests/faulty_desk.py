@@ -26,6 +26,8 @@ from hil.targets.emulator.faults import Faults, plant
 from hil.targets.emulator.serve import Served
 
 FACTORY = 0x0FFF_AAEC  # of FLASH_OPTCR
+PATIENCE_S = 60.0
+"""How long a run waits for what comes in the end, however slow the machine."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ class Desk:
         self._number += 1
         file = self.folder / f"boards-{self._number}.toml"
         file.write_text(inventory.text(self.served.unit), encoding="utf-8")
-        usual = {"hil_target": "probe", "hil_timeout": 2.0, "hil_inventory": file}
+        usual = {"hil_target": "probe", "hil_timeout": PATIENCE_S, "hil_inventory": file}
         csv, scenario = self.folder / str(self._number) / "results.csv", self.folder / "layer.toml"
         said = usual_options(csv, str(scenario), **(usual | self.options))
         session = Session.from_options(said, self._at_stage)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from hil.link.client import Device
 from hil.link.frames import Decoder, Frame, encode
-from hil.link.messages import REQUESTS, Hello, Message
+from hil.link.messages import PROTOCOL_VERSION, REQUESTS, Hello, Message
 
 if TYPE_CHECKING:
     from serial import SerialBase
@@ -18,7 +18,7 @@ Answer = Callable[[bytes], bytes]
 Mangle = Callable[[bytes], bytes]
 
 HELLO = Hello(
-    protocol=2,
+    protocol=PROTOCOL_VERSION,
     build_id=bytes(range(20)),
     clock_hz=168_000_000,
     input_bytes=3000,

@@ -13,7 +13,9 @@ from hil.paths import FIRMWARE, cache
 
 BUILD_ID = bytes(range(100, 120))
 
-_BOARD = '#define BOARD_NAME "host"\n#define BOARD_CLOCK_HZ 168000000u\n'
+_BOARD = (
+    '#define BOARD_NAME "host"\n#define BOARD_CLOCK_HZ 168000000u\n#define BOARD_BAUD 1000000u\n'
+)
 _HOST = """
 #include <ucontext.h>
 
@@ -29,6 +31,7 @@ uint8_t said[MOST_SAID];
 uint32_t said_bytes;
 bool crashed;
 uint32_t ticks;
+uint32_t baud = BOARD_BAUD;
 
 uint32_t stack_bottom[1], stack_top[1], data_start[1], data_end[1], bss_start[1], bss_end[1];
 uint32_t noinit_start[1], noinit_end[1];
@@ -48,6 +51,9 @@ uint8_t port_receive(void) {
     left--;
     return *to_hear++;
 }
+void port_drain(void) {}
+bool port_reaches(uint32_t wanted) { return wanted >= 9600 && wanted <= BOARD_BAUD; }
+void port_use_baud(uint32_t wanted) { baud = wanted; }
 void port_empty_caches(void) {}
 port_errors_t port_errors(void) { return (port_errors_t){.overruns = 1, .framing = 2}; }
 uint32_t cycles_now(void) { return ticks += 1000; }
@@ -72,13 +78,14 @@ void boot(bool after_crash) {
     self = (__typeof__(self)){0};
     crashed = after_crash;
     said_bytes = left = 0;
+    baud = BOARD_BAUD;
     getcontext(&device);
     device.uc_stack.ss_sp = stack;
     device.uc_stack.ss_size = STACK;
     makecontext(&device, live, 0);
     swapcontext(&host, &device);
 }
-uint32_t kept_bytes(void) { return self.receiver.count; }
+uint32_t kept_bytes(void) { return self.receiver.watch.count; }
 void hear(const uint8_t *bytes, uint32_t count) {
     said_bytes = 0;
     to_hear = bytes;
@@ -117,6 +124,11 @@ class NativeDevice:
         """Let time pass on the cycle counter."""
         counter = ctypes.c_uint32.in_dll(self._library, "ticks")
         counter.value += ticks
+
+    @property
+    def baud(self) -> int:
+        """The port's speed."""
+        return ctypes.c_uint32.in_dll(self._library, "baud").value
 
     @property
     def kept_bytes(self) -> int:

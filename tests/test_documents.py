@@ -31,7 +31,17 @@ GIVEN = {
         *("10 B", "921,600 B"),
     ),
     # the protocol's own numbers
-    "docs/protocol.md": ("1024 B", "20 B", "32 cycles", "1 s", "0.5 s", "32 KiB", "3 s"),
+    "docs/protocol.md": (
+        "0B",
+        "8B",
+        "1024 B",
+        "20 B",
+        "32 cycles",
+        "1 s",
+        "0.5 s",
+        "32 KiB",
+        "3 s",
+    ),
     "docs/regressions.md": ("0.0001",),
     # Renode's memory, a quantum and time limits
     "docs/renode.md": ("256 KiB", "1 ms", "60 s", "30 s"),

@@ -209,7 +209,7 @@ def test_an_unknown_refusal_is_told_by_its_number() -> None:
 
 def test_another_version_of_the_protocol_is_not_talked_to() -> None:
     device = LinePort(ScriptedDevice(instead(AskHello, replace(HELLO, protocol=1)))).device()
-    with pytest.raises(LinkError, match="protocol 1, this harness 2"):
+    with pytest.raises(LinkError, match="protocol 1, this harness 3"):
         device.hello()
 
 

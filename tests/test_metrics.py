@@ -9,6 +9,7 @@ from test_judge import iteration, measurement
 
 from hil.config.scenario import Limits, Paper
 from hil.errors import UsageError, Verdict
+from hil.link.speed import Quality
 from hil.results import metrics
 from hil.run.core_clock import CoreClock
 from hil.run.figures import figures, of_worth
@@ -45,6 +46,7 @@ def test_every_figure_has_its_line_and_every_line_its_figure() -> None:
                 measurement(iteration(waiting_cycles=1), iteration(), timing=timing),
                 clock=CoreClock(168_000_000, 1000),
                 falls_back=True,
+                line=Quality(1_000_000, 8, 0, 50_000.0),
             )
         )
     ]

@@ -125,7 +125,7 @@ def test_bytes_pass_both_ways_without_firmware(target: EmulatedTarget) -> None:
 def test_a_port_that_leads_to_other_pins_is_told_with_the_board_that_has_them(
     target: EmulatedTarget,
 ) -> None:
-    other = replace(BOARD, uart="usart3", tx="PD8", rx="PD9")
+    other = replace(BOARD, uart="usart3", tx="PD8", rx="PD9", also=())
     (found,) = wires.look(other, target.debugger, target.serial())
     assert found.good is False
     assert "nothing arrives on PD9 (usart3); what is sent arrives on PA10" in found.detail

@@ -1,6 +1,8 @@
 /* Frames in and out; the receiver takes constant memory whatever comes. */
 #include "link.h"
 
+#include <stddef.h>
+
 #include "contract.h"
 #include "port.h"
 
@@ -18,54 +20,62 @@ static uint32_t crc32_add(uint32_t crc, uint8_t byte) {
     return crc >> 4 ^ nibbles[crc & 15u];
 }
 
-static bool crc_is_right(const link_receiver_t *receiver) {
-    const uint32_t covered = receiver->count - LINK_CRC_BYTES;
-    uint32_t crc = ~0u;
-    for (uint32_t i = 0; i < covered; i++) {
-        crc = crc32_add(crc, receiver->frame[i]);
-    }
-    return ~crc == link_read_u32(receiver->frame + covered);
-}
+/* Of bytes and their CRC behind them, whatever they are: zlib's, not yet inverted. */
+#define CRC_OF_WHOLE_FRAME 0xDEBB20E3u
 
-static void keep(link_receiver_t *receiver, uint8_t byte) {
-    if (receiver->count < sizeof receiver->frame) {
-        receiver->frame[receiver->count++] = byte;
+/* `frame`: of LINK_LARGEST_FRAME_BYTES; NULL to keep nothing. */
+static void keep(link_watch_t *watch, uint8_t *frame, uint8_t byte) {
+    if (watch->count < LINK_LARGEST_FRAME_BYTES) {
+        if (frame != NULL) {
+            frame[watch->count] = byte;
+        }
+        watch->crc = crc32_add(watch->crc, byte);
+        watch->count++;
     } else {
-        receiver->damaged = true;
+        watch->crc = 0; /* too long: no end of it is believed */
     }
 }
 
-static link_event_t end_of_frame(link_receiver_t *receiver) {
-    const bool anything = receiver->anything;
-    const bool whole = receiver->left == 0 && !receiver->damaged &&
-                       receiver->count >= LINK_HEADER_BYTES + LINK_CRC_BYTES;
-    receiver->left = 0;
-    receiver->zero_due = receiver->damaged = receiver->anything = false;
+static link_event_t end_of_frame(link_watch_t *watch) {
+    const bool anything = watch->anything;
+    const bool whole = watch->left == 0 && watch->count >= LINK_HEADER_BYTES + LINK_CRC_BYTES &&
+                       watch->crc == CRC_OF_WHOLE_FRAME;
+    watch->left = 0;
+    watch->zero_due = watch->anything = false;
     if (!anything) {
         return LINK_NOTHING_YET; /* two delimiters in a row */
     }
-    return whole && crc_is_right(receiver) ? LINK_FRAME : LINK_DAMAGED;
+    return whole ? LINK_FRAME : LINK_DAMAGED;
+}
+
+static link_event_t take(link_watch_t *watch, uint8_t *frame, uint8_t byte) {
+    if (byte == 0) {
+        return end_of_frame(watch);
+    }
+    if (!watch->anything) {
+        watch->anything = true;
+        watch->count = 0;
+        watch->crc = ~0u;
+    }
+    if (watch->left > 0) {
+        watch->left--;
+        keep(watch, frame, byte);
+        return LINK_NOTHING_YET;
+    }
+    if (watch->zero_due) {
+        keep(watch, frame, 0);
+    }
+    watch->left = (uint8_t)(byte - 1);
+    watch->zero_due = byte <= BLOCK_BYTES;
+    return LINK_NOTHING_YET;
 }
 
 link_event_t link_receive(link_receiver_t *receiver, uint8_t byte) {
-    if (byte == 0) {
-        return end_of_frame(receiver);
-    }
-    if (!receiver->anything) {
-        receiver->anything = true;
-        receiver->count = 0;
-    }
-    if (receiver->left > 0) {
-        receiver->left--;
-        keep(receiver, byte);
-        return LINK_NOTHING_YET;
-    }
-    if (receiver->zero_due) {
-        keep(receiver, 0);
-    }
-    receiver->left = (uint8_t)(byte - 1);
-    receiver->zero_due = byte <= BLOCK_BYTES;
-    return LINK_NOTHING_YET;
+    return take(&receiver->watch, receiver->frame, byte);
+}
+
+link_event_t link_overhear(link_watch_t *watch, uint8_t byte) {
+    return take(watch, NULL, byte);
 }
 
 /* A frame on its way out: a block's length goes ahead of its bytes, so they wait here for it. */

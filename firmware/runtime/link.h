@@ -13,13 +13,18 @@ enum {
     LINK_LARGEST_FRAME_BYTES = LINK_HEADER_BYTES + LINK_LARGEST_BODY_BYTES + LINK_CRC_BYTES,
 };
 
+/* A frame as it comes in: enough of it to know whether it is one. */
 typedef struct {
-    uint8_t frame[LINK_LARGEST_FRAME_BYTES];
     uint32_t count; /* bytes unstuffed so far */
+    uint32_t crc;   /* of them */
     uint8_t left;   /* bytes still to come in this block */
     bool zero_due;  /* the block is followed by a zero, unless it is the last */
-    bool damaged;   /* too long, or a block cut short */
     bool anything;  /* since the last delimiter */
+} link_watch_t;
+
+typedef struct {
+    link_watch_t watch;
+    uint8_t frame[LINK_LARGEST_FRAME_BYTES];
 } link_receiver_t;
 
 typedef enum {
@@ -29,6 +34,9 @@ typedef enum {
 } link_event_t;
 
 link_event_t link_receive(link_receiver_t *receiver, uint8_t byte);
+
+/* The same of a frame that is not kept. */
+link_event_t link_overhear(link_watch_t *watch, uint8_t byte);
 
 static inline uint8_t link_kind(const link_receiver_t *receiver) {
     return receiver->frame[0];
@@ -43,7 +51,7 @@ static inline const uint8_t *link_body(const link_receiver_t *receiver) {
 }
 
 static inline uint32_t link_body_bytes(const link_receiver_t *receiver) {
-    return receiver->count - LINK_HEADER_BYTES - LINK_CRC_BYTES;
+    return receiver->watch.count - LINK_HEADER_BYTES - LINK_CRC_BYTES;
 }
 
 /* Sends a frame, delimiters at both ends, by way of port_send(). */

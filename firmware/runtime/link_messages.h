@@ -10,7 +10,7 @@
 #include "link_bytes.h"
 
 enum {
-    LINK_PROTOCOL_VERSION = 2,
+    LINK_PROTOCOL_VERSION = 3,
     LINK_DATA_BYTES = 1024,
     LINK_LARGEST_BODY_BYTES = 1028,
 };
@@ -32,6 +32,7 @@ enum {
     LINK_START_PLL = 4098,
     LINK_START_WAIT_STATES = 4099,
     LINK_START_SWITCH = 4100,
+    LINK_START_SDRAM = 4101,
 };
 
 /* Who is there? Begins a conversation: forgets what was sent before and any recorded fault. */
@@ -124,6 +125,33 @@ static inline bool link_feed_unpack(const uint8_t *body, uint32_t bytes, link_fe
 
 /* The piece of the outputs has arrived; the run goes on. */
 enum { LINK_PROCEED = 0x09 };
+
+/* Send these bytes back: how the line is. */
+enum { LINK_ASK_ECHO = 0x0A };
+typedef struct {
+    const uint8_t *data;
+    uint32_t data_bytes;
+} link_ask_echo_t;
+static inline bool link_ask_echo_unpack(const uint8_t *body, uint32_t bytes, link_ask_echo_t *m) {
+    m->data = body + 0;
+    m->data_bytes = bytes - 0;
+    return true;
+}
+
+/* Go on at another speed, which is none above the board's; the answer still has the old one. The
+ * first whole frame at the new speed confirms it. Where none comes, the one before is in force
+ * again. */
+enum { LINK_SET_BAUD = 0x0B };
+typedef struct {
+    uint32_t baud;
+} link_set_baud_t;
+static inline bool link_set_baud_unpack(const uint8_t *body, uint32_t bytes, link_set_baud_t *m) {
+    if (bytes != 4u) {
+        return false;
+    }
+    m->baud = link_read_u32(body + 0);
+    return true;
+}
 
 /* Which firmware this is, and what its model takes and gives. */
 enum { LINK_HELLO = 0x81 };
@@ -278,7 +306,31 @@ static inline void link_wants_pack(link_report_t *report, const link_wants_t *m)
     link_write(report->head + 4, m->count, 4);
 }
 
-/* Unasked: the device has just started, and waits to be greeted. */
+/* The bytes that were sent. */
+enum { LINK_ECHO = 0x8B };
+typedef struct {
+    const uint8_t *data;
+    uint32_t data_bytes;
+} link_echo_t;
+_Static_assert(0 <= LINK_HEAD_BYTES, "a larger head");
+static inline void link_echo_pack(link_report_t *report, const link_echo_t *m) {
+    *report = (link_report_t){.kind = 0x8B, .head_bytes = 0};
+    report->tail = m->data;
+    report->tail_bytes = m->data_bytes;
+}
+
+/* The speed of everything behind this answer. */
+enum { LINK_BAUD_SET = 0x8C };
+typedef struct {
+    uint32_t baud;
+} link_baud_set_t;
+_Static_assert(4 <= LINK_HEAD_BYTES, "a larger head");
+static inline void link_baud_set_pack(link_report_t *report, const link_baud_set_t *m) {
+    *report = (link_report_t){.kind = 0x8C, .head_bytes = 4};
+    link_write(report->head + 0, m->baud, 4);
+}
+
+/* Unasked: the device has just started, or is talked to for the first time. */
 enum { LINK_BOOTED = 0xC1 };
 static inline void link_booted_pack(link_report_t *report) {
     *report = (link_report_t){.kind = 0xC1, .head_bytes = 0};

@@ -5,10 +5,11 @@
 
 enum {
     MODEL_MOST_LAYERS = 128,    /* whose cycles are counted */
+    PORT_MOST = 4,              /* serial ports of a board that are listened to */
     STREAM_MOST_OUTPUTS = 4,    /* of a step that runs row by row */
     RUNTIME_STACK_BYTES = 5120, /* reserved by the linker script */
     RUNTIME_RAM_BYTES = 8192,   /* at most: stack, frames and other static data */
-    RUNTIME_FLASH_BYTES = 7168, /* at most: the runtime without stream.c */
+    RUNTIME_FLASH_BYTES = 9728, /* at most: the runtime without stream.c */
 };
 
 #endif

@@ -17,7 +17,11 @@
 void *memcpy(void *restrict to, const void *restrict from, size_t count);
 void *memset(void *to, int value, size_t count);
 
-enum { BUILD_ID_AT = 16 };
+enum {
+    BUILD_ID_AT = 16,
+    MOST_BYTES_OF_TRIAL = 24, /* two of the shortest frames and some: bytes of another speed may
+                               * have no zero among them that ends a frame */
+};
 
 /* What a run is about. */
 typedef enum { IDLE, WORKING, WAITS_FOR_INPUT, WAITS_TO_GO_ON } run_state_t;
@@ -37,14 +41,36 @@ static struct {
     uint8_t sequence; /* of the last request, 0 before any */
     bool cycles_count;
     uint32_t damaged_frames, repeated_requests;
+    uint32_t baud;       /* in force, 0 for the board's */
+    uint32_t baud_asked; /* for; in force behind the answer */
+    uint32_t trial;      /* bytes that may still come at a new speed before a whole frame does */
 } self;
+
+__attribute__((noinline)) static void use_baud(uint32_t baud, uint32_t trial) {
+    port_drain();
+    port_use_baud(baud);
+    self.trial = trial;
+}
+
+/* The host has not followed to a new speed: go back to the one before. */
+static void end_trial(void) {
+    use_baud(self.baud != 0 ? self.baud : BOARD_BAUD, 0);
+}
+
+/* Send the last answer; a new speed is in force behind it. */
+__attribute__((noinline)) static void send_answer(void) {
+    link_send(&self.report);
+    if (self.report.kind == LINK_BAUD_SET) {
+        use_baud(self.baud_asked, MOST_BYTES_OF_TRIAL);
+    }
+}
 
 static void answer(void) {
     self.report.sequence = self.sequence;
-    link_send(&self.report);
+    send_answer();
 }
 
-static void refuse(uint8_t reason) {
+__attribute__((noinline)) static void refuse(uint8_t reason) {
     link_refused_pack(&self.report, &(link_refused_t){.reason = reason});
 }
 
@@ -286,6 +312,21 @@ static void statistics(void) {
     link_statistics_pack(&self.report, &message);
 }
 
+/* The bytes stand in the receiver, where a repeated request puts the same. */
+static void echo(const link_ask_echo_t *request) {
+    const link_echo_t message = {.data = request->data, .data_bytes = request->data_bytes};
+    link_echo_pack(&self.report, &message);
+}
+
+static void set_baud(const link_set_baud_t *request) {
+    if (!port_reaches(request->baud)) {
+        refuse(LINK_REFUSED_OUT_OF_RANGE);
+        return;
+    }
+    self.baud_asked = request->baud;
+    link_baud_set_pack(&self.report, &(link_baud_set_t){.baud = request->baud});
+}
+
 /* Prepares the answer to a request whose frame is whole; false: there is none to send. */
 static bool dispatch(uint8_t kind, const uint8_t *body, uint32_t bytes) {
     union {
@@ -294,6 +335,8 @@ static bool dispatch(uint8_t kind, const uint8_t *body, uint32_t bytes) {
         link_ask_layer_t layer;
         link_ask_outputs_t outputs;
         link_feed_t feed;
+        link_ask_echo_t echo;
+        link_set_baud_t baud;
     } request;
 
     if (kind == LINK_LOAD && link_load_unpack(body, bytes, &request.load)) {
@@ -306,6 +349,10 @@ static bool dispatch(uint8_t kind, const uint8_t *body, uint32_t bytes) {
         outputs(&request.outputs);
     } else if (kind == LINK_FEED && link_feed_unpack(body, bytes, &request.feed)) {
         feed(&request.feed);
+    } else if (kind == LINK_ASK_ECHO && link_ask_echo_unpack(body, bytes, &request.echo)) {
+        echo(&request.echo);
+    } else if (kind == LINK_SET_BAUD && link_set_baud_unpack(body, bytes, &request.baud)) {
+        set_baud(&request.baud);
     } else if (kind == LINK_PROCEED && bytes == 0) {
         proceed();
     } else if (kind == LINK_ASK_MEMORY && bytes == 0) {
@@ -339,7 +386,7 @@ static void serve_frame(uint8_t kind, uint8_t sequence, const uint8_t *body, uin
         turn_away(sequence);
     } else if (sequence == self.sequence) {
         self.repeated_requests++;
-        link_send(&self.report);
+        send_answer();
     } else {
         self.sequence = sequence;
         if (dispatch(kind, body, bytes)) {
@@ -352,17 +399,31 @@ void serve_start(bool cycles_count) {
     REQUIRES(model_input_offset + model_input_bytes <= model_arena_bytes || model_streams);
     REQUIRES(model_output_offset + model_output_bytes <= model_arena_bytes || model_streams);
     self.cycles_count = cycles_count;
+    serve_booted();
+}
+
+void serve_booted(void) {
     link_report_t report;
     link_booted_pack(&report);
     link_send(&report);
 }
 
+bool serve_is_greeted(void) {
+    return self.greeted;
+}
+
 void serve_byte(uint8_t byte) {
     link_receiver_t *receiver = &self.receiver;
-    switch (link_receive(receiver, byte)) {
+    const link_event_t event = link_receive(receiver, byte);
+    if (event != LINK_FRAME && self.trial > 0 && --self.trial == 0) {
+        end_trial();
+    }
+    switch (event) {
     case LINK_NOTHING_YET:
         break;
     case LINK_FRAME:
+        self.baud = self.trial > 0 ? self.baud_asked : self.baud;
+        self.trial = 0;
         serve_frame(link_kind(receiver), link_sequence(receiver), link_body(receiver),
                     link_body_bytes(receiver));
         break;

@@ -4,6 +4,7 @@
 #include "core.h"
 #include "cycles.h"
 #include "faults.h"
+#include "greet.h"
 #include "memory_map.h"
 #include "model.h"
 #include "port.h"
@@ -48,16 +49,21 @@ static void start(void) {
     stack_paint();
     memcpy(data_start, data_load, memory_bytes(data_start, data_end));
     memset(bss_start, 0, memory_bytes(bss_start, bss_end));
-    memset(arena_start, 0, memory_bytes(arena_start, arena_end));
     SCB_VTOR = (uint32_t)(uintptr_t)vectors;
     faults_trap();
     const uint32_t missing = port_open();
+    greet_await(); /* before anything can go wrong that has to be told */
     if (missing != 0) {
         fault_at_start(missing);
     }
+    memset(arena_start, 0, memory_bytes(arena_start, arena_end)); /* now that its memory is there */
     const bool cycles_count = cycles_start();
     model_init();
     serve_start(cycles_count);
+    while (!serve_is_greeted()) {
+        serve_byte(greet_receive());
+    }
+    port_settle();
     for (;;) {
         serve_byte(port_receive());
     }

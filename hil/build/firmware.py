@@ -10,7 +10,7 @@ from hil.build import chips
 from hil.build.image import Footprint, Image, Section, Segment, read_segments
 from hil.build.once import digest, made_once
 from hil.build.toolchain import Toolchain, environment, find_toolchain
-from hil.config.board import Board
+from hil.config.board import Board, Memory, SerialPort
 from hil.errors import BuildError, MemoryLimitError
 from hil.limits import limit
 from hil.paths import FIRMWARE, cache
@@ -69,18 +69,31 @@ def _settings(board: Board) -> dict[str, str]:
         "HIL_CLOCK_SOURCE": board.clock_source.replace("-", "_"),
         "HIL_HSE_HZ": str(board.hse_hz),
         "HIL_FLASH_WAIT_STATES": str(board.flash_wait_states),
-        "HIL_UART": board.uart,
+        "HIL_PORTS": " ".join(map(_port_setting, board.ports)),
         "HIL_BAUD": str(board.baud),
-        **_pin_settings("TX", board.tx),
-        **_pin_settings("RX", board.rx),
         "HIL_STACK_BYTES": str(limit("RUNTIME_STACK_BYTES")),
+        "HIL_EXTERNAL": _external_setting(board.external),
     }
     return settings | _memory_settings(board)
 
 
-def _pin_settings(name: str, pin: str) -> dict[str, str]:
-    """Return the port, 0 for A, and the number of a pin such as PA9."""
-    return {f"HIL_{name}_PORT": str(ord(pin[1]) - ord("A")), f"HIL_{name}_PIN": pin[2:]}
+def _port_setting(port: SerialPort) -> str:
+    """Return a serial port as board.h lists it; of a pin such as PA9 the port, 0 for A, and 9."""
+    return f"X({port.uart}, {_pin(port.tx)}, {_pin(port.rx)})"
+
+
+def _pin(name: str) -> str:
+    return f"{ord(name[1]) - ord('A')}, {name[2:]}"
+
+
+def _external_setting(memory: Memory | None) -> str:
+    """Return what board.h says of a memory outside the chip; nothing where there is none."""
+    if memory is None or memory.sdram is None:
+        return ""
+    values = {name: value for name, value in vars(memory.sdram).items() if name != "pins"}
+    pins = " ".join(f"X({_pin(pin)})" for pin in memory.sdram.pins)
+    lines = [f"#define BOARD_SDRAM_{name.upper()} {value}" for name, value in values.items()]
+    return "\n".join([*lines, f"#define BOARD_SDRAM_PINS(X) {pins}"])
 
 
 def _memory_settings(board: Board) -> dict[str, str]:
@@ -88,12 +101,16 @@ def _memory_settings(board: Board) -> dict[str, str]:
     regions = {"flash": ("rx", board.flash), "sram": ("rwx", board.sram)}
     if board.ccm is not None:
         regions["ccm"] = ("rw", board.ccm)
+    if board.arena_outside:
+        regions["external"] = ("rw", board.arena)
     lines = [
         f"{name.upper()} ({may}) : ORIGIN = 0x{region.address:08X}, LENGTH = {region.bytes}"
         for name, (may, region) in regions.items()
     ]
     fast = "sram" if board.ccm is None else "ccm"
-    return {"HIL_MEMORY": "\n    ".join(lines), "HIL_STATIC": fast, "HIL_FAST": fast.upper()}
+    return {"HIL_MEMORY": "\n    ".join(lines), "HIL_STATIC": fast, "HIL_FAST": fast.upper()} | {
+        "HIL_ARENA": "EXTERNAL" if board.arena_outside else "SRAM"
+    }
 
 
 def _compile(scratch: Path, settings: dict[str, str], toolchain: Toolchain) -> Path:

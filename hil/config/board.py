@@ -9,12 +9,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from hil import files
 from hil.config.inventory import Unit
 from hil.config.toml import Entries, read
 from hil.errors import UsageError
+from hil.limits import limit
 from hil.paths import BOARDS
 
 Use: TypeAlias = Literal["code", "data", "dma"]
@@ -25,6 +26,7 @@ _Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 _Address: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 32)]
 _Bytes: TypeAlias = Annotated[int, Meta(gt=0, le=1 << 32)]
 _Pin: TypeAlias = Annotated[str, Meta(pattern=r"^P[A-K](\d|1[0-5])$")]
+_Uart: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9]*$")]
 _Hertz: TypeAlias = Annotated[int, Meta(gt=0, lt=1 << 32)]
 
 
@@ -63,24 +65,66 @@ class Flash:
 
 
 @dataclass(frozen=True)
+class Sdram:
+    """SDRAM behind the chip's memory controller, as its data sheet has it.
+
+    Attributes:
+        bank: of the controller. bits: of its data.
+        columns, rows: bits of the addresses. cas: latency, in its cycles.
+        clock_divider: the core's cycles in one of its own.
+        refresh_ms: within which each row has to be refreshed.
+        mode_to_active, exit_self_refresh, self_refresh, row_cycle, write_recovery, precharge,
+            row_to_column: in its cycles: tMRD, tXSR, tRAS, tRC, tWR, tRP, tRCD.
+        pins: all that lead there.
+    """
+
+    bank: int
+    bits: int
+    columns: int
+    rows: int
+    cas: int
+    clock_divider: int
+    refresh_ms: int
+    mode_to_active: int
+    exit_self_refresh: int
+    self_refresh: int
+    row_cycle: int
+    write_recovery: int
+    precharge: int
+    row_to_column: int
+    pins: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Memory(Region):
-    """A memory of the chip with a bus port of its own.
+    """A memory of the chip with a bus port of its own, or one behind its memory controller.
 
     Attributes:
         name: as the chip's manual spells it.
         uses: "code": the core fetches from it; "data": stores reach it; "dma": so do the other
             bus masters.
         flash: None of RAM.
+        sdram: of a memory that the firmware has to bring up; None of the chip's own.
     """
 
     name: str
     uses: frozenset[Use]
     flash: Flash | None = None
+    sdram: Sdram | None = None
 
     @property
     def region(self) -> Region:
         """Its addresses alone."""
         return Region(self.address, self.bytes)
+
+
+@dataclass(frozen=True)
+class SerialPort:
+    """A serial port of the chip on two of its pins, such as PA9 and PA10."""
+
+    uart: str
+    tx: str
+    rx: str
 
 
 @dataclass(frozen=True)
@@ -98,11 +142,14 @@ class Board:
             clock that drives the crystal's pin.
         memories: by rising address, none over another.
         uart, tx, rx, baud: the link's USART, its pins, such as PA9, and its speed.
+        also: further serial ports at which the image may be greeted.
+        forbidden: pins that carry something else, and are never listened to.
         led: the pin of a light, for people to tell boards apart; empty for none.
         probe_id, port: this desk's probe and serial port; empty to let pyOCD and pyserial find
             them. The name of a board of the inventory stands for its probe.
         units: the physical boards of this kind that the inventory names.
         lock_wait_s: how long to wait for one that others use.
+        arena_outside: whether activations go to the external memory.
         renode: this desk's Renode, an executable or its folder; empty to look for one.
     """
 
@@ -120,6 +167,8 @@ class Board:
     tx: str
     rx: str
     baud: int
+    also: tuple[SerialPort, ...] = ()
+    forbidden: tuple[str, ...] = ()
     led: str = ""
     clock_source: ClockSource = "hsi"
     probe_id: str = ""
@@ -127,6 +176,12 @@ class Board:
     renode: str = ""
     units: tuple[Unit, ...] = ()
     lock_wait_s: float = 300.0
+    arena_outside: bool = False
+
+    @property
+    def ports(self) -> tuple[SerialPort, ...]:
+        """The serial ports at which the image may be greeted, the board's own first."""
+        return (SerialPort(self.uart, self.tx, self.rx), *self.also)
 
     def memory(self, name: str) -> Memory | None:
         """Return the memory of a name, as the board's file spells it; None if there is none."""
@@ -167,11 +222,26 @@ class Board:
 
     @property
     def sram(self) -> Memory:
-        """The largest RAM that every bus master reaches: the arena's."""
+        """The largest RAM of the chip that every bus master reaches."""
         return max(
-            (one for one in self.regions if {"data", "dma"} <= one.uses and one.flash is None),
+            (
+                one
+                for one in self.regions
+                if {"data", "dma"} <= one.uses and one.flash is None and one.sdram is None
+            ),
             key=lambda one: one.bytes,
         )
+
+    @property
+    def external(self) -> Memory | None:
+        """The memory outside the chip, None without."""
+        return next((one for one in self.memories if one.sdram is not None), None)
+
+    @property
+    def arena(self) -> Memory:
+        """The memory that activations are in."""
+        outside = self.external if self.arena_outside else None
+        return outside or self.sram
 
     @property
     def ccm(self) -> Memory | None:
@@ -211,7 +281,7 @@ class Board:
 
 
 def _adjoin(first: Memory, second: Memory) -> bool:
-    ram = first.flash is None and second.flash is None
+    ram = all(one.flash is None and one.sdram is None for one in (first, second))
     return ram and first.end == second.address and first.uses == second.uses
 
 
@@ -220,6 +290,29 @@ class _Sectors(Entries, frozen=True):
 
     count: Annotated[int, Meta(gt=0, le=4096)]
     bytes: _Bytes
+
+
+_Cycles: TypeAlias = Annotated[int, Meta(ge=1, le=16)]
+
+
+class _Sdram(Entries, frozen=True):
+    """Table `[memory.sdram]`: what the memory's data sheet says, at the speed it runs at."""
+
+    bank: Literal[1, 2]
+    bits: Literal[16]
+    columns: Annotated[int, Meta(ge=8, le=11)]
+    rows: Annotated[int, Meta(ge=11, le=13)]
+    cas: Annotated[int, Meta(ge=1, le=3)]
+    clock_divider: Literal[2, 3]
+    refresh_ms: Annotated[int, Meta(ge=1, le=1000)]
+    mode_to_active: _Cycles
+    exit_self_refresh: _Cycles
+    self_refresh: _Cycles
+    row_cycle: _Cycles
+    write_recovery: _Cycles
+    precharge: _Cycles
+    row_to_column: _Cycles
+    pins: Annotated[tuple[_Pin, ...], Meta(min_length=1)]
 
 
 class _Memory(Entries, frozen=True):
@@ -233,6 +326,7 @@ class _Memory(Entries, frozen=True):
     programs_bytes: Annotated[int, Meta(gt=0, le=1024)] | None = None
     wait_states: Annotated[int, Meta(ge=0, le=15)] | None = None
     read_bits: Literal[64, 128] = 128
+    sdram: _Sdram | None = None
 
     def __post_init__(self) -> None:
         """Hold its entries against each other."""
@@ -252,7 +346,8 @@ class _Memory(Entries, frozen=True):
         if self.sectors is not None:
             sizes = tuple(one.bytes for one in self.sectors for _ in range(one.count))
             flash = Flash(sizes, self.programs_bytes or 0, self.wait_states or 0, self.read_bits)
-        return Memory(self.address, self.bytes, self.name, frozenset(self.uses), flash)
+        sdram = Sdram(**structs.asdict(self.sdram)) if self.sdram is not None else None
+        return Memory(self.address, self.bytes, self.name, frozenset(self.uses), flash, sdram)
 
 
 class _Clock(Entries, frozen=True):
@@ -263,13 +358,41 @@ class _Clock(Entries, frozen=True):
     source: ClockSource = "hsi"
 
 
-class _Link(Entries, frozen=True):
-    """Table `[link]`."""
+class _Port(Entries, frozen=True):
+    """A serial port: an entry of `also` in `[link]`."""
 
-    uart: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9]*$")]
+    uart: _Uart
+    tx: _Pin
+    rx: _Pin
+
+    def made(self) -> SerialPort:
+        """Return what the rest of the harness reads."""
+        return SerialPort(self.uart, self.tx, self.rx)
+
+
+class _Link(Entries, frozen=True):
+    """Table `[link]`: the board's own port, and others at which the same image is greeted."""
+
+    uart: _Uart
     tx: _Pin
     rx: _Pin
     baud: _Hertz
+    also: tuple[_Port, ...] = ()
+    forbidden: tuple[_Pin, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Hold the ports against each other, and against pins that carry something else."""
+        ports = [_Port(self.uart, self.tx, self.rx), *self.also]
+        if len(ports) > limit("PORT_MOST"):
+            raise ValueError(f"the firmware listens to {limit('PORT_MOST')} ports at most")
+        uarts = [port.uart for port in ports]
+        twice = next((uart for uart in uarts if uarts.count(uart) > 1), None)
+        if twice:
+            raise ValueError(f"{twice} is there twice: it can be listened to on one pin")
+        for port in ports:
+            pins = [pin for pin in (port.tx, port.rx) if pin in self.forbidden]
+            if pins:
+                raise ValueError(f"{port.uart} is on {pins[0]}, which is forbidden")
 
 
 class _Led(Entries, frozen=True):
@@ -311,7 +434,10 @@ class _BoardFile(Entries, frozen=True):
                 raise ValueError(f"the memories {first.name!r} and {second.name!r} overlap")
         if sum(one.sectors is not None for one in self.memory) != 1:
             raise ValueError("one of [[memory]] must be flash: have sectors")
-        if not any({"data", "dma"} <= {*one.uses} and one.sectors is None for one in self.memory):
+        own = [one for one in self.memory if one.sectors is None and one.sdram is None]
+        if sum(one.sdram is not None for one in self.memory) > 1:
+            raise ValueError("one of [[memory]] at most may have an sdram table")
+        if not any({"data", "dma"} <= {*one.uses} for one in own):
             raise ValueError('one of [[memory]] must be RAM: uses = ["code", "data", "dma"]')
 
     def sorted_memory(self) -> list[_Memory]:
@@ -377,6 +503,8 @@ def load(name: str, directory: Path | None = None) -> Board:
         tx=entries.link.tx,
         rx=entries.link.rx,
         baud=entries.link.baud,
+        also=tuple(port.made() for port in entries.link.also),
+        forbidden=entries.link.forbidden,
         led=entries.led.pin if entries.led else "",
         probe_id=entries.probe.unique_id,
         port=entries.probe.port,

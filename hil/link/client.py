@@ -32,6 +32,7 @@ from hil.link.messages import (
     Wants,
 )
 from hil.link.pieces import Pieces
+from hil.link.speed import Line, Quality
 from hil.link.transcript import Transcript
 
 _Piece = TypeVar("_Piece", Loaded, Outputs)
@@ -76,6 +77,9 @@ class Device:
         timeout_s: longest silence before the board is given up.
         clock: seconds that only grow; tests bring their own.
         transcript: notes every frame; None for one that nobody reads.
+
+    Attributes:
+        line: how the serial line is, once it was measured.
     """
 
     def __init__(
@@ -86,8 +90,10 @@ class Device:
         transcript: Transcript | None = None,
     ) -> None:
         self._clock = clock
+        self._port = port
         self._line = Conversation(port, timeout_s, clock, transcript)
         self._pieces = Pieces()
+        self.line: Quality | None = None
         self._hello: Hello | None = None
         self._input = b""  # of a streaming model, until its run asks for it
         self._left: dict[str, int] = {}  # bytes that a run may still ask for and send
@@ -146,6 +152,18 @@ class Device:
         self._hello = hello
         self._line.reached = "hello"
         return hello
+
+    def settle(self, tell: Callable[[str], None]) -> Quality:
+        """Measure the line of a greeted board, and step its speed down where frames fail.
+
+        Args:
+            tell: told of a line that fails.
+
+        Raises:
+            LinkError, SilenceError, FirmwareFault.
+        """
+        self.line = Line(self._line, self._port, self._clock).settle(tell)
+        return self.line
 
     def load_input(self, data: bytes) -> None:
         """Put a whole input into the firmware's memory, or keep it until a streaming run asks.

@@ -106,6 +106,7 @@ class Conversation:
         *wanted: type[_Answer],
         bytes_in_vain: int = _MOST_BYTES_IN_VAIN,
         work_s: float | None = None,
+        within_s: float | None = None,
     ) -> _Answer:
         """Send a request until one of the wanted answers comes.
 
@@ -116,6 +117,7 @@ class Conversation:
                 this exchange is given up.
             work_s: longest silence once the device works; None for that of every exchange, which
                 is never exceeded.
+            within_s: longest silence before the answer; None for that of every exchange.
 
         Raises:
             DamagedError: the line damages too much.
@@ -123,12 +125,13 @@ class Conversation:
             SilenceError: time is up. FirmwareFault: the firmware crashed.
         """
         self._sequence = self._sequence % _LAST_SEQUENCE + 1
+        silence_s = min(self.timeout_s, within_s or self.timeout_s)
         question = _Question(
             request,
             wanted,
             self._sequence,
             self._clock(),
-            self.timeout_s,
+            silence_s,
             bytes_in_vain=bytes_in_vain,
         )
         question.work_s = min(self.timeout_s, work_s or self.timeout_s)

@@ -49,6 +49,10 @@ _STARTS = {
         "the core's clock never switches to the PLL: RCC_CFGR.SWS stays as it was",
         "is it the chip of the board's file?",
     ),
+    Start.SDRAM: (
+        "the SDRAM controller stays busy: FMC_SDSR.BUSY does not fall",
+        "are [memory.sdram] and its pins of the board's file right?",
+    ),
 }
 _HFSR = {1: "vector table read error (VECTTBL)", 31: "breakpoint without a debugger (DEBUGEVT)"}
 _CORE = [*(f"r{number}" for number in range(13)), "sp", "lr", "pc"]

@@ -85,9 +85,10 @@ def _unpack(message: type[Message]) -> Iterator[str]:
     name = f"link_{_snake(message)}"
     fixed = _fixed_bytes(message)
     yield f"static inline bool {name}_unpack(const uint8_t *body, uint32_t bytes, {name}_t *m) {{"
-    yield f"    if (bytes {'<' if _has_tail(message) else '!='} {fixed}u) {{"
-    yield "        return false;"
-    yield "    }"
+    if fixed:  # of none, any number of bytes will do
+        yield f"    if (bytes {'<' if _has_tail(message) else '!='} {fixed}u) {{"
+        yield "        return false;"
+        yield "    }"
     for at, field in _placed(message):
         match field.wire:
             case messages.UINT32:

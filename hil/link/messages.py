@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Annotated, ClassVar, Self, get_args, get_type_hints
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 
 class MalformedError(ValueError):
@@ -172,6 +172,26 @@ class Proceed(Message):
 
 
 @dataclass(frozen=True)
+class AskEcho(Message):
+    """Send these bytes back: how the line is."""
+
+    kind: ClassVar[int] = 0x0A
+    data: Data
+
+
+@dataclass(frozen=True)
+class SetBaud(Message):
+    """Go on at another speed, which is none above the board's; the answer still has the old one.
+
+    The first whole frame at the new speed confirms it. Where none comes, the one before is in force
+    again.
+    """
+
+    kind: ClassVar[int] = 0x0B
+    baud: U32
+
+
+@dataclass(frozen=True)
 class Hello(Message):
     """Which firmware this is, and what its model takes and gives."""
 
@@ -276,8 +296,24 @@ class Wants(Message):
 
 
 @dataclass(frozen=True)
+class Echo(Message):
+    """The bytes that were sent."""
+
+    kind: ClassVar[int] = 0x8B
+    data: Data
+
+
+@dataclass(frozen=True)
+class BaudSet(Message):
+    """The speed of everything behind this answer."""
+
+    kind: ClassVar[int] = 0x8C
+    baud: U32
+
+
+@dataclass(frozen=True)
 class Booted(Message):
-    """Unasked: the device has just started, and waits to be greeted."""
+    """Unasked: the device has just started, or is talked to for the first time."""
 
     kind: ClassVar[int] = 0xC1
 
@@ -335,10 +371,11 @@ class Fault(Message):
 
 REQUESTS: tuple[type[Message], ...] = (
     AskHello, Load, AskRun, AskLayer, AskOutputs, AskMemory, AskStatistics, Feed, Proceed,
+    AskEcho, SetBaud,
 )  # fmt: skip
 REPORTS: tuple[type[Message], ...] = (
-    Hello, Loaded, Started, Done, Layer, Outputs, Memory, Statistics, Refused, Wants, Booted,
-    Misheard, Log, Fault,
+    Hello, Loaded, Started, Done, Layer, Outputs, Memory, Statistics, Refused, Wants, Echo,
+    BaudSet, Booted, Misheard, Log, Fault,
 )  # fmt: skip
 
 
@@ -352,6 +389,7 @@ class Start(IntEnum):
     PLL = 0x1002
     WAIT_STATES = 0x1003
     SWITCH = 0x1004
+    SDRAM = 0x1005
 
 
 class Refusal(IntEnum):

@@ -397,6 +397,27 @@ KINDS = (
     Kind("params", "", "neither", "as the model states them, zeros and batch norm included"),
     Kind("link.resends", "", "lower", "frames sent again, both ways", repeats=False),
     Kind(
+        "link.baud",
+        "",
+        "higher",
+        "speed of a physical board's serial line; below the board's where frames failed at it",
+        repeats=False,
+    ),
+    Kind(
+        "link.damaged",
+        "",
+        "lower",
+        "frames of the 8 that measured the line there, which had to be sent again",
+        repeats=False,
+    ),
+    Kind(
+        "link.throughput",
+        "B/s",
+        "higher",
+        "of those frames, both ways, by the host's clock",
+        repeats=False,
+    ),
+    Kind(
         "setup.retries",
         "",
         "lower",

@@ -111,6 +111,10 @@ def _model(measurement: Measurement) -> Iterator[Figure]:
 
 def _run(measurement: Measurement) -> Iterator[Figure]:
     yield Figure("link.resends", measurement.resends)
+    if measurement.line is not None:
+        yield Figure("link.baud", measurement.line.baud)
+        yield Figure("link.damaged", measurement.line.damaged)
+        yield Figure("link.throughput", measurement.line.bytes_per_s)
     yield Figure("setup.retries", measurement.retries)
     for rung, count in measurement.recoveries.items():
         yield Figure(f"setup.recovery.{rung}", count)

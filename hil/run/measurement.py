@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hil.compiler.plan import Plan
     from hil.compiler.program import Float32, Int8, Program
     from hil.link.client import Device, Run
+    from hil.link.speed import Quality
     from hil.models import LoadedModel
     from hil.run.closeness import Closeness
     from hil.run.core_clock import CoreClock
@@ -172,6 +173,7 @@ class Measurement:
         recoveries: how often each rung of the recovery ladder was tried.
         clock: of the core, as measured; None where cycles are a model's.
         falls_back: whether the core runs from the internal oscillator, its crystal dead.
+        line: how the serial line was when the board was greeted; None where it is none of wires.
         seconds: host seconds by stage.
     """
 
@@ -186,6 +188,7 @@ class Measurement:
     recoveries: Mapping[str, int] = field(default_factory=dict)
     clock: "CoreClock | None" = None
     falls_back: bool = False
+    line: "Quality | None" = None
 
     @property
     def clock_hz(self) -> float:
@@ -300,8 +303,8 @@ def compile_scenario(scenario: Scenario, board: Board) -> CompiledScenario:
     from hil.compiler import plan
 
     quantised = quantise_scenario(scenario)
-    schedule = plan.make_plan(
-        quantised.program, plan.Budget.of(board), scenario.optimise, streams=scenario.stream
+    schedule, board = plan.plan_on(
+        quantised.program, board, scenario.optimise, streams=scenario.stream
     )
     return CompiledScenario(**vars(quantised), board=board, plan=schedule)
 
@@ -432,6 +435,7 @@ def measure(
         retries=ladder.retries if ladder is not None else 0,
         recoveries=ladder.counts if ladder is not None else {},
         seconds=dict(watch.seconds),
+        line=device.line,
     )
 
 

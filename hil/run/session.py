@@ -404,6 +404,8 @@ class Session:
         device = Device(target.serial(), timeout_s=timeout_s, transcript=transcript)
         with self._explained(prepared):
             plausible.check_hello(prepared, device.expect(prepared.image))
+            if within_s is None and target.wired:
+                device.settle(self.progress)
         if within_s is not None:
             return self._greet(prepared, target, None)
         return device

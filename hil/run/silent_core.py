@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hil.targets.core_state import CoreState
     from hil.targets.debugger import Debugger
 
-_WAITS = "port_receive"
+_WAITS = {"port_receive", "port_listen"}
 _CRASHED = {"fault_taken", "report"}
 _HINT = "run it again under a debugger, stopped there: see docs/emulator.md"
 
@@ -49,7 +49,7 @@ def cause(
         return error
     places = Places(image.elf)
     try:
-        state = debugger.look(lambda pc: places.function(pc) == _WAITS)
+        state = debugger.look(lambda pc: places.function(pc) in _WAITS)
     except MeasurementError as lost:
         error.what += f"; its core cannot be asked either: {lost.what}"
         return error
@@ -74,7 +74,7 @@ def judge(error: MeasurementError, state: "CoreState", places: Places) -> Measur
         return _fault(error, f"the core is locked up at {here}{after}: {status}")
     if state.halted:
         return _fault(error, f"the firmware halted at a breakpoint of its own, {here}")
-    if _WAITS in functions:
+    if _WAITS.intersection(functions):
         error.what += "; its core waits for a request, so that what is sent does not arrive"
         return error
     if state.asleep:
@@ -98,14 +98,22 @@ def _wiring(board: Board) -> str:
 
     A kind of board that is named wrongly is flashed all the same, and then waits on other pins.
     """
+    pins = [port.rx for port in board.ports]
+    where = [f"{port.rx} ({port.uart})" for port in board.ports]
+    listed = " and ".join(filter(None, [", ".join(where[:-1]), where[-1]]))
     others = boards.known()
-    elsewhere = [
-        f"--board={other.name} listens on {other.rx}"
+    elsewhere = {
+        other.name: [port.rx for port in other.ports if port.rx not in pins]
         for other in others
-        if other.dev_id == board.dev_id and other.rx != board.rx
-    ]
-    where = f"the firmware is alive and listens on {board.uart}, {board.rx}, at {board.baud:,} baud"
-    return "; ".join([f"{where}: is the serial port wired there?", *elsewhere])
+        if other.dev_id == board.dev_id
+    }
+    alive = f"the firmware is alive and listens on {listed} at {board.baud:,} baud"
+    return "; ".join(
+        [
+            f"{alive}: is the serial port wired there?",
+            *(f"--board={name} listens on {', '.join(at)}" for name, at in elsewhere.items() if at),
+        ]
+    )
 
 
 def _fault(error: MeasurementError, what: str) -> FirmwareFault:

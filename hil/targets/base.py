@@ -32,11 +32,13 @@ class Target(ABC):
         known_uid: the unique id of the chip that is taken, as an inventory says; empty where none.
         rung: by which it is taken after a set-up that failed; None for the first time.
         greeting_rungs: what it can do for firmware that does not answer.
+        wired: whether its serial port is a line that may damage bytes.
     """
 
     name: ClassVar[str]
     timing: ClassVar[str]
     greeting_rungs: ClassVar[tuple[Rung, ...]] = ()
+    wired: ClassVar[bool] = False
 
     def __init__(self, board: Board) -> None:
         self.board = board

@@ -39,6 +39,7 @@ class ProbeTarget(Target):
     name: ClassVar[str] = "probe"
     timing: ClassVar[str] = "silicon"
     greeting_rungs = GREETING
+    wired: ClassVar[bool] = True
 
     def __init__(self, board: Board) -> None:
         super().__init__(board)
@@ -102,6 +103,7 @@ class ProbeTarget(Target):
     def recover(self, rung: Rung) -> None:
         """Do what a rung says, the board still taken. Raises ProbeError, LinkError."""
         if rung is Rung.PIN_RESET:
+            self._use_own_baud()
             self._opened.reset(by_pin=True)
         elif rung is Rung.UNDER_RESET:
             debugger, self._debugger = self._opened, None
@@ -124,9 +126,14 @@ class ProbeTarget(Target):
 
     def reset(self) -> None:
         """Reset the chip and let the firmware run. Raises ProbeError, LinkError."""
-        port: Any = self.serial()
-        port.reset_input_buffer()
+        self._use_own_baud()
         self._opened.reset()
+
+    def _use_own_baud(self) -> None:
+        """Give the port the speed that the firmware has behind a reset, and empty it."""
+        port: Any = self.serial()
+        port.baudrate = self.board.baud
+        port.reset_input_buffer()
 
     def serial(self) -> SerialBase:
         """Return the open serial port of the firmware's link. Raises LinkError."""

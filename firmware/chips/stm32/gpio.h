@@ -23,4 +23,9 @@ static inline void gpio_connect(uint32_t port, uint32_t pin, uint32_t alternate)
     GPIO_MODER(port) = (GPIO_MODER(port) & ~(3u << two)) | 2u << two;
 }
 
+/* Make a pin an input again, as after reset. */
+static inline void gpio_release(uint32_t port, uint32_t pin) {
+    GPIO_MODER(port) &= ~(3u << 2u * pin);
+}
+
 #endif

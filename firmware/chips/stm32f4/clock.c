@@ -2,6 +2,7 @@
 #include "clock.h"
 
 #include "registers.h"
+#include "sdram.h"
 
 #include "chips/stm32/clock_source.h"
 #include "chips/stm32/flash_access.h"
@@ -69,5 +70,6 @@ uint32_t clock_start(void) {
     RCC_APB1ENR |= RCC_APB1ENR_PWR;
     (void)RCC_APB1ENR; /* the enable takes two cycles: RM0090 section 7.2.13 */
     PWR_CR |= PWR_CR_VOS;
-    return start();
+    const uint32_t missing = start();
+    return missing == 0 && !sdram_start() ? (uint32_t)LINK_START_SDRAM : missing;
 }

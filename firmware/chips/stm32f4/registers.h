@@ -14,8 +14,10 @@
 #define RCC_PLLCFGR_RESERVED 0xF0BC8000u /* to be kept as they are */
 #define RCC_CFGR REGISTER(0x40023808u)
 #define RCC_AHB1ENR REGISTER(0x40023830u)
-#define RCC_APB1ENR REGISTER(0x40023840u)
-#define RCC_APB2ENR REGISTER(0x40023844u)
+#define RCC_AHB3ENR REGISTER(0x40023838u)
+#define RCC_APB1ENR_AT 0x40023840u
+#define RCC_APB2ENR_AT 0x40023844u
+#define RCC_APB1ENR REGISTER(RCC_APB1ENR_AT)
 
 enum {
     RCC_CR_HSEON = 1 << 16,
@@ -30,6 +32,7 @@ enum {
     RCC_CFGR_SWS_PLL = 2 << 2,
     RCC_CFGR_PPRE1_DIV4 = 5 << 10,
     RCC_CFGR_PPRE2_DIV2 = 4 << 13,
+    RCC_AHB3ENR_FMC = 1 << 0,
     RCC_APB1ENR_PWR = 1 << 28,
 };
 
@@ -41,6 +44,15 @@ enum { PWR_CR_VOS = BOARD_DEV_ID == 0x413u ? 1 << 14 : 3 << 14 };
 
 /* RM0090 section 3.9: flash interface */
 #define FLASH_ACR REGISTER(0x40023C00u)
+
+/* RM0090 section 37.7.5: SDRAM controller, banks 1 and 2 */
+#define FMC_SDCR(bank) REGISTER(0xA0000140u + 4u * ((bank) - 1u))
+#define FMC_SDTR(bank) REGISTER(0xA0000148u + 4u * ((bank) - 1u))
+#define FMC_SDCMR REGISTER(0xA0000150u)
+#define FMC_SDRTR REGISTER(0xA0000154u)
+#define FMC_SDSR REGISTER(0xA0000158u)
+
+enum { FMC_SDSR_BUSY = 1 << 5 };
 
 /* RM0090 section 38.16: debug support; power-on resets it, a reset does not */
 #define DBGMCU_CR REGISTER(0xE0042004u)

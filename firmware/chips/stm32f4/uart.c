@@ -1,50 +1,42 @@
-/* The link's USART of an STM32F4. */
+/* The serial ports of an STM32F4 at which it may be greeted. */
 #include "clock.h"
 #include "registers.h"
 
-#define PINS_ARE(port, tx, rx)                                                                     \
-    (BOARD_TX_PORT == (port) && BOARD_RX_PORT == (port) && BOARD_TX_PIN == (tx) &&                 \
-     BOARD_RX_PIN == (rx))
+#include "chips/stm32/serial_port.h"
 
-/* Pins and interrupt of each port: data sheet table 12, RM0090 table 62. */
-enum { PORT = BOARD_TX_PORT, TX = BOARD_TX_PIN, RX = BOARD_RX_PIN, ALTERNATE = 7 };
-#if defined(BOARD_UART_usart1)
-enum { IRQ = 37 };
-_Static_assert(PINS_ARE(0, 9, 10) || PINS_ARE(1, 6, 7), "usart1 is on PA9, PA10 or PB6, PB7");
-#define BASE 0x40011000u
-#define BUS_HZ CLOCK_APB2_HZ
-#define ENABLE() (RCC_APB2ENR |= 1u << 4)
-#elif defined(BOARD_UART_usart2)
-enum { IRQ = 38 };
-_Static_assert(PINS_ARE(0, 2, 3) || PINS_ARE(3, 5, 6), "usart2 is on PA2, PA3 or PD5, PD6");
-#define BASE 0x40004400u
-#define BUS_HZ CLOCK_APB1_HZ
-#define ENABLE() (RCC_APB1ENR |= 1u << 17)
-#elif defined(BOARD_UART_usart3)
-enum { IRQ = 39 };
-_Static_assert(PINS_ARE(3, 8, 9) || PINS_ARE(1, 10, 11) || PINS_ARE(2, 10, 11),
-               "usart3 is on PD8, PD9 or PB10, PB11 or PC10, PC11");
-#define BASE 0x40004800u
-#define BUS_HZ CLOCK_APB1_HZ
-#define ENABLE() (RCC_APB1ENR |= 1u << 18)
-#else
-#error "the board's link.uart must be usart1, usart2 or usart3"
-#endif
+/* Addresses and bits: RM0090 sections 2.3 and 7.3; interrupts: table 62; least divider: section
+ * 30.3.4. Pins of each port: data sheet table 12. */
+#define AT_APB1 .clock = RCC_APB1ENR_AT, .bus_hz = CLOCK_APB1_HZ
+#define AT_APB2 .clock = RCC_APB2ENR_AT, .bus_hz = CLOCK_APB2_HZ
+#define SERIAL_usart1 .base = 0x40011000u, .clock_bit = 4, .irq = 37, AT_APB2
+#define SERIAL_usart2 .base = 0x40004400u, .clock_bit = 17, .irq = 38, AT_APB1
+#define SERIAL_usart3 .base = 0x40004800u, .clock_bit = 18, .irq = 39, AT_APB1
+#define BUS_HZ_usart1 CLOCK_APB2_HZ
+#define BUS_HZ_usart2 CLOCK_APB1_HZ
+#define BUS_HZ_usart3 CLOCK_APB1_HZ
+#define PAIR(tx_port, tx, rx_port, rx) ((tx_port) << 12 | (tx) << 8 | (rx_port) << 4 | (rx))
+#define PINS_usart1(pins) ((pins) == PAIR(0, 9, 0, 10) || (pins) == PAIR(1, 6, 1, 7))
+#define PINS_usart2(pins) ((pins) == PAIR(0, 2, 0, 3) || (pins) == PAIR(3, 5, 3, 6))
+#define PINS_usart3(pins)                                                                          \
+    ((pins) == PAIR(3, 8, 3, 9) || (pins) == PAIR(1, 10, 1, 11) || (pins) == PAIR(2, 10, 2, 11))
+enum { LEAST_DIVIDER = 16, MOST_DIVIDER = 0xFFFF, ALTERNATE = 7 };
 
-#define DIVIDER ((BUS_HZ + BOARD_BAUD / 2u) / BOARD_BAUD)
-enum { LEAST_DIVIDER = 16 }; /* RM0090 section 30.3.4 */
-_Static_assert(DIVIDER >= LEAST_DIVIDER && DIVIDER <= 0xFFFF,
-               "the USART cannot reach this baud rate");
-_Static_assert(BUS_HZ / DIVIDER * 100u > BOARD_BAUD * 98u &&
-                   BUS_HZ / DIVIDER * 100u < BOARD_BAUD * 102u,
-               "the nearest baud rate is off by more than 2 %");
+#define PORT_ENTRY(uart, tx_at, tx_pin, rx_at, rx_pin)                                             \
+    {                                                                                              \
+        SERIAL_##uart,          .scale = 1,         .least = LEAST_DIVIDER, .most = MOST_DIVIDER,  \
+        .alternate = ALTERNATE, .tx_port = (tx_at), .tx = (tx_pin),         .rx_port = (rx_at),    \
+        .rx = (rx_pin),                                                                            \
+    },
+#define PORT_CHECK(uart, tx_at, tx_pin, rx_at, rx_pin)                                             \
+    _Static_assert(PINS_##uart(PAIR(tx_at, tx_pin, rx_at, rx_pin)), #uart " is on other pins");    \
+    _Static_assert(SERIAL_FITS(BUS_HZ_##uart, 1, LEAST_DIVIDER, MOST_DIVIDER, BOARD_BAUD),         \
+                   #uart " cannot reach the baud rate within 2 %");
 
-/* For the one report that the clock did not start. */
-#define DIVIDER_ON_HSI ((CLOCK_HSI_HZ + BOARD_BAUD / 2u) / BOARD_BAUD)
+static const serial_port_t ports[] = {BOARD_PORTS(PORT_ENTRY)};
+BOARD_PORTS(PORT_CHECK)
 
-static void enable(void) {
-    RCC_AHB1ENR |= 1u << PORT;
-    ENABLE();
+static void enable_gpio(uint32_t port) {
+    RCC_AHB1ENR |= 1u << port;
     (void)RCC_AHB1ENR;
 }
 

@@ -28,10 +28,10 @@ class Budget:
     @classmethod
     def of(cls, board: Board) -> "Budget":
         """All flash and RAM of a board, less what the runtime needs of its CCM, or else SRAM."""
-        sram_bytes, ccm_bytes = board.sram.bytes, board.ccm.bytes if board.ccm else 0
+        sram_bytes, ccm_bytes = board.arena.bytes, board.ccm.bytes if board.ccm else 0
         if board.ccm:
             ccm_bytes = max(0, ccm_bytes - RUNTIME_BYTES)
-        else:
+        elif not board.arena_outside:
             sram_bytes = max(0, sram_bytes - RUNTIME_BYTES)
         return cls(sram_bytes, ccm_bytes, board.flash.bytes, board.flash_wait_states)
 

@@ -14,6 +14,7 @@ from hil.compiler.plan.place import Plan, place
 from hil.compiler.plan.schedule import schedule
 from hil.compiler.plan.stream import can_stream
 from hil.compiler.program import Program
+from hil.config.board import Board
 from hil.errors import MemoryLimitError, UsageError
 
 _UNBOUNDED = 1 << 30  # bytes
@@ -73,6 +74,26 @@ def make_plan(
     fastest = min(p.cycles for p in within)
     alike = [p for p in within if p.cycles <= _ALIKE * fastest]
     return min(alike, key=lambda p: (p.ram_bytes, p.cycles)).plan
+
+
+def plan_on(
+    program: Program, board: Board, aim: Aim = "speed", *, streams: bool | None = None
+) -> tuple[Plan, Board]:
+    """Plan for a board: in its chip's own RAM, else in the memory outside the chip, if it has some.
+
+    Returns:
+        the plan, and the board with its activations there.
+
+    Raises:
+        MemoryLimitError, BuildError: as `make_plan` does.
+    """
+    try:
+        return make_plan(program, Budget.of(board), aim, streams=streams), board
+    except MemoryLimitError as error:
+        if board.external is None or board.arena_outside or error.region == "flash":
+            raise
+    outside = replace(board, arena_outside=True)
+    return make_plan(program, Budget.of(outside), aim, streams=streams), outside
 
 
 def pareto(program: Program, budget: Budget, *, streams: bool | None = None) -> list[Point]:

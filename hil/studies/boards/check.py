@@ -94,7 +94,7 @@ def _looks(unit: Unit, target: ProbeTarget) -> Iterator[Finding]:
         yield Finding("chip", True, detail)
     debugger.reset_and_halt()
     for memory in board.memories:
-        if memory.flash is None:
+        if memory.flash is None and memory.sdram is None:  # that one the firmware brings up
             yield _memory(memory, debugger)
     if board.chip == _STM32F4:
         yield _option_bytes(debugger)

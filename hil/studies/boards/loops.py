@@ -72,7 +72,7 @@ class Loop:
 
 def of(board: Board) -> list[Loop]:
     """Return the loops that a board can run."""
-    rams = [one for one in board.memories if one.flash is None]
+    rams = [one for one in board.memories if one.flash is None and one.sdram is None]
     return [
         *(_in_ram(one.name, one.address, kind) for one in rams for kind in ("loads", "stores")),
         Loop("flash loads", _LOADS, _flash),

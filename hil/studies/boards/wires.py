@@ -5,13 +5,13 @@ arrived on the pin that the board's file names does the other pin become an outp
 Source: RM0090 sections 7.3, 8.4 and 30.6; the data sheet's table 12 for pins.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from hil.config import board as boards
-from hil.config.board import Board
+from hil.config.board import Board, SerialPort
 from hil.studies.boards.finding import Finding
 from hil.studies.boards.registers import change, gpio_of, write
 
@@ -46,14 +46,20 @@ _USARTS = {
 }
 
 
-def listeners(board: Board) -> dict[str, str]:
-    """Return the pins on which boards of the same chip listen, each with its USART.
+def listeners(board: Board) -> dict[str, SerialPort]:
+    """Return the ports at which this board and others of the same chip listen, by their RX pin.
 
-    A board whose file says otherwise may have other parts on such a pin; as an input it harms none.
+    Another board's is left out where the file forbids its pin, or has the USART on other pins.
     """
     known = boards.known()
-    others = {one.rx: one.uart for one in known if one.dev_id == board.dev_id}
-    return {board.rx: board.uart, **{rx: at for rx, at in others.items() if at != board.uart}}
+    others = [port for one in known if one.dev_id == board.dev_id for port in one.ports]
+    own = {port.uart for port in board.ports}
+    elsewhere = {
+        port.uart: port
+        for port in others
+        if port.uart not in own and port.rx not in board.forbidden
+    }
+    return {port.rx: port for port in (*board.ports, *elsewhere.values())}
 
 
 def look(board: Board, debugger: "Debugger", port: Any) -> Iterator[Finding]:
@@ -83,42 +89,53 @@ def look(board: Board, debugger: "Debugger", port: Any) -> Iterator[Finding]:
 def _at(board: Board, debugger: "Debugger", port: Any, baud: int) -> Finding:
     name = f"serial {baud:,} baud"
     pins = listeners(board)
-    for rx, uart in pins.items():
-        _listen(board, debugger, _USARTS[uart], rx, baud)
+    for rx, at in pins.items():
+        _listen(board, debugger, _USARTS[at.uart], rx, baud)
     port.reset_input_buffer()
     port.write(_SENT[:1])
     port.flush()
-    arrived: dict[str, str] = {}
+    arrived: dict[str, SerialPort] = {}
+    here: SerialPort | None = None
     for _ in range(_LOOKS):
-        arrived |= {rx: at for rx, at in pins.items() if _has_byte(debugger, _USARTS[at])}
-        if board.rx in arrived:
+        arrived |= {rx: at for rx, at in pins.items() if _has_byte(debugger, _USARTS[at.uart])}
+        here = next((at for at in board.ports if at.rx in arrived), None)
+        if here is not None:
             break
         Event().wait(_LOOK_EVERY_S)
-    if board.rx not in arrived:
+    if here is None:
         return Finding(name, False, _elsewhere(board, arrived))
-    usart = _USARTS[board.uart]
+    usart = _USARTS[here.uart]
     debugger.read_word(usart.base + _DR)
     wrong = sum(_received(debugger, usart, port, one) != one for one in _SENT)
-    _route(board, debugger, board.tx)
+    _route(board, debugger, here.tx)
     change(debugger, usart.base + _CR1, clear=0, set_=_TE)
     came = b"".join(_sent(debugger, usart, port, one) for one in _SENT)
     lost = sum(one != other for one, other in zip(_SENT, came.ljust(len(_SENT)), strict=False))
     change(debugger, usart.base + _CR1, clear=_UE, set_=0)
     detail = (
-        f"{len(_SENT)} bytes to {board.rx}, {wrong} wrong; {len(_SENT)} from {board.tx}, "
+        f"{len(_SENT)} bytes to {here.rx}, {wrong} wrong; {len(_SENT)} from {here.tx}, "
         f"{lost} wrong or lost"
     )
     return Finding(name, not (wrong or lost), detail)
 
 
-def _elsewhere(board: Board, arrived: dict[str, str]) -> str:
-    here = f"nothing arrives on {board.rx} ({board.uart})"
+def _elsewhere(board: Board, arrived: dict[str, SerialPort]) -> str:
+    here = f"nothing arrives on {_listed(board.ports)}"
     if not arrived:
         return f"{here}, nor on another pin: is it this board's serial port, and wired?"
     known = boards.known()
-    fits = [f"--board={one.name}" for one in known if one.rx in arrived]
-    pins = ", ".join(f"{rx} ({uart})" for rx, uart in arrived.items())
-    return f"{here}; what is sent arrives on {pins}, as with {' or '.join(fits)}"
+    fits = [
+        f"--board={one.name}"
+        for one in known
+        if one.dev_id == board.dev_id and set(one.ports) & set(arrived.values())
+    ]
+    return (
+        f"{here}; what is sent arrives on {_listed(arrived.values())}, as with {' or '.join(fits)}"
+    )
+
+
+def _listed(ports: Iterable[SerialPort]) -> str:
+    return ", ".join(f"{one.rx} ({one.uart})" for one in ports)
 
 
 def _listen(board: Board, debugger: "Debugger", usart: Usart, rx: str, baud: int) -> None:

@@ -5,8 +5,8 @@ the flash are worn. Rates are chances of one, drawn from a seed, so that a run c
 """
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
@@ -24,6 +24,7 @@ class Faults:
 
     Attributes:
         serial_loss, serial_flip, serial_double: of bytes on the serial port, both ways.
+        serial_bears: baud up to which the line does none of it.
         swd_fault, swd_wait: of a debugger's accesses: answered by FAULT, or by WAIT for too long.
         erase_s: seconds that erasing a sector takes.
         seed: of all that is drawn.
@@ -32,6 +33,7 @@ class Faults:
     serial_loss: float = 0.0
     serial_flip: float = 0.0
     serial_double: float = 0.0
+    serial_bears: float = 0.0
     swd_fault: float = 0.0
     swd_wait: float = 0.0
     erase_s: float = 0.0
@@ -58,8 +60,13 @@ def plant(faults: Faults, emulated: "EmulatedBoard") -> None:
     """Have a board fail so from now on; faults of none make it well again."""
     emulated.chip.flash_controller.erase_s = faults.erase_s
     emulated.on_access = _Accesses(faults)
-    if emulated.terminal is not None:
-        emulated.terminal.passes = _Wire(faults, lambda: _baud(emulated))
+    terminal = emulated.terminal
+    if terminal is None:
+        return
+    terminal.passes = _Wire(faults)
+    line, baud = emulated.line(emulated.uart), partial(_baud, emulated)
+    line.arrives = lambda byte, sent: _heard(byte, sent, baud())
+    line.leaves = lambda byte: _heard(byte, baud(), terminal.baud)
 
 
 def _baud(emulated: "EmulatedBoard") -> float:
@@ -67,24 +74,31 @@ def _baud(emulated: "EmulatedBoard") -> float:
     return chip.usarts[emulated.uart].baud(chip.rcc.core_hz)
 
 
-class _Wire:
-    """A serial line; bytes at another speed than the USART's arrive as others."""
+def _heard(byte: int, sent: float, heard: float) -> int:
+    """Return what a receiver of one speed makes of a byte at another; 0 for a speed not known.
 
-    def __init__(self, faults: Faults, baud: Callable[[], float]) -> None:
+    It looks at the middle of each of its bits, counted from the edge of the start bit.
+    """
+    if not sent or not heard or abs(sent / heard - 1) <= _BAUDS_APART:
+        return byte
+    line = byte << 1 | -1 << _BITS + 1  # the start bit is 0; behind the byte the line is idle
+    return sum((line >> int((bit + 1.5) * sent / heard) & 1) << bit for bit in range(_BITS))
+
+
+class _Wire:
+    """A serial line that loses, flips and doubles bytes."""
+
+    def __init__(self, faults: Faults) -> None:
         self._faults = faults
-        self._baud = baud
         self._random = random.Random(faults.seed)  # noqa: S311
 
     def __call__(self, data: bytes, baud: int) -> bytes:
-        here = self._baud()
-        if baud and here and abs(baud / here - 1) > _BAUDS_APART:
-            data = bytes(byte >> 1 ^ 0xB5 for byte in data)
         loss, flip, double = (
             self._faults.serial_loss,
             self._faults.serial_flip,
             self._faults.serial_double,
         )
-        if not (loss or flip or double):
+        if not (loss or flip or double) or 0 < baud <= self._faults.serial_bears:
             return data
         out = bytearray()
         for byte in data:

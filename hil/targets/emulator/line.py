@@ -14,11 +14,16 @@ class Line:
 
     Attributes:
         tap: takes what the firmware sends, where that is not kept for `receive`.
+        arrives: what the firmware hears of a byte, given it and the host's baud; 0 for not known.
+        leaves: what the host hears of a byte. Both are asked while the USART has the speed that
+            the byte meets.
     """
 
     def __init__(self, name: str, on_sent: Callable[[], None]) -> None:
         self.name = name
         self.tap: Callable[[bytes], None] | None = None
+        self.arrives: Callable[[int, int], int] = lambda byte, _baud: byte
+        self.leaves: Callable[[int], int] = lambda byte: byte
         self._on_sent = on_sent
         self._to_firmware: deque[int] = deque()
         self._to_host = bytearray()
@@ -35,12 +40,14 @@ class Line:
     def take(self) -> int | None:
         """Take the next byte for the firmware, None if there is none."""
         try:
-            return self._to_firmware.popleft()
+            sent = self._to_firmware.popleft()
         except IndexError:  # also where the host has just dropped it
             return None
+        return self.arrives(sent & 0xFF, sent >> 8)
 
     def put(self, data: bytes) -> None:
         """Send bytes to the host."""
+        data = bytes(map(self.leaves, data))
         if self.tap is not None:
             self.tap(data)
             return
@@ -50,9 +57,9 @@ class Line:
 
     # the host's end
 
-    def send(self, data: bytes) -> None:
-        """Put bytes on the line to the firmware."""
-        self._to_firmware.extend(data)
+    def send(self, data: bytes, baud: int = 0) -> None:
+        """Put bytes on the line to the firmware, at a speed; 0 for the firmware's own."""
+        self._to_firmware.extend(byte | baud << 8 for byte in data)
         self._on_sent()
 
     def connect(self) -> None:

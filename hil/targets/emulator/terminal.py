@@ -71,7 +71,9 @@ class Terminal:
     def _to_firmware(self) -> None:
         with self._ready_for(selectors.EVENT_READ) as ready:
             while self._wait(ready):
-                self._line.send(self._on_wire(os.read(self._master, _CHUNK_BYTES)))
+                data = os.read(self._master, _CHUNK_BYTES)
+                baud = self.baud
+                self._line.send(self.passes(data, baud), baud)
 
     def _to_host(self) -> None:
         data = b""
@@ -82,11 +84,16 @@ class Terminal:
                     if not data:
                         return  # the board is gone
                     data += self._line.receive(_CHUNK_BYTES - len(data), 0)
-                    data = self._on_wire(data)
+                    data = self.passes(data, self.baud)
                 data = data[self._write(data) :]
 
-    def _on_wire(self, data: bytes) -> bytes:
-        return self.passes(data, _BAUDS.get(termios.tcgetattr(self._master)[_OSPEED], 0))
+    @property
+    def baud(self) -> int:
+        """The speed of the host's end; 0 for one that has no name, and without a device."""
+        try:
+            return _BAUDS.get(termios.tcgetattr(self._master)[_OSPEED], 0)
+        except termios.error:  # it was closed
+            return 0
 
     def _write(self, data: bytes) -> int:
         """Write what fits and return how much did; ready for a byte is not ready for all."""

@@ -168,8 +168,17 @@ class Engine:
         pointer = ctypes.addressof((ctypes.c_char * len(memory)).from_buffer(memory))
         self.uc.mem_map_ptr(address, len(memory), permissions, pointer)
 
-    def note_bad_accesses(self) -> None:
+    def unmap_memory(self, address: int, length: int) -> None:
+        """Take memory away again, outside of a run."""
+        self.uc.mem_unmap(address, length)
+        self.mapped[:] = [one for one in self.mapped if one[0] != address]
+        self._writable_at = [one for one in self._writable_at if one.start != address]
+
+    def note_bad_accesses(self, later: Sequence[range] = ()) -> None:
         """Have `fault_address` tell of accesses that fail; to be called when memory is mapped.
+
+        Args:
+            later: where memory may be mapped later; of accesses there it does not tell.
 
         Writable memory is left out: wherever such a hook might see an access, Unicorn (2.1.4) keeps
         every store from its fast path.
@@ -181,7 +190,7 @@ class Engine:
             | self._const.UC_HOOK_MEM_WRITE_PROT
         )
         begin = 0
-        for memory in sorted(self._writable_at, key=lambda memory: memory.start):
+        for memory in sorted([*self._writable_at, *later], key=lambda memory: memory.start):
             if begin < memory.start:
                 self.uc.hook_add(kinds, self._on_bad_access, None, begin, memory.start - 1)
             begin = memory.stop

@@ -47,10 +47,20 @@ def memories_of(board: Board) -> tuple[Memory, ...]:
     known = (
         Memory("flash", 0x0000_0000, board.flash.bytes),
         *(Memory(memory.name, memory.address, memory.end) for memory in board.memories),
-        Memory("peripherals", 0x4000_0000, 0xE000_0000),
+        *_peripherals(board),
         Memory("private", 0xE000_0000, 0x1_0000_0000),
     )
     return tuple(_without_gaps(sorted(known, key=lambda memory: memory.address)))
+
+
+def _peripherals(board: Board) -> Iterator[Memory]:
+    """Yield what of the peripherals' range is before and behind a memory outside the chip."""
+    begin, end = 0x4000_0000, 0xE000_0000
+    outside = board.external
+    if outside is not None:
+        yield Memory("peripherals", begin, outside.address)
+        begin = outside.end
+    yield Memory("peripherals", begin, end)
 
 
 def _without_gaps(memories: Sequence[Memory]) -> Iterator[Memory]:

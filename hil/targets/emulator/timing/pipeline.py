@@ -347,6 +347,9 @@ def _execute(run: _Run, instruction: Instruction, access: Access) -> None:
     cycles, cause = _cycles(run, instruction)
     if kind in MEMORY:
         cycles += _misaligned(rules, instruction, access)
+        if access.memory == "sdram":
+            each = rules.sdram_load if kind in _LOADS else rules.sdram_store
+            cycles += each * max(instruction.words, 1)
     issued = run.previous_issue = run.now
     run.charge(Cause.ISSUE, min(cycles, 1))
     run.charge(cause, max(cycles - 1, 0))

@@ -71,6 +71,20 @@ class Rules:
         "schoolbook multiplications mean error 1.6 % with, 4.9 % with 3; in no document",
         without=3,
     )
+    sdram_load: int = _rule(
+        16,
+        "a word or part of it read from SDRAM takes so much longer: at half the core's clock and "
+        "16 bits, row to column 2, CAS 3, two transfers, one to the bus",
+        "RM0090 section 37.7.3 and the memory's data sheet; not measured",
+        without=0,
+    )
+    sdram_store: int = _rule(
+        8,
+        "a word or part of it written to SDRAM takes so much longer: row to column 2 and two "
+        "transfers at half the core's clock, the write buffer taken as full",
+        "RM0090 section 37.7.3 and the memory's data sheet; not measured",
+        without=0,
+    )
     multiple: int = _rule(1, "LDM, STM, PUSH, POP, LDRD, STRD: this and one per word", "TRM 3-1")
     address_early: int = _rule(
         1,

@@ -27,7 +27,7 @@ from hil.targets.emulator.chips.stm32.memory_map import BOOT_ALIAS, MemoryMap, W
 from hil.targets.emulator.chips.stm32.pins import Pins, SerialPins
 from hil.targets.emulator.chips.stm32.rng import RandomNumbers
 from hil.targets.emulator.chips.stm32.timer import Timer
-from hil.targets.emulator.chips.stm32.usart import Usart, Wiring
+from hil.targets.emulator.chips.stm32.usart import Polling, Usart, Wiring
 from hil.targets.emulator.chips.stm32.watchdog import IndependentWatchdog, Watchdog
 from hil.targets.emulator.core.clock import Clock, InstructionClock
 from hil.targets.emulator.core.code import SeenCode
@@ -176,6 +176,7 @@ class Chip(ABC):
         self.flash_controller = self._make_flash(memoryview(self.memory.flash), calls)
         self.memory.add(self.options.placed())
         self.bus = DebugBus(self.memory, self.flash_controller, self.code, self.core)
+        self._polling = Polling()
         self.usarts = {usart.name.lower(): usart for usart in self._make_usarts()}
         self.ports = all_ports(self.gpio)
         self.pins = Pins(self.ports, self.usarts, self.serial_pins)
@@ -284,7 +285,7 @@ class Chip(ABC):
 
     def _wiring(self, address: int) -> Wiring:
         """Return what is around the serial port at an address."""
-        return Wiring(self.waiting, lambda: self.rcc.bus_divider(address))
+        return Wiring(self.waiting, lambda: self.rcc.bus_divider(address), self._polling)
 
     def _build_runner(self) -> None:
         self.protection = Protection(self.engine, self._mpu, self.memory.ranges)
@@ -312,7 +313,7 @@ class Chip(ABC):
             protection=self.protection,
             debugger=self.stops,
             wakes_on_pending=lambda: self.system_control.wakes_on_pending,
-            after_run=self.flash_controller.settle,
+            after_run=self._settle,
         )
 
     def _connect(self) -> None:
@@ -369,6 +370,10 @@ class Chip(ABC):
             _log.warning("the emulated chip stops, where silicon would do anything: %s", reason)
             self.exceptions.state.locked_up = True
             self._request_stop()
+
+    def _settle(self) -> None:
+        """Put memories right behind a run, as registers that were written in it say."""
+        self.flash_controller.settle()
 
     def _note_sleep(self, cycles: int) -> None:
         if not self.debug_mcu.clocks_sleep:

@@ -29,6 +29,7 @@ class MemoryMap:
     Attributes:
         flash: its bytes; the core sees changes at once.
         bus: the registers of all peripherals.
+        outside: address and bytes of the memory outside the chip; None while it does not answer.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class MemoryMap:
     ) -> None:
         self.flash = flash if flash is not None else bytearray(b"\xff" * board.flash.bytes)
         self._windows = windows
+        self.outside: Callable[[], tuple[int, Any] | None] = lambda: None
         self.bus = Bus(windows)
         self._flash_address = board.flash.address
         self._memories: tuple[tuple[int, Any, bool, bool], ...] = (
@@ -49,12 +51,14 @@ class MemoryMap:
             *(
                 (ram.address, bytearray(ram.bytes), True, "code" in ram.uses)
                 for ram in board.regions
-                if ram.flash is None
+                if ram.flash is None and ram.sdram is None
             ),
             (board.flash.address, self.flash, False, True),
             (BOOT_ALIAS, self.flash, False, True),
             *((address, memory, False, True) for address, memory in fixed.items()),
         )
+        outside = board.external
+        self._later = [range(outside.address, outside.end)] if outside is not None else []
         self._bands = (
             BitBand(
                 bit_band.SRAM_ALIAS,
@@ -115,7 +119,7 @@ class MemoryMap:
         engine.on_read_only_write(
             first, last, lambda address, size, value: program(address - first, size, value)
         )
-        engine.note_bad_accesses()
+        engine.note_bad_accesses(self._later)
 
     def _checked(self, check: Callable[[int, bool], None]) -> tuple[Read, Write]:
         read_bus, write_bus = self.bus.read, self.bus.write
@@ -137,6 +141,11 @@ class MemoryMap:
 
     def find(self, address: int, length: int) -> tuple[Any, int] | None:
         """Return the memory that holds a range and the range's offset in it, if one does."""
+        outside = self.outside()
+        if outside is not None and outside[0] <= address:
+            start, memory = outside
+            if address + length <= start + len(memory):
+                return memory, address - start
         for start, memory, _, _ in self._memories:
             if start <= address and address + length <= start + len(memory):
                 return memory, address - start
@@ -144,6 +153,9 @@ class MemoryMap:
 
     def is_read_only(self, memory: object) -> bool:
         """Whether stores to a memory have no effect."""
+        outside = self.outside()
+        if outside is not None and outside[1] is memory:
+            return False
         return all(not writable for _, one, writable, _ in self._memories if one is memory)
 
     def read_device(self, address: int, size: int) -> int:

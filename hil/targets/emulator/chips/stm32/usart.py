@@ -8,7 +8,7 @@ sleeps until a byte comes. Source: RM0090 sections 30.3 and 30.6; RM0432 section
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from hil.targets.emulator.core.registers import Peripheral, Storage
@@ -55,6 +55,36 @@ class Core(Protocol):
         """Sleep, in a bus access, until something arrives or the core is needed."""
 
 
+class Polling:
+    """Whether a program polls empty receivers in a tight loop: of one port, or of several in turn.
+
+    Attributes:
+        waiting: for each port, whether a byte is there to be read.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], bool]] = []
+        self._last = 0
+        self._looks = 0
+
+    def looked(self, core: Core) -> None:
+        """Note a look at an empty receiver; in a tight loop, sleep until a byte comes on a port."""
+        now = core.block_cycles()
+        tight = now - self._last < _TIGHT_CYCLES
+        self._looks = self._looks + 1 if tight else 0
+        if self._looks >= _TIGHT_POLLS and not self._arrived():
+            core.doze(self._arrived)
+            now = core.block_cycles()
+        self._last = now
+
+    def ended(self) -> None:
+        """Note that bytes pass."""
+        self._looks = 0
+
+    def _arrived(self) -> bool:
+        return any(waits() for waits in self.waiting)
+
+
 @dataclass(frozen=True)
 class Wiring:
     """What is around a port.
@@ -62,10 +92,12 @@ class Wiring:
     Attributes:
         core: it belongs to.
         clock_divider: the core's cycles per cycle of its clock.
+        polling: of the chip's ports.
     """
 
     core: Core
     clock_divider: Callable[[], float]
+    polling: Polling = field(default_factory=Polling)
 
 
 @dataclass(frozen=True)
@@ -112,6 +144,8 @@ class Usart(Peripheral):
         self._core = wiring.core
         self._clock_divider = wiring.clock_divider
         self.line = Line(name, self._core.attend)
+        self._polling = wiring.polling
+        self._polling.waiting.append(lambda: bool(self._status() & RXNE))
         self._baud = Storage(writable=(1 << baud.bits) - 1)
         self._control = Storage()
         self._control_2 = Storage()
@@ -142,7 +176,6 @@ class Usart(Peripheral):
         self._empty_at = self._done_at = 0  # when TXE and TC are set
         self._completes = True
         self._unheard = False  # it has been said that nobody hears it
-        self._last_poll = self._polls = 0
 
     @property
     def interrupt(self) -> bool:
@@ -213,18 +246,8 @@ class Usart(Peripheral):
         status = self._status()
         if status & RXNE or (self.times_bytes and self.changes() is not None):
             return status
-        if self._is_polled():
-            self._core.doze(lambda: bool(self._status() & RXNE))
-            self._last_poll = self._core.block_cycles()
-            return self._status()
-        return status
-
-    def _is_polled(self) -> bool:
-        now = self._core.block_cycles()
-        tight = now - self._last_poll < _TIGHT_CYCLES
-        self._polls = self._polls + 1 if tight else 0
-        self._last_poll = now
-        return self._polls >= _TIGHT_POLLS
+        self._polling.looked(self._core)
+        return self._status()
 
     # the receiver
 
@@ -266,7 +289,7 @@ class Usart(Peripheral):
         return self._arrives
 
     def _read_data(self) -> int:
-        self._polls = 0
+        self._polling.ended()
         byte = None
         if self.times_bytes:
             self._receive(self._core.now())
@@ -282,7 +305,7 @@ class Usart(Peripheral):
     # the transmitter
 
     def _write_data(self, value: int) -> None:
-        self._polls = 0
+        self._polling.ended()
         self._held = value & self._data_mask
         self._transmit()
 

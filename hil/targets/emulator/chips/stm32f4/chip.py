@@ -16,6 +16,7 @@ from hil.targets.emulator.chips.stm32.watchdog import Watchdog
 from hil.targets.emulator.chips.stm32f4 import clock_limits, dma, rtc
 from hil.targets.emulator.chips.stm32f4.dma import DirectMemoryAccess
 from hil.targets.emulator.chips.stm32f4.flash import Stm32F4Flash
+from hil.targets.emulator.chips.stm32f4.fmc import MemoryController
 from hil.targets.emulator.chips.stm32f4.gates import GATES, UNMODELLED
 from hil.targets.emulator.chips.stm32f4.option_bytes import BANK_SECTORS, OptionBytes
 from hil.targets.emulator.chips.stm32f4.rcc import PowerControl, Stm32F4Clocks
@@ -82,6 +83,7 @@ class Stm32F4(Chip):
     rng = (0x5006_0800, 80)
     svd = "STM32F439x.svd"
     id_reserved = 0x6000
+    fmc: MemoryController | None = None
     rcc: Stm32F4Clocks
     flash_controller: Stm32F4Flash
 
@@ -107,7 +109,7 @@ class Stm32F4(Chip):
         )
         return (
             self.power, ChecksumUnit(), *self._make_dma(), exti, configuration,
-            self._make_rtc(exti),
+            self._make_rtc(exti), *self._make_external(),
         )  # fmt: skip
 
     def _make_rtc(self, exti: ExternalInterrupts) -> RealTimeClock:
@@ -139,6 +141,28 @@ class Stm32F4(Chip):
             self.clock.now, lambda: self.rcc.bus_divider(_WWDG), self.waiting.attend
         )
         return (*super()._make_watchdogs(), window)
+
+    def _make_external(self) -> "Sequence[Peripheral]":
+        """Return the controller of the board's SDRAM, if it has some."""
+        outside = self.board.external
+        if outside is None:
+            return ()
+        fmc = MemoryController(
+            self.board,
+            self.engine,
+            self.ports,
+            now=self.clock.now,
+            core_hz=lambda: self.rcc.core_hz,
+            stop=self._request_stop,
+        )
+        self.fmc = fmc
+        self.memory.outside = lambda: (outside.address, fmc.content) if fmc.alive else None
+        return (fmc,)
+
+    def _settle(self) -> None:
+        super()._settle()
+        if self.fmc is not None:
+            self.fmc.settle()
 
     def _make_timers(self) -> Sequence[Timer]:
         self._timers = [self._timer(one) for one in TIMERS]

@@ -17,6 +17,7 @@ GATES = (
     | _gates("APB1", WWDG=11, USART2=17, USART3=18, UART4=19, UART5=20, PWR=28, UART7=30, UART8=31)
     | _gates("APB2", TIM1=0, TIM8=1, USART1=4, USART6=5, SYSCFG=14, TIM9=16, TIM10=17, TIM11=18)
     | _gates("AHB2", RNG=6)
+    | _gates("AHB3", FMC=0)
 )
 """The modelled peripherals that have to be switched on, by name; the others always work."""
 
