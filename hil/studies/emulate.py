@@ -59,7 +59,8 @@ def run(
         wait_states: flash wait states, whatever the program sets.
         art: flash caches and prefetch, likewise.
         max_seconds: host time after which the program is stopped.
-        strict: whether the first use of a register that is not modelled ends the program.
+        strict: whether the first use of a register that is not modelled ends the program, and buses
+            that are too fast stop the chip.
         warn: told of each peripheral that is not modelled, once, when the program uses it.
         write: takes what it sends by UART, ITM and semihosting; standard output by default.
         examine: called with the halted chip at the end, to look at its memory and profile.
@@ -86,6 +87,8 @@ def run(
         usart.line.tap = output
         usart.times_bytes = True
     chip.itm.tap = output
+    chip.waiting.paced = False
+    chip.forgives_buses = not strict
     ended = threading.Event()
     semihosting = Semihosting(
         core=chip.core,

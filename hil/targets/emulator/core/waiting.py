@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from hil.targets.emulator.core.clock import Clock
+from hil.targets.emulator.core.clock import NEVER, Clock
 from hil.targets.emulator.core.thread import CoreThread
 
 # How long a sleeping core waits at most before it lets the cycle count catch up with the clock on
@@ -18,6 +18,8 @@ class Waiting:
         core_hz: the core's clock as the firmware has set it up.
 
     Attributes:
+        paced: whether time passes in sleep as on the host's clock; else a sleeping core is at the
+            next event at once, where there is one.
         on_sleep: called with the cycles that WFI or WFE has lasted.
     """
 
@@ -25,6 +27,7 @@ class Waiting:
         self._clock = clock
         self._thread = thread
         self._core_hz = core_hz
+        self.paced = True
         self.on_sleep: Callable[[int], None] = lambda _cycles: None
 
     def now(self) -> int:
@@ -59,6 +62,9 @@ class Waiting:
         """Return the cycles that went by."""
         hz = self._core_hz()
         left = max(self._clock.run.deadline - self._clock.run.cycles, 0)
+        if not self.paced and self._clock.run.deadline != NEVER and not wakes():
+            self._clock.add_cycles(left)
+            return left
         timeout_s = min(_DOZE_S, left / hz)
         began = time.monotonic()
         woken = self._thread.sleep(wakes, timeout_s)

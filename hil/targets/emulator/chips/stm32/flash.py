@@ -69,7 +69,7 @@ class AccessControl:
 
     Args:
         reset, writable: of the register.
-        settles_cycles: how long it may go on to say the old wait states.
+        settles_cycles: how long new wait states take; reading them back waits for that.
     """
 
     def __init__(
@@ -90,12 +90,17 @@ class AccessControl:
     @property
     def least_wait_states(self) -> int:
         """The wait states that are in force, the fewer of two while they change."""
-        return min(self.read() & LATENCY, self._storage.value & LATENCY)
+        return min(self._wait_states, self._storage.value & LATENCY)
+
+    @property
+    def _wait_states(self) -> int:
+        if self._calls.now() < self._settles_at:
+            return self._wait_states_before
+        return self._storage.value & LATENCY
 
     def read(self) -> int:
-        """Return FLASH_ACR."""
-        if self._calls.now() < self._settles_at:
-            return self._storage.value & ~LATENCY | self._wait_states_before
+        """Return FLASH_ACR: firmware that reads new wait states back has them in force."""
+        self._settles_at = 0
         return self._storage.value
 
     def write(self, value: int) -> None:
@@ -104,7 +109,7 @@ class AccessControl:
             if self._storage.value & on:
                 value &= ~(on << _CACHE_RESET_BY_ON)
         if (self._storage.value ^ value) & LATENCY:
-            self._wait_states_before = self.read() & LATENCY
+            self._wait_states_before = self._wait_states
             self._settles_at = self._calls.now() + self._settles_cycles
         self._storage.write(value)
         self._calls.set_acr(self._storage.value)

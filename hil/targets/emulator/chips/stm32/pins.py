@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hil.errors import UsageError
 from hil.targets.emulator.chips.stm32.gpio import GpioPort
+from hil.targets.emulator.chips.stm32.timer import Timer
 from hil.targets.emulator.chips.stm32.usart import Usart
 
 _PINS_OF_A_PORT = 16
@@ -48,6 +49,7 @@ class Pins:
         self.on_edge: Callable[[str, int, bool], None] = lambda _port, _pin, _level: None
         self._watchers: dict[tuple[str, int], list[Callable[[bool], None]]] = {}
         self._heard: Mapping[str, int] = {}
+        self._channels: Mapping[tuple[str, int, int], tuple[Timer, int]] = {}
         for letter, port in ports.items():
             port.on_route = self.route
             port.on_levels = self._teller(letter)
@@ -61,7 +63,28 @@ class Pins:
             UsageError: there is no such pin.
         """
         letter, pin = self._place(name)
-        self._ports[letter].drive(1 << pin, level=level)
+        port = self._ports[letter]
+        before = port.levels() >> pin & 1
+        port.drive(1 << pin, level=level)
+        after = port.levels() >> pin & 1
+        function = port.function(pin)
+        if function is not None and after != before and (letter, pin, function) in self._channels:
+            timer, number = self._channels[letter, pin, function]
+            timer.take_edge(number, level=bool(after))
+
+    def connect(self, channels: Mapping[tuple[str, int, int], tuple[Timer, int]]) -> None:
+        """Let timers have their pins: by port, pin and alternate function."""
+        self._channels = channels
+
+        def driver(letter: str) -> Callable[[int, int], bool | None]:
+            def level(pin: int, function: int) -> bool | None:
+                found = channels.get((letter, pin, function))
+                return found[0].level(found[1]) if found else None
+
+            return level
+
+        for letter, port in self._ports.items():
+            port.driver = driver(letter)
 
     def level(self, name: str) -> bool:
         """Return a pin's level. Raises UsageError where there is no such pin."""

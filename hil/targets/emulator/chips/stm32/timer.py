@@ -1,35 +1,51 @@
-"""Timers as counters: prescaler, reload, one pulse, update and compare flags and interrupts.
+"""Timers: time base, channels, requests of DMA, and one timer as the clock of another.
 
-No capture, no output on a pin, no slave mode; they count up. Source: RM0090 sections 17 to 20,
-RM0432 section 38.4 (TIM2 to TIM5).
+They count up, down or both ways, by their clock, by edges of a pin or by another timer's updates.
+Encoder modes, external triggers (ETR), dead time and break have no effect.
+Source: RM0090 sections 17 to 20, RM0432 section 38.4 (TIM2 to TIM5).
 """
 
 from collections.abc import Callable, Iterator
 
+from hil.targets.emulator.chips.stm32.timer_channels import Channel
 from hil.targets.emulator.core.registers import Peripheral, Register, Storage, write_only
+from hil.targets.emulator.core.source import Request
 
-_CEN = 1 << 0
-_URS, _OPM = 1 << 2, 1 << 3
+_CEN, _UDIS, _URS, _OPM, _DIR, _ARPE = (1 << bit for bit in (0, 1, 2, 3, 4, 7))
 _UIF = _UIE = _UG = 1 << 0
-EVERY_FLAG, UPDATES = 0x1F, 1 << 0
+_TIF = _TG = 1 << 6
+EVERY_FLAG, UPDATES = 0x5F, 1 << 0
 _COMPARES = 0x1E
 _FIRST_COMPARE = 0x34
+_REQUEST_SHIFT = 8  # from a flag to its request's enable in DIER
+_OVERCAPTURE_SHIFT = 8
+_MOE = 1 << 15
+_RESET_MODE, _GATED_MODE, _TRIGGER_MODE, _CLOCK_MODE = 4, 5, 6, 7  # SMCR.SMS
+_FIRST_EDGE_DETECTOR, _FIRST_FILTERED = 4, 5  # SMCR.TS: TI1F_ED, TI1FP1, TI2FP2
+_TRGO_RESET, _TRGO_ENABLE, _TRGO_UPDATE = 0, 1, 2  # CR2.MMS
 
 
 class Timer(Peripheral):
-    """One timer that counts up.
+    """One timer.
 
     Args:
         now: the core's cycle count.
         clock_divider: the core's cycles per cycle of its clock.
         on_change: called when `deadline` or the interrupt line may have changed.
         bits: of the counter.
-        channels: that compare.
+        channels: how many there are.
         compare_irq: of its compare channels, 0 where they share `irq`.
 
     Attributes:
         irq: its interrupt number.
+        masters: the timers behind its internal triggers ITR0 to ITR3, as far as there are some.
+        slaves: the timers that have it among their masters.
     """
+
+    models = (
+        "up, down, both ways; preload, repetition, one pulse; compare, PWM, capture on pins; DMA; "
+        "reset, gated, trigger and clock mode by pins and other timers"
+    )
 
     def __init__(
         self,
@@ -49,50 +65,77 @@ class Timer(Peripheral):
         self._now = now
         self._clock_divider = clock_divider
         self._on_change = on_change
-        most = (1 << bits) - 1
-        self._control, self._enables = Storage(writable=0xFFFF), Storage(writable=0xFFFF)
-        self._reload = Storage(most, writable=most)
-        self._wanted_prescaler = Storage(writable=0xFFFF)
-        self._most = most
-        self._compares = [Storage(writable=most) for _ in range(channels)]
-        self._modes = [Storage(writable=0xFFFF) for _ in range(3)]  # CCMR1, CCMR2, CCER
+        self._most = most = (1 << bits) - 1
+        self._is_advanced = bool(compare_irq)
         self._lines = UPDATES if compare_irq else EVERY_FLAG
-        self._status = 0
-        self._count = 0
-        self._counted_at: float = 0  # the cycle at which it came to that count
-        self._prescaler = 0
-        self._divider: float = 1
-        super().__init__(
-            name,
-            address,
-            {
-                0x00: Register(self._control.read, self._syncing(self._control)),
-                0x04: Storage().register(),
-                0x08: Storage().register(),
-                0x0C: Register(self._enables.read, self._syncing(self._enables)),
-                0x10: Register(
-                    self._read_status, self._clear_status, merges=False, changes=self.changes
-                ),
-                0x14: write_only(self._generate),
-                0x24: Register(self._read_count, self._write_count),
-                0x28: self._wanted_prescaler.register(),
-                0x2C: Register(self._reload.read, self._syncing(self._reload)),
-                **{0x18 + 4 * at: mode.register() for at, mode in enumerate(self._modes)},
-                **{
-                    _FIRST_COMPARE + 4 * at: Register(compare.read, self._syncing(compare))
-                    for at, compare in enumerate(self._compares)
-                },
+        self.masters: tuple[Timer | None, ...] = ()
+        self.slaves: list[Timer] = []
+        self.channels = [Channel(number) for number in range(channels)]
+        self._control, self._control_2 = Storage(writable=0xFFFF), Storage(writable=0xFFFF)
+        self._slave_mode = Storage(writable=0xFFFF)
+        self._enables = Storage(writable=0x7FFF)
+        self._wanted_reload = Storage(most, writable=most)
+        self._wanted_prescaler = Storage(writable=0xFFFF)
+        self._wanted_repetition = Storage(writable=0xFF if compare_irq else 0)
+        self._output_enable = Storage(writable=0xFFFF)
+        self._option = Storage(writable=0xFFFF)
+        self._forget()
+        self.requests = {
+            f"{name}_UP": self._request(UPDATES),
+            f"{name}_TRIG": self._request(_TIF),
+            **{f"{name}_CH{one.number + 1}": self._request(one.flag) for one in self.channels},
+        }
+        super().__init__(name, address, self._registers())
+
+    def _registers(self) -> dict[int, Register]:
+        stored = {
+            0x00: self._control, 0x08: self._slave_mode, 0x0C: self._enables,
+            0x2C: self._wanted_reload, 0x30: self._wanted_repetition,
+        }  # fmt: skip
+        return {
+            **{at: Register(one.read, self._syncing(one.write)) for at, one in stored.items()},
+            0x04: self._control_2.register(),
+            0x10: Register(
+                self._read_status, self._clear_status, merges=False, changes=self.changes
+            ),
+            0x14: write_only(self._generate),
+            0x18: Register(lambda: self._modes(0), self._syncing(lambda v: self._set_modes(0, v))),
+            0x1C: Register(lambda: self._modes(2), self._syncing(lambda v: self._set_modes(2, v))),
+            0x20: Register(self._channel_enables, self._syncing(self._set_channel_enables)),
+            0x24: Register(self._read_count, self._write_count),
+            0x28: self._wanted_prescaler.register(),
+            0x44: self._output_enable.register(),
+            0x50: self._option.register(),
+            **{
+                _FIRST_COMPARE + 4 * one.number: Register(
+                    self._reading(one), self._syncing(one.write)
+                )
+                for one in self.channels
             },
-        )
+        }
+
+    def _forget(self) -> None:
+        self._status = self._asked = 0
+        self._at = 0  # the place in its round: see `_count`
+        self._counted_at: float = 0  # the cycle at which it came there
+        self._reload = self._most
+        self._prescaler = 0
+        self._repeats = 1  # overflows until the next update
+        self._divider: float = 1
 
     def reset(self) -> None:
         """Return to the state after reset: it stands at 0."""
-        for storage in (self._control, self._enables, self._reload, self._wanted_prescaler):
+        for storage in (
+            self._control, self._control_2, self._slave_mode, self._enables, self._wanted_reload,
+            self._wanted_prescaler, self._wanted_repetition, self._output_enable, self._option,
+        ):  # fmt: skip
             storage.reset()
-        for storage in (*self._compares, *self._modes):
-            storage.reset()
-        self._status = self._count = self._prescaler = 0
+        for channel in self.channels:
+            channel.reset()
+        self._forget()
         self.sync()
+
+    # interrupts, requests
 
     @property
     def interrupt(self) -> bool:
@@ -104,32 +147,113 @@ class Timer(Peripheral):
         wanted = self._enables.value & flags
         if not wanted:
             return False
-        self._advance()
+        self.advance()
         return bool(self._status & wanted)
 
     def deadline(self) -> int | None:
         """Return the cycle at which the line rises, None if it does not."""
         wanted = self._enables.value & ~self._status & EVERY_FLAG
-        if not wanted or not self._runs:
-            return None
-        left = [self._reload.value + 1 - self._count] if wanted & _UIE else []
-        left += [n for flag, n in self._matches() if wanted & flag]
-        return int(self._counted_at + min(left) * self._period) + 1 if left else None
+        cycle = self._next_event(wanted) if wanted else None
+        return None if cycle is None else int(cycle) + 1
 
     def changes(self) -> int | None:
         """Return the cycle at which the next flag is set, None while the timer stands."""
+        cycle = self._next_event(EVERY_FLAG)
+        return None if cycle is None else int(cycle)
+
+    def _request(self, flag: int) -> Request:
+        def due() -> int | None:
+            if not self._enables.value & flag << _REQUEST_SHIFT or not self.clocked:
+                return None
+            self.advance()
+            if self._asked & flag:
+                return self._now()
+            cycle = self._next_event(flag)
+            return None if cycle is None else int(cycle) + 1
+
+        def taken(_cycle: int) -> None:
+            self._asked &= ~flag
+
+        return Request(due, taken)
+
+    def _next_event(self, flags: int) -> float | None:
+        """Return the cycle at which one of some flags is set next by counting."""
         if not self._runs:
             return None
-        left = min((n for _, n in self._matches()), default=self._most)
-        left = min(left, self._reload.value + 1 - self._count)
-        return int(self._counted_at + left * self._period)
+        left = [self._distance(place) for place in self._turns()] if flags & _UIE else []
+        for channel in self.channels:
+            if flags & channel.flag and not channel.input:
+                left += [self._distance(place) for place in self._places(channel)]
+        return self._cycle_of(min(left)) if left else None
 
-    def _matches(self) -> Iterator[tuple[int, int]]:
-        """Yield the flag of each channel that will match, and the counts until then."""
-        period = self._reload.value + 1
-        for channel, compare in enumerate(self._compares):
-            if compare.value < period:
-                yield 2 << channel, (compare.value - self._count - 1) % period + 1
+    def _cycle_of(self, counts: int) -> float | None:
+        """Return the cycle at which it has counted so often."""
+        master = self._clock_master
+        if master is None:
+            return self._counted_at + counts * self._period
+        return master.cycle_of_update(counts)
+
+    def cycle_of_update(self, updates: int) -> float | None:
+        """Return the cycle of an update from now on, the first by 1; None where none comes."""
+        self.advance()
+        if not self._runs:
+            return None
+        turns = sorted(self._distance(place) for place in self._turns())
+        overflows = self._repeats + (updates - 1) * (self._wanted_repetition.value + 1)
+        rounds, index = divmod(overflows - 1, len(turns))
+        return self._cycle_of(turns[index] + rounds * self._length)
+
+    # counting
+
+    @property
+    def _runs(self) -> bool:
+        return bool(self._control.value & _CEN) and self._reload > 0
+
+    @property
+    def _centred(self) -> bool:
+        return bool(self._control.value >> 5 & 3)
+
+    @property
+    def _period(self) -> float:
+        """The core's cycles per count."""
+        return self._divider * (self._prescaler + 1)
+
+    @property
+    def _length(self) -> int:
+        """Counts in a round."""
+        if self._centred:
+            return 2 * self._reload
+        return self._most + 1 if self._at > self._reload else self._reload + 1
+
+    @property
+    def _goes_down(self) -> bool:
+        if self._centred:
+            return self._at >= self._reload
+        return bool(self._control.value & _DIR)
+
+    @property
+    def _count(self) -> int:
+        """CNT: in a round it goes up, down from the reload value, or up and down again."""
+        if self._centred:
+            return self._at if self._at <= self._reload else 2 * self._reload - self._at
+        return self._reload - self._at if self._control.value & _DIR else self._at
+
+    def _turns(self) -> tuple[int, ...]:
+        """Return the places at which it overflows or underflows."""
+        return (0, self._reload) if self._centred else (0,)
+
+    def _places(self, channel: Channel) -> tuple[int, ...]:
+        """Return the places at which the count is a channel's value."""
+        value = channel.value
+        if value > self._reload:
+            return ()
+        if self._centred:
+            return tuple({value, (2 * self._reload - value) % (2 * self._reload)})
+        return (self._reload - value if self._control.value & _DIR else value,)
+
+    def _distance(self, place: int) -> int:
+        """Return the counts until it comes to a place, at least one."""
+        return (place - self._at - 1) % self._length + 1
 
     def before_clock(self, core_hz: int) -> None:
         """Count up to now, and go on at what its clock then is."""
@@ -138,76 +262,270 @@ class Timer(Peripheral):
 
     def sync(self) -> None:
         """Count up to now, and go on at what its clock then is."""
-        self._advance()
+        self.advance()
         self._counted_at = self._counted_at if self._runs else self._now()
         self._divider = self._clock_divider()
 
+    def advance(self) -> None:
+        """Count up to now."""
+        master = self._clock_master
+        if master is not None:
+            master.advance()
+            return
+        if self._clocks_by_edges or self._is_gated_off:
+            self._counted_at = self._now()
+            return
+        while self._runs:
+            counts = int((self._now() - self._counted_at) / self._period)
+            if counts <= 0:
+                return
+            # Up to the first update alone where it changes something.
+            ends = min(self._distance(place) for place in self._turns())
+            counts = min(counts, ends) if self._update_matters else counts
+            self._counted_at += counts * self._period
+            self.count(counts)
+
     @property
-    def _runs(self) -> bool:
+    def _update_matters(self) -> bool:
+        """Whether the next update changes how it counts."""
+        return (
+            bool(self._control.value & _OPM)
+            or self._prescaler != self._wanted_prescaler.value
+            or self._reload != self._wanted_reload.value
+            or self._at > self._reload
+            or any(one.value != one.wanted for one in self.channels if not one.input)
+        )
+
+    def count(self, counts: int) -> None:
+        """Count on; flags, outputs and requests follow."""
+        if counts <= 0 or not self._runs:
+            return
+        for channel in self.channels:
+            if not channel.input:
+                times = sum(self._hits(place, counts) for place in self._places(channel))
+                if times:
+                    channel.match(times)
+                    self._set_flag(channel.flag)
+        overflows = sum(self._hits(place, counts) for place in self._turns())
+        self._at = (self._at + counts) % self._length
+        if overflows:
+            self._overflow(overflows)
+
+    def _hits(self, place: int, counts: int) -> int:
+        """Return how often it comes to a place in so many counts."""
+        distance = self._distance(place)
+        return 0 if counts < distance else (counts - distance) // self._length + 1
+
+    def _overflow(self, times: int) -> None:
+        if times < self._repeats:
+            self._repeats -= times
+            return
+        every = self._wanted_repetition.value + 1
+        updates, rest = divmod(times - self._repeats, every)
+        self._repeats = every - rest
+        if not self._control.value & _UDIS:
+            self._update(1 + updates, flag=True)
+        if self._control.value & _OPM:
+            self._control.value &= ~_CEN
+            self._at = 0
+
+    def _update(self, times: int, *, flag: bool) -> None:
+        """Take over what was preloaded."""
+        self._prescaler = self._wanted_prescaler.value
+        self._reload = self._wanted_reload.value
+        for channel in self.channels:
+            if not channel.input:
+                channel.value = channel.wanted
+        if flag:
+            self._set_flag(_UIF)
+        if self._control_2.value >> 4 & 7 == _TRGO_UPDATE:
+            self._trigger_slaves(times)
+
+    def _set_flag(self, flag: int) -> None:
+        self._status |= flag
+        if self._enables.value & flag << _REQUEST_SHIFT:
+            self._asked |= flag
+
+    # slaves and masters
+
+    @property
+    def _slave_choice(self) -> tuple[int, int]:
+        """SMS and TS."""
+        return self._slave_mode.value & 7, self._slave_mode.value >> 4 & 7
+
+    @property
+    def _clock_master(self) -> "Timer | None":
+        mode, trigger = self._slave_choice
+        if mode != _CLOCK_MODE or trigger >= len(self.masters):
+            return None
+        return self.masters[trigger]
+
+    @property
+    def _clocks_by_edges(self) -> bool:
+        mode, trigger = self._slave_choice
+        return mode == _CLOCK_MODE and trigger >= _FIRST_EDGE_DETECTOR
+
+    @property
+    def _is_gated_off(self) -> bool:
+        mode, trigger = self._slave_choice
+        if mode != _GATED_MODE or trigger >= len(self.masters):
+            return False
+        master = self.masters[trigger]
+        return master is not None and not master.runs
+
+    @property
+    def runs(self) -> bool:
+        """CR1.CEN."""
         return bool(self._control.value & _CEN)
 
-    @property
-    def _period(self) -> float:
-        """The core's cycles per count."""
-        return self._divider * (self._prescaler + 1)
+    def _trigger_slaves(self, times: int = 1) -> None:
+        for slave in self.slaves:
+            slave.take_trigger(self, times)
 
-    def _advance(self) -> None:
-        if not self._runs:
-            return
-        counts = int((self._now() - self._counted_at) / self._period)
-        if counts <= 0:
-            return
-        self._counted_at += counts * self._period
-        for flag, left in self._matches():
-            self._status |= flag if left <= counts else 0
-        if self._control.value & _OPM and self._count + counts > self._reload.value:
-            self._control.value &= ~_CEN
-            self._count = 0
-            self._update()
-            return
-        whole, self._count = divmod(self._count + counts, self._reload.value + 1)
-        if whole:
-            self._update()
+    def take_trigger(self, master: "Timer", times: int) -> None:
+        """Do what a trigger output of another timer is for."""
+        _, trigger = self._slave_choice
+        if trigger < len(self.masters) and self.masters[trigger] is master:
+            self._be_triggered(times)
 
-    def _update(self) -> None:
-        self._status |= _UIF
-        self._prescaler = self._wanted_prescaler.value
+    def _be_triggered(self, times: int) -> None:
+        mode, _ = self._slave_choice
+        if mode == _CLOCK_MODE:
+            self.count(times)
+            self._set_flag(_TIF)
+        elif mode == _RESET_MODE:
+            self._restart(flag=not self._control.value & _URS)
+            self._set_flag(_TIF)
+        elif mode == _TRIGGER_MODE:
+            self._start()
+            self._set_flag(_TIF)
+        self._on_change()
 
-    def _syncing(self, storage: Storage) -> Callable[[int], None]:
-        def write(value: int) -> None:
+    def _start(self) -> None:
+        if not self.runs:
+            self._counted_at = self._now()
+            self._control.value |= _CEN
+
+    def _restart(self, *, flag: bool) -> None:
+        """Begin a new round, with an update."""
+        self.sync()
+        self._at, self._counted_at = 0, self._now()
+        self._repeats = self._wanted_repetition.value + 1
+        if not self._control.value & _UDIS:
+            self._update(1, flag=flag)
+
+    # pins
+
+    def take_edge(self, number: int, *, level: bool) -> None:
+        """Take an edge of the pin of a channel."""
+        self.advance()
+        for channel in self.channels:
+            is_input = channel.input == 1 and channel.number == number
+            is_input |= channel.input == 2 and channel.number == number ^ 1
+            if is_input and channel.captures(level=level):
+                self._capture(channel)
+        mode, trigger = self._slave_choice
+        triggers = trigger == _FIRST_FILTERED + number and self.channels[number].takes(level=level)
+        if mode and (triggers or (trigger == _FIRST_EDGE_DETECTOR and number == 0)):
+            self._be_triggered(1)
+        self._on_change()
+
+    def _capture(self, channel: Channel) -> None:
+        if self._status & channel.flag:
+            self._status |= channel.flag << _OVERCAPTURE_SHIFT
+        channel.value = self._count
+        self._set_flag(channel.flag)
+
+    def level(self, number: int) -> bool | None:
+        """Return the level that a channel puts on its pin, None where it does not."""
+        if self._is_advanced and not self._output_enable.value & _MOE:
+            return None
+        self.advance()
+        return self.channels[number].level(self._count, down=self._goes_down)
+
+    # registers
+
+    def _syncing(self, write: Callable[[int], None]) -> Callable[[int], None]:
+        def synced(value: int) -> None:
             self.sync()
-            storage.write(value)
+            count, was_on, was_centred = self._count, self.runs, self._centred
+            write(value)
+            if not self._control.value & _ARPE:
+                self._reload = self._wanted_reload.value
+            if not (was_centred and self._centred):
+                self._place(count)
+            if self.runs and not was_on and self._control_2.value >> 4 & 7 == _TRGO_ENABLE:
+                self._trigger_slaves()
             self.sync()
             self._on_change()
 
-        return write
+        return synced
+
+    def _place(self, count: int) -> None:
+        """Stand at a count, whichever way it is counted now."""
+        down = bool(self._control.value & _DIR) and not self._centred
+        self._at = max(self._reload - count, 0) if down else count
 
     def _generate(self, value: int) -> None:
         if value & _UG:
-            self.sync()
-            self._count, self._counted_at = 0, self._now()
-            self._prescaler = self._wanted_prescaler.value
-            self._status |= 0 if self._control.value & _URS else _UIF
-        self._status |= value & _COMPARES
+            self._restart(flag=not self._control.value & _URS)
+            if self._control_2.value >> 4 & 7 == _TRGO_RESET:
+                self._trigger_slaves()
+        for channel in self.channels:
+            if value & channel.flag and channel.input:
+                self._capture(channel)
+            elif value & channel.flag:
+                self._set_flag(channel.flag)
+        if value & _TG:
+            self._set_flag(_TIF)
         self._on_change()
 
     def _read_status(self) -> int:
-        self._advance()
+        self.advance()
         return self._status
 
     def _clear_status(self, value: int) -> None:
-        self._advance()
+        self.advance()
         self._status &= value
         self._on_change()
 
     def _read_count(self) -> int:
-        self._advance()
+        self.advance()
         return self._count
 
     def _write_count(self, value: int) -> None:
         self.sync()
-        self._count, self._counted_at = value & self._most, self._now()
+        self._place(value & self._most)
+        self._counted_at = self._now()
         self._on_change()
+
+    def _reading(self, channel: Channel) -> Callable[[], int]:
+        def read() -> int:
+            self.advance()
+            if not channel.input:
+                return channel.wanted
+            self._status &= ~channel.flag  # reading a capture clears its flag
+            return channel.value
+
+        return read
+
+    def _pair(self, first: int) -> Iterator[tuple[int, Channel]]:
+        for channel in self.channels[first : first + 2]:
+            yield 8 * (channel.number - first), channel
+
+    def _modes(self, first: int) -> int:
+        return sum(channel.setting << shift for shift, channel in self._pair(first))
+
+    def _set_modes(self, first: int, value: int) -> None:
+        for shift, channel in self._pair(first):
+            channel.configure(value >> shift & 0xFF)
+
+    def _channel_enables(self) -> int:
+        return sum(channel.enables << 4 * channel.number for channel in self.channels)
+
+    def _set_channel_enables(self, value: int) -> None:
+        for channel in self.channels:
+            channel.enables = value >> 4 * channel.number & 0xF
 
 
 class CompareLine:

@@ -21,7 +21,7 @@ from hil.targets.emulator.chips.stm32f4.gates import GATES, UNMODELLED
 from hil.targets.emulator.chips.stm32f4.option_bytes import BANK_SECTORS, OptionBytes
 from hil.targets.emulator.chips.stm32f4.rcc import PowerControl, Stm32F4Clocks
 from hil.targets.emulator.chips.stm32f4.rtc import RealTimeClock
-from hil.targets.emulator.chips.stm32f4.timers import TIMERS, Placed
+from hil.targets.emulator.chips.stm32f4.timers import CHANNELS, MASTERS, TIMERS, Placed
 from hil.targets.emulator.chips.stm32f4.usart import Stm32F4Usart
 from hil.targets.emulator.chips.stm32f4.window_watchdog import WindowWatchdog
 
@@ -166,6 +166,14 @@ class Stm32F4(Chip):
 
     def _make_timers(self) -> Sequence[Timer]:
         self._timers = [self._timer(one) for one in TIMERS]
+        by_name = {timer.name: timer for timer in self._timers}
+        for name, masters in MASTERS.items():
+            by_name[name].masters = tuple(by_name[master] for master in masters)
+            for master in masters:
+                by_name[master].slaves.append(by_name[name])
+        self.pins.connect(
+            {place: (by_name[name], number) for place, (name, number) in CHANNELS.items()}
+        )
         return self._timers
 
     def _timer(self, one: Placed) -> Timer:
@@ -197,13 +205,14 @@ class Stm32F4(Chip):
             DirectMemoryAccess("DMA2", 0x4002_6400, _DMA2_IRQS, wiring, copies=True),
         ]
 
-    def _broken_by(self, clocks: ClockTree) -> str:
+    def _broken_by(self, clocks: ClockTree, *, buses: bool = True) -> str:
         return clock_limits.broken_by(
             clocks,
             dev_id=self.board.dev_id,
             wait_states=self.flash_controller.least_wait_states,
             scale_bits=self.power.scale_bits,
             over_drive=self.power.over_drive,
+            buses=buses,
         )
 
     def _boots_from(self) -> int:

@@ -21,7 +21,13 @@ _APB1_OVER_DRIVE_HZ, _APB2_OVER_DRIVE_HZ = 45 * MHZ, 90 * MHZ
 
 
 def broken_by(
-    clocks: ClockTree, *, dev_id: int, wait_states: int, scale_bits: int, over_drive: bool
+    clocks: ClockTree,
+    *,
+    dev_id: int,
+    wait_states: int,
+    scale_bits: int,
+    over_drive: bool,
+    buses: bool = True,
 ) -> str:
     """Return which limit clocks go past, in words; nothing where the chip bears them.
 
@@ -31,6 +37,7 @@ def broken_by(
         wait_states: of the flash.
         scale_bits: PWR_CR.VOS.
         over_drive: whether it is on.
+        buses: whether those of the buses count.
     """
     core_hz = clocks.core_hz
     needed = max(core_hz - 1, 0) // _PER_WAIT_STATE_HZ
@@ -43,6 +50,8 @@ def broken_by(
         most_hz = _CORE_HZ[scale_bits][over_drive]
     if core_hz > most_hz:
         return f"the core runs at {in_mhz(core_hz)}, its regulator is set for {in_mhz(most_hz)}"
+    if not buses:
+        return ""
     most = (_APB1_OVER_DRIVE_HZ, _APB2_OVER_DRIVE_HZ) if over_drive else (_APB1_HZ, _APB2_HZ)
     for name, hz, limit_hz in zip(
         ("APB1", "APB2"), (clocks.apb1_hz, clocks.apb2_hz), most, strict=True

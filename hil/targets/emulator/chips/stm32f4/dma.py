@@ -77,7 +77,7 @@ class Stream:
     flags: int = 0
     _whole: int = 0  # items of the transfer
     _ready_at: int = 0  # the cycle from which the next item can be moved
-    _request: Request | None = None
+    _requests: list[Request] = field(default_factory=list)
 
     @property
     def clocked(self) -> bool:
@@ -107,7 +107,7 @@ class Stream:
         for storage in (self.control, self.count, self.peripheral, *self.memories, self.fifo):
             storage.reset()
         self.flags = 0
-        self._request = None
+        self._requests = []
 
     # registers
 
@@ -163,10 +163,8 @@ class Stream:
         if control & _DBM:
             self.control.value |= _CIRC
         names = REQUESTS[self.controller.name].get((self.number, control >> 25 & 7), ())
-        self._request = next(
-            (wiring.requests[name] for name in names if name in wiring.requests), None
-        )
-        if self._request is None:
+        self._requests = [wiring.requests[name] for name in names if name in wiring.requests]
+        if not self._requests:
             asked = " or ".join(names) or "nothing"
             _log.warning(
                 "stream %d of %s waits for the requests of %s, which is not modelled: nothing is "
@@ -184,7 +182,8 @@ class Stream:
             return None
         if self._copies:
             return self._ready_at
-        return self._request.due() if self._request else None
+        due = (request.due() for request in self._requests)
+        return min((at for at in due if at is not None), default=None)
 
     def _patience(self) -> int:
         left = self.count.value
@@ -212,8 +211,8 @@ class Stream:
             self._end(_TEIF)
             return
         self._ready_at = at + _CYCLES_PER_ITEM
-        if self._request is not None:
-            self._request.taken(at)
+        for request in self._requests:
+            request.taken(at)
         self.count.value -= 1
         if self.count.value == self._whole - self._whole // 2:
             self.flags |= _HTIF

@@ -1,0 +1,250 @@
+"""Channels, preload, directions, slaves and requests of timers: RM0090 sections 17 to 20.
+
+The core stands by; timers run at 16 MHz.
+"""
+
+import pytest
+from emulated import StillChip
+
+TIM1, TIM2, TIM3 = 0x4001_0000, 0x4000_0000, 0x4000_0400
+CR1, CR2, SMCR, DIER, SR, EGR, CCMR1, CCMR2, CCER = 0, 4, 8, 0xC, 0x10, 0x14, 0x18, 0x1C, 0x20
+CNT, PSC, ARR, RCR, CCR1, CCR2, CCR3, BDTR = 0x24, 0x28, 0x2C, 0x30, 0x34, 0x38, 0x3C, 0x44
+CEN, UDIS, OPM, DOWN, ARPE, UG = 1, 2, 8, 16, 128, 1
+UIF, CC1IF, CC2IF, TIF, CC1OF = 1, 2, 4, 64, 1 << 9
+TOGGLE, PWM_1, PWM_2, PRELOADED = 3 << 4, 6 << 4, 7 << 4, 8
+GPIOA, GPIOC = 0x4002_0000, 0x4002_0800
+
+
+@pytest.fixture
+def chip() -> StillChip:
+    return StillChip()
+
+
+def _route(chip: StillChip, port: int, pin: int, function: int) -> None:
+    mode, select = port, port + (0x20 if pin < 8 else 0x24)
+    chip.write(mode, chip.read(mode) & ~(3 << 2 * pin) | 2 << 2 * pin)
+    chip.write(select, chip.read(select) | function << 4 * (pin % 8))
+
+
+def _start(chip: StillChip, timer: int, reload: int, control: int = 0) -> None:
+    chip.write(timer + ARR, reload)
+    chip.write(timer + CR1, control | CEN)
+
+
+def test_a_timer_counts_down(chip: StillChip) -> None:
+    _start(chip, TIM3, 99, DOWN)
+    chip.write(TIM3 + CNT, 10)
+    chip.wait(4)
+    assert chip.read(TIM3 + CNT) == 6
+    chip.wait(7)
+    assert chip.read(TIM3 + CNT) == 99
+    assert chip.read(TIM3 + SR) & UIF
+
+
+def test_a_centred_timer_counts_up_and_down(chip: StillChip) -> None:
+    _start(chip, TIM3, 100, 1 << 5)
+    chip.wait(90)
+    assert chip.read(TIM3 + CNT) == 90
+    assert chip.read(TIM3 + SR) & UIF == 0
+    chip.wait(20)
+    assert chip.read(TIM3 + CNT) == 90
+    assert chip.read(TIM3 + SR) & UIF
+    chip.write(TIM3 + SR, 0)
+    chip.wait(89)
+    assert chip.read(TIM3 + SR) & UIF == 0
+    chip.wait(2)
+    assert chip.read(TIM3 + CNT) == 1
+    assert chip.read(TIM3 + SR) & UIF
+
+
+def test_a_preloaded_reload_value_waits_for_the_update(chip: StillChip) -> None:
+    _start(chip, TIM3, 99, ARPE)
+    chip.write(TIM3 + EGR, UG)
+    chip.write(TIM3 + ARR, 9)
+    chip.write(TIM3 + SR, 0)
+    chip.wait(50)
+    assert chip.read(TIM3 + CNT) == 50
+    chip.wait(65)
+    assert chip.read(TIM3 + CNT) == 5
+
+
+def test_a_preloaded_compare_value_waits_for_the_update(chip: StillChip) -> None:
+    chip.write(TIM3 + CCMR1, PRELOADED)
+    _start(chip, TIM3, 99)
+    chip.write(TIM3 + EGR, UG)
+    chip.write(TIM3 + CCR1, 50)
+    chip.write(TIM3 + SR, 0)
+    chip.wait(60)
+    assert chip.read(TIM3 + SR) & CC1IF == CC1IF * 0
+    chip.wait(100)
+    assert chip.read(TIM3 + SR) & CC1IF
+
+
+def test_udis_has_no_updates(chip: StillChip) -> None:
+    _start(chip, TIM3, 9, UDIS)
+    chip.wait(100)
+    assert chip.read(TIM3 + SR) & UIF == 0
+
+
+def test_repetition_leaves_updates_out(chip: StillChip) -> None:
+    chip.write(TIM1 + RCR, 2)
+    chip.write(TIM1 + ARR, 9)
+    chip.write(TIM1 + EGR, UG)
+    chip.write(TIM1 + SR, 0)
+    chip.write(TIM1 + CR1, CEN)
+    chip.wait(29)
+    assert chip.read(TIM1 + SR) & UIF == 0
+    chip.wait(1)
+    assert chip.read(TIM1 + SR) & UIF
+
+
+def test_a_reload_value_of_zero_holds_the_counter(chip: StillChip) -> None:
+    _start(chip, TIM3, 0)
+    chip.wait(100)
+    assert (chip.read(TIM3 + CNT), chip.read(TIM3 + SR) & UIF) == (0, 0)
+
+
+@pytest.mark.parametrize(("mode", "levels"), [(PWM_1, (1, 0)), (PWM_2, (0, 1))])
+def test_pwm_is_a_level_on_the_pin(chip: StillChip, mode: int, levels: tuple[int, int]) -> None:
+    _route(chip, GPIOC, 6, 2)
+    chip.write(TIM3 + CCMR1, mode)
+    chip.write(TIM3 + CCR1, 30)
+    chip.write(TIM3 + CCER, 1)
+    _start(chip, TIM3, 99)
+    chip.wait(10)
+    assert chip.chip.pins.level("PC6") == levels[0]
+    chip.wait(40)
+    assert chip.chip.pins.level("PC6") == levels[1]
+    assert chip.read(GPIOC + 0x10) >> 6 & 1 == levels[1]
+    chip.write(TIM3 + CCER, 0b11)
+    assert chip.chip.pins.level("PC6") != levels[1]
+    chip.write(TIM3 + CCER, 0)
+    assert not chip.chip.pins.level("PC6")
+
+
+def test_an_advanced_timer_puts_nothing_out_without_moe(chip: StillChip) -> None:
+    _route(chip, GPIOA, 8, 1)
+    chip.write(TIM1 + CCMR1, PWM_1)
+    chip.write(TIM1 + CCR1, 50)
+    chip.write(TIM1 + CCER, 1)
+    _start(chip, TIM1, 99)
+    assert not chip.chip.pins.level("PA8")
+    chip.write(TIM1 + BDTR, 1 << 15)
+    assert chip.chip.pins.level("PA8")
+
+
+def test_toggle_changes_the_pin_at_each_match(chip: StillChip) -> None:
+    _route(chip, GPIOC, 6, 2)
+    chip.write(TIM3 + CCMR1, TOGGLE)
+    chip.write(TIM3 + CCR1, 50)
+    chip.write(TIM3 + CCER, 1)
+    _start(chip, TIM3, 99)
+    seen = []
+    for _ in range(4):
+        chip.wait(100)
+        seen.append(chip.chip.pins.level("PC6"))
+    assert seen == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("polarity", "captured"), [(0, 100), (0b10, 140), (0b1010, 140)],
+    ids=["rising", "falling", "both"],
+)  # fmt: skip
+def test_an_edge_is_captured(chip: StillChip, polarity: int, captured: int) -> None:
+    _route(chip, GPIOA, 6, 2)
+    chip.write(TIM3 + CCMR1, 1)
+    chip.write(TIM3 + CCER, 1 | polarity)
+    _start(chip, TIM3, 0xFFFF)
+    chip.wait(100)
+    chip.chip.pins.drive("PA6", level=True)
+    chip.wait(40)
+    chip.chip.pins.drive("PA6", level=False)
+    assert chip.read(TIM3 + SR) & CC1IF
+    assert bool(chip.read(TIM3 + SR) & CC1OF) == (polarity == 0b1010)
+    assert chip.read(TIM3 + CCR1) == captured
+    assert chip.read(TIM3 + SR) & CC1IF == 0  # reading it clears the flag
+
+
+def test_a_capture_prescaler_takes_each_second_edge(chip: StillChip) -> None:
+    _route(chip, GPIOA, 6, 2)
+    chip.write(TIM3 + CCMR1, 1 | 1 << 2)
+    chip.write(TIM3 + CCER, 1)
+    _start(chip, TIM3, 0xFFFF)
+    for _ in range(2):
+        assert chip.read(TIM3 + SR) & CC1IF == 0
+        chip.chip.pins.drive("PA6", level=True)
+        chip.chip.pins.drive("PA6", level=False)
+    assert chip.read(TIM3 + SR) & CC1IF
+
+
+def test_pwm_input_measures_period_and_width(chip: StillChip) -> None:
+    """Section 18.3.6: both channels on TI1, and the counter reset by its rising edge."""
+    _route(chip, GPIOA, 6, 2)
+    chip.write(TIM3 + CCMR1, 1 | 2 << 8)
+    chip.write(TIM3 + CCER, 1 | 0b11 << 4)
+    chip.write(TIM3 + SMCR, 5 << 4 | 4)
+    _start(chip, TIM3, 0xFFFF)
+    for _ in range(3):
+        chip.chip.pins.drive("PA6", level=True)
+        chip.wait(300)
+        chip.chip.pins.drive("PA6", level=False)
+        chip.wait(700)
+    assert (chip.read(TIM3 + CCR1), chip.read(TIM3 + CCR2)) == (1000, 300)
+
+
+def test_a_timer_is_the_clock_of_another(chip: StillChip) -> None:
+    """Section 18.3.15: TIM2's updates, its TRGO, are what TIM3 counts."""
+    chip.write(TIM2 + CR2, 2 << 4)
+    chip.write(TIM3 + SMCR, 1 << 4 | 7)
+    chip.write(TIM3 + DIER, 1)
+    _start(chip, TIM3, 4)
+    _start(chip, TIM2, 999)
+    chip.wait(3500)
+    assert chip.read(TIM3 + CNT) == 3
+    assert chip.pending == set()
+    chip.wait(1600)
+    assert chip.read(TIM3 + CNT) == 0
+    assert chip.pending == {29}
+
+
+def test_a_trigger_starts_a_timer(chip: StillChip) -> None:
+    chip.write(TIM2 + CR2, 1 << 4)
+    chip.write(TIM3 + SMCR, 1 << 4 | 6)
+    chip.write(TIM3 + ARR, 999)
+    chip.wait(100)
+    assert chip.read(TIM3 + CNT) == 0
+    _start(chip, TIM2, 999)
+    chip.wait(100)
+    assert chip.read(TIM3 + CNT) == 100
+    assert chip.read(TIM3 + CR1) & CEN
+    assert chip.read(TIM3 + SR) & TIF
+
+
+def test_a_gated_timer_counts_while_its_master_runs(chip: StillChip) -> None:
+    chip.write(TIM2 + CR2, 1 << 4)
+    chip.write(TIM3 + SMCR, 1 << 4 | 5)
+    _start(chip, TIM3, 999)
+    chip.wait(100)
+    assert chip.read(TIM3 + CNT) == 0
+    _start(chip, TIM2, 999)
+    chip.wait(100)
+    assert chip.read(TIM3 + CNT) == 100
+
+
+def test_updates_move_a_buffer_into_a_register(chip: StillChip) -> None:
+    """A waveform by DMA: TIM3_UP on stream 2 of DMA1, channel 5."""
+    stream = 0x4002_6000 + 0x10 + 0x18 * 2
+    for at, value in enumerate((10, 20, 30)):
+        chip.write(0x2000_1000 + 4 * at, value)
+    chip.write(TIM3 + DIER, 1 << 8)
+    chip.write(stream + 4, 3)
+    chip.write(stream + 8, TIM3 + CCR1)
+    chip.write(stream + 12, 0x2000_1000)
+    chip.write(stream, 5 << 25 | 2 << 13 | 2 << 11 | 1 << 10 | 1 << 8 | 1 << 6 | 1)
+    _start(chip, TIM3, 999)
+    seen = []
+    for _ in range(5):
+        chip.wait(1000)
+        chip.wait(10)
+        seen.append(chip.read(TIM3 + CCR1))
+    assert seen == [10, 20, 30, 10, 20]
