@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from emulated import BOARD, chip_with, finished, memory_words, registers, running
+from emulated import BOARD, chip_with, finished, registers, running
 
 from hil.config import board
 from hil.targets.emulator.chips.stm32.clocks import ClockTree

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import thumb
-from emulated import BOARD
+from emulated import BOARD, StillChip
 
 from hil.errors import EmulatorError, HilError
 from hil.studies import emulate
+from hil.targets.emulator.errors import BusError
 
 SECONDS = 0.15
 STREAMS, FILES, HALFWORDS = 8, 10, 400
@@ -70,3 +71,37 @@ def test_a_damaged_elf_ends_in_a_message(seed: int, tmp_path: Path) -> None:
     elf = tmp_path / "damaged.elf"
     elf.write_bytes(data[: draw.randrange(1, len(data) + 1)] if seed % 3 == 0 else data)
     _ends(elf)
+
+
+ROUNDS, STORES = 6, 400
+_WAITS = (1, 7, 50, 1000, 100_000)
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_random_register_accesses_are_answered(seed: int) -> None:
+    """Any register takes any value, of any width, at any time; time goes on in between."""
+    draw = random.Random(seed)  # noqa: S311
+    chip = StillChip()
+    registers = sorted(
+        peripheral.address + offset
+        for peripheral in chip.chip.peripherals
+        for offset in peripheral.registers
+        if 0x4000_0000 <= peripheral.address < 0xE000_0000
+    )
+    used = draw.sample(registers, 40)
+    for _ in range(STORES):
+        address, size = draw.choice(used), draw.choice((1, 2, 4, 4, 4))
+        value = draw.choice((0, 1, 0xFFFF_FFFF, draw.getrandbits(32), 1 << draw.randrange(32)))
+        data = value.to_bytes(4, "little")[:size]
+        try:
+            chip.chip.bus.write(address, data)
+            chip.chip.bus.read(address, size)
+        except BusError:
+            continue
+        if draw.random() < 0.2:
+            chip.wait(draw.choice(_WAITS))
+        if draw.random() < 0.05:
+            chip.chip.usarts["usart1"].line.send(bytes((draw.randrange(256),)))
+            chip.chip.pins.drive(f"P{draw.choice('ABC')}{draw.randrange(16)}", level=True)
+        if draw.random() < 0.02:
+            chip.chip.reset()
