@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+_BLACK = (0.0, 0.0, 0.0)
 _MONO_QVGA = InputSpec(rows=240, columns=320, channels=1)
 _RGB_VGA = InputSpec(rows=480, columns=640, channels=3)
 _IMAGENET = InputSpec(
@@ -27,6 +28,12 @@ _IMAGENET = InputSpec(
     crop_from=256,
 )
 _SMALL_FACE = InputSpec(rows=24, columns=24, channels=1, mean=(128.0, 128.0, 128.0), crop_from=24)
+_UNIT_RGB = InputSpec(
+    rows=96, columns=96, channels=3, mean=_BLACK, deviation=(255.0, 255.0, 255.0), crop_from=96
+)
+_BYTE_RGB = InputSpec(rows=32, columns=32, channels=3, mean=_BLACK, crop_from=32)
+_SPECTROGRAM = InputSpec(rows=49, columns=10, channels=1)
+_FRAMES = InputSpec(rows=5, columns=128, channels=1)
 _TABLE_2 = (
     "base",
     "last_rnnpool",
@@ -74,6 +81,10 @@ _REGISTRY = {
         for row in _TABLE_2
     },
     "face_or_not": _Entry("small", "face_or_not", _SMALL_FACE),
+    "mlperf_vww": _Entry("mlperf", "visual_wake_words", _UNIT_RGB),
+    "mlperf_ic": _Entry("mlperf", "image_classification", _BYTE_RGB),
+    "mlperf_kws": _Entry("mlperf", "keyword_spotting", _SPECTROGRAM),
+    "mlperf_ad": _Entry("mlperf", "anomaly_detection", _FRAMES),
     "rnnpool_layer": _Entry("layer", "rnnpool_layer", _IMAGENET),
     **{
         f"{row}_layer": _Entry("layer", "pooling_layer", _IMAGENET, (pooling,))

@@ -22,11 +22,14 @@ from hil.errors import BuildError, MemoryLimitError
 from hil.models.blocks import MBConv, Separable
 from hil.models.densenet import DenseLayer
 from hil.models.paper import Convention, Figures, figures
+from hil.models.pooling import Classifier
 from hil.models.renet import ReNet
 from hil.models.rnnpool import RNNPool
 
 # Layers whose inner maps are never stored whole.
-_UNITS = (MBConv, Separable, DenseLayer, RNNPool, ReNet, nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+_UNITS = (
+    MBConv, Separable, DenseLayer, RNNPool, ReNet, nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.Linear,
+)  # fmt: skip
 _HEADS = ("conf.", "loc.")
 
 
@@ -161,8 +164,10 @@ def _observe(made: models.LoadedModel) -> tuple[Macs, list[_Unit]]:
 
 
 def _layer_macs(layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> Macs:
-    if not operators.knows_layer(layer):
-        return Macs()
+    if isinstance(layer, nn.Linear):
+        return Macs.alike(layer.weight.numel())
+    if isinstance(layer, Classifier) or not operators.knows_layer(layer):
+        return Macs()  # a classifier's linear layer counts itself
     return operators.of_layer(layer).macs(layer, shape_of(x), shape_of(y))
 
 
@@ -179,5 +184,9 @@ def _map_bytes(units: Sequence[_Unit], convention: Convention) -> int:
 
 
 def _weight_bytes(layer: nn.Module) -> int:
+    if isinstance(layer, nn.Linear):
+        return layer.weight.numel() + 8 * len(layer.weight)
+    if isinstance(layer, Classifier):
+        return 0
     known = operators.knows_layer(layer)
     return operators.of_layer(layer).constant_bytes(layer) if known else 0
