@@ -47,6 +47,7 @@ def _pooled(b: Builder) -> tuple[Tensor, ...]:
 
 
 CASES: dict[str, Case] = {
+    "add": Case(lambda b: (b.add("sum", b.input, b.scale("by", b.input)),), (9, 11, 5)),
     "concat": Case(lambda b: (b.concat("join", b.input, b.scale("by", b.input)),), (9, 11, 8)),
     "conv2d": Case(lambda b: (b.conv("conv", b.input, 5, 3),), (9, 11, 5)),
     "expand_filter": Case(
@@ -71,6 +72,7 @@ CASES: dict[str, Case] = {
     "renet": Case(lambda b: (b.sweep("sweep", b.input, 8, 2, "columns"),), (10, 12, 8)),
     "rnnpool": Case(_pooled, (26, 30, 3)),
     "scale": Case(lambda b: (b.scale("norm", b.input),), (9, 11, 12)),
+    "softmax": Case(lambda b: (b.softmax("chances", b.input),), (9, 11, 6)),
     "streamed_block": Case(lambda b: (b.inverted_residual("block", b.input, 16),), (9, 10, 16)),
     "windowed": Case(lambda b: (b.conv("conv", b.input, 16, 3, residual=b.input),), (9, 11, 16)),
 }

@@ -1,10 +1,11 @@
 """Quantised programs with random parameters, for tests of planner, emitter and kernels."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
+from hil.compiler.operators.add import add_of
 from hil.compiler.operators.concat import Concat, Rescale
 from hil.compiler.operators.conv2d import Conv2D, Residual
 from hil.compiler.operators.fastgrnn import Cell
@@ -15,6 +16,7 @@ from hil.compiler.operators.lookup import Lookup
 from hil.compiler.operators.maxout import MaxOut
 from hil.compiler.operators.pool2d import Pool2D
 from hil.compiler.operators.rnnpool import RNNPool
+from hil.compiler.operators.softmax import softmax_of
 from hil.compiler.program import Int8, Operator, Output, Padding, Program, Tensor
 
 Shape = tuple[int, int, int]
@@ -88,20 +90,28 @@ class Builder:
                 low=-128,
                 high=127 if self.full_range or not relu else int(self.random.integers(60, 128)),
                 residual=term,
+                nudge=np.arange(channels, dtype=np.int32) % 2**shift if shift else None,
             )
         )
         return output
 
-    def inverted_residual(
-        self, name: str, x: Tensor, channels: int, stride: int = 1, expansion: int = 2
+    def inverted_residual(  # noqa: PLR0917
+        self,
+        name: str,
+        x: Tensor,
+        channels: int,
+        stride: int = 1,
+        expansion: int = 2,
+        padding: Padding | None = None,
+        shift: int = 0,
     ) -> Tensor:
-        wide = x.shape[2] * expansion
-        expanded = self.conv(f"{name}.expand", x, wide, relu=True)
+        wide, depthwise = x.shape[2] * expansion, f"{name}.depthwise"
+        expanded = self.conv(f"{name}.expand", x, wide, relu=True, shift=shift)
         filtered = self.conv(
-            f"{name}.depthwise", expanded, wide, 3, stride, depthwise=True, relu=True
+            depthwise, expanded, wide, 3, stride, padding, depthwise=True, relu=True, shift=shift
         )
         residual = x if stride == 1 and x.shape[2] == channels else None
-        return self.conv(f"{name}.project", filtered, channels, residual=residual)
+        return self.conv(f"{name}.project", filtered, channels, residual=residual, shift=shift)
 
     def cell(
         self, inputs: int, units: int, input_peak: int, w_density: float, u_density: float
@@ -222,6 +232,17 @@ class Builder:
         output = self.tensor(name, x.shape)
         table = self.random.integers(-128, 128, 256).astype(np.int8)
         self.operators.append(Lookup(name, (x,), output, 0, "any function", table))
+        return output
+
+    def add(self, name: str, x: Tensor, y: Tensor) -> Tensor:
+        x, y = (replace(t, scale=float(self.random.uniform(0.01, 0.1))) for t in (x, y))
+        low, high = int(self.random.integers(-128, 0)), int(self.random.integers(60, 128))
+        self.operators.append(add_of(name, (x, y), self.tensor(name, x.shape), low, high))
+        return self.operators[-1].output
+
+    def softmax(self, name: str, x: Tensor) -> Tensor:
+        output = Tensor(name, x.shape, 1 / 256, -128)
+        self.operators.append(softmax_of(name, x, output))
         return output
 
     def maxout(self, name: str, x: Tensor, groups: int) -> Tensor:

@@ -18,7 +18,7 @@ static int32_t dense_sum(const conv2d_t *layer, conv2d_map_t x, int32_t row, int
                          int32_t out) {
     const int8_t *weight =
         layer->weight + out * layer->kernel_rows * layer->kernel_columns * layer->channels;
-    uint32_t sum = (uint32_t)layer->bias[out];
+    uint32_t sum = 0;
     for (int32_t i = 0; i < layer->kernel_rows; i++) {
         const int8_t *const under = row_of(layer, x, row * layer->stride + i - layer->top);
         for (int32_t j = 0; j < layer->kernel_columns; j++, weight += layer->channels) {
@@ -38,7 +38,7 @@ static int32_t dense_sum(const conv2d_t *layer, conv2d_map_t x, int32_t row, int
 static int32_t depthwise_sum(const conv2d_t *layer, conv2d_map_t x, int32_t row, int32_t column,
                              int32_t channel) {
     const int8_t *weight = layer->weight + channel * layer->kernel_rows * layer->kernel_columns;
-    uint32_t sum = (uint32_t)layer->bias[channel];
+    uint32_t sum = 0;
     for (int32_t i = 0; i < layer->kernel_rows; i++) {
         const int8_t *const under = row_of(layer, x, row * layer->stride + i - layer->top);
         for (int32_t j = 0; j < layer->kernel_columns; j++, weight++) {
@@ -65,8 +65,9 @@ void conv2d_row(const conv2d_t *layer, conv2d_map_t x, int32_t row, const int8_t
         for (int32_t out = 0; out < layer->out_channels; out++) {
             int32_t sum = layer->depthwise ? depthwise_sum(layer, x, row, column, out)
                                            : dense_sum(layer, x, row, column, out);
-            int32_t value = layer->y_zero +
-                            dsp_smmulr(dsp_shift_left(sum, layer->shift), layer->multiplier[out]);
+            sum =
+                (int32_t)((uint32_t)dsp_shift_left(sum, layer->shift) + (uint32_t)layer->bias[out]);
+            int32_t value = layer->y_zero + dsp_smmulr(sum, layer->multiplier[out]);
             if (residual != NULL) {
                 int32_t product = (*residual++ - layer->residual_zero) * layer->residual_multiplier;
                 value += (product + dsp_shift_left(1, layer->residual_shift - 1)) >>

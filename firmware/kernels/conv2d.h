@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 /*
- * acc  = bias[o] + sum_ijc weight[o][i][j][c] * (x[r*stride + i - top][s*stride + j - left][c]
- *        - x_zero), zeros outside the map
- * y[r][s][o] = clamp(y_zero + smmulr(acc << shift, multiplier[o]) + term, low, high)
+ * acc  = sum_ijc weight[o][i][j][c] * (x[r*stride + i - top][s*stride + j - left][c] - x_zero),
+ *        zeros outside the map
+ * y[r][s][o] = clamp(y_zero + smmulr((acc << shift) + bias[o], multiplier[o]) + term, low, high)
  * term = ((q - residual_zero) * residual_multiplier + 2**(residual_shift - 1)) >> residual_shift,
  *        where there is a residual
  *

@@ -11,7 +11,7 @@ enum { DEPTHWISE_SLOTS = 3, DEPTHWISE_WEIGHT_WORDS = 10 };
  * multiplier[c]), 0, high)
  *
  * All values have their zero points taken off. A channel's slots hold three rows of the map, each
- * with the column before the first and after the last as zeros; row n stands in slot n modulo 3. A
+ * with the columns of zeros that lie left and right of it; row n stands in slot n modulo 3. A
  * row of the kernel is two words of weights, (w0, w1) and (w1, w2); the kernel's rows stand as 0,
  * 1, 2, 0, 1, and `turn` says at which the ring's slot 0 begins.
  */

@@ -19,7 +19,7 @@ static const int32_t *unpack_filters(const expand_filter_t *layer, int32_t chann
     int32_t *bias = to + DEPTHWISE_WEIGHT_WORDS * channels;
     for (int32_t c = 0; c < channels; c++, from += NARROW_WORDS, to += DEPTHWISE_WEIGHT_WORDS) {
         for (int32_t i = 0; i < ROWS; i++) {
-            panels_widen(from[i], layer->filter_shift, to + 2 * i);
+            matmul_widen(from[i], layer->filter_shift, to + 2 * i);
         }
         memcpy(to + 2 * ROWS, to, 4 * sizeof *to);
         *bias++ = from[ROWS];
@@ -49,10 +49,11 @@ static void filter_row(const expand_filter_row_t *row, const int16_t *ring, cons
     }
 }
 
-/* A panel's channels of row `row` of x into their slots, a column of zeros before each. */
+/* A panel's channels of row `row` of x into their slots, behind the columns of zeros left of it. */
 static void expand_row(const expand_filter_t *layer, const matmul_t *expand, const int8_t *x,
                        int32_t row) {
-    int16_t *slot = layer->ring + row % DEPTHWISE_SLOTS * layer->filter.slot_bytes / 2 + 1;
+    int16_t *slot =
+        layer->ring + row % DEPTHWISE_SLOTS * layer->filter.slot_bytes / 2 + layer->left;
     const int32_t most = expand->most_pixels;
     for (int32_t column = 0; column < layer->columns; column += most) {
         const int32_t pixels = least(most, layer->columns - column);
@@ -84,7 +85,8 @@ static void filter_panel(const expand_filter_t *layer, const matmul_t *expand,
     memset(layer->ring, 0, (size_t)(channels * DEPTHWISE_SLOTS * filter->slot_bytes));
     int32_t expanded = 0; /* rows of x so far */
     for (int32_t row = 0; row < layer->out_rows; row++, y += layer->out_row_bytes) {
-        const int32_t top = row * filter->stride - 1; /* row of x under the kernel's first row */
+        /* Row of x under the kernel's first row. */
+        const int32_t top = row * filter->stride - layer->top;
         for (; expanded <= least(top + 2, layer->rows - 1); expanded++) {
             expand_row(layer, expand, x, expanded);
         }
@@ -101,7 +103,8 @@ static void filter_panel(const expand_filter_t *layer, const matmul_t *expand,
 void expand_filter(const expand_filter_t *layer, const int8_t *x, int8_t *y) {
     REQUIRES(layer->rows > 0 && layer->columns > 0 && layer->channels % 4 == 0);
     REQUIRES(layer->filter.stride == 1 || layer->filter.stride == 2);
-    REQUIRES(layer->filter.slot_bytes >= 2 * (layer->columns + 1));
+    REQUIRES(0 <= layer->top && layer->top <= 1 && 0 <= layer->left && layer->left <= 1);
+    REQUIRES(layer->filter.slot_bytes >= 2 * (layer->columns + layer->left));
     REQUIRES(layer->filter.channels == layer->expand.product.channels);
     REQUIRES(layer->filter_rest.channels == layer->expand.rest.channels);
     REQUIRES(IS_ALIGNED(x, 4) && IS_ALIGNED(layer->pixels, 4) && IS_ALIGNED(layer->ring, 4));
@@ -114,7 +117,7 @@ void expand_filter(const expand_filter_t *layer, const int8_t *x, int8_t *y) {
     for (int32_t i = 0; (expand = panels_product(&layer->expand, i)) != NULL; i++) {
         const expand_filter_row_t *filter =
             i < layer->expand.whole ? &layer->filter : &layer->filter_rest;
-        expand_weights = panels_unpack(&layer->expand, expand, expand_weights, layer->copy);
+        expand_weights = panels_unpack(expand, expand_weights, layer->copy);
         filter_weights = unpack_filters(layer, filter->channels, filter_weights);
         filter_panel(layer, expand, filter, x, y);
         y += filter->channels;

@@ -30,8 +30,9 @@ typedef struct {
     panels_t expand;
     expand_filter_row_t filter, filter_rest; /* of one panel's channels, and of what is left over */
     int32_t filter_shift;
-    int32_t rows, columns, channels;                /* of x */
-    int32_t out_rows, out_row_bytes;                /* of y */
+    int32_t rows, columns, channels; /* of x */
+    int32_t out_rows, out_row_bytes; /* of y */
+    int32_t top, left;               /* zeros above and left of the filtered map: 0 or 1 */
     const int32_t *expand_weights, *filter_weights; /* in flash */
     bool held; /* all pixels of x are widened at once, rather than three for each panel anew */
 

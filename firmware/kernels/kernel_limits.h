@@ -8,6 +8,7 @@ enum {
     SCALE_MOST_PIXELS = 3,             /* scaled at a time */
     HEADS_MOST_PARTS = 4,              /* convolutions in one product */
     L2NORM_MOST_CHANNELS = 32768,      /* whose squares of 255 at most sum up within 31 bits */
+    SOFTMAX_MOST_CHANNELS = 512,       /* whose exponentials sum up to 2**31 at most */
     FASTGRNN_MOST_UNITS = 128,         /* of a cell: its next state stands on the stack */
     FASTGRNN_MOST_WIDENED_INPUTS = 32, /* of a cell whose code takes pixels widened on the stack */
 };

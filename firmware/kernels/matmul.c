@@ -10,20 +10,39 @@ int32_t matmul_stream_words(const matmul_t *product) {
            (BIAS_WORDS + product->segments * product->depth + TRAILER_WORDS);
 }
 
+/* Both halves of a word, neither of which overflows. */
+static int32_t shift_halves(int32_t pair, int32_t shift) {
+    const uint32_t bits = (uint32_t)pair;
+    return (int32_t)((bits & 0xFFFF0000U) << shift | (bits << shift & 0xFFFFU));
+}
+
+void matmul_widen(int32_t four, int32_t shift, int32_t *to) {
+    to[0] = shift_halves(dsp_sxtb16(four), shift);
+    to[1] = shift_halves(dsp_sxtb16_odd(four), shift);
+}
+
 int32_t *matmul_unpack(const matmul_t *product, const int32_t *from, int32_t *to) {
     REQUIRES(product->depth % 2 == 0 && product->channels % 2 == 0);
+    REQUIRES(0 <= product->shift && product->shift <= 7);
     if (!product->narrow) {
         const int32_t words = matmul_stream_words(product);
         memcpy(to, from, (size_t)words * sizeof *to);
         return to + words;
     }
+    const int32_t weights = product->segments * product->depth;
     for (int32_t c = 0; c < product->channels; c += 2) {
         *to++ = *from++;
         *to++ = *from++;
-        for (int32_t i = 0; i < product->segments * product->depth; i += 2) {
-            const int32_t four = *from++;
-            *to++ = dsp_sxtb16(four);
-            *to++ = dsp_sxtb16_odd(four);
+        if (product->shift > 0) {
+            for (int32_t i = 0; i < weights; i += 2, to += 2) {
+                matmul_widen(*from++, product->shift, to);
+            }
+        } else {
+            for (int32_t i = 0; i < weights; i += 2) {
+                const int32_t four = *from++;
+                *to++ = dsp_sxtb16(four);
+                *to++ = dsp_sxtb16_odd(four);
+            }
         }
         for (int32_t i = 0; i < TRAILER_WORDS; i++) {
             *to++ = *from++;

@@ -27,6 +27,7 @@ typedef struct {
     int32_t low, high;
     int32_t most_pixels; /* that the code takes at a time */
     bool narrow;         /* the stream in flash has int8 weights, which matmul_unpack widens */
+    int8_t shift;        /* of narrow weights, after they are widened */
     int32_t residual_zero, residual_multiplier, residual_shift; /* shift 0: there is none */
     /* The same for one, two and three pixels as written out for this shape; NULL where there is
      * only the C, as on the host and for more than most_pixels. */
@@ -42,6 +43,9 @@ int32_t matmul_stream_words(const matmul_t *product);
  * four: bytes 0 and 2 are the first word's, 1 and 3 the second's. Returns what follows the copy.
  */
 int32_t *matmul_unpack(const matmul_t *product, const int32_t *from, int32_t *to);
+
+/* Two words of int16 weights out of a word of int8 ones. */
+void matmul_widen(int32_t four, int32_t shift, int32_t *to);
 
 /* `residual` has the layout of an int8 `y`. */
 void matmul(const matmul_t *product, int32_t pixels, const int16_t *x, const int32_t *weights,

@@ -10,17 +10,12 @@ typedef struct {
     matmul_t product; /* of one panel's channels */
     matmul_t rest;    /* of the channels after the whole panels; 0 channels where none are left */
     int32_t whole;    /* panels */
-    int32_t shift;    /* of the weights, after they are widened */
 } panels_t;
 
 /* The product of panel `index`; NULL after the last. */
 const matmul_t *panels_product(const panels_t *panels, int32_t index);
 
 /* Widen a panel's stream; returns what stands behind it in flash. */
-const int32_t *panels_unpack(const panels_t *panels, const matmul_t *product, const int32_t *from,
-                             int32_t *to);
-
-/* Two words of int16 weights out of a word of int8 ones. */
-void panels_widen(int32_t four, int32_t shift, int32_t *to);
+const int32_t *panels_unpack(const matmul_t *product, const int32_t *from, int32_t *to);
 
 #endif

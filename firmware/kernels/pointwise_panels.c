@@ -33,7 +33,7 @@ void pointwise_panels(const pointwise_panels_t *layer, const int8_t *x, const in
         widen(x, layer->pixels * layer->channels, layer->window);
     }
     for (int32_t i = 0; (product = panels_product(&layer->panels, i)) != NULL; i++) {
-        weights = panels_unpack(&layer->panels, product, weights, layer->copy);
+        weights = panels_unpack(product, weights, layer->copy);
         multiply(layer, product, x, residual, y);
         y += product->channels;
         residual = residual == NULL ? NULL : residual + product->channels;

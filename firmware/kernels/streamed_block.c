@@ -61,10 +61,11 @@ static void spread_row(const streamed_block_t *block, const int8_t *x, int16_t *
     }
 }
 
-/* Row `row` of x into its slot of the ring, a column of zeros before it. */
+/* Row `row` of x into its slot of the ring, behind the columns of zeros left of it. */
 static void expand_row(const streamed_block_t *block, const int32_t *weights, const int8_t *x,
                        int32_t row) {
-    int16_t *slot = block->ring + row % DEPTHWISE_SLOTS * block->filter.slot_bytes / 2 + 1;
+    int16_t *slot =
+        block->ring + row % DEPTHWISE_SLOTS * block->filter.slot_bytes / 2 + block->left;
     x += row * block->columns * block->channels;
     if (block->expand_weights == NULL) {
         spread_row(block, x, slot);
@@ -103,7 +104,8 @@ void streamed_block_rows(const streamed_block_t *block, const int8_t *x, const i
                          int32_t first, int32_t count, int8_t *y) {
     REQUIRES(first >= 0 && count >= 0 && first + count <= block->out_rows);
     REQUIRES(block->filter.columns == block->out_columns);
-    REQUIRES(block->filter.slot_bytes >= 2 * (block->columns + 1));
+    REQUIRES(0 <= block->top && block->top <= 1 && 0 <= block->left && block->left <= 1);
+    REQUIRES(block->filter.slot_bytes >= 2 * (block->columns + block->left));
     REQUIRES(block->project.channels == block->out_channels);
     REQUIRES(block->expand_weights != NULL || block->filter.channels == block->channels);
     REQUIRES(block->expand_weights == NULL || block->filter.channels == block->expand.channels);
@@ -114,8 +116,8 @@ void streamed_block_rows(const streamed_block_t *block, const int8_t *x, const i
     const weights_t weights = weights_of(block);
     const int32_t row_bytes = block->out_columns * block->out_channels;
     for (int32_t row = first; row < first + count; row++, y += row_bytes) {
-        const int32_t top =
-            row * block->filter.stride - 1; /* row of x under the kernel's first row */
+        /* Row of x under the kernel's first row. */
+        const int32_t top = row * block->filter.stride - block->top;
         const int32_t last = least(top + 2, block->rows - 1);
         for (int32_t n = row == 0 ? 0 : top + 3 - block->filter.stride; n <= last; n++) {
             expand_row(block, weights.expand, x, n);

@@ -17,7 +17,8 @@ typedef struct {
     matmul_t project;
     int32_t rows, columns, channels; /* of x */
     int32_t out_rows, out_columns, out_channels;
-    int32_t x_zero; /* without expansion */
+    int32_t top, left; /* zeros above and left of the filtered map: 0 or 1 */
+    int32_t x_zero;    /* without expansion */
     /* In flash; expand_weights NULL where there is no expansion. */
     const int32_t *expand_weights, *filter_weights, *filter_biases, *project_weights;
 

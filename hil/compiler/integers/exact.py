@@ -24,6 +24,13 @@ def smmulr(a: Int64, b: Int64) -> Int64:
     return (a * b + 2**31) >> 32
 
 
+def rounded_shift(values: Int64, shift: int) -> Int64:
+    """Divide by 2**shift and round to the nearest, halves away from 0."""
+    if shift == 0:
+        return values
+    return (values + (1 << shift >> 1) - (values < 0)) >> shift
+
+
 def windows(
     x: Whole,
     size: tuple[int, int],

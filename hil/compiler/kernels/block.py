@@ -82,7 +82,7 @@ def front_of(expand: Conv2D | None, depthwise: Conv2D) -> tuple[MatMul | None, D
     fits = (
         depthwise.weight.shape[1:3] == (3, 3)
         and depthwise.stride in (1, 2)
-        and (padding.top, padding.left) == (1, 1)
+        and {padding.top, padding.left} <= {0, 1}
         and depthwise.low == zero
         and depthwise.high <= zero + 255
         and (expand or depthwise).inputs[0].shape[2] % 4 == 0

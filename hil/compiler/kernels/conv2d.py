@@ -30,7 +30,7 @@ class PlainConvolution(Kernel):
 
     name = "conv2d"
     step_bytes = 152
-    code_bytes = 1760
+    code_bytes = 1728
     cycles: ClassVar[Costs] = {
         "conv2d.mac": Cost(17.0, "a multiply-accumulate of a dense convolution"),
         "conv2d.depthwise_mac": Cost(41.4, "a multiply-accumulate of a depthwise one"),
@@ -123,7 +123,7 @@ def conv_constants(conv: Conv2D) -> tuple[Constant, ...]:
     layout = "[channels][rows][columns]" if conv.depthwise else "[out][rows][columns][in]"
     return (
         Constant(f"{name}_weight", conv.weight.astype(np.int8), f"{conv.name}: {layout}"),
-        Constant(f"{name}_bias", conv.bias.astype(np.int32), "[out]"),
+        Constant(f"{name}_bias", conv.shifted_bias.astype(np.int32), "[out], shifted"),
         Constant(f"{name}_multiplier", conv.multiplier.astype(np.int32), "[out]"),
     )
 

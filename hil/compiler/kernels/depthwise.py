@@ -1,6 +1,6 @@
 """One row of a 3x3 depthwise convolution over planar int16 rows: its shape, weights and code.
 
-Each channel's three rows stand in a ring of three slots, with a column of zeros before and after.
+Each channel's three rows stand in a ring of three slots, with columns of zeros where it is padded.
 Two neighbours are one word, so that a row of the kernel takes two SMLAxy for one output: six for
 nine multiply-accumulates. The C that this code equals is in firmware/kernels/depthwise.c, and for
 outputs of int8 in firmware/kernels/expand_filter.c.
@@ -84,13 +84,13 @@ def narrow_depthwise(conv: Conv2D) -> Int32:
     w = conv.weight[..., 0].astype(np.int64)
     pairs = np.stack([pack(w[..., 0], w[..., 1]), pack(w[..., 1], w[..., 2])], axis=-1)
     rows = narrow_words(pairs.reshape(-1)).reshape(len(w), 3)
-    ends = np.stack([conv.bias.astype(np.int64) << conv.shift, conv.multiplier], axis=1)
+    ends = np.stack([conv.shifted_bias, conv.multiplier], axis=1)
     return wrap_int32(np.concatenate([rows, ends], axis=1).reshape(-1))
 
 
 def depthwise_biases(conv: Conv2D) -> Int32:
     """Return for each channel its bias and multiplier; inputs have their zero point taken off."""
-    both = np.stack([conv.bias.astype(np.int64) << conv.shift, conv.multiplier], axis=1)
+    both = np.stack([conv.shifted_bias, conv.multiplier], axis=1)
     return wrap_int32(both.reshape(-1))
 
 

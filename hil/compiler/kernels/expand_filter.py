@@ -57,7 +57,7 @@ class ExpandFilter(Kernel):
     name = "expand_filter"
     parts = ("matmul", "panels", "depthwise")
     step_bytes = 332
-    code_bytes = 1012
+    code_bytes = 1028
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices
@@ -128,6 +128,8 @@ class ExpandFilter(Kernel):
             "channels": channels,
             "out_rows": filtered.output.shape[0],
             "out_row_bytes": filtered.output.shape[1] * filtered.output.shape[2],
+            "top": filtered.padding.top,
+            "left": filtered.padding.left,
             "expand_weights": f"{name}_expand",
             "filter_weights": f"{name}_filters",
             "held": is_held(step, product),

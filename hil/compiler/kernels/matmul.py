@@ -93,7 +93,7 @@ def residual_of(conv: Conv2D) -> tuple[int, int, int] | None:
 
 MATMUL = Part(
     "matmul",
-    code_bytes=584,
+    code_bytes=788,
     cycles={
         "product.step_1": Cost(7.14, "two inputs of a pixel and two channels"),
         "product.step_2": Cost(

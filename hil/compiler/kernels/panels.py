@@ -109,7 +109,7 @@ def panels_fields(name: str, panels: Panels, conv: Conv2D, pixels: int) -> Field
         described = product_fields(part, product, [conv], copied=True)
         described |= {"narrow": True, "code": f"{{{', '.join(codes)}}}"}
         fields[member] = nested(described, 3)
-    return fields | {"whole": panels.whole, "shift": conv.shift}
+    return fields | {"whole": panels.whole}
 
 
 def panels_prototypes(name: str, panels: Panels, pixels: int) -> str:
@@ -137,5 +137,5 @@ def _parts(name: str, panels: Panels) -> Iterator[tuple[str, str, MatMul]]:
 
 PANELS = Part(
     "panels",
-    code_bytes=344,
+    code_bytes=76,
 )

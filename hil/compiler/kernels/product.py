@@ -38,6 +38,7 @@ def product_fields(name: str, product: MatMul, convs: Sequence[Conv2D], *, copie
         "high": product.high,
         "most_pixels": product.most_pixels,
         "narrow": is_narrow(convs, copied=copied),
+        "shift": convs[0].shift if is_narrow(convs, copied=copied) else 0,
         "residual_zero": zero,
         "residual_multiplier": multiplier,
         "residual_shift": shift,

@@ -1,5 +1,6 @@
 """Every kernel, in the order in which the scheduler asks them, and what all of them cost."""
 
+from hil.compiler.kernels.add import ADD
 from hil.compiler.kernels.concat import CONCAT
 from hil.compiler.kernels.conv2d import CONV2D
 from hil.compiler.kernels.cycles import FLASH, Costs, Part
@@ -21,6 +22,7 @@ from hil.compiler.kernels.pool2d import POOL2D
 from hil.compiler.kernels.renet import RENET
 from hil.compiler.kernels.rnnpool import RNNPOOL
 from hil.compiler.kernels.scale import SCALE
+from hil.compiler.kernels.softmax import SOFTMAX
 from hil.compiler.kernels.stem import STEM
 from hil.compiler.kernels.streamed_block import STREAMED_BLOCK
 from hil.compiler.kernels.windowed import WINDOWED
@@ -40,12 +42,14 @@ KERNELS: tuple[Kernel, ...] = (
     SCALE,
     CONV2D,
     # Operators that have one kernel.
+    ADD,
     CONCAT,
     L2NORM,
     LOOKUP,
     MAXOUT,
     POOL2D,
     RENET,
+    SOFTMAX,
 )
 
 PARTS: tuple[Part, ...] = (DEPTHWISE, FASTGRNN, GRU, MATMUL, PANELS, STEM)

@@ -222,7 +222,7 @@ def _fits_halfwords(conv: Conv2D) -> bool:
     acc = conv.weight[:, 0, 0, 0].astype(np.int64)[:, None] * (
         np.array([-128, 127]) - conv.inputs[0].zero_point
     )
-    acc = (acc + conv.bias[:, None]) << conv.shift
+    acc = (acc << conv.shift) + conv.shifted_bias[:, None]
     y = ((acc * conv.multiplier[:, None].astype(np.int64)) >> 32) + conv.output.zero_point
     return bool(np.abs(y).max() < 2**15 - 1)
 

@@ -61,8 +61,8 @@ class StreamedBlock(Kernel):
 
     name = "streamed_block"
     parts = ("matmul", "depthwise")
-    step_bytes = 304
-    code_bytes = 1068
+    step_bytes = 312
+    code_bytes = 1076
     cycles: ClassVar[Costs] = {
         "streamed_block.spread": Cost(8.78, "a value of a block without expansion"),
     }
@@ -117,7 +117,8 @@ class StreamedBlock(Kernel):
         """Return the window's rows; a residual is still needed when its row is written."""
         filtered, project = (expect(op, Conv2D) for op in step.operators[-2:])
         stride, rows = filtered.stride, project.output.shape[0]
-        return Access(rows, stride, 2, 0 if project.residual else 2 - stride)
+        reach = 3 - filtered.padding.top
+        return Access(rows, stride, reach, 0 if project.residual else reach - stride)
 
     def code(self, site: Site) -> StepCode:
         """Call `streamed_block_rows`."""
@@ -201,6 +202,7 @@ def _fields(name: str, block: Block, convs: Sequence[Conv2D], *, copied: bool) -
     x = convs[0].inputs[0]
     rows, columns, channels = x.shape
     out_rows, out_columns, out_channels = convs[-1].output.shape
+    padding = convs[-2].padding
     expand: Fields = {"x_zero": x.zero_point}
     if block.expand:
         product = product_fields(f"{name}_expand", block.expand, convs[:1], copied=copied)
@@ -216,6 +218,8 @@ def _fields(name: str, block: Block, convs: Sequence[Conv2D], *, copied: bool) -
         "out_rows": out_rows,
         "out_columns": out_columns,
         "out_channels": out_channels,
+        "top": padding.top,
+        "left": padding.left,
         "filter_weights": f"{name}_filter",
         "filter_biases": f"{name}_filter_biases",
         "project_weights": f"{name}_project",

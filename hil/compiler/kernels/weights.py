@@ -65,8 +65,8 @@ def product_stream(
 
 
 def is_narrow(convs: Sequence[Conv2D], *, copied: bool) -> bool:
-    """Whether a product's weights stand as int8 in flash: they are copied, and not shifted."""
-    return copied and all(conv.shift == 0 for conv in convs)
+    """Whether a product's weights stand as int8 in flash: they are copied, with one shift."""
+    return copied and len({conv.shift for conv in convs}) == 1
 
 
 def narrow_words(words: Int64) -> Int64:
@@ -88,7 +88,7 @@ def shifted(conv: Conv2D) -> Int64:
 
 def stream_bias(conv: Conv2D, *, with_zero_point: bool) -> Int64:
     """Return the biases times 2**shift, less the zero point's share if that is folded in."""
-    bias = conv.bias.astype(np.int64) << conv.shift
+    bias = conv.shifted_bias
     if with_zero_point:
         bias = bias - conv.inputs[0].zero_point * shifted(conv).sum(axis=1)
     return bias

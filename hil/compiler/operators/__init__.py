@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from torch import nn
 
 from hil.compiler.operators import (
+    add,
     concat,
     conv2d,
     gru_sweep,
@@ -16,6 +17,7 @@ from hil.compiler.operators import (
     maxout,
     pool2d,
     rnnpool,
+    softmax,
 )
 from hil.compiler.operators.kind import Kind, Node
 from hil.compiler.program import Operator
@@ -32,6 +34,8 @@ KINDS: tuple[AnyKind, ...] = (
     pool2d.Pool2DKind(),
     concat.ConcatKind(),
     lookup.LookupKind(),
+    add.AddKind(),
+    softmax.SoftmaxKind(),
 )
 
 

@@ -1,6 +1,5 @@
 """Convolutions, and what they take in: batch norms, activations and additions."""
 
-import operator as functions
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hil.compiler.integers.exact import Whole, smmulr, windows
+from hil.compiler.integers.exact import Int64, Whole, smmulr, windows
 from hil.compiler.integers.ranges import Affine, check_sums, multiplier_and_shift
 from hil.compiler.integers.rounding import round_to_nearest, round_weights
 from hil.compiler.operators import fusing
@@ -41,8 +40,8 @@ class Conv2D(Operator):
     """Convolution, dense or depthwise, with bias, requantisation, clamp and an optional residual.
 
     acc = bias[o] + sum(weight[o, i, j, c] * (x[r*stride + i - top, s*stride + j - left, c] -
-    x.zero_point)), zeros outside the map y = clamp(y.zero_point + smmulr(acc << shift,
-    multiplier[o]) + residual term, low, high)
+    x.zero_point)), zeros outside the map y = clamp(y.zero_point + smmulr((acc << shift) +
+    nudge[o], multiplier[o]) + residual term, low, high)
 
     Attributes:
         weight: int8, (out, kernel rows, kernel columns, in); depthwise: (channels, kernel rows,
@@ -51,6 +50,8 @@ class Conv2D(Operator):
         multiplier: int32, (out,), non-negative; 2**shift * multiplier / 2**32 = x.scale * weight
             scale / y.scale.
         low, high: the clamp, in output units; a ReLU or ReLU6 is folded into it.
+        nudge: int32, (out,), 0 to 2**shift: a fraction of a unit of the sum, by which rounding
+            comes to that of another arithmetic; None for none.
     """
 
     weight: Int8
@@ -63,6 +64,13 @@ class Conv2D(Operator):
     low: int = -128
     high: int = 127
     residual: Residual | None = None
+    nudge: Int32 | None = None
+
+    @property
+    def shifted_bias(self) -> Int64:
+        """The biases times 2**shift with their nudges, (out,): what kernels add to sums."""
+        shifted: Int64 = self.bias.astype(np.int64) << self.shift
+        return shifted if self.nudge is None else shifted + self.nudge
 
 
 class Conv2DKind(Kind[Conv2DNode, Conv2D, nn.Module]):
@@ -71,16 +79,11 @@ class Conv2DKind(Kind[Conv2DNode, Conv2D, nn.Module]):
     node = Conv2DNode
     operator = Conv2D
     layers = (PaddedConv2d, nn.Conv2d, Classifier, nn.BatchNorm2d, nn.ReLU, nn.ReLU6)
-    functions = (functions.add,)
 
     def trace(self, layer: nn.Module, place: Place) -> Conv2DNode:
         """Make a convolution, or let the one before take a layer in."""
         macs = self.macs(layer, place.sources[0].shape, place.shape).plain
         return fusing.take_in(layer, place, macs)
-
-    def trace_call(self, place: Place) -> Conv2DNode:
-        """Let a convolution take an addition in."""
-        return fusing.add(place)
 
     def permute(self, layer: nn.Module, order: Sequence[int]) -> Permuted:
         """Permute a dense convolution's inputs, or all that another layer has of each channel."""
@@ -145,8 +148,8 @@ class Conv2DKind(Kind[Conv2DNode, Conv2D, nn.Module]):
         """Compute a convolution of a whole map."""
         del kept
         op = operator
-        acc = _sums(op, maps).astype(np.int64) + op.bias
-        y = op.output.zero_point + smmulr(acc << op.shift, op.multiplier.astype(np.int64))
+        acc = (_sums(op, maps).astype(np.int64) << op.shift) + op.shifted_bias
+        y = op.output.zero_point + smmulr(acc, op.multiplier.astype(np.int64))
         if op.residual is not None:
             add = op.residual
             term = maps[add.source.name].astype(np.int64) - add.source.zero_point

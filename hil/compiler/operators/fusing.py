@@ -49,8 +49,8 @@ def take_in(layer: nn.Module, place: Place, macs: int) -> Conv2DNode:
             return _elementwise(layer, place)
 
 
-def add(place: Place) -> Conv2DNode:
-    """Fuse an addition into the later of the two maps' convolutions."""
+def add(place: Place) -> Conv2DNode | None:
+    """Fuse an addition into the later of the two maps' convolutions, None where it cannot be."""
     residual, last = sorted(place.sources, key=lambda source: source.order)
     if residual.shape != last.shape:
         raise refused(
@@ -60,12 +60,7 @@ def add(place: Place) -> Conv2DNode:
         )
     conv = _open(last)
     if conv is None:
-        raise refused(
-            place.name,
-            "it is an addition of which no map comes from a convolution alone, unclipped",
-            hint="the later of the two maps must be a convolution's, or its batch norm's, and be "
-            "read by nothing else",
-        )
+        return None
     inputs = (*conv.inputs, residual.name)
     return replace(conv, residual=residual.name, inputs=inputs, value=place.value)
 

@@ -84,6 +84,8 @@ def plain_cases() -> Iterator[Case]:
             partial(MBConv, 10, 6, expansion=3),
         ),
     )
+    for channels in (8, 12):
+        yield Case(f"sums of {channels}", (16, 20, channels), (_added, partial(nn.Softmax, 1)))
 
 
 def product_cases() -> Iterator[Case]:
@@ -151,6 +153,22 @@ def recurrent_cases() -> Iterator[Case]:
     yield Case("sweeps", (24, 28, 8), sweeps)
     yield Case("sweeps in flash", (24, 28, 8), sweeps, IN_FLASH)
     yield Case("stem", (32, 48, 1), (_stem,), sparse=True)
+
+
+def _added() -> "nn.Module":
+    """The sum of a map's two activations, of which neither can take the addition in."""
+    from torch import Tensor, nn
+
+    class Added(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other = nn.Hardswish(), nn.Sigmoid()
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.one(x) + self.other(x)
+            return y
+
+    return Added()
 
 
 def _stem() -> "nn.Module":
