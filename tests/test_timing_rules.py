@@ -108,6 +108,10 @@ CASES = {
         "ldr.w r0, [r5]\n" * 4 + "add.w r0, r0, #1\n" * 4,
         5 + 4, "the cache serves the fetch meanwhile", acr=ART_ON, registers={"r5": FLASH},
     ),
+    "load_then_store_to_sram2": Case(
+        "ldr r0, [r6]\nstr r0, [r6, #4]\nnop\nnop\nnop", 2 + 1 + 3,
+        "a store to SRAM2 hides no load's second cycle", registers={"r6": SRAM2},
+    ),
     "double_load": Case("ldrd r0, r1, [r4]", 1 + 2, "TRM table 3-1: 1 + N"),
     "double_store": Case("strd r0, r1, [r4]", 1 + 2, "TRM table 3-1: 1 + N"),
     "load_multiple": Case("ldm r4, {r0-r3}", 1 + 4, "TRM table 3-1: 1 + N"),

@@ -337,6 +337,8 @@ def _pairs(run: _Run, instruction: Instruction, access: Access) -> bool:
         return rules.nop_in_second_cycle
     same = access.memory == run.pending or rules.load_pairs_across_blocks
     if kind is Kind.STORE:
+        if access.memory == "sram2" and not rules.load_hides_under_store_to_sram2:
+            return False
         return same and (instruction.has_index or rules.load_hides_under_store)
     return rules.load_pairs and same and kind in {Kind.LOAD, Kind.FLOAT_LOAD, Kind.FLOAT_STORE}
 
