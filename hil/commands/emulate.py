@@ -2,11 +2,13 @@
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from hil import numbers
-from hil.commands.options import Commands, command, flame_options, show_stacks
+from hil.commands.options import Commands, command, fitted, flame_options, show_stacks
 
+_TABLE = "  TABLE"
 _MOST_HZ = 10_000_000_000
 _MOST_WAIT_STATES = 15
 _EXAMPLES = """\
@@ -16,7 +18,10 @@ examples:
   hil emulate firmware.elf --view      who called whom, with cycles
   hil emulate firmware.elf --wait-states 0 --no-art
 a program that is stopped: stderr says where it stands, what it polls, why it faulted, and which
-registers it used that are not modelled; docs/emulator.md lists what is
+registers it used that are not modelled
+
+what is modelled on an STM32F4:
+  TABLE
 exit status: what the program gives semihosting's SYS_EXIT; 124 where it was stopped
 """
 
@@ -64,8 +69,15 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="end with a fault at the first use of a register that is not modelled",
+        help="end with a fault at the first use of a register that is not modelled, and where a "
+        "bus is too fast",
     )
+    parser.add_argument(
+        "--report-unmodelled",
+        action="store_true",
+        help="at the end, list the registers that it used and that are not modelled, on stderr",
+    )
+    parser.formatter_class = _WithTable
     flame_options(parser)
 
 
@@ -84,6 +96,8 @@ def _run(options: argparse.Namespace) -> int:
     )
     if result.stopped:
         _warn(f"stopped after {options.max_seconds:g} s; " + "\n  ".join(result.stopped))
+    if options.report_unmodelled:
+        _report(result.unmodelled)
     if options.cycles:
         clock_hz = options.clock_hz or board.load(options.board).clock_hz
         seconds = result.cycles / clock_hz
@@ -94,6 +108,35 @@ def _run(options: argparse.Namespace) -> int:
         )
     show_stacks(result.stacks, options.elf, options.elf.name, options)
     return result.exit_status
+
+
+class _WithTable(argparse.RawDescriptionHelpFormatter):
+    """Puts the table of what is modelled into the help, made from the code when it is asked for."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if _TABLE in text:
+            text = text.replace(_TABLE, _table())
+        return super()._fill_text(text, width, indent)
+
+
+def _table() -> str:
+    """Return what is modelled of the default board's chip."""
+    try:
+        from hil.config import board
+        from hil.targets.emulator import modelled
+
+        return fitted(modelled.plain(modelled.of_board(board.load("stm32f439"))))
+    except ImportError as error:
+        return f"  (cannot be told: {error})"
+
+
+def _report(unmodelled: Mapping[str, tuple[str, ...]]) -> None:
+    """Say which registers that are not modelled a program used."""
+    if not unmodelled:
+        _warn("it used no register that is not modelled")
+        return
+    lines = [f"{name}: {', '.join(registers)}" for name, registers in unmodelled.items()]
+    _warn("it used registers that are not modelled:\n  " + "\n  ".join(lines))
 
 
 def _warn(text: str) -> None:

@@ -3,7 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ class Outcome:
         exit_status: what it gave SYS_EXIT; 124 when it was stopped after `max_seconds`.
         cycles, instructions: from reset to its end.
         stacks: cycles of each chain of calls.
+        unmodelled: registers that it used and that are not modelled, by peripheral.
         stopped: lines about what it was doing when it was stopped; empty where it ended by itself.
     """
 
@@ -36,6 +37,7 @@ class Outcome:
     cycles: int
     instructions: int
     stacks: Mapping[Chain, int]
+    unmodelled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     stopped: tuple[str, ...] = ()
 
 
@@ -121,6 +123,7 @@ def run(
             cycles=clock.run.cycles,
             instructions=clock.run.instructions,
             stacks=clock.call_stacks() if isinstance(clock, TimingCore) else {},
+            unmodelled=unmodelled.by_peripheral(),
             stopped=tuple(stopped.tell(chip, elf, watched)) if watched else (),
         )
     finally:

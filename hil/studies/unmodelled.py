@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hil.errors import FirmwareFault
 from hil.studies.program_places import ProgramPlaces
+from hil.targets.emulator.modelled import elsewhere
 from hil.targets.emulator.register_names import RegisterNames
 
 if TYPE_CHECKING:
@@ -43,6 +44,26 @@ class Unmodelled:
                 f"the program used {self._first}", hint="without --strict it goes on"
             )
 
+    def _other(self, address: int) -> str:
+        """Say where a peripheral that is left out by choice can be had."""
+        block = self._block(address)
+        return (
+            f"; {block} is left out by choice, {elsewhere(block, str(self._elf))}" if block else ""
+        )
+
+    def by_peripheral(self) -> dict[str, tuple[str, ...]]:
+        """Return the registers that were used, by peripheral."""
+        found: dict[str, list[str]] = {}
+        for address in sorted(self._chip.memory.bus.unmodelled):
+            name = self._names.peripheral(address) or self._block(address) or "no peripheral"
+            found.setdefault(name, []).append(self._names.register(address))
+        return {name: tuple(registers) for name, registers in found.items()}
+
+    def _block(self, address: int) -> str:
+        """Return the name of the block that is left out by choice and holds an address."""
+        blocks = self._chip.unmodelled.items()
+        return next((n for n, b in blocks if b.address <= address < b.address + b.bytes), "")
+
     def _note(self, address: int) -> None:
         function = ProgramPlaces(self._elf).function(self._chip.engine.read("pc"))
         within = f", used in {function}" if function else ""
@@ -54,4 +75,6 @@ class Unmodelled:
         name = self._names.peripheral(address)
         if name not in self._told and self._end is None:
             self._told.add(name)
-            self._warn(f"{text}: it keeps what is written to it, and does nothing")
+            self._warn(
+                f"{text}: it keeps what is written to it, and does nothing{self._other(address)}"
+            )

@@ -30,6 +30,11 @@ class RegisterNames:
         start, name = self._blocks[index]
         return name if address - start < _BLOCK_BYTES else ""
 
+    def register(self, address: int) -> str:
+        """Return a register's name without its peripheral's, else its address."""
+        full = self._registers.get(address & ~3, "")
+        return full.removeprefix(f"{self.peripheral(address)}_") or f"{address:#010x}"
+
     def _in_block(self, address: int) -> str:
         name = self.peripheral(address)
         start = next((at for at, one in self._blocks if one == name), 0)

@@ -43,6 +43,8 @@ class SystemControl(Peripheral):
         debug_faults: DFSR, which the debugger reads.
     """
 
+    models = "NVIC and SCB: priorities, masks, faults and their status, VTOR, resets; FPU"
+
     def __init__(
         self, exceptions: ex.Exceptions, ipsr: Callable[[], int], request_reset: Callable[[], None]
     ) -> None:

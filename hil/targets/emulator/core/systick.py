@@ -20,6 +20,8 @@ class SysTick(Peripheral):
         on_change: called when the next deadline may have moved.
     """
 
+    models = "counts on the core's clock or an eighth of it, exact to the cycle"
+
     def __init__(self, now: Callable[[], int], on_change: Callable[[], None]) -> None:
         self._now = now
         self._on_change = on_change

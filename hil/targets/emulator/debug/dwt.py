@@ -55,6 +55,8 @@ class DataWatchpointTrace(Peripheral):
         on_read: called, where set, when software reads the cycle counter: for profiles.
     """
 
+    models = "cycle counter, four watchpoint comparators"
+
     def __init__(
         self,
         now: Callable[[], int],

@@ -24,6 +24,8 @@ class InstrumentationTrace(Peripheral):
         tap: takes what is written to port 0, where programs write text.
     """
 
+    models = "port 0 is text, which is printed; the other ports take what is written"
+
     def __init__(self, tracing: Callable[[], bool]) -> None:
         self._tracing = tracing
         self.tap: Callable[[bytes], None] = lambda _data: None

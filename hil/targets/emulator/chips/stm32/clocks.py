@@ -122,6 +122,8 @@ class ResetAndClockControl(Peripheral):
         on_core_clock: called before the core's clock changes, with the new one.
     """
 
+    models = "oscillators and PLL in their time, prescalers, clock gates, resets and their causes"
+
     def __init__(self, layout: Layout, hse_hz: int, now: Callable[[], int] = lambda: 0) -> None:
         self._layout = layout
         self._oscillators = layout.oscillators

@@ -23,6 +23,8 @@ _OF_BYTE = [_of_byte(byte) for byte in range(256)]
 class ChecksumUnit(Peripheral):
     """CRC-32 of the words written to its data register."""
 
+    models = "the sum of words; IDR"
+
     def __init__(self, address: int = 0x4002_3000) -> None:
         self._sum = _START
         self._kept = Storage(writable=0xFF)

@@ -134,6 +134,7 @@ class FlashController(Peripheral):
         on_step: told "erase" and "program" when either begins.
     """
 
+    models = "locks, erasing, programming with its errors, wait states, caches; option bytes"
     options: Options
 
     def __init__(

@@ -29,6 +29,8 @@ class RandomNumbers(Peripheral):
         irq: its interrupt number.
     """
 
+    models = "a number every 40 periods of 48 MHz, with its interrupt; the same after each reset"
+
     def __init__(
         self,
         address: int,

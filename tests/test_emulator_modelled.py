@@ -1,0 +1,87 @@
+"""What is modelled is said from the code: in the help, in the page, and when something is not."""
+
+import re
+from pathlib import Path
+
+import pytest
+import thumb
+from emulated import BOARD
+
+from hil import cli
+from hil.studies import emulate
+from hil.targets.emulator import modelled
+
+PAGE = Path(__file__).parents[1] / "docs/emulator.md"
+TOUCH = """
+function start
+ ldr r0, ={address:#x}
+ ldr r1, [r0]
+ ldr r1, [r0, #4]
+ ldr r0, =0x18
+ ldr r1, =0x20026
+ bkpt 0xab
+"""
+
+
+def test_the_page_s_table_is_the_code_s() -> None:
+    table = modelled.markdown(modelled.of_board(BOARD))
+    assert table in PAGE.read_text("utf-8"), "write it anew: hil.targets.emulator.modelled.markdown"
+
+
+def test_the_help_has_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["emulate", "--help"])
+    printed = re.sub(r"\s+", " ", capsys.readouterr().out)
+    for names, text in modelled.rows(modelled.of_board(BOARD)):
+        assert f"{names} {text}" in printed
+
+
+def test_every_peripheral_is_modelled_or_left_out_and_none_is_both() -> None:
+    chip = modelled.of_board(BOARD)
+    for name, block in chip.unmodelled.items():
+        blocks = range(block.address, block.address + block.bytes)
+        assert not any(one.address in blocks for one in chip.peripherals), name
+
+
+@pytest.mark.parametrize(
+    ("address", "named", "elsewhere"),
+    [
+        (0x4001_3000, "SPI1_CR1", "SPI1 is left out by choice, Renode has it: renode -e"),
+        (0x4001_2000, "ADC1_SR", "ADC is left out by choice, neither here nor in Renode's"),
+        (0x4000_5400, "I2C1_CR1", "sysbus LoadELF @"),
+        (0x4000_6400, "CAN1_MCR", "CAN1 is left out by choice, Renode has it"),
+    ],
+)
+def test_what_is_left_out_is_named_at_its_first_use(
+    address: int, named: str, elsewhere: str
+) -> None:
+    elf = thumb.assemble(TOUCH.format(address=address))
+    told: list[str] = []
+    outcome = emulate.run(elf, BOARD, max_seconds=60, warn=told.append)
+    assert len(told) == 1
+    assert told[0].startswith(f"{named} ({address:#010x}), which is not modelled, used in start")
+    assert elsewhere in told[0]
+    ((peripheral, registers),) = outcome.unmodelled.items()
+    assert named == f"{peripheral}_{registers[0]}"
+    assert len(registers) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "joined"),
+    [
+        (("TIM2", "TIM1", "TIM3"), "TIM1 to TIM3"),
+        (("USART6", "USART1", "USART2"), "USART1, USART2, USART6"),
+        (("GPIOA", "GPIOB", "GPIOC", "CRC"), "CRC, GPIOA to GPIOC"),
+        ((), ""),
+    ],
+)
+def test_names_that_count_on_are_a_range(names: tuple[str, ...], joined: str) -> None:
+    assert modelled.ranges(names) == joined
+
+
+def test_the_report_lists_nothing_where_all_is_modelled(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    elf = thumb.assemble(TOUCH.format(address=0x4002_3800))
+    assert cli.main(["emulate", str(elf), "--report-unmodelled", "--max-seconds", "60"]) == 0
+    assert "it used no register that is not modelled" in capsys.readouterr().err
