@@ -32,6 +32,7 @@ from hil.commands import (
     reproduce,
     run,
     scenarios,
+    survey,
     train,
     validate_timing,
 )
@@ -54,6 +55,7 @@ _COMMANDS = (
     poolings,
     detect,
     emulate,
+    survey,
     evaluate,
     train,
     import_,

@@ -5,18 +5,21 @@ test's file or of a conftest.py wins over it. Where another plugin has the name,
 `from hil.fixtures import *` in a conftest.py chooses ours.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from hil.config.board import Board
     from hil.config.scenario import Scenario
+    from hil.emulator import Emulator
     from hil.link.client import Device
     from hil.run.measurement import Measurement, Prepared
 
-__all__ = ["board", "device", "hold", "image", "measurement", "scenario"]
+__all__ = ["board", "device", "emulated_board", "hold", "image", "measurement", "scenario"]
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +56,19 @@ def measurement(hil_measurement: "Measurement") -> "Measurement":
 def hold(hil_hold: Callable[[str], None]) -> Callable[[str], None]:
     """Return the check of one metric: fails with the metric's verdict and figures."""
     return hil_hold
+
+
+@pytest.fixture
+def emulated_board() -> "Iterator[Callable[..., Emulator]]":
+    """Return a maker of emulated boards with firmware of your own; each is closed behind the test.
+
+    It takes what `hil.emulator.Emulator` does: files, and `board=`, `base=` and so on.
+    """
+    with ExitStack() as stack:
+
+        def make(*files: str | Path, **settings: Any) -> "Emulator":
+            from hil.emulator import Emulator
+
+            return stack.enter_context(Emulator(*files, **settings))
+
+        yield make

@@ -55,3 +55,14 @@ iterations = whole(1, MOST_ITERATIONS)
 retries = whole(0, MOST_RETRIES)
 seconds = real(LEAST_SECONDS, MOST_SECONDS)
 share = real(0, 1)
+
+
+def address(text: str) -> int:
+    """Read an address of 32 bits, in hexadecimal with 0x or in decimal."""
+    try:
+        value = int(text, 0)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1 << 32:
+        raise argparse.ArgumentTypeError(f"an address such as 0x08004000 is expected, not {text!r}")
+    return value

@@ -79,7 +79,7 @@ def test_bin_and_hex_files_are_programmed_too(flash: Path, tmp_path: Path) -> No
 
     data = bytes(range(256)) * 5
     (tmp_path / "a.bin").write_bytes(data)
-    image: Any = IntelHex()  # type: ignore[no-untyped-call]
+    image: Any = IntelHex()
     image.frombytes(data[::-1], offset=0x0802_0000)
     image.write_hex_file(str(tmp_path / "b.hex"))
     board = ("-u", "emulated-stm32f439")

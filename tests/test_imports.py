@@ -73,7 +73,9 @@ def allowed() -> dict[str, set[str]]:
     table["compiler.plan"].add("config")  # a budget is a board's memories
     table["run"] = BELOW_RUN
     table["studies"] = BELOW_RUN | {"run"}
-    table |= {face: BELOW_RUN | {"run", "studies"} | FACES | {"hil"} for face in FACES}
+    table["emulator"] = {"studies"}  # what the package offers for firmware of others
+    faces = BELOW_RUN | {"run", "studies", "emulator"} | FACES | {"hil"}
+    table |= dict.fromkeys(FACES, faces)
     table["hil"] = set()
     return table
 

@@ -174,6 +174,8 @@ class _Contents:
             if last_file > file_bytes or section.load_address + section.bytes > 1 << 32:
                 raise _unreadable(path, f"its section {section.name} reaches past the end")
             found.append((section, entry.data() if section.stored else b""))
+        if not found:
+            found = list(_loaded(path, elf, file_bytes))
         found.sort(key=lambda pair: (pair[0].load_address, pair[0].address))
         return cls(tuple(section for section, _ in found), tuple(data for _, data in found))
 
@@ -202,6 +204,18 @@ class _Contents:
                 if (name_bytes, descriptor_bytes, kind) == (4, _SHA1_BYTES, _NT_GNU_BUILD_ID):
                     return data[16:]
         raise _unreadable(path, "it carries no build id (link with --build-id=sha1)")
+
+
+def _loaded(path: Path, elf: "ELFFile", file_bytes: int) -> Iterator[tuple[Section, bytes]]:
+    """Yield what a file without sections has to be loaded, by its program headers."""
+    for number, entry in enumerate(elf.iter_segments()):
+        if entry["p_type"] != "PT_LOAD" or entry["p_filesz"] == 0:
+            continue
+        address, size = entry["p_paddr"], entry["p_filesz"]
+        if entry["p_offset"] + size > file_bytes or address + size > 1 << 32:
+            raise _unreadable(path, f"its segment {number} reaches past the end")
+        name = f"segment {number}"
+        yield Section(name, entry["p_vaddr"], address, size, stored=True), entry.data()
 
 
 def _section(elf: "ELFFile", entry: "ElfSection") -> Section:

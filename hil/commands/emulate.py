@@ -1,12 +1,19 @@
-"""`hil emulate`: any bare-metal STM32F4 program on the emulated board."""
+"""`hil emulate`: any bare-metal program on the emulated board."""
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hil import numbers
 from hil.commands.options import Commands, command, fitted, flame_options, show_stacks
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from hil.studies.emulate import Outcome
+    from hil.studies.programs.emulator import Emulator
 
 _TABLE = "  TABLE"
 _MOST_HZ = 10_000_000_000
@@ -17,12 +24,20 @@ examples:
   hil emulate firmware.elf --cycles    cycles and instructions on stderr at the end
   hil emulate firmware.elf --view      who called whom, with cycles
   hil emulate firmware.elf --wait-states 0 --no-art
-a program that is stopped: stderr says where it stands, what it polls, why it faulted, and which
-registers it used that are not modelled
+  hil emulate shell.elf --uart usart3=stdio
+  hil emulate tests.elf --until "Tests OK" --junit results.xml
+  hil emulate boot.hex app.bin@0x08010000 --gpio PA0=1 --for 2.5
+
+a program that is stopped: stderr says where it stands, what it polls, why it
+faulted, and which registers it used that are not modelled.
+docs/own-firmware.md shows the same from Python and from pytest.
 
 what is modelled on an STM32F4:
   TABLE
-exit status: what the program gives semihosting's SYS_EXIT; 124 where it was stopped
+
+exit status: what the program gives semihosting's SYS_EXIT; 0 where --until or
+--for ended it; 1 where a test of its own failed (--junit); 124 where it was
+stopped
 """
 
 
@@ -32,13 +47,24 @@ def add(commands: Commands) -> None:
         commands,
         "emulate",
         _run,
-        "run a bare-metal STM32F4 program; its UART and semihosting go to stdout",
+        "run a bare-metal STM32F4 program; its UARTs and semihosting go to stdout",
         epilog=_EXAMPLES,
     )
-    parser.add_argument("elf", type=Path, metavar="FILE.elf")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="ELF, Intel HEX or binary; FILE.bin@ADDRESS"
+    )
     parser.add_argument(
         "--board", default="stm32f439", help="whose memory map (default: %(default)s)"
     )
+    parser.add_argument(
+        "--base",
+        type=numbers.address,
+        metavar="ADDRESS",
+        help="of a binary that does not say (default: the board's flash)",
+    )
+    _add_ends(parser)
+    _add_wires(parser)
+    _add_flash(parser)
     parser.add_argument(
         "--cycles", action="store_true", help="print cycles and instructions at the end, on stderr"
     )
@@ -47,24 +73,6 @@ def add(commands: Commands) -> None:
         type=numbers.whole(1, _MOST_HZ),
         metavar="HZ",
         help="clock for the seconds printed (default: the board's)",
-    )
-    parser.add_argument(
-        "--wait-states",
-        type=numbers.whole(0, _MOST_WAIT_STATES),
-        metavar="N",
-        help="flash wait states, 0 to 15, whatever the program sets",
-    )
-    parser.add_argument(
-        "--art",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="flash caches and prefetch, likewise",
-    )
-    parser.add_argument(
-        "--max-seconds",
-        type=numbers.seconds,
-        metavar="S",
-        help="host seconds after which the program is stopped",
     )
     parser.add_argument(
         "--strict",
@@ -81,33 +89,167 @@ def add(commands: Commands) -> None:
     flame_options(parser)
 
 
+def _add_ends(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--until", metavar="TEXT", help="end once the program has said this")
+    parser.add_argument(
+        "--for", dest="seconds", type=numbers.seconds, metavar="S", help="end after its own seconds"
+    )
+    parser.add_argument(
+        "--max-seconds",
+        type=numbers.seconds,
+        metavar="S",
+        help="host seconds after which the program is stopped",
+    )
+    parser.add_argument(
+        "--junit",
+        type=Path,
+        metavar="FILE",
+        help="write the tests that it prints, as TAP or as Unity, to a JUnit file",
+    )
+
+
+def _add_wires(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--uart",
+        action="append",
+        default=[],
+        metavar="NAME=WHERE",
+        help="connect a port: stdio (typed input too), pty, tcp:PORT or a file; repeats",
+    )
+    parser.add_argument(
+        "--gpio",
+        action="append",
+        default=[],
+        metavar="PIN=LEVEL",
+        help="hold a pin: PA0=1; repeats",
+    )
+    parser.add_argument(
+        "--gpio-script", type=Path, metavar="FILE", help="lines such as: 0.5 PA0=1, at its seconds"
+    )
+    parser.add_argument(
+        "--gpio-watch",
+        action="append",
+        default=[],
+        metavar="PIN",
+        help="tell each change of a pin, on stderr; repeats",
+    )
+    parser.add_argument("--trace-uart", action="store_true", help="tell each byte, on stderr")
+    parser.add_argument(
+        "--trace-events", action="store_true", help="tell resets, faults and sleep, on stderr"
+    )
+
+
+def _add_flash(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--wait-states",
+        type=numbers.whole(0, _MOST_WAIT_STATES),
+        metavar="N",
+        help="flash wait states, 0 to 15, whatever the program sets",
+    )
+    parser.add_argument(
+        "--art",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="flash caches and prefetch, likewise",
+    )
+
+
 def _run(options: argparse.Namespace) -> int:
+    from contextlib import ExitStack
+
     from hil.config import board
     from hil.studies import emulate
+    from hil.studies.programs.console import SEMIHOSTING, Console
 
-    result = emulate.run(
-        options.elf,
-        board.load(options.board),
-        wait_states=options.wait_states,
-        art=options.art,
-        max_seconds=options.max_seconds,
-        strict=options.strict,
-        warn=_warn,
-    )
+    said = bytearray()
+    console = Console(_both(emulate.write_to_stdout, said.extend))
+    with ExitStack() as stack:
+        stack.callback(console.end)
+
+        def arrange(emulator: "Emulator") -> None:
+            emulator.on_console = console.voice(SEMIHOSTING)
+            for uart in emulator.uarts:
+                uart.on_data = console.voice(uart.name)
+            _connect(emulator, options, stack)
+
+        result = emulate.run(
+            options.files,
+            board.load(options.board),
+            base=options.base,
+            wait_states=options.wait_states,
+            art=options.art,
+            until=options.until,
+            seconds=options.seconds,
+            max_seconds=options.max_seconds,
+            strict=options.strict,
+            warn=_warn,
+            arrange=arrange,
+        )
+    return _told(options, result, said)
+
+
+def _connect(emulator: "Emulator", options: argparse.Namespace, stack: "ExitStack") -> None:
+    from hil.studies.programs import wires
+
+    if options.trace_uart:
+        wires.trace(emulator, _warn)
+    stack.enter_context(wires.connected(emulator, options.uart, _warn, _keyboard()))
+    wires.drive(emulator, options.gpio)
+    if options.gpio_script is not None:
+        wires.drive_by_script(emulator, options.gpio_script)
+    wires.watch(emulator, options.gpio_watch, _warn)
+    if options.trace_events:
+        emulator.on_event = lambda words: _warn(f"cycle {emulator.cycles:,}: {words}")
+
+
+def _keyboard() -> int | None:
+    """Return the descriptor of standard input, None where there is none."""
+    try:
+        return sys.stdin.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _told(options: argparse.Namespace, result: "Outcome", said: bytearray) -> int:
+    from hil.config import board
+    from hil.studies.programs import files
+
+    status = result.exit_status
     if result.stopped:
         _warn(f"stopped after {options.max_seconds:g} s; " + "\n  ".join(result.stopped))
     if options.report_unmodelled:
         _report(result.unmodelled)
+    clock_hz = options.clock_hz or board.load(options.board).clock_hz
+    seconds = result.cycles / clock_hz
     if options.cycles:
-        clock_hz = options.clock_hz or board.load(options.board).clock_hz
-        seconds = result.cycles / clock_hz
         print(
             f"{result.cycles:,} cycles, {result.instructions:,} instructions, "
             f"{seconds:.6f} s at {clock_hz:,} Hz",
             file=sys.stderr,
         )
-    show_stacks(result.stacks, options.elf, options.elf.name, options)
-    return result.exit_status
+    if options.junit is not None:
+        status = _junit(options, result, said, seconds)
+    elf = files.elf_of(options.files)
+    if elf is not None:
+        show_stacks(result.stacks, elf, elf.name, options)
+    return status
+
+
+def _junit(options: argparse.Namespace, result: "Outcome", said: bytearray, seconds: float) -> int:
+    from hil import files
+    from hil.studies.programs import verdicts
+
+    found = list(verdicts.cases(said.decode("utf-8", "replace")))
+    problem = "; ".join(result.stopped)
+    if not problem and result.exit_status:
+        problem = f"exit status {result.exit_status}"
+    if not found and not problem:
+        problem = "it printed no test, neither as TAP nor as Unity has them"
+    name = Path(options.files[0]).stem
+    files.replace(options.junit, verdicts.junit(name, found, problem, seconds))
+    failed = sum(one.result == "failed" for one in found)
+    _warn(f"{len(found)} tests of its own, {failed} failed: {options.junit}")
+    return result.exit_status or int(bool(failed or problem))
 
 
 class _WithTable(argparse.RawDescriptionHelpFormatter):
@@ -137,6 +279,14 @@ def _report(unmodelled: Mapping[str, tuple[str, ...]]) -> None:
         return
     lines = [f"{name}: {', '.join(registers)}" for name, registers in unmodelled.items()]
     _warn("it used registers that are not modelled:\n  " + "\n  ".join(lines))
+
+
+def _both(*takers: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    def take(data: bytes) -> None:
+        for taker in takers:
+            taker(data)
+
+    return take
 
 
 def _warn(text: str) -> None:

@@ -64,7 +64,7 @@ def _stacks(chip: "Chip") -> dict[Chain, int]:
     return dict(stacks())
 
 
-def tell(chip: "Chip", elf: Path, watched: Watched) -> Iterator[str]:
+def tell(chip: "Chip", elf: Path | None, watched: Watched) -> Iterator[str]:
     """Yield lines about a halted program."""
     places, names = ProgramPlaces(elf), RegisterNames(chip.svd)
     yield f"it stands at {places.describe(chip.core.read_register('pc'))}{_caller(chip, places)}"

@@ -18,20 +18,21 @@ class Unmodelled:
 
     Args:
         warn: takes the text.
-        end: called at the first such use, which is an error then; None: the program goes on.
+        strict: whether the first such use is an error, at which the core halts.
     """
 
     def __init__(
         self,
         chip: "Chip",
-        elf: Path,
+        elf: Path | None,
         warn: Callable[[str], None],
-        end: Callable[[], None] | None,
+        *,
+        strict: bool,
     ) -> None:
         self._chip = chip
         self._elf = elf
         self._warn = warn
-        self._end = end
+        self._strict = strict
         self._names = RegisterNames(chip.svd)
         self._told: set[str] = set()
         self._first = ""
@@ -39,7 +40,7 @@ class Unmodelled:
 
     def raise_if_strict(self) -> None:
         """Raise FirmwareFault where a use is an error and there was one."""
-        if self._end is not None and self._first:
+        if self._strict and self._first:
             raise FirmwareFault(
                 f"the program used {self._first}", hint="without --strict it goes on"
             )
@@ -65,15 +66,15 @@ class Unmodelled:
         return next((n for n, b in blocks if b.address <= address < b.address + b.bytes), "")
 
     def _note(self, address: int) -> None:
-        function = ProgramPlaces(self._elf).function(self._chip.engine.read("pc"))
+        pc = self._chip.engine.read("pc")
+        function = ProgramPlaces(self._elf).function(pc)
         within = f", used in {function}" if function else ""
         text = f"{self._names.name(address)}, which is not modelled{within}"
-        if self._end is not None and not self._first:
+        if self._strict and not self._first:
             self._first = text
             self._chip.core.halt(0)
-            self._end()
         name = self._names.peripheral(address)
-        if name not in self._told and self._end is None:
+        if name not in self._told and not self._strict:
             self._told.add(name)
             self._warn(
                 f"{text}: it keeps what is written to it, and does nothing{self._other(address)}"

@@ -74,6 +74,7 @@ class CoreControl:
         with self.paused():
             self.halted = True
             self.asleep = False
+            self._run.stop = 1  # where the core itself calls, in an access say
             # Debug state ends a lockup; going on would meet the same fault again.
             self._exceptions.state.locked_up = False
             self._system_control.debug_faults |= reason

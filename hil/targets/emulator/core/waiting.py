@@ -62,9 +62,10 @@ class Waiting:
         """Return the cycles that went by."""
         hz = self._core_hz()
         left = max(self._clock.run.deadline - self._clock.run.cycles, 0)
-        if not self.paced and self._clock.run.deadline != NEVER and not wakes():
-            self._clock.add_cycles(left)
-            return left
+        if not self.paced and self._clock.run.deadline != NEVER:
+            passed = 0 if wakes() else left
+            self._clock.add_cycles(passed)
+            return passed
         timeout_s = min(_DOZE_S, left / hz)
         began = time.monotonic()
         woken = self._thread.sleep(wakes, timeout_s)

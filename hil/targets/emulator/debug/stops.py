@@ -1,13 +1,17 @@
 """Where a debugger wants the core to halt: breakpoints, watchpoints and vector catches."""
 
-from hil.targets.emulator.core.system_control import BKPT, DWTTRAP
+from hil.targets.emulator.core.system_control import BKPT, DWTTRAP, HALTED
 from hil.targets.emulator.debug.control import DebugCore, FlashPatch, catch_of
 from hil.targets.emulator.debug.dwt import DataWatchpointTrace
 from hil.targets.emulator.debug.watchpoints import Watchpoints
 
 
 class Stops:
-    """The comparators of FPB and DWT and the catches of DEMCR, as the core asks for them."""
+    """The comparators of FPB and DWT and the catches of DEMCR, as the core asks for them.
+
+    Attributes:
+        beside: addresses to halt before that no comparator holds: those of a test, not of the chip.
+    """
 
     def __init__(
         self,
@@ -20,6 +24,7 @@ class Stops:
         self._flash_patch = flash_patch
         self._dwt = dwt
         self._watchpoints = watchpoints
+        self.beside: frozenset[int] = frozenset()
 
     @property
     def enabled(self) -> bool:
@@ -39,12 +44,14 @@ class Stops:
     def breakpoints(self) -> set[int]:
         """Return the addresses of instructions to halt before."""
         if not self.enabled:
-            return set()
-        points = self._flash_patch.breakpoints()
+            return set(self.beside)
+        points = self._flash_patch.breakpoints() | self.beside
         return points | {c.halts_at for c in self._dwt.comparators if c.halts_at is not None}
 
     def reason_at(self, address: int) -> int:
         """Return the DFSR bit of the breakpoint at an address."""
+        if address in self.beside:
+            return HALTED
         return BKPT if address in self._flash_patch.breakpoints() else DWTTRAP
 
     def arm(self) -> None:

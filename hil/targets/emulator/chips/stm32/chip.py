@@ -14,6 +14,7 @@ from hil.targets.emulator.chips.stm32.bus import DebugBus
 from hil.targets.emulator.chips.stm32.clocks import (
     BROWN_OUT_RESET,
     PIN_RESET,
+    RESETS,
     SOFTWARE_RESET,
     ClockTree,
     ResetAndClockControl,
@@ -29,6 +30,7 @@ from hil.targets.emulator.chips.stm32.rng import RandomNumbers
 from hil.targets.emulator.chips.stm32.timer import Timer
 from hil.targets.emulator.chips.stm32.usart import Polling, Usart, Wiring
 from hil.targets.emulator.chips.stm32.watchdog import IndependentWatchdog, Watchdog
+from hil.targets.emulator.core.agenda import Agenda
 from hil.targets.emulator.core.clock import Clock, InstructionClock
 from hil.targets.emulator.core.code import SeenCode
 from hil.targets.emulator.core.control import CoreControl
@@ -85,6 +87,7 @@ class Chip(ABC):
         runner: what the core does next.
         endings: what the end of a run comes to; it has the hook for semihosting.
         waiting: how the core sleeps and is woken.
+        agenda: what happens around the chip at given times.
         memory: memories and devices by address.
         usarts: by lower-case name.
         pins: with what is around the chip.
@@ -93,6 +96,7 @@ class Chip(ABC):
             then, where silicon would do anything.
         forgives_buses: whether APB1 and APB2 may be too fast, as public programs have them.
         on_failure: called, in the core's thread, when the emulator itself has failed.
+        on_event: told each reset, fault and sleep of the core, in words.
     """
 
     windows: ClassVar[Windows]
@@ -128,6 +132,7 @@ class Chip(ABC):
         self.forgives_buses = False
         self._forgiven: set[str] = set()
         self.on_failure: Callable[[], None] = lambda: None
+        self.on_event: Callable[[str], None] = lambda _words: None
         self._build_core()
         self._build_debug()
         self._build_peripherals()
@@ -186,6 +191,7 @@ class Chip(ABC):
         self.systick = SysTick(self.clock.now, self._set_deadline)
         self.debug_mcu = DebugMcu(self.board.dev_id, self.board.rev_id, self.id_reserved)
         self._watchdogs = self._make_watchdogs()
+        self.agenda = Agenda(self.clock.now, lambda: self.rcc.core_hz, self.waiting.attend)
         generator = RandomNumbers(
             *self.rng,
             now=self.clock.now,
@@ -204,7 +210,7 @@ class Chip(ABC):
             self.systick,
             self.clock.run,
             [source for peripheral in self.peripherals for source in peripheral.sources],
-            [watchdog.deadline for watchdog in self._watchdogs],
+            [self.agenda.deadline, *(watchdog.deadline for watchdog in self._watchdogs)],
         )
         for peripheral in self.peripherals:
             self.memory.bus.add(peripheral)
@@ -367,6 +373,7 @@ class Chip(ABC):
             self._check_clocks(self.rcc.clocks)
 
     def _before_clock(self, core_hz: int) -> None:
+        self.agenda.before_clock(core_hz)
         for peripheral in self.peripherals:
             peripheral.before_clock(core_hz)
 
@@ -388,6 +395,8 @@ class Chip(ABC):
         self.flash_controller.settle()
 
     def _note_sleep(self, cycles: int) -> None:
+        if cycles:
+            self.on_event(f"the core slept for {cycles:,} cycles")
         if not self.debug_mcu.clocks_sleep:
             self.dwt.skip(cycles)
 
@@ -402,7 +411,8 @@ class Chip(ABC):
             self._request_stop()
 
     def _catch_vector(self, number: int, status: int) -> None:
-        """Halt at a fault's handler when the debugger wants that."""
+        """Tell a fault, and halt at its handler when the debugger wants that."""
+        self.on_event(f"fault: exception {number}, CFSR bits {status:#x}")
         if self.stops.catches(number, status):
             self.core.halt(VCATCH)
 
@@ -490,6 +500,9 @@ class Chip(ABC):
         return self._powered
 
     def _turn(self) -> None:
+        self.agenda.act()
+        if not self.core.may_run():
+            return
         if self._reset_requested:
             self._reset(SOFTWARE_RESET)
             return
@@ -534,6 +547,7 @@ class Chip(ABC):
         self._request_stop()
 
     def _reset(self, cause: int) -> None:
+        self.on_event(f"reset: {RESETS.get(cause, f'cause {cause:#x}')}")
         self.clock.reset()
         self.broken = ""
         for peripheral in self.peripherals:

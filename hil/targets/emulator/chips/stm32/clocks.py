@@ -24,6 +24,14 @@ _AHB_SHIFTS = (1, 2, 3, 4, 6, 7, 8, 9)
 BROWN_OUT_RESET = 1 << 25
 PIN_RESET, SOFTWARE_RESET, WATCHDOG_RESET = 1 << 26, 1 << 28, 1 << 29
 WINDOW_WATCHDOG_RESET, LOW_POWER_RESET = 1 << 30, 1 << 31
+RESETS = {
+    BROWN_OUT_RESET: "brown-out",
+    PIN_RESET: "power or pin",
+    SOFTWARE_RESET: "by software",
+    WATCHDOG_RESET: "independent watchdog",
+    WINDOW_WATCHDOG_RESET: "window watchdog",
+    LOW_POWER_RESET: "low power",
+}
 """Flags of RCC_CSR, at the same bits in every family here."""
 
 

@@ -1,0 +1,1 @@
+"""Strangers' programs on the emulated board: `hil emulate`, `hil survey`, `hil.emulator`."""

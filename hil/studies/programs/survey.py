@@ -1,0 +1,173 @@
+"""A folder of programs, each run for a while: which end, which go on, and what stops the others."""
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import astuple, dataclass, fields
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.config import board as boards
+from hil.errors import HilError, UsageError
+
+if TYPE_CHECKING:
+    from hil.targets.emulator.chips.stm32.chip import Chip
+
+SUFFIXES = (".elf", ".axf", ".hex", ".bin", ".out")
+_ELF = b"\x7fELF"
+_MOST_SAID = 60
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What every program of a survey gets.
+
+    Attributes:
+        board: whose memory map.
+        seconds: of the program's own clock.
+        host_seconds: of the host's.
+    """
+
+    board: str = "stm32f439"
+    seconds: float = 2.0
+    host_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a program.
+
+    Attributes:
+        program: its path within the folder.
+        result: "ended", "goes on", "is stuck", "fault" or "refused".
+        seconds: of its own clock.
+        said: bytes that it has sent by UART, ITM and semihosting.
+        begins: how that begins.
+        missing: peripherals that it used and that are not modelled.
+        note: why it is stuck, faulted or was refused.
+    """
+
+    program: str
+    result: str
+    seconds: float = 0.0
+    said: int = 0
+    begins: str = ""
+    missing: str = ""
+    note: str = ""
+
+
+def programs(folder: Path) -> list[Path]:
+    """Find every program in a folder and its folders.
+
+    Raises:
+        UsageError: there is no such folder, or no program in it.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}")
+    found = [one for one in sorted(folder.rglob("*")) if one.is_file() and _is_program(one)]
+    if not found:
+        raise UsageError(
+            f"no program is in {folder}", hint=f"those are: {', '.join(SUFFIXES)}, ELF"
+        )
+    return found
+
+
+def _is_program(path: Path) -> bool:
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    if path.suffix in {".o", ".a", ".so"}:
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_ELF)) == _ELF
+    except OSError:
+        return False
+
+
+def run(folder: Path, paths: Sequence[Path], terms: Terms, jobs: int) -> Iterator[Row]:
+    """Run programs, each in a process of its own; yield them as they end.
+
+    Args:
+        folder: that they are in.
+        paths: of the programs.
+        terms: the same for all.
+        jobs: processes at once.
+
+    Raises:
+        UsageError: there is no such board.
+    """
+    boards.load(terms.board)
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), max_tasks_per_child=1)
+    names = {path: str(path.relative_to(folder)) for path in paths}
+    futures: dict[Future[Row], Path] = {
+        pool.submit(one, path, names[path], terms): path for path in paths
+    }
+    try:
+        for future in as_completed(futures):
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                yield Row(names[futures[future]], "fault", note="the emulator's process died")
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def one(path: Path, name: str, terms: Terms) -> Row:
+    """Run one program; whatever it does becomes a row."""
+    from hil.studies import emulate
+    from hil.studies.programs.emulator import Reason
+
+    said, missing = bytearray(), set[str]()
+
+    def examine(chip: "Chip") -> None:
+        missing.update(_missing(chip))
+
+    try:
+        outcome = emulate.run(
+            path,
+            boards.load(terms.board),
+            seconds=terms.seconds,
+            max_seconds=terms.host_seconds,
+            write=said.extend,
+            examine=examine,
+        )
+    except HilError as error:
+        kind = "refused" if not said and "at pc" not in str(error) else "fault"
+        return Row(name, kind, said=len(said), begins=_begins(said), note=error.what)
+    status = f"status {outcome.exit_status}" if outcome.exit_status else ""
+    results = {Reason.ENDED: "ended", Reason.TIME: "goes on"}
+    return Row(
+        name,
+        results.get(outcome.reason, "is stuck"),
+        outcome.seconds,
+        len(said),
+        _begins(said),
+        ", ".join(sorted(missing)),
+        "; ".join(outcome.stopped) or status,
+    )
+
+
+def _missing(chip: "Chip") -> Iterator[str]:
+    from hil.targets.emulator.register_names import RegisterNames
+
+    names = RegisterNames(chip.svd)
+    for address in chip.memory.bus.unmodelled:
+        yield names.peripheral(address) or f"{address:#010x}"
+
+
+def _begins(said: bytearray) -> str:
+    text = bytes(said[: 4 * _MOST_SAID]).decode("utf-8", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_MOST_SAID]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the rows as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator=os.linesep)
+    writer.writerow([one.name for one in fields(Row)])
+    writer.writerows(astuple(row) for row in rows)
+    return text.getvalue()

@@ -1,0 +1,224 @@
+"""What is around the board of `hil emulate`: serial ports of the host, and pins that change."""
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from hil.errors import UsageError
+from hil.studies.programs.emulator import Emulator, Uart
+
+_CHUNK_BYTES = 4096
+_LEVELS = {"0": False, "1": True, "z": None}
+_MOST_SCRIPT_BYTES = 1 << 20
+_PORTS = range(1, 1 << 16)
+_EXAMPLE = "--uart=usart3=stdio, =pty, =tcp:5000 or =FILE"
+
+
+@contextlib.contextmanager
+def connected(
+    emulator: Emulator, wanted: Sequence[str], tell: Callable[[str], None], stdin: int | None
+) -> Iterator[set[str]]:
+    """Connect serial ports while the block runs.
+
+    Args:
+        emulator: before it runs.
+        wanted: such as "usart3=pty".
+        tell: told where a port can be reached.
+        stdin: the descriptor that `stdio` reads; None for none.
+
+    Yields:
+        Names of the ports whose words go elsewhere than to the screen.
+
+    Raises:
+        UsageError: no such port, or it cannot be reached so.
+    """
+    with contextlib.ExitStack() as stack:
+        elsewhere = set()
+        for one in wanted:
+            name, equals, where = one.partition("=")
+            if not equals or not where:
+                raise UsageError(f"--uart={one} names no place", hint=_EXAMPLE)
+            uart = emulator.uart(name)
+            if where == "stdio":
+                emulator.paces()
+                stack.enter_context(_keyboard(uart, stdin))
+            else:
+                elsewhere.add(uart.name)
+                stack.enter_context(_place(emulator, uart, where, tell))
+        yield elsewhere
+
+
+@contextlib.contextmanager
+def _place(
+    emulator: Emulator, uart: Uart, where: str, tell: Callable[[str], None]
+) -> Iterator[None]:
+    if where == "pty":
+        emulator.paces()
+        with uart.terminal() as device:
+            tell(f"{uart.name} is at {device}")
+            yield
+    elif where.startswith("tcp:"):
+        emulator.paces()
+        with _server(uart, where.removeprefix("tcp:"), tell):
+            yield
+    else:
+        try:
+            file: BinaryIO = Path(where).open("wb", buffering=0)  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise UsageError(f"cannot write {where}: {error.strerror}", hint=_EXAMPLE) from error
+        with file:
+            uart.on_data = lambda data: _wrote(file, data)
+            yield
+
+
+def _wrote(file: BinaryIO, data: bytes) -> None:
+    file.write(data)
+
+
+@contextlib.contextmanager
+def _keyboard(uart: Uart, stdin: int | None) -> Iterator[None]:
+    """Pass on what is typed until the block ends."""
+    if stdin is None:
+        yield
+        return
+    import select
+
+    ended, end = os.pipe()
+
+    def pass_on() -> None:
+        while True:
+            ready, _, _ = select.select([stdin, ended], [], [])
+            if ended in ready:
+                return
+            data = os.read(stdin, _CHUNK_BYTES)
+            if not data:
+                return
+            uart.send(data)
+
+    thread = threading.Thread(target=pass_on, name="keyboard", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        os.close(end)
+        thread.join()
+        os.close(ended)
+
+
+@contextlib.contextmanager
+def _server(uart: Uart, port: str, tell: Callable[[str], None]) -> Iterator[None]:
+    """Serve a port on loopback, to one client after another, until the block ends."""
+    if not port.isdecimal() or (port != "0" and int(port) not in _PORTS):
+        raise UsageError(f"tcp:{port} is no port", hint="1 to 65535, or 0 for any that is free")
+    try:
+        server = socket.create_server(("127.0.0.1", int(port)))
+    except OSError as error:
+        raise UsageError(f"cannot listen on port {port}: {error.strerror}") from error
+    clients: list[socket.socket] = []
+
+    def send(data: bytes) -> None:
+        for client in clients:
+            with contextlib.suppress(OSError):
+                client.sendall(data)
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # the server was closed
+            while True:
+                client, _ = server.accept()
+                clients.append(client)
+                client.sendall(bytes(uart.received))  # what it has missed
+                with contextlib.suppress(OSError):
+                    while data := client.recv(_CHUNK_BYTES):
+                        uart.send(data)
+                clients.remove(client)
+                client.close()
+
+    uart.on_data = send
+    thread = threading.Thread(target=serve, name=f"{uart.name} tcp", daemon=True)
+    thread.start()
+    tell(f"{uart.name} is at socket://127.0.0.1:{server.getsockname()[1]}")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        for client in clients:
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def drive(emulator: Emulator, wanted: Sequence[str]) -> None:
+    """Hold pins at levels, such as "PA0=1". Raises UsageError."""
+    for one in wanted:
+        pin, level = _pin(one, f"--gpio={one}")
+        emulator.drive(pin, level=level)
+
+
+def drive_by_script(emulator: Emulator, path: Path) -> None:
+    """Have pins change at times: lines such as "0.5 PA0=1", in seconds since power came on.
+
+    Raises:
+        UsageError: the file cannot be read, or a line is not understood; the error names it.
+    """
+    from hil import files
+
+    try:
+        text = files.read_text(path, _MOST_SCRIPT_BYTES)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        where = f"{path}, line {number}"
+        try:
+            seconds = float(words[0])
+        except ValueError as error:
+            raise UsageError(f"{where}: {words[0]!r} is no time") from error
+        if not 0.0 <= seconds < float("inf") or len(words) < 2:
+            raise UsageError(f"{where}: {line.strip()!r}", hint="such as: 0.5 PA0=1 PA1=0")
+        for word in words[1:]:
+            pin, level = _pin(word, where)
+            emulator.level(pin)  # or it says that there is no such pin
+            emulator.at(seconds, _driven(emulator, pin, level))
+
+
+def watch(emulator: Emulator, pins: Sequence[str], tell: Callable[[str], None]) -> None:
+    """Tell each change of pins, with its time. Raises UsageError."""
+    for pin in pins:
+        emulator.watch(pin, _teller(emulator, pin, tell))
+
+
+def trace(emulator: Emulator, tell: Callable[[str], None]) -> None:
+    """Tell each byte of every serial port, with its time."""
+
+    def told(name: str) -> Callable[[bytes, str], None]:
+        def tell_one(data: bytes, way: str) -> None:
+            shown = data.decode("ascii", "replace").encode("unicode_escape").decode()
+            tell(f"{emulator.seconds:.6f} s {name} {way} {data.hex(' ')}  {shown}")
+
+        return tell_one
+
+    for uart in emulator.uarts:
+        uart.on_traffic = told(uart.name)
+
+
+def _driven(emulator: Emulator, pin: str, level: bool | None) -> Callable[[], None]:
+    return lambda: emulator.drive(pin, level=level)
+
+
+def _teller(emulator: Emulator, pin: str, tell: Callable[[str], None]) -> Callable[[bool], None]:
+    return lambda level: tell(f"{emulator.seconds:.6f} s {pin.upper()}={int(level)}")
+
+
+def _pin(text: str, where: str) -> tuple[str, bool | None]:
+    pin, _, level = text.partition("=")
+    if level.lower() not in _LEVELS:
+        raise UsageError(f"{where}: {text!r}", hint="PIN=0, PIN=1, or PIN=z to let it go")
+    return pin, _LEVELS[level.lower()]
