@@ -3,6 +3,8 @@
 import pytest
 from emulated import chip_with, finished, memory_words, registers, set_ccr
 
+from hil.targets.emulator.core.foreign import is_foreign
+
 CFSR, BFAR = 0xE000_ED28, 0xE000_ED38
 ENABLE_FAULTS = """
  ldr r0, =0xE000ED24
@@ -418,3 +420,95 @@ def test_advanced_simd_is_undefined(instruction: str) -> None:
     """
     with finished(program) as chip:
         assert registers(chip, "r6", "r7") == (1, 0x1_0000)
+
+
+OTHER_CORES = {
+    "SG": (0xE97F, 0xE97F), "TT": (0xE841, 0xF000), "LDA": (0xE8D1, 0x0FAF),
+    "STL": (0xE8C1, 0x0FAF), "LDAEX": (0xE8D1, 0x0FEF), "LDREXD": (0xE8D1, 0x237F),
+    "VSELEQ.F32": (0xFE00, 0x0A00), "VMAXNM.F32": (0xFE80, 0x0A00),
+    "VRINTA.F32": (0xFEB8, 0x0A40), "VRINTR.F32": (0xEEB6, 0x0A40),
+    "VRINTX.F32": (0xEEB7, 0x0A40), "VCVTA.S32.F32": (0xFEBC, 0x0AC0),
+    "VADD.F64": (0xEE30, 0x0B00), "VSQRT.F64": (0xEEB1, 0x0BC0), "BLX to Arm": (0xF000, 0xE800),
+    "SETEND": (0xB658,), "SMC": (0xF7F0, 0x8000), "HVC": (0xF7E1, 0x8000),
+    "CRC32B": (0xFAC1, 0xF081), "RFE": (0xE991, 0xC000), "SRS": (0xE98D, 0xC013),
+}  # fmt: skip
+OWN = {
+    "VCVT.S32.F32": (0xEEBD, 0x0AC0), "VSQRT.F32": (0xEEB1, 0x0AC0), "VFMA.F32": (0xEEA0, 0x0A00),
+    "LDREX": (0xE851, 0x2F00), "STREX": (0xE841, 0x2300), "LDREXB": (0xE8D1, 0x2F4F),
+    "BX": (0x4770,),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", OTHER_CORES.values(), ids=OTHER_CORES)
+def test_instructions_of_other_cores_are_undefined(code: tuple[int, ...]) -> None:
+    """Armv8-M's, FPv5's and Armv7-A's: ARM DDI 0403E B1.5.14."""
+    listed = ", ".join(f"{half:#06x}" for half in code)
+    program = f"""
+    function start
+     {ENABLE_FAULTS}
+     ldr r0, =0xE000ED88
+     ldr r1, =0xF00000
+     str r1, [r0]
+     dsb
+     isb
+     ldr r1, =0x20000100
+     movs r6, #0
+     .hword {listed}
+     bkpt 0
+    function usage
+     {SKIP_AND_NOTE}
+    """
+    if len(code) == 1:
+        program = program.replace("adds r1, #4", "adds r1, #2")
+    with finished(program) as chip:
+        count, status = registers(chip, "r6", "r7")
+        assert (count, status) == (1, 1 << 16)
+
+
+@pytest.mark.parametrize("code", OWN.values(), ids=OWN)
+def test_instructions_of_its_own_are_none_of_another_core_s(code: tuple[int, ...]) -> None:
+    assert not is_foreign(code[0], code[-1])
+
+
+def test_an_exception_clears_the_exclusive_monitor() -> None:
+    """ARM DDI 0403E A3.4.1, B1.5.8: a STREX behind an exception fails."""
+    program = """
+    function start
+     ldr r1, =0x20000100
+     movs r2, #7
+     str r2, [r1]
+     movs r2, #9
+     ldrex r3, [r1]
+     svc 0
+     strex r4, r2, [r1]
+     ldr r7, [r1]
+     ldrex r3, [r1]
+     strex r5, r2, [r1]
+     strex r6, r2, [r1]
+     ldr r3, [r1]
+     bkpt 0
+    function svc
+     bx lr
+    """
+    with finished(program) as chip:
+        assert registers(chip, "r4", "r5", "r6") == (1, 0, 1)
+        assert registers(chip, "r7", "r3") == (7, 9)
+
+
+@pytest.mark.parametrize("width", ["b", "h"])
+def test_exclusive_bytes_and_halfwords_fail_behind_an_exception_too(width: str) -> None:
+    """ARM DDI 0403E A3.4.1."""
+    program = f"""
+    function start
+     ldr r1, =0x20000100
+     ldrex{width} r3, [r1]
+     svc 0
+     strex{width} r4, r2, [r1]
+     ldrex{width} r3, [r1]
+     strex{width} r5, r2, [r1]
+     bkpt 0
+    function svc
+     bx lr
+    """
+    with finished(program) as chip:
+        assert registers(chip, "r4", "r5") == (1, 0)

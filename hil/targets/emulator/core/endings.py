@@ -59,10 +59,15 @@ class Endings:
             return True
         if not is_executed(self._engine.read("xpsr")):
             return False
+        if self._traps.fail_exclusive(address):
+            return True
         if self._traps.divisions.is_by_zero(address):
             fault(ex.USAGE_FAULT, ex.DIVBYZERO)
             return True
         if address in self._traps.floats and self._exceptions.prepare_floats():
+            return True
+        if address in self._clock.suspects and self._traps.is_foreign(address):
+            fault(ex.USAGE_FAULT, ex.UNDEFINSTR)
             return True
         if address in self._clock.suspects and self._traps.is_unaligned(address):
             fault(ex.USAGE_FAULT, ex.UNALIGNED)

@@ -125,6 +125,7 @@ class Exceptions:
         on_change: called when an exception may have become takeable.
         on_fault: called with its number and CFSR bits when a fault has been taken.
         on_return: called when a handler has ended, before it is seen what comes next.
+        on_boundary: called when an exception is taken, and when one returns.
         floats: the FPU's registers across exceptions.
         lets_stack: whether the MPU lets registers be saved, or taken back: address, bytes, whether
             it is privileged code's stack, whether it is written.
@@ -136,6 +137,7 @@ class Exceptions:
         self.on_fault: Callable[[int, int], None] = lambda _number, _status: None
         self.on_return: Callable[[], None] = lambda: None
         self.floats = FloatContext(engine, add_cycles)
+        self.on_boundary: Callable[[], None] = lambda: None
         self.lets_stack: Callable[[int, int, bool, bool], bool] = lambda *_: True
         self._engine = engine
         self._add_cycles = add_cycles
@@ -233,6 +235,7 @@ class Exceptions:
     def enter(self, number: int) -> None:
         """Stack the registers and go to the handler."""
         engine, state = self._engine, self.state
+        self.on_boundary()
         state.pending.discard(number)
         control = engine.read("control")
         handler = bool(engine.read("ipsr"))
@@ -313,6 +316,7 @@ class Exceptions:
             self._bad_return(number)
             return
         state.active.discard(number)
+        self.on_boundary()
         state.event = True
         if number != NMI:
             engine.write("faultmask", 0)

@@ -12,6 +12,8 @@ from hil.targets.emulator.core import alignment
 from hil.targets.emulator.core.decode import Decoder, Kind
 from hil.targets.emulator.core.divisions import Divisions, is_division
 from hil.targets.emulator.core.engine import Block, Engine
+from hil.targets.emulator.core.exclusive import ExclusiveMonitor
+from hil.targets.emulator.core.foreign import is_foreign
 from hil.targets.emulator.errors import BusError
 
 _FIRST_SCAN_BYTES = 256
@@ -35,6 +37,7 @@ class Traps:
         self._unaligned_trap = False
         self._unseen = False  # there may be code that ran while nothing trapped
         self.divisions = Divisions(engine)
+        self.exclusives = ExclusiveMonitor(engine)
         self.fpu: set[int] = set()
         self.events: set[int] = set()  # SEV, which is nothing to Unicorn
         self.privileges: set[int] = set()  # behind an MSR to CONTROL
@@ -76,6 +79,21 @@ class Traps:
             found[0], registers, all_trap=self._unaligned_trap
         )
 
+    def is_foreign(self, address: int) -> bool:
+        """Whether the instruction at an address is one of another core's."""
+        code = halfwords(self._engine, address, 4) or halfwords(self._engine, address, 2)
+        return bool(code) and is_foreign(code[0], code[1] if len(code) > 1 else 0)
+
+    def fail_exclusive(self, address: int) -> bool:
+        """Have the STREX at an address fail where an exception has cleared the monitor."""
+        register = self.exclusives.fails(address)
+        if register is None:
+            return False
+        self._engine.write(_REGISTERS[register], 1)
+        self._engine.write("pc", address + instruction_bytes(self._engine, address))
+        self._engine.write("xpsr", behind_it(self._engine.read("xpsr")))
+        return True
+
     def skip_access(self, address: int) -> None:
         """Go on behind a load or store that had no effect; what it would have loaded is zero."""
         code = b"".join(half.to_bytes(2, "little") for half in halfwords(self._engine, address, 4))
@@ -97,6 +115,7 @@ class Traps:
             self._engine.forget_all_code()
             self._unseen = False
         self._scan_for_events(address, _FIRST_SCAN_BYTES)
+        self.exclusives.watch()
         if self._looks:
             self._scan(address, _FIRST_SCAN_BYTES)
             self.divisions.watch()
@@ -116,11 +135,12 @@ class Traps:
     def _scan_for_events(self, address: int, length: int) -> bool:
         """Note what may be a SEV; returns whether there is one that was not known."""
         code = halfwords(self._engine, address, length)
+        found_exclusives = self.exclusives.note(address, code)
         if SEV not in code:
-            return False
+            return found_exclusives
         found = {address + 2 * at for at, half in enumerate(code) if half == SEV} - self.events
         self.events |= found
-        return bool(found)
+        return bool(found) or found_exclusives
 
     def _scan(self, address: int, length: int) -> bool:
         """Note the trapping instructions in a range; returns whether there are new ones."""

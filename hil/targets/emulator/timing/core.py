@@ -422,6 +422,9 @@ class TimingCore:
     def _fill(self, index: int, address: int, size: int, state: State) -> bool:
         node = self._node(index)
         instructions = self._decode(address, size, state)
+        if self._guard.finds_foreign(instructions, self._load_word):
+            self._uc.ctl_remove_cache(address, address + size)
+            return False
         cut = self._first_hooked(instructions)
         if cut:
             node.end = instructions[cut].address

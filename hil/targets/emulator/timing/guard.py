@@ -10,6 +10,7 @@ from typing import Any
 from hil.targets.emulator.core import alignment
 from hil.targets.emulator.core.alignment import Check
 from hil.targets.emulator.core.decode import Instruction
+from hil.targets.emulator.core.foreign import is_foreign
 from hil.targets.emulator.timing.c_side import Node, Point
 
 HookPoint = Callable[[int, Any], None]
@@ -44,6 +45,18 @@ class Guard:
     def forget(self) -> None:
         """Take note that the C side has forgotten every check."""
         self._checked.clear()
+
+    def finds_foreign(
+        self, instructions: Sequence[Instruction], load: Callable[[int], int | None]
+    ) -> bool:
+        """Note instructions of other cores; returns whether there are some that were not known."""
+        found = set()
+        for one in instructions:
+            word = load(one.address) or 0
+            if one.address not in self.suspects and is_foreign(word & 0xFFFF, word >> 16):
+                found.add(one.address)
+        self.suspects |= found
+        return bool(found)
 
     def cover(self, node: Node, instructions: Sequence[Instruction]) -> bool:
         """Give a node its checks.

@@ -338,6 +338,7 @@ class Chip(ABC):
         self._update_gates()
         self.engine.on_new_block(self._on_new_block)
         self.exceptions.on_change = self._attend_exceptions
+        self.exceptions.on_boundary = self.traps.exclusives.clear
         self.exceptions.on_fault = self._catch_vector
         self.exceptions.on_return = self.interrupts.pend
         self.exceptions.floats.on_change = self._request_stop
