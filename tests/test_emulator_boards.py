@@ -1,9 +1,10 @@
 """What differs between emulated boards of one chip family: memories, flash, identity."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from emulated import BOARD, chip_with, finished, memory_words, registers
+from emulated import BOARD, StillChip, chip_with, finished, memory_words, registers
 
 from hil.config import board
 from hil.errors import UsageError
@@ -148,3 +149,84 @@ def test_a_debugger_cannot_read_past_the_smaller_parts_memory() -> None:
     port.write_ap(0x4, 0x2002_0000)
     with pytest.raises(TransferFault):
         port.read_ap(0xC)
+
+
+PARTS = {
+    "STM32F446": (0x421, 180, {"sram1": (0x2000_0000, 112), "sram2": (0x2001_C000, 16)}, 512),
+    "STM32F469": (
+        0x434, 180,
+        {"sram1": (0x2000_0000, 160), "sram2": (0x2002_8000, 32), "sram3": (0x2003_0000, 128)},
+        2048,
+    ),
+}  # fmt: skip
+
+
+def _board(tmp_path: Path, part: str) -> board.Board:
+    """Load a board's file with a part of the family that no board of ours has."""
+    dev_id, mhz, rams, flash_kib = PARTS[part]
+    text = (Path(board.__file__).parents[2] / "boards/stm32f439.toml").read_text("utf-8")
+    head = text[: text.index("[[memory]]")]
+    head = head.replace("0x419", f"{dev_id:#x}").replace("hz = 168_000_000", f"hz = {mhz}_000_000")
+    tail = text[text.index("[link]") :]
+    sectors = "{ count = 4, bytes = 16384 }, { count = 1, bytes = 65536 }, "
+    sectors += f"{{ count = {(flash_kib - 128) // 128}, bytes = 131072 }}"
+    memories = f"""
+[[memory]]
+name = "flash"
+address = 0x0800_0000
+bytes = {flash_kib * KIB}
+uses = ["code", "dma"]
+wait_states = 5
+programs_bytes = 4
+sectors = [{sectors}]
+"""
+    for name, (address, kib) in rams.items():
+        memories += f"""
+[[memory]]
+name = "{name}"
+address = {address:#x}
+bytes = {kib * KIB}
+uses = ["code", "data", "dma"]
+"""
+    path = tmp_path / f"{part.lower()}.toml"
+    path.write_text(head + memories + tail, encoding="utf-8")
+    return board.load(str(path))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_of_the_family_is_a_board_s_file(part: str, tmp_path: Path) -> None:
+    """Its last word of RAM is there, the next one is not; UART7 is there where the part has it."""
+    chosen = _board(tmp_path, part)
+    end = max(ram.end for ram in chosen.regions if ram.flash is None)
+    program = f"""
+    function start
+     ldr r0, =0xE000ED24
+     ldr r1, =0x70000
+     str r1, [r0]
+     ldr r0, =0x40023800
+     ldr r1, =0x40000000
+     str r1, [r0, #0x40]
+     ldr r0, =0x40007808
+     movs r1, #99
+     str r1, [r0]
+     ldr r6, [r0]
+     ldr r0, ={end - 4:#x}
+     str r1, [r0]
+     ldr r4, [r0]
+     movs r5, #0
+     str r1, [r0, #4]
+     bkpt 0
+    function bus
+     movs r5, #1
+     bkpt 0
+    """
+    with finished(program, board=chosen) as chip:
+        has_uart7 = part == "STM32F469"
+        assert registers(chip, "r4", "r5", "r6") == (99, 1, 99 if has_uart7 else 0)
+
+
+def test_a_peripheral_that_the_part_lacks_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    chip = StillChip(F407)
+    assert "switches on UART7, which this part does not have" in caplog.text
+    chip.write(0x4000_7808, 99)
+    assert chip.read(0x4000_7808) == 0

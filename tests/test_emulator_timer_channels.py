@@ -248,3 +248,20 @@ def test_updates_move_a_buffer_into_a_register(chip: StillChip) -> None:
         chip.wait(10)
         seen.append(chip.read(TIM3 + CCR1))
     assert seen == [10, 20, 30, 10, 20]
+
+
+def test_tim5_measures_the_internal_32_khz_oscillator(chip: StillChip) -> None:
+    """Section 6.2.11: TI4_RMP connects LSI to channel 4 of TIM5; ST's IWDG example does so."""
+    tim5 = 0x4000_0C00
+    chip.write(tim5 + 0x50, 1 << 6)
+    chip.write(tim5 + CCMR2, (1 | 3 << 2) << 8)
+    chip.write(tim5 + CCER, 1 << 12)
+    chip.write(tim5 + DIER, 1 << 4)
+    _start(chip, tim5, 0xFFFF_FFFF)
+    captured = []
+    for _ in range(2):
+        chip.wait(4200)
+        assert chip.pending == {50}
+        captured.append(chip.read(tim5 + 0x40))
+        chip.chip.exceptions.state.pending.clear()
+    assert captured[1] - captured[0] == 8 * 500

@@ -131,6 +131,7 @@ class Chip(ABC):
         self.broken = ""
         self.forgives_buses = False
         self._forgiven: set[str] = set()
+        self._missed: set[str] = set()
         self.on_failure: Callable[[], None] = lambda: None
         self.on_event: Callable[[str], None] = lambda _words: None
         self._build_core()
@@ -354,14 +355,30 @@ class Chip(ABC):
             held = self.rcc.is_reset(gate)
             if held:
                 peripheral.reset()
-            on = self.rcc.is_clocked(gate) and not held
+            on = self._gives_clock(peripheral.name, gate) and not held
             if on != peripheral.clocked:
                 self.memory.bus.set_clock(peripheral, on=on)
-        for block in self.unmodelled.values():
+        for name, block in self.unmodelled.items():
             held = self.rcc.is_reset(block.gate)
-            on = self.rcc.is_clocked(block.gate) and not held
+            on = self._gives_clock(name, block.gate) and not held
             self.memory.bus.set_block(block.address, block.bytes, on=on, keeps=not held)
         self.interrupts.choose()
+
+    @property
+    def absent(self) -> frozenset[str]:
+        """What this part of the family does not have."""
+        return frozenset()
+
+    def _gives_clock(self, name: str, gate: Gate) -> bool:
+        """Whether a peripheral that the part has is switched on."""
+        if not self.rcc.is_clocked(gate):
+            return False
+        if name not in self.absent:
+            return True
+        if name not in self._missed:
+            self._missed.add(name)
+            _log.warning("the program switches on %s, which this part does not have", name)
+        return False
 
     @property
     def options(self) -> Options:

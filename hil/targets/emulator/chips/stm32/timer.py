@@ -20,6 +20,7 @@ _FIRST_COMPARE = 0x34
 _REQUEST_SHIFT = 8  # from a flag to its request's enable in DIER
 _OVERCAPTURE_SHIFT = 8
 _MOE = 1 << 15
+_MOST_EDGES = 16  # of an internal clock that are looked at behind a long time
 _RESET_MODE, _GATED_MODE, _TRIGGER_MODE, _CLOCK_MODE = 4, 5, 6, 7  # SMCR.SMS
 _FIRST_EDGE_DETECTOR, _FIRST_FILTERED = 4, 5  # SMCR.TS: TI1F_ED, TI1FP1, TI2FP2
 _TRGO_RESET, _TRGO_ENABLE, _TRGO_UPDATE = 0, 1, 2  # CR2.MMS
@@ -40,6 +41,8 @@ class Timer(Peripheral):
         irq: its interrupt number.
         masters: the timers behind its internal triggers ITR0 to ITR3, as far as there are some.
         slaves: the timers that have it among their masters.
+        internal_period: the core's cycles per period of what is behind its last channel where its
+            option register remaps that (TIM5: the 32 kHz oscillator); None where there is nothing.
     """
 
     models = (
@@ -70,6 +73,7 @@ class Timer(Peripheral):
         self._lines = UPDATES if compare_irq else EVERY_FLAG
         self.masters: tuple[Timer | None, ...] = ()
         self.slaves: list[Timer] = []
+        self.internal_period: Callable[[], float] | None = None
         self.channels = [Channel(number) for number in range(channels)]
         self._control, self._control_2 = Storage(writable=0xFFFF), Storage(writable=0xFFFF)
         self._slave_mode = Storage(writable=0xFFFF)
@@ -184,7 +188,13 @@ class Timer(Peripheral):
         for channel in self.channels:
             if flags & channel.flag and not channel.input:
                 left += [self._distance(place) for place in self._places(channel)]
-        return self._cycle_of(min(left)) if left else None
+        cycle = self._cycle_of(min(left)) if left else None
+        edge = self._next_internal_edge() if flags & self._last_flag else None
+        return min((at for at in (cycle, edge) if at is not None), default=None)
+
+    @property
+    def _last_flag(self) -> int:
+        return self.channels[-1].flag if self.channels else 0
 
     def _cycle_of(self, counts: int) -> float | None:
         """Return the cycle at which it has counted so often."""
@@ -275,8 +285,13 @@ class Timer(Peripheral):
         if self._clocks_by_edges or self._is_gated_off:
             self._counted_at = self._now()
             return
+        if self._measures_internal:
+            self._take_internal_edges()
+        self._count_to(self._now())
+
+    def _count_to(self, cycle: float) -> None:
         while self._runs:
-            counts = int((self._now() - self._counted_at) / self._period)
+            counts = int((cycle - self._counted_at) / self._period)
             if counts <= 0:
                 return
             # Up to the first update alone where it changes something.
@@ -284,6 +299,27 @@ class Timer(Peripheral):
             counts = min(counts, ends) if self._update_matters else counts
             self._counted_at += counts * self._period
             self.count(counts)
+
+    @property
+    def _measures_internal(self) -> bool:
+        remapped = self.internal_period is not None and self._option.value >> 6 & 3 == 1
+        return remapped and self._runs and self.channels[-1].input == 1
+
+    def _take_internal_edges(self) -> None:
+        """Capture the internal clock's rising edges since the last count, at least the last."""
+        period = self.internal_period() if self.internal_period else 0
+        last = int(self._now() / period)
+        first = max(int(self._counted_at / period) + 1, last - _MOST_EDGES)
+        for edge in range(first, last + 1):
+            self._count_to(edge * period)
+            if self.channels[-1].captures(level=True):
+                self._capture(self.channels[-1])
+
+    def _next_internal_edge(self) -> float | None:
+        if not self._measures_internal or self.internal_period is None:
+            return None
+        period = self.internal_period()
+        return (int(self._now() / period) + 1) * period
 
     @property
     def _update_matters(self) -> bool:

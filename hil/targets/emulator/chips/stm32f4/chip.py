@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from hil.targets.emulator.chips.stm32.chip import Chip
-from hil.targets.emulator.chips.stm32.clocks import ClockTree
+from hil.targets.emulator.chips.stm32.clocks import LSI_HZ, ClockTree
 from hil.targets.emulator.chips.stm32.crc import ChecksumUnit
 from hil.targets.emulator.chips.stm32.exti import ExternalInterrupts, SystemConfiguration
 from hil.targets.emulator.chips.stm32.flash import FlashCalls
@@ -17,7 +17,7 @@ from hil.targets.emulator.chips.stm32f4 import clock_limits, dma, rtc
 from hil.targets.emulator.chips.stm32f4.dma import DirectMemoryAccess
 from hil.targets.emulator.chips.stm32f4.flash import Stm32F4Flash
 from hil.targets.emulator.chips.stm32f4.fmc import MemoryController
-from hil.targets.emulator.chips.stm32f4.gates import GATES, UNMODELLED
+from hil.targets.emulator.chips.stm32f4.gates import ABSENT, GATES, UNMODELLED
 from hil.targets.emulator.chips.stm32f4.option_bytes import BANK_SECTORS, OptionBytes
 from hil.targets.emulator.chips.stm32f4.rcc import PowerControl, Stm32F4Clocks
 from hil.targets.emulator.chips.stm32f4.rtc import RealTimeClock
@@ -91,6 +91,11 @@ class Stm32F4(Chip):
     def options(self) -> OptionBytes:
         """The option bytes."""
         return self.flash_controller.options
+
+    @property
+    def absent(self) -> frozenset[str]:
+        """What this part of the family does not have."""
+        return ABSENT.get(self.board.dev_id, frozenset())
 
     def _make_rcc(self) -> Stm32F4Clocks:
         return Stm32F4Clocks(self.board.hse_hz, self.clock.now)
@@ -171,6 +176,7 @@ class Stm32F4(Chip):
             by_name[name].masters = tuple(by_name[master] for master in masters)
             for master in masters:
                 by_name[master].slaves.append(by_name[name])
+        by_name["TIM5"].internal_period = lambda: self.rcc.clocks.core_hz / LSI_HZ
         self.pins.connect(
             {place: (by_name[name], number) for place, (name, number) in CHANNELS.items()}
         )

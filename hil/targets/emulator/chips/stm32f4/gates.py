@@ -56,3 +56,28 @@ UNMODELLED = {
     "FMC": Unmodelled(0xA000_0000, 4 * _KIB, Gate("AHB3", (0,))),
 }
 """The others with a clock of their own, by name."""
+
+_NOT_IN_F401_F411 = frozenset(
+    {
+        "GPIOF", "GPIOG", "GPIOI", "GPIOJ", "GPIOK", "USART3", "UART4", "UART5", "UART7", "UART8",
+        "TIM6", "TIM7", "TIM8", "TIM12", "TIM13", "TIM14", "RNG", "CAN1", "CAN2", "DAC", "DCMI",
+        "ETH", "DMA2D", "LTDC", "CRYP", "HASH", "FMC", "OTG_HS", "SPI6", "SAI1", "BKPSRAM",
+    }
+)  # fmt: skip
+ABSENT = {  # by the part's number in DBGMCU_IDCODE: the data sheets' tables of peripherals
+    0x413: frozenset(  # F405, F407
+        {
+            "GPIOJ", "GPIOK", "UART7", "UART8", "SPI4", "SPI5", "SPI6", "SAI1", "LTDC", "DMA2D",
+        }
+    ),
+    0x421: frozenset(  # F446
+        {
+            "GPIOI", "GPIOJ", "GPIOK", "UART7", "UART8", "RNG", "ETH", "LTDC", "DMA2D", "SPI5",
+            "SPI6", "CRYP", "HASH",
+        }
+    ),
+    0x423: _NOT_IN_F401_F411 | {"SPI5"},  # F401xB, xC
+    0x433: _NOT_IN_F401_F411 | {"SPI5"},  # F401xD, xE
+    0x431: _NOT_IN_F401_F411,  # F411
+}  # fmt: skip
+"""What parts with fewer peripherals than an F42x, F43x, F469 or F479 do not have."""
