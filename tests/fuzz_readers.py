@@ -3,8 +3,9 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from fuzzing import Reader
@@ -283,29 +284,37 @@ def _read_answers(path: Path) -> object:
     return Store(path, {"model": "face_m4"}, resume=True)
 
 
-def _annotated(name: str, text: str, form: str) -> Reader:
-    """A reader of one form of annotations, whose file a mutant takes the place of."""
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+def _annotated(name: str, text: str, called: str, beside: Mapping[str, str] = _NOTHING) -> Reader:
+    """A reader of one form of annotations, whose file a mutant takes the place of.
+
+    The reader's name begins with the form's; other files stand beside it as they are.
+    """
+    form = called.partition(" ")[0]
 
     def seeds(folder: Path) -> list[Path]:
         from PIL import Image
 
-        folder = folder.parent / form
+        folder = folder.parent / called
         for picture in ("images/0--Parade/a.jpg", "JPEGImages/a.jpg", "a.jpg"):
             (folder / picture).parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (40, 20)).save(folder / picture)
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
+        for file, content in {**beside, name: text}.items():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_text(content, encoding="utf-8")
         return [folder / name]
 
     def read(path: Path) -> object:
         from hil.vision import datasets
 
-        folder = next(one for one in path.parents if (one / form).is_dir()) / form
+        folder = next(one for one in path.parents if (one / called).is_dir()) / called
         if path != folder / name:
             (folder / name).write_bytes(path.read_bytes())
         return datasets.open_dataset(folder, form)
 
-    return Reader(form, read, seeds)
+    return Reader(called, read, seeds)
 
 
 _COCO = {
@@ -318,6 +327,7 @@ _VOC = (
     "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>18</ymax></bndbox></object>"
     "</annotation>"
 )
+_YOLO_NAMES = "path: .\nnames: {0: face, 1: dog}\n"
 _YOLO = "0 0.5 0.5 0.25 0.75\n0 0.1 0.2 0.05 0.1\n"
 _LABELS = "file,label\na.jpg,face\nimages/0--Parade/a.jpg,none\n"
 _WIDER = "0--Parade/a.jpg\n2\n4 3 12 14 0 0 0 0 0 0\n1 2 3 4 0 0 0 1 0 0\n"
@@ -344,6 +354,7 @@ READERS: dict[str, Reader] = {
         _annotated("annotations/instances_val.json", json.dumps(_COCO), "coco"),
         _annotated("Annotations/a.xml", _VOC, "voc"),
         _annotated("a.txt", _YOLO, "yolo"),
+        _annotated("data.yaml", _YOLO_NAMES, "yolo names", {"a.txt": _YOLO}),
         _annotated("labels.csv", _LABELS, "csv"),
     )
 }

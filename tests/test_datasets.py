@@ -1,5 +1,6 @@
 """Annotated photographs in every form that people have, and what is wrong with some."""
 
+import itertools
 import json
 from importlib import import_module
 from pathlib import Path
@@ -180,6 +181,19 @@ def test_yolo_classes_have_names(tmp_path: Path, file: str, names: str) -> None:
     (tmp_path / file).write_text(names)
     (example,) = datasets.open_dataset(tmp_path, "yolo").examples
     assert example.objects == (Marked(10, 7.5, 30, 12.5),)
+
+
+def test_names_of_classes_that_are_none_are_refused(tmp_path: Path) -> None:
+    """Aliases in aliases would fill the memory, if they were written out."""
+    picture(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("0 0.5 0.5 0.5 0.5\n")
+    levels = [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in itertools.pairwise("abcdefghi")]
+    (tmp_path / "data.yaml").write_text("\n".join(["a: &a [x]", *levels, "names: *i", ""]))
+    with pytest.raises(UsageError, match=r"data\.yaml: names of classes are texts"):
+        datasets.open_dataset(tmp_path, "yolo")
+    (tmp_path / "data.yaml").write_text("names: [")
+    with pytest.raises(UsageError, match=r"data\.yaml is not valid YAML"):
+        datasets.open_dataset(tmp_path, "yolo")
 
 
 def test_pascal_voc_tells_classes_apart(tmp_path: Path) -> None:

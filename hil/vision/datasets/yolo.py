@@ -87,7 +87,11 @@ def _names_of_yaml(file: Path) -> list[str]:
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, dict):
         names = [names[number] for number in range(len(names)) if number in names]
-    return [str(name) for name in names] if isinstance(names, list) else []
+    if not isinstance(names, list):
+        return []
+    if not all(isinstance(name, str | int) for name in names):
+        raise UsageError(f"{file}: names of classes are texts, one for each class")
+    return [str(name) for name in names]
 
 
 def _size(picture: Path) -> tuple[int, int]:
