@@ -192,7 +192,7 @@ def test_real_boards_are_as_many_as_the_jobs(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert cli.main(["evaluate", str(tmp_path), "--target=probe", "--jobs=2"]) == 2
-    assert "--jobs=2 takes as many boards, and 1 of them is known" in capsys.readouterr().err
+    assert "--jobs=2 takes as many boards; known: 1" in capsys.readouterr().err
 
 
 def test_accuracy_comes_with_the_classes_that_are_confused() -> None:

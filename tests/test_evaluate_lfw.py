@@ -82,6 +82,11 @@ def test_integers_that_lose_too_much_are_the_verdict_accuracy(
     found = rows(tmp_path)
     assert (found["accuracy.drop"].verdict, found["accuracy"].value) == ("accuracy", 0.5)
 
+    # A few photographs are of all classes, not of the first alone.
+    assert evaluate(tmp_path, "--reference", "--limit=10") == 1
+    assert 0 < rows(tmp_path)["accuracy"].value < 1
+    assert rows(tmp_path)["accuracy"].note.startswith("10 photographs")
+
 
 def test_classes_are_numbered_as_the_scenarios_labels(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -76,7 +76,9 @@ def add(commands: Commands) -> None:
         metavar="K",
         help="with --reference: check so many photographs, drawn at random, on the board",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="take the first N photographs")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="take N photographs, drawn at random"
+    )
     parser.add_argument(
         "--score", type=float, default=0.05, help="that a box must exceed (default: %(default)s)"
     )
@@ -160,7 +162,7 @@ def _check_boards(options: argparse.Namespace) -> None:
     known = max(1, len(probe.units(desk)))
     if options.jobs > known:
         raise UsageError(
-            f"--jobs={options.jobs} takes as many boards, and {known} of them is known",
+            f"--jobs={options.jobs} takes as many boards; known: {known}",
             hint="name them in hil-boards.toml: hil boards list",
         )
 
@@ -174,14 +176,17 @@ def _task(
     from hil.studies.answering_board import BoardOptions
     from hil.studies.evaluate.engine import Task
 
-    dataset = replace(dataset, examples=dataset.examples[: options.limit])
+    names = [example.name for example in dataset.examples]
+    drawn = Random(0).sample(names, len(names))[: options.limit]  # noqa: S311
+    wanted = frozenset(drawn)
+    kept = tuple(example for example in dataset.examples if example.name in wanted)
+    dataset = replace(dataset, examples=kept)
     board = BoardOptions(
         options.board, options.target, options.toolchain, options.probe, options.port
     )
-    names = [example.name for example in dataset.examples]
     checked = None
     if options.reference:
-        checked = frozenset(Random(0).sample(names, min(options.sample, len(names))))  # noqa: S311
+        checked = frozenset(drawn[: options.sample])
     needs_board = checked is None or bool(checked)
     return dataset, Task(
         chosen, board if needs_board else None, checked, options.score, len(dataset.classes)

@@ -82,18 +82,22 @@ class Tally:
     found: Int64
     faces: Int64
 
-    def curve(self, sample: Int64 | None = None) -> Curve:
-        """Precision and recall.
+    def curve(self) -> Curve:
+        """Precision and recall of all photographs."""
+        (whole,) = self.curves(np.ones((1, len(self.faces))))
+        return whole
+
+    def curves(self, weights: Float64) -> list[Curve]:
+        """Precision and recall of samples of the photographs.
 
         Args:
-            sample: indices of photographs, which may repeat; None for each once.
+            weights: how often each sample has each photograph, (samples, photographs).
         """
-        chosen = np.arange(len(self.faces)) if sample is None else sample
-        boxes, found = self.boxes[chosen].sum(axis=0), self.found[chosen].sum(axis=0)
-        faces = int(self.faces[chosen].sum())
-        with np.errstate(invalid="ignore"):
-            precision = np.where(boxes > 0, found / np.maximum(boxes, 1), 0.0)
-        return Curve(precision, found / max(faces, 1))
+        boxes, found = weights @ self.boxes, weights @ self.found
+        faces = weights @ self.faces
+        precision = np.divide(found, boxes, out=np.zeros_like(found), where=boxes > 0)
+        recall = found / np.maximum(faces, 1)[:, None]
+        return [Curve(p, r) for p, r in zip(precision, recall, strict=True)]
 
 
 def overlaps(a: Float64, b: Float64, longer: float = 0.0) -> Float64:
@@ -179,13 +183,11 @@ def losses(first: Tally, second: Tally, samples: int = 200, seed: int = 0) -> Fl
     Returns:
         Losses of average precision, (samples,), -1 to 1.
     """
-    random = np.random.default_rng(seed)
     count = len(first.faces)
-    drawn = (random.integers(0, count, count) for _ in range(samples))
-    return np.array([
-        first.curve(sample).average_precision - second.curve(sample).average_precision
-        for sample in drawn
-    ])  # fmt: skip
+    drawn = np.random.default_rng(seed).integers(0, count, (samples, count))
+    weights = np.stack([np.bincount(one, minlength=count) for one in drawn]).astype(np.float64)
+    pairs = zip(first.curves(weights), second.curves(weights), strict=True)
+    return np.array([a.average_precision - b.average_precision for a, b in pairs])
 
 
 def above(predictions: Predictions, least_score: float) -> Predictions:
