@@ -1,6 +1,6 @@
 # Two commands: `make hil` runs the main job on the emulated board, `make test` the harness's own tests.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
@@ -42,6 +42,7 @@ format: $(STAMP)  ## rewrite Python and C in the project's layout
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
+	sh ci/cpu_torch.sh $(BIN)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 

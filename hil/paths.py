@@ -1,6 +1,8 @@
 """Where the project's data stands, in a checkout or a wheel, and where build products go."""
 
 import os
+import stat
+import tempfile
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -16,12 +18,42 @@ RESULTS = Path("build/hil/results.csv")
 
 
 def cache() -> Path:
-    """Return the directory of cached builds, shared by all clones; $HIL_CACHE overrides it."""
+    """Return the directory of cached builds, shared by all clones; $HIL_CACHE overrides it.
+
+    A user without a home, or without the right to write there, such as a container's, has one among
+    the temporary files.
+    """
     chosen = os.environ.get("HIL_CACHE")
     if chosen:
         return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "rnnpool-hil"
+    base = os.environ.get("XDG_CACHE_HOME") or str(home() / ".cache")
+    usual = Path(base) / "rnnpool-hil"
+    return usual if _may_write(usual) else _of_nobody() or usual
+
+
+def home() -> Path:
+    """Return the user's home; the temporary files' folder for a user that the system lacks."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(tempfile.gettempdir())
+
+
+def _may_write(folder: Path) -> bool:
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def _of_nobody() -> Path | None:
+    """Return a folder of this user's alone among the temporary files; None where others own it."""
+    place = Path(tempfile.gettempdir()) / f"rnnpool-hil-{os.getuid()}"
+    try:
+        place.mkdir(mode=0o700, exist_ok=True)
+        facts = place.lstat()
+    except OSError:
+        return None
+    is_ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid()
+    return place if is_ours else None
 
 
 def configuration() -> Path:
@@ -29,5 +61,5 @@ def configuration() -> Path:
     chosen = os.environ.get("HIL_CONFIG")
     if chosen:
         return Path(chosen)
-    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    base = os.environ.get("XDG_CONFIG_HOME") or str(home() / ".config")
     return Path(base) / "rnnpool-hil"

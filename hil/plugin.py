@@ -37,7 +37,7 @@ pytest_plugins = [
 ]
 _SUITE = Path(__file__).parent / "suite"
 _SUITE_FOLDERS = {"hil", "hil/suite"}  # of a checkout
-_DEFAULT_REPORT = Path("build/hil/junit.xml")
+_REPORT = "junit.xml"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -63,7 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
     runs_suite = config.stash[outcomes.RUNS_SUITE] = _runs_suite(config)
     writes = config.pluginmanager.has_plugin("junitxml") and not config.option.collectonly
     if runs_suite and writes and not config.option.xmlpath:
-        config.option.xmlpath = str(_DEFAULT_REPORT)
+        config.option.xmlpath = str(config.option.hil_csv.parent / _REPORT)
     if runs_suite or config.option.hil_board is not None:
         try:
             sessions.of_command_line(config)

@@ -21,6 +21,9 @@ PICTURES = {
     "profile": ["hil", "profile", "face_m4"],
     "plan": ["hil", "plan", "face_m4"],
 }
+AS_TEXT = {"summary"}
+"""Pictures that the package's page at an index shows as text."""
+
 POOLINGS = ["hil", "poolings", "--markdown", "--svg", str(HERE / "poolings.svg")]
 _TABLE = re.compile(r"(<!-- hil poolings --markdown -->\n).*?\n?(<!-- end -->)", re.DOTALL)
 _DEADLINE_S = 1200
@@ -39,7 +42,10 @@ def draw(name: str, command: list[str]) -> None:
     """Keep a command's output as docs/images/<name>.svg."""
     console = Console(record=True, width=100, file=io.StringIO())
     console.print(Text(f"$ {' '.join(command)}", style="bold"))
-    console.print(Text.from_ansi(answer(command)))
+    said = answer(command)
+    console.print(Text.from_ansi(said))
+    if name in AS_TEXT:
+        (HERE / f"{name}.txt").write_text(f"$ {' '.join(command)}\n{said}\n", encoding="utf-8")
     svg = console.export_svg(title="rnnpool-hil", theme=MONOKAI)
     (HERE / f"{name}.svg").write_text(_REMOTE_FONTS.sub("", svg), encoding="utf-8")
 

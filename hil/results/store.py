@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hil.errors import UsageError
-from hil.paths import cache
+from hil.paths import cache, home
 from hil.results import table
 from hil.results.rows import Row
 
@@ -65,14 +65,14 @@ class Store:
 
     def _keep_elsewhere(self, rows: Sequence[Row]) -> str:
         """Write the rows where there is room for them, and say where that is."""
-        for folder in (tempfile.gettempdir(), cache(), Path.home()):
+        for folder in (tempfile.gettempdir(), cache(), home()):
             kept = Path(folder) / "hil-results" / self._name
             try:
                 table.write(rows, kept)
             except OSError:
                 continue
             return f"they are kept in {kept}"
-        return f"nor is there room in {tempfile.gettempdir()}, {cache()} or {Path.home()}"
+        return f"nor is there room in {tempfile.gettempdir()}, {cache()} or {home()}"
 
     def rows(self) -> list[Row]:
         """Return the rows of all processes of this run so far."""

@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hil.errors import LockError
+from hil.paths import home
 
 VARIABLE = "HIL_LOCKS"
 _PLACES = (Path("/run/lock"), Path("/tmp"))  # noqa: S108 - all users must meet at one place
@@ -65,7 +66,7 @@ def directory() -> Path:
     chosen = os.environ.get(VARIABLE)
     if chosen:
         return Path(chosen)
-    place = next((one for one in _PLACES if os.access(one, os.W_OK)), Path.home())
+    place = next((one for one in _PLACES if os.access(one, os.W_OK)), home())
     return place / "rnnpool-hil"
 
 
