@@ -67,7 +67,13 @@ class UsageError(HilError):
 
     @classmethod
     def unknown(cls, kind: str, name: str, known: "list[str]") -> "UsageError":
-        """Name what was asked for and list what there is."""
+        """Name what was asked for and list what there is.
+
+        Args:
+            kind: of thing that was asked for, such as "board".
+            name: that was asked for.
+            known: names that there are.
+        """
         return cls(f"unknown {kind} {name!r}", hint=f"known: {', '.join(sorted(known)) or 'none'}")
 
 

@@ -21,6 +21,10 @@ LOCK = ".lock"
 def read_text(path: Path, most_bytes: int) -> str:
     """Read a text in UTF-8; a file without end is read no further than the limit.
 
+    Args:
+        path: of the file.
+        most_bytes: that it may have.
+
     Raises:
         OSError: it cannot be read, or is larger. UnicodeDecodeError: it is no text.
     """

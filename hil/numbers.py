@@ -18,7 +18,12 @@ def decimal(text: str) -> int | None:
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers from `least` to `most`."""
+    """Return a reader of whole numbers from `least` to `most`.
+
+    Args:
+        least: that is taken.
+        most: that is taken.
+    """
 
     def read(text: str) -> int:
         try:
@@ -35,7 +40,12 @@ def whole(least: int, most: int) -> Callable[[str], int]:
 
 
 def real(least: float, most: float) -> Callable[[str], float]:
-    """Return a reader of finite numbers from `least` to `most`."""
+    """Return a reader of finite numbers from `least` to `most`.
+
+    Args:
+        least: that is taken.
+        most: that is taken.
+    """
 
     def read(text: str) -> float:
         try:

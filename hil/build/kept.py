@@ -110,6 +110,10 @@ def delete(root: Path, chosen: Sequence[Kept]) -> None:
     """Delete files, and the folders they stood in that are empty then.
 
     Other empty folders stay: a build that is under way may just have made one.
+
+    Args:
+        root: the cache.
+        chosen: files of it.
     """
     for one in chosen:
         if one.kind == ZIG:

@@ -171,7 +171,14 @@ def flame_options(parser: argparse.ArgumentParser) -> None:
 def show_stacks(
     stacks: "Mapping[Chain, int]", elf: Path, title: str, options: argparse.Namespace
 ) -> None:
-    """Show and write call stacks as the options ask."""
+    """Show and write call stacks as the options ask.
+
+    Args:
+        stacks: cycles by chain of callers.
+        elf: the program, which names its functions.
+        title: of the trace.
+        options: of the command line, with those of `flame_options`.
+    """
     if not (options.view or options.trace):
         return
     from hil.studies.profile import flame

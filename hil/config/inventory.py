@@ -176,7 +176,12 @@ def files(project: Path | None = None) -> list[Path]:
 
 
 def called(units: Sequence[Unit], name: str) -> Unit:
-    """Return the board of a name or a probe's id. Raises UsageError."""
+    """Return the board of a name or a probe's id. Raises UsageError.
+
+    Args:
+        units: of the inventory.
+        name: of a board, or its probe's unique id.
+    """
     for unit in units:
         if unit.is_called(name):
             return unit
@@ -184,7 +189,13 @@ def called(units: Sequence[Unit], name: str) -> Unit:
 
 
 def entry(kind: str, probe: str, name: str = "desk-1") -> str:
-    """Return what to write in an inventory for a board that is connected."""
+    """Return what to write in an inventory for a board that is connected.
+
+    Args:
+        kind: of board, as `boards/` names it.
+        probe: its unique id.
+        name: that people call the board by.
+    """
     return text(Unit(name=name, kind=kind, probe=probe))
 
 

@@ -160,6 +160,14 @@ class Scenario:
     ) -> "Scenario":
         """Return the scenario with what the command line names in place of what the file says.
 
+        Args:
+            image: a photograph's name or path.
+            checkpoint: a state dict's file.
+            iterations: inferences per measurement.
+            optimise: what the schedule is chosen for.
+            stream: whether the image comes in row by row.
+            calibration: a folder of photographs, in place of all others.
+
         Raises:
             UsageError: fewer than one iteration is asked for.
         """
@@ -189,6 +197,10 @@ def defaults(directory: Path = SCENARIOS) -> list[str]:
 
 def tagged(tags: Sequence[str], directory: Path = SCENARIOS) -> list[str]:
     """Name the scenarios that have one of some tags; all of them where no tag is named.
+
+    Args:
+        tags: words of `tags` in scenarios.
+        directory: of the scenarios.
 
     Raises:
         UsageError: no scenario has a tag; the error lists the tags there are.

@@ -154,7 +154,12 @@ class Conversation:
             self._port.write_timeout = None
 
     def wrong(self, what: str, hint: str = "flash the image again") -> LinkError:
-        """Return the error of firmware that says something it should not; whose, a hello tells."""
+        """Return the error of firmware that says something it should not; whose, a hello tells.
+
+        Args:
+            what: it did, as words behind "the board".
+            hint: what the user can do.
+        """
         kind = LinkError if self.reached == "reset" else ProtocolError
         return kind(f"the board {what}", hint=hint, stage=self.reached)
 

@@ -409,6 +409,10 @@ class Refusal(IntEnum):
 def parse(kind: int, body: bytes) -> Message:
     """Return the device's message in a frame.
 
+    Args:
+        kind: of the frame.
+        body: its bytes, checked by their CRC.
+
     Raises:
         MalformedError: no such message, or a body that does not fit it.
     """

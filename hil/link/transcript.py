@@ -23,11 +23,23 @@ class Transcript:
         self._count = 0
 
     def sent(self, message: str, sequence: int, body: bytes) -> None:
-        """Note a frame that went to the board."""
+        """Note a frame that went to the board.
+
+        Args:
+            message: the message's name.
+            sequence: its number, 0 to 255.
+            body: its bytes.
+        """
         self._note(">", message, sequence, body)
 
     def received(self, message: str, sequence: int, body: bytes) -> None:
-        """Note a frame that came from the board."""
+        """Note a frame that came from the board.
+
+        Args:
+            message: the message's name.
+            sequence: its number, 0 to 255.
+            body: its bytes.
+        """
         self._note("<", message, sequence, body)
 
     def remark(self, text: str) -> None:

@@ -79,7 +79,13 @@ def make(where: str, directory: Path, variant: Mapping[str, Any], seed: int) -> 
 
 
 def check_arguments(model_id: str, function: Maker, variant: Mapping[str, Any]) -> None:
-    """Hold a variant against what a function takes by name. Raises UsageError."""
+    """Hold a variant against what a function takes by name. Raises UsageError.
+
+    Args:
+        model_id: names the network in errors.
+        function: makes it.
+        variant: arguments by name.
+    """
     parameters = signature(function).parameters
     takes_any = any(one.kind is Parameter.VAR_KEYWORD for one in parameters.values())
     by_name = {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
@@ -110,7 +116,13 @@ def _expected(value: object, annotation: object) -> str:
 
 
 def called(model_id: str, function: Maker, variant: Mapping[str, Any]) -> "nn.Module":
-    """Call a function; whatever it raises becomes a UsageError that says where."""
+    """Call a function; whatever it raises becomes a UsageError that says where.
+
+    Args:
+        model_id: names the network in errors.
+        function: makes it.
+        variant: arguments by name.
+    """
     try:
         return function(**variant)
     except UsageError:

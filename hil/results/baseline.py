@@ -88,7 +88,12 @@ def _parse(record: dict[str, str]) -> tuple[Key, Metric]:
 
 
 def write(figures: Sequence[Figures], path: Path) -> None:
-    """Replace a baseline at once; scenarios by name, metrics as they were measured."""
+    """Replace a baseline at once; scenarios by name, metrics as they were measured.
+
+    Args:
+        figures: of each scenario.
+        path: of the baseline.
+    """
     ordered = sorted(figures, key=lambda one: one.key)
     rows = [
         _cells(one, metric)

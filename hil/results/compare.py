@@ -279,7 +279,12 @@ def _only_of(*, worse: bool) -> Grade:
 
 
 def geometric_mean(comparisons: Iterable[Comparison], metric: str) -> float | None:
-    """Return the geometric mean of after over before, None where nothing was compared."""
+    """Return the geometric mean of after over before, None where nothing was compared.
+
+    Args:
+        comparisons: of scenarios.
+        metric: a metric's name, such as `cycles`.
+    """
     ratios = []
     for one in comparisons:
         if one.before is None or one.after is None or one.outcome is Outcome.OTHER:

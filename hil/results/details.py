@@ -135,7 +135,12 @@ def directory(csv: Path) -> Path:
 
 
 def write(details: Details, csv: Path) -> Path:
-    """Write a scenario's details beside the table, at once; return the file."""
+    """Write a scenario's details beside the table, at once; return the file.
+
+    Args:
+        details: of a scenario.
+        csv: the table of results.
+    """
     path = directory(csv) / f"{details.scenario}.json"
     content = json.dumps({"schema": SCHEMA} | asdict(details), separators=(",", ":"))
     files.replace(path, content + "\n")
@@ -143,7 +148,13 @@ def write(details: Details, csv: Path) -> Path:
 
 
 def read(csv: Path, run: str, scenario: str) -> Details | None:
-    """Return a scenario's details, None where there are none of this run and this schema."""
+    """Return a scenario's details, None where there are none of this run and this schema.
+
+    Args:
+        csv: the table of results.
+        run: the run's name.
+        scenario: the scenario's name.
+    """
     path = directory(csv) / f"{scenario}.json"
     try:
         entries = msgspec.json.decode(files.read_text(path, _MOST_BYTES), type=dict[str, Any])

@@ -63,7 +63,12 @@ def _condition(part: str) -> Condition:
 
 
 def exit_status(comparisons: Sequence[Comparison], fails: Condition) -> int:
-    """Return 1 where a comparison fails, else 2 where one was not possible, else 0."""
+    """Return 1 where a comparison fails, else 2 where one was not possible, else 0.
+
+    Args:
+        comparisons: of scenarios.
+        fails: says of one whether it fails.
+    """
     if any(fails(one) for one in comparisons):
         return 1
     return 2 if any(one.outcome.is_unknown for one in comparisons) else 0

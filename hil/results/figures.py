@@ -129,6 +129,11 @@ def gather(rows: Iterable[Row]) -> list[Figures]:
 
 
 def only(figures: Figures, names: Iterable[str]) -> Figures:
-    """Return the figures with these metrics alone, in this order."""
+    """Return the figures with these metrics alone, in this order.
+
+    Args:
+        figures: of scenarios.
+        names: of metrics.
+    """
     kept = {name: figures.metrics[name] for name in names if name in figures.metrics}
     return replace(figures, metrics=kept)

@@ -81,7 +81,13 @@ def of(rows: Iterable[Row], checked: Mapping[str, str] = _NEVER) -> list[Health]
 
 
 def note_checked(history: Path, uid: str, when: str) -> None:
-    """Keep that a board was found well, so that its quarantine ends."""
+    """Keep that a board was found well, so that its quarantine ends.
+
+    Args:
+        history: the folder of runs.
+        uid: the chip's unique id, in hexadecimal.
+        when: in UTC, as ISO 8601 has it.
+    """
     history.mkdir(parents=True, exist_ok=True)
     with (history / CHECKED).open("a", encoding="utf-8") as file:
         file.write(json.dumps({"uid": uid, "when": when}) + "\n")

@@ -35,6 +35,11 @@ COLUMNS = tuple(field.name for field in fields(Point))
 def of(folder: Path, metric: str, scenario: str | None = None) -> list[Point]:
     """Return a metric's values, oldest first; None for every scenario.
 
+    Args:
+        folder: of the history.
+        metric: a metric's name.
+        scenario: a scenario's name.
+
     Raises:
         UsageError: a file of the history cannot be read.
     """

@@ -61,6 +61,10 @@ def load(name: int) -> Map | None:
 def difference(before: int, after: int) -> str | None:
     """Say how two maps differ; None where they are not both kept.
 
+    Args:
+        before: digest of a map.
+        after: digest of the other.
+
     Returns:
         Such as "3 of 4,800 differ, first at row 2, column 0, channel 5: 17, was 16".
     """

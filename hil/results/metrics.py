@@ -70,7 +70,12 @@ class Kind:
         return name == self.name
 
     def holds(self, value: float, limit: float) -> bool:
-        """Whether a value is within a limit."""
+        """Whether a value is within a limit.
+
+        Args:
+            value: in the metric's unit.
+            limit: in the same unit.
+        """
         return value >= limit if self.better == "higher" else value <= limit
 
     @property

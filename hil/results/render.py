@@ -23,7 +23,13 @@ _NUMBERS = ("before", "after", "moved")
 
 
 def render(comparisons: Sequence[Comparison], form: str, width: int = 100) -> str:
-    """Draw comparisons in one of `FORMATS`."""
+    """Draw comparisons in one of `FORMATS`.
+
+    Args:
+        comparisons: of scenarios.
+        form: one of `FORMATS`.
+        width: of the terminal, in characters.
+    """
     match form:
         case "csv":
             return text(COLUMNS, records(comparisons)).rstrip("\n")
@@ -95,7 +101,12 @@ def markdown(comparisons: Sequence[Comparison]) -> str:
 
 
 def table(comparisons: Sequence[Comparison], width: int) -> str:
-    """Return tables for a terminal: wholes, then layers, then the means."""
+    """Return tables for a terminal: wholes, then layers, then the means.
+
+    Args:
+        comparisons: of scenarios.
+        width: of the terminal, in characters.
+    """
     parts = [
         words.verdict(comparisons),
         _drawn(

@@ -196,5 +196,10 @@ def _is_ignored(directory: Path) -> bool:
 
 
 def in_context(context: Context, metrics: Iterable[Metric]) -> list[Row]:
-    """Give each metric the same context."""
+    """Give each metric the same context.
+
+    Args:
+        context: of all of them.
+        metrics: of one measurement.
+    """
     return [Row(context, metric) for metric in metrics]

@@ -45,7 +45,12 @@ class Rule:
     absolute: float = 0.0
 
     def grade(self, before: float, after: float) -> Grade:
-        """Grade an exact figure: anything beyond the tolerance is a change."""
+        """Grade an exact figure: anything beyond the tolerance is a change.
+
+        Args:
+            before: the value that it is held to.
+            after: the value of this run.
+        """
         moved = after - before
         if abs(moved) <= max(self.absolute, self.relative * abs(before)):
             return Grade.NEUTRAL
@@ -55,6 +60,10 @@ class Rule:
         """Grade a figure that varies by what the same board has given before.
 
         Within Q1 - 3 IQR and Q3 + 3 IQR nothing is said; without enough history nothing either.
+
+        Args:
+            after: the value of this run.
+            history: values of earlier runs, oldest first.
         """
         if len(history) < LEAST_HISTORY:
             return Grade.UNJUDGED
@@ -90,7 +99,12 @@ class Rules:
     special: Mapping[str, Mapping[str, Rule]] = field(default_factory=dict)
 
     def of(self, scenario: str, metric: str) -> Rule:
-        """Return a metric's rule in a scenario; an unknown metric may not change."""
+        """Return a metric's rule in a scenario; an unknown metric may not change.
+
+        Args:
+            scenario: the scenario's name.
+            metric: the metric's name.
+        """
         usual = _first(self.usual, metric) or Rule("neither")
         special = _first(self.special.get(scenario, {}), metric)
         if special is None:

@@ -39,7 +39,14 @@ class Store:
 
     @classmethod
     def beside(cls, csv: Path, run: str, *, history: Path | None = None, part: str = "") -> "Store":
-        """Return the store of a table, with its history beside it where none is told."""
+        """Return the store of a table, with its history beside it where none is told.
+
+        Args:
+            csv: the last run's table.
+            run: this run's name.
+            history: folder of the runs; None for the one beside the table.
+            part: this process's name in the run; empty for a process alone.
+        """
         return cls(csv, history or csv.parent / HISTORY, run, part)
 
     def write(self, rows: Sequence[Row]) -> None:
@@ -96,6 +103,10 @@ def runs(history: Path) -> list[str]:
 
 def load_run(history: Path, run: str) -> list[Row]:
     """Read the rows of one run, those of all its processes.
+
+    Args:
+        history: folder of the runs.
+        run: the run's name.
 
     Raises:
         UsageError: one of its files cannot be read.

@@ -29,12 +29,22 @@ _TEXT = (
 
 
 def write(rows: Sequence[Row], path: Path) -> None:
-    """Replace the file by these rows at once: nobody ever reads half a table."""
+    """Replace the file by these rows at once: nobody ever reads half a table.
+
+    Args:
+        rows: of the table, in order.
+        path: of its file.
+    """
     files.replace(path, text(COLUMNS, (row.cells() for row in rows)))
 
 
 def text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
-    """Lay rows out as CSV under a header; whole numbers are written as such, None as nothing."""
+    """Lay rows out as CSV under a header; whole numbers are written as such, None as nothing.
+
+    Args:
+        columns: their names, in order.
+        rows: cells by column.
+    """
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
@@ -67,6 +77,10 @@ def load(path: Path) -> list[Row]:
 
 def records_of(path: Path, needed: Iterable[str]) -> list[dict[str, str]]:
     """Read a CSV file as texts by column.
+
+    Args:
+        path: of the file.
+        needed: columns that it must have.
 
     Raises:
         UsageError: it cannot be read, lacks a needed column, or is of a later version.

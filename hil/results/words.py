@@ -12,7 +12,12 @@ _MISMATCHES = "output.mismatches"
 
 
 def amount(value: float | None, unit: str) -> str:
-    """Write a value: 80,672,550 cycle, 0.9992, 3f2a... of a digest; "none" where there is none."""
+    """Write a value: 80,672,550 cycle, 0.9992, 3f2a... of a digest; "none" where there is none.
+
+    Args:
+        value: in the metric's unit.
+        unit: the metric's; empty for a plain number.
+    """
     if value is None:
         return "none"
     if unit == DIGEST:
@@ -33,7 +38,12 @@ def moved(change: Change) -> str:
 
 
 def signed(value: float, unit: str) -> str:
-    """Write by how much something moved: "+1 cycle", "-256 B"."""
+    """Write by how much something moved: "+1 cycle", "-256 B".
+
+    Args:
+        value: how far, in the metric's unit.
+        unit: the metric's; empty for a plain number.
+    """
     return f"{'+' if value >= 0 else '-'}{amount(abs(value), unit)}"
 
 
@@ -47,6 +57,10 @@ def where(change: Change, comparison: Comparison) -> str:
 
     Of outputs that differ from the integer reference it says the first place; of others the first
     map that differs, and the values where they are kept.
+
+    Args:
+        change: of a whole.
+        comparison: the scenario's, with its parts.
     """
     if change.metric == _MISMATCHES:
         return change.note
@@ -76,7 +90,12 @@ def _part(part: Change) -> str:
 
 
 def line(change: Change, comparison: Comparison) -> str:
-    """Write one change whole: metric, before, after, how far, and where it arose."""
+    """Write one change whole: metric, before, after, how far, and where it arose.
+
+    Args:
+        change: of a whole.
+        comparison: the scenario's, with its parts.
+    """
     share = f", {change.share:+.3%}" if change.share is not None and change.unit != DIGEST else ""
     before, after = (amount(value, change.unit) for value in (change.before, change.after))
     text = f"{change.grade}: {change.metric} {before} -> {after} ({moved(change)}{share})"

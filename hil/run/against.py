@@ -51,6 +51,11 @@ class Against:
     ) -> "Against | None":
         """Resolve `--hil-baseline`; None where it was not given.
 
+        Args:
+            options: as pytest parsed them.
+            scenarios: of the run.
+            identity: of the run.
+
         Raises:
             UsageError: the file is a directory or no baseline, or the revision does not exist.
         """
@@ -94,6 +99,10 @@ class Against:
 
     def compare(self, rows: Sequence[Row], scenario: str) -> Comparison:
         """Compare a scenario's rows of this run.
+
+        Args:
+            rows: of this run.
+            scenario: the scenario's name.
 
         Raises:
             BuildError: the revision cannot be measured.
@@ -196,6 +205,12 @@ def update(
     identity: RunIdentity,
 ) -> tuple[Path, list[str]]:
     """Take a run's figures into the baseline; return its file and what moved.
+
+    Args:
+        options: as pytest parsed them.
+        rows: of this run.
+        scenarios: of the run.
+        identity: of the run.
 
     Raises:
         UsageError: a scenario failed or was not measured, or no reason is given.

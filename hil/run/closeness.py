@@ -57,7 +57,12 @@ class Closeness:
 
 
 def of(program: "Program", pairs: Mapping[str, Pair]) -> Closeness:
-    """Compare the outputs of some photographs, by name."""
+    """Compare the outputs of some photographs, by name.
+
+    Args:
+        program: the quantised network.
+        pairs: float and integer outputs, (count,), by the photograph's name.
+    """
     noise = {name: sqnr_db(pair.of_float, pair.of_integers) for name, pair in pairs.items()}
     return Closeness(
         {name: float(np.clip(value, -MOST_DB, MOST_DB)) for name, value in noise.items()},

@@ -26,7 +26,12 @@ class Mismatch:
 
 
 def compare(outputs: npt.NDArray[np.int8], expected: npt.NDArray[np.int8]) -> Mismatch | None:
-    """Compare outputs to the bit, both int8, (count,); None when they are equal."""
+    """Compare outputs to the bit, both int8, (count,); None when they are equal.
+
+    Args:
+        outputs: of the board.
+        expected: the integer reference's.
+    """
     if outputs.shape != expected.shape:
         missing = abs(expected.size - outputs.size)
         return Mismatch(count=missing, first=min(outputs.size, expected.size), largest=255)
@@ -38,6 +43,11 @@ def compare(outputs: npt.NDArray[np.int8], expected: npt.NDArray[np.int8]) -> Mi
 
 
 def differing(outputs: npt.NDArray[np.int8], expected: npt.NDArray[np.int8]) -> int:
-    """Count the outputs that differ, both int8, (count,)."""
+    """Count the outputs that differ, both int8, (count,).
+
+    Args:
+        outputs: of the board.
+        expected: the integer reference's.
+    """
     mismatch = compare(outputs, expected)
     return mismatch.count if mismatch else 0

@@ -54,7 +54,12 @@ class CoreClock:
 
 
 def look(debugger: "Debugger", clock: Callable[[], float] = time.monotonic) -> Look:
-    """Read the counter of a running core, as quickly as the probe does it. Raises ProbeError."""
+    """Read the counter of a running core, as quickly as the probe does it. Raises ProbeError.
+
+    Args:
+        debugger: of the board.
+        clock: seconds of the host that only grow.
+    """
     looks = []
     for _ in range(_LOOKS):
         asked = clock()
@@ -91,6 +96,10 @@ def measure(
 
 def falls_back(board: "Board", debugger: "Debugger | None") -> bool:
     """Whether firmware that should run from a crystal runs from the internal oscillator.
+
+    Args:
+        board: its kind, with its clock source.
+        debugger: of the board; None where the target has none.
 
     Raises:
         ProbeError: the board is lost.

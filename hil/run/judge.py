@@ -28,7 +28,13 @@ def judge(measurement: Measurement) -> list[Metric]:
 
 
 def judge_worth(weighed: "Weighed", scenario: Scenario, board: str) -> list[Metric]:
-    """Turn what a network is worth on a dataset into metrics with verdicts."""
+    """Turn what a network is worth on a dataset into metrics with verdicts.
+
+    Args:
+        weighed: what the network is worth on the dataset.
+        scenario: with the limits.
+        board: whose limits hold; empty for every board's.
+    """
     return [_judged(one, scenario, board, exact=True) for one in of_worth(weighed)]
 
 
@@ -62,7 +68,12 @@ def _reference(kind: Kind, scenario: Scenario) -> tuple[float | None, str]:
 
 
 def explain(metric: Metric, measurement: Measurement) -> str:
-    """Say in words why a metric fails: the figures, and for several iterations which of them."""
+    """Say in words why a metric fails: the figures, and for several iterations which of them.
+
+    Args:
+        metric: that was judged.
+        measurement: that it belongs to.
+    """
     if metric.name == "output.mismatches":
         return "\n".join([*_mismatches(measurement), *([metric.note] if metric.note else [])])
     kind = metrics.find(metric.name)

@@ -171,7 +171,12 @@ def _address(image: "Image", name: str) -> int:
 
 
 def symbol(image: "Image", name: str) -> "Symbol":
-    """Return a function or variable of an image. Raises BuildError where there is none."""
+    """Return a function or variable of an image. Raises BuildError where there is none.
+
+    Args:
+        image: the firmware.
+        name: of the function or variable.
+    """
     from hil.build import symbols
 
     for one in symbols.read(image.elf):

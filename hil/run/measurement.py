@@ -296,6 +296,10 @@ def quantise_scenario(scenario: Scenario) -> QuantisedScenario:
 def compile_scenario(scenario: Scenario, board: Board) -> CompiledScenario:
     """Load, calibrate, quantise and schedule a scenario's model.
 
+    Args:
+        scenario: the model, its input and its limits.
+        board: whose memory it is planned for.
+
     Raises:
         UsageError: unknown model, or a checkpoint that cannot be read.
         MemoryLimitError: no schedule fits the board; the error names the region and the bytes.
@@ -356,7 +360,12 @@ def prepare(
 def compare_outputs(
     compiled: QuantisedScenario, of_input: "tuple[Int8, Int8, Float32]"
 ) -> "Closeness":
-    """Compare integers and float on the scenario's photograph and on those that all are held to."""
+    """Compare integers and float on the scenario's photograph and on those that all are held to.
+
+    Args:
+        compiled: the network, in float and in integers.
+        of_input: the answers on the scenario's own photograph, as `answers` gives them.
+    """
     from hil.vision import photographs
 
     scenario = compiled.scenario
@@ -375,7 +384,12 @@ def compare_outputs(
 
 
 def with_photograph(prepared: Prepared, photograph: "Rgb8") -> Prepared:
-    """Compute what a scenario's firmware must answer on another photograph, (rows, columns, 3)."""
+    """Compute what a scenario's firmware must answer on another photograph, (rows, columns, 3).
+
+    Args:
+        prepared: a scenario with its firmware.
+        photograph: uint8, R, G, B.
+    """
     quantised, expected, float_outputs = answers(prepared.compiled, photograph)
     return replace(prepared, input=quantised, expected=expected, float_outputs=float_outputs)
 
@@ -409,6 +423,15 @@ def measure(
     spending: Spending = _unsaid,
 ) -> Measurement:
     """Run a prepared scenario on a board that has said hello, as often as the scenario asks.
+
+    Args:
+        prepared: the scenario with its firmware.
+        device: the board, which has said hello.
+        watch: gains the stages `load` and `run`.
+        target: what stands for the board.
+        ladder: of attempts to set up; None where there was none.
+        progress: told each stage.
+        spending: notes the board's own count.
 
     Raises:
         LinkError, SilenceError: the board stopped answering.
@@ -444,6 +467,10 @@ def longest_work_s(prepared: Prepared, timing: str) -> float:
 
     Silicon is believed to take three times of it, and 5 s for the host. An emulated core shares
     its machine with others: twenty times, and 30 s.
+
+    Args:
+        prepared: the scenario, with its plan.
+        timing: the pedigree of the counts.
     """
     from hil.compiler.plan.cost import estimate
 

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 
 def check(scenario: Scenario, program: "Program") -> None:
-    """Hold the names against the outputs there are. Raises UsageError."""
+    """Hold the names against the outputs there are. Raises UsageError.
+
+    Args:
+        scenario: with the names and labels.
+        program: with the outputs.
+    """
     maps, values = len(program.output.tensors), program.output.count
     for key, named, count in (
         ("output.names", scenario.output_names, maps),
@@ -27,7 +32,13 @@ def check(scenario: Scenario, program: "Program") -> None:
 
 
 def values(scenario: Scenario, program: "Program", outputs: "Int8") -> "dict[str, Float32]":
-    """Return each map of the result as real numbers, (rows, columns, channels), by its name."""
+    """Return each map of the result as real numbers, (rows, columns, channels), by its name.
+
+    Args:
+        scenario: with the names.
+        program: with the scales.
+        outputs: int8, (count,).
+    """
     exact = program.dequantise_output(outputs)
     tensors = program.output.tensors
     names = scenario.output_names or [tensor.name for tensor in tensors]
@@ -39,7 +50,13 @@ def values(scenario: Scenario, program: "Program", outputs: "Int8") -> "dict[str
 
 
 def label(scenario: Scenario, program: "Program", outputs: "Int8") -> str | None:
-    """Return the label of the greatest output; None where the scenario has no labels."""
+    """Return the label of the greatest output; None where the scenario has no labels.
+
+    Args:
+        scenario: with the labels.
+        program: with the scales.
+        outputs: int8, (count,).
+    """
     if not scenario.labels:
         return None
     return scenario.labels[int(np.argmax(program.dequantise_output(outputs)))]

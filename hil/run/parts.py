@@ -17,7 +17,12 @@ _ARENA = "model_arena"  # its buffers stand for it
 
 
 def whole(judged: Iterable[Metric], measurement: "Measurement") -> list[Metric]:
-    """Return a measurement's metrics with each layer's kernel, and its parts behind them."""
+    """Return a measurement's metrics with each layer's kernel, and its parts behind them.
+
+    Args:
+        judged: metrics with verdicts.
+        measurement: that they belong to.
+    """
     kernels = {step.name: step.kernel.name for step in measurement.prepared.compiled.plan.steps}
     layers = f"{measurement.counted}.layer."
     named = [

@@ -81,6 +81,10 @@ def check(evidence: Evidence) -> None:
 def check_clock(board: "Board", debugger: "Debugger | None") -> None:
     """Compare the clock and the flash's settings of a running board with its file.
 
+    Args:
+        board: its kind, as its file says.
+        debugger: of the board; None where the target has none.
+
     Raises:
         MismatchError: they differ; the error names each setting.
     """
@@ -91,6 +95,10 @@ def check_clock(board: "Board", debugger: "Debugger | None") -> None:
 
 def check_hello(prepared: "Prepared", hello: "Hello") -> None:
     """Compare what the firmware says of its model and its clock with the plan and the board.
+
+    Args:
+        prepared: the scenario with its plan.
+        hello: the firmware's greeting.
 
     Raises:
         MismatchError: they differ; the error names each figure.

@@ -17,6 +17,11 @@ def leave_out(board: Board, history: Path, progress: Progress) -> Board:
     One that the command line names is told and kept. A board of the inventory is known by its
     `uid`.
 
+    Args:
+        board: with the physical boards of its kind.
+        history: folder of the runs.
+        progress: told each board that is left out.
+
     Raises:
         UsageError: all of them are in quarantine.
     """

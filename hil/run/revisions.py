@@ -45,6 +45,10 @@ class How:
 def resolve(revision: str, repository: Path = Path()) -> str:
     """Return the commit that a revision names, in full.
 
+    Args:
+        revision: of git, such as HEAD~1.
+        repository: a folder of it.
+
     Raises:
         UsageError: there is no such revision, or no repository.
     """
@@ -73,7 +77,12 @@ def between(good: str, bad: str, repository: Path = Path()) -> dict[str, list[st
 
 
 def subject(commit: str, repository: Path = Path()) -> str:
-    """Return a commit's short name, date and subject."""
+    """Return a commit's short name, date and subject.
+
+    Args:
+        commit: in full or short.
+        repository: a folder of it.
+    """
     return git(repository, "show", "--no-patch", "--format=%h %as %s", commit)
 
 
@@ -112,6 +121,10 @@ def checked_out(commit: str, repository: Path = Path()) -> Iterator[Path]:
     """Check a commit out in a directory of its own while the block runs.
 
     Checkouts that a killed process has left behind are removed first.
+
+    Args:
+        commit: in full.
+        repository: a folder of it.
 
     Raises:
         UsageError: there is no such commit.

@@ -22,6 +22,11 @@ _TOKEN_BYTES = 16
 def check(image: "Image", device: "Device", debugger: "Debugger | None") -> None:
     """Send bytes over the link and look for them through the probe; without one nothing is known.
 
+    Args:
+        image: the firmware that runs.
+        device: the board behind the serial port.
+        debugger: of the board behind the probe; None where there is no probe.
+
     Raises:
         LinkError: they are not there. BuildError: the image does not say where they would be.
     """

@@ -241,7 +241,12 @@ class Session:
             kept.keep_transcript(transcript)
 
     def measure(self, prepared: Prepared, device: "Device") -> Measurement:
-        """Run the scenario and keep its rows."""
+        """Run the scenario and keep its rows.
+
+        Args:
+            prepared: the scenario with its firmware.
+            device: the board, flashed and greeted.
+        """
         name = prepared.scenario.name
         with self._outcome(prepared.scenario), self._explained(prepared, device):
             result = measurement.measure(
@@ -315,11 +320,21 @@ class Session:
         return metrics.judged(self.target.timing, scenario.iterations, asked)
 
     def metric(self, result: Measurement, name: str) -> Metric | None:
-        """Return a judged metric of a measurement, None where its target does not measure it."""
+        """Return a judged metric of a measurement, None where its target does not measure it.
+
+        Args:
+            result: the measurement.
+            name: the metric's.
+        """
         return self._metrics[result.prepared.scenario.name].get(name)
 
     def properties(self, result: Measurement, metric: Metric) -> list[junit.Property]:
-        """Return what JUnit has of a judged metric; of a scenario's first one, all its figures."""
+        """Return what JUnit has of a judged metric; of a scenario's first one, all its figures.
+
+        Args:
+            result: the measurement.
+            metric: one of its judged metrics.
+        """
         name = result.prepared.scenario.name
         context = next(row.context for row in reversed(self.rows) if row.context.scenario == name)
         judged = self._metrics[name]
@@ -330,7 +345,12 @@ class Session:
         return [*junit.of_metric(context, metric), *place, *all_figures]
 
     def mark(self, scenario: str, found: Comparison) -> None:
-        """Give the rows that became worse against a baseline the verdict `regression`."""
+        """Give the rows that became worse against a baseline the verdict `regression`.
+
+        Args:
+            scenario: the scenario's name.
+            found: its comparison with the baseline.
+        """
         worse = {one.metric for one in found.changes if one.grade is Grade.REGRESSION}
         self.rows[:] = [
             replace(row, metric=replace(row.metric, verdict=Verdict.REGRESSION))

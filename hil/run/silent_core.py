@@ -60,7 +60,13 @@ def cause(
 
 
 def judge(error: MeasurementError, state: "CoreState", places: Places) -> MeasurementError:
-    """Tell the firmware's fault from the line's, by what the core does."""
+    """Tell the firmware's fault from the line's, by what the core does.
+
+    Args:
+        error: of the link.
+        state: of the core.
+        places: of the image, which names functions and lines.
+    """
     if state.resets:
         return _fault(error, f"the firmware restarted itself: {' and '.join(state.resets)}")
     if state.supply:

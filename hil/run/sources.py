@@ -31,6 +31,11 @@ class Places:
 def load(first: str, second: str, places: Places) -> tuple[list[Figures], list[Figures]]:
     """Read both sides of a comparison; a revision is measured with the other side's scenarios.
 
+    Args:
+        first: a file, a run or a revision.
+        second: the other one.
+        places: where files, runs and revisions are looked for.
+
     Raises:
         UsageError: a name is no file, run or revision. BuildError: a revision cannot be measured.
     """

@@ -31,6 +31,10 @@ def choose(name: str, board: "Board") -> Choice:
     `auto` takes a physical board only where somebody has named it, by `--hil-probe`, in the board's
     file or in an inventory: what merely is connected may be another's, and flashing erases.
 
+    Args:
+        name: of a target, or `auto`.
+        board: its kind, with the physical boards that are named.
+
     Raises:
         UsageError: there is no such target.
     """

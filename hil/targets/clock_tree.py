@@ -11,12 +11,22 @@ def expected(board: Board) -> ClockTree:
 
 
 def read(board: Board, word: ReadWord) -> ClockTree | None:
-    """Return what is set on a running board; None for a chip whose registers are not known here."""
+    """Return what is set on a running board; None for a chip whose registers are not known here.
+
+    Args:
+        board: its kind.
+        word: reads a 32-bit register at an address.
+    """
     chip = chips.find(board.chip)
     return chip.clock_tree(board, word) if chip else None
 
 
 def is_internal(board: Board, word: ReadWord) -> bool:
-    """Whether the PLL is fed by the internal oscillator; False where that is not known here."""
+    """Whether the PLL is fed by the internal oscillator; False where that is not known here.
+
+    Args:
+        board: its kind.
+        word: reads a 32-bit register at an address.
+    """
     chip = chips.find(board.chip)
     return chip is not None and chip.pll_is_internal(word)

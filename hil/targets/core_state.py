@@ -114,7 +114,12 @@ def _is_sleep(target: Any, place: int) -> bool:
 
 
 def forget_resets(target: Any, chip: str) -> None:
-    """Clear the reset causes, so that later ones are told from the harness's own reset."""
+    """Clear the reset causes, so that later ones are told from the harness's own reset.
+
+    Args:
+        target: pyOCD's.
+        chip: of the board.
+    """
     known = chips.find(chip)
     if known is not None:
         register, forget = known.resets.register, known.resets.forget

@@ -143,7 +143,12 @@ class Debugger:
             self._target.reset(Target.ResetType.HARDWARE if by_pin else None)
 
     def read(self, address: int, count: int) -> bytes:
-        """Read memory, of a core that runs too. Raises ProbeError."""
+        """Read memory, of a core that runs too. Raises ProbeError.
+
+        Args:
+            address: of the first byte.
+            count: of bytes.
+        """
         with self._probe_errors("reading memory"):
             return bytes(self._target.read_memory_block8(address, count))
 
@@ -170,7 +175,12 @@ class Debugger:
             return int(self._target.read_memory(address))
 
     def write(self, address: int, data: bytes) -> None:
-        """Write RAM or registers. Raises ProbeError."""
+        """Write RAM or registers. Raises ProbeError.
+
+        Args:
+            address: of the first byte.
+            data: what is written there.
+        """
         with self._probe_errors("writing memory"):
             self._target.write_memory_block8(address, list(data))
 
@@ -187,6 +197,11 @@ class Debugger:
     def count_cycles(self, program: bytes, address: int, seconds: float) -> ram_program.Counted:
         """Run a program from RAM for a while, and count cycles: see `ram_program.count`.
 
+        Args:
+            program: Thumb code.
+            address: in RAM, where it is put.
+            seconds: of the host.
+
         Raises:
             ProbeError: the probe or the core is lost.
         """
@@ -201,6 +216,12 @@ class Debugger:
         deadline_s: float = _PROGRAM_S,
     ) -> tuple[int, ...]:
         """Run a program from RAM to its BKPT, the cycle counter on: see `ram_program.counted`.
+
+        Args:
+            program: Thumb code.
+            address: in RAM, where it is put.
+            registers: values that it begins with, by name.
+            deadline_s: after which it is given up.
 
         Raises:
             ProbeError: it does not end, or the probe or the core is lost.
@@ -354,7 +375,12 @@ class Breakpoint:
                 return False
 
     def read(self, address: int, count: int) -> bytes:
-        """Read memory of the halted core."""
+        """Read memory of the halted core.
+
+        Args:
+            address: of the first byte.
+            count: of bytes.
+        """
         with self._errors("reading memory"):
             return bytes(self._target.read_memory_block8(address, count))
 

@@ -43,7 +43,12 @@ def read(chip: str, memory: Callable[[int, int], bytes]) -> Identity | None:
 
 
 def require(found: Identity, board: Board) -> None:
-    """Refuse a chip that is not the board's. Raises ProbeError, with both shown."""
+    """Refuse a chip that is not the board's. Raises ProbeError, with both shown.
+
+    Args:
+        found: what the chip says.
+        board: what it should be.
+    """
     for what, is_there, wanted in (
         ("DEV_ID", f"{found.dev_id:#05x}", f"{board.dev_id:#05x}"),
         ("flash", f"{found.flash_bytes:,} B", f"{board.flash.bytes:,} B"),

@@ -53,7 +53,12 @@ class Holder:
 
     @classmethod
     def here(cls, why: str, *, by_hand: bool = False) -> "Holder":
-        """Describe this process."""
+        """Describe this process.
+
+        Args:
+            why: the board is taken, for those who wait.
+            by_hand: whether a person holds it, not a run.
+        """
         now = datetime.now(UTC).replace(microsecond=0).isoformat()
         return cls(os.getpid(), socket.gethostname(), _user(), why, now, by_hand)
 

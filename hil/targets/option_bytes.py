@@ -26,6 +26,11 @@ class Piece(Protocol):
 def check(board: Board, word: ReadWord, pieces: Iterable[Piece]) -> None:
     """Refuse a chip that would not let itself be measured, or sectors that it does not let go.
 
+    Args:
+        board: its kind.
+        word: reads a 32-bit register at an address.
+        pieces: what is to be programmed.
+
     Raises:
         ProbeError: it names the option byte, and what to set it to.
         FlashError: it names the sectors.

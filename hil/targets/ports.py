@@ -49,6 +49,10 @@ def open_exclusively(device: str, baud: int) -> SerialBase:
 
     One that is not there is waited for, for a while.
 
+    Args:
+        device: a path, or one of pyserial's URLs.
+        baud: bits a second.
+
     Raises:
         PortError: it is absent or busy; the error names who is known to use it.
     """
@@ -85,7 +89,12 @@ def hint(processes: Path = _PROC) -> str:
 
 
 def holders(device: str, processes: Path = _PROC) -> list[str]:
-    """Return the processes that have a device open, as far as this user may see them."""
+    """Return the processes that have a device open, as far as this user may see them.
+
+    Args:
+        device: a path.
+        processes: where the kernel lists processes.
+    """
     if "://" in device:
         return []
     path = Path(device).resolve()

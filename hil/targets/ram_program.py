@@ -79,7 +79,15 @@ def count(target: Any, program: bytes, address: int, seconds: float) -> Counted:
 def counted(
     target: Any, program: bytes, address: int, registers: Mapping[str, int], deadline_s: float
 ) -> tuple[int, ...]:
-    """Run a program to its BKPT with the cycle counter on: see `execute`."""
+    """Run a program to its BKPT with the cycle counter on: see `execute`.
+
+    Args:
+        target: pyOCD's.
+        program: Thumb code.
+        address: in RAM, where it is put.
+        registers: values that it begins with, by name.
+        deadline_s: after which it is given up.
+    """
     _start_counter(target)
     return execute(target, program, address, registers, deadline_s)
 

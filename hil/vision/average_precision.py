@@ -124,6 +124,10 @@ def overlaps(a: Float64, b: Float64, longer: float = 0.0) -> Float64:
 def match(predictions: Predictions, truth: Truth) -> tuple[Bool, Bool]:
     """Give each box of a photograph its part.
 
+    Args:
+        predictions: boxes with scores.
+        truth: the annotated boxes.
+
     Returns:
         Whether each box counts, and whether it is the first to find a face that counts, (count,).
     """
@@ -191,6 +195,11 @@ def losses(first: Tally, second: Tally, samples: int = 200, seed: int = 0) -> Fl
 
 
 def above(predictions: Predictions, least_score: float) -> Predictions:
-    """Keep the boxes of at least that score."""
+    """Keep the boxes of at least that score.
+
+    Args:
+        predictions: boxes with scores.
+        least_score: 0 to 1.
+    """
     kept = predictions.scores >= least_score
     return Predictions(predictions.edges[kept], predictions.scores[kept])

@@ -55,7 +55,12 @@ class Box:
 
 
 def iou(a: Box, b: Box) -> float:
-    """Intersection of two boxes over their union, 0 to 1."""
+    """Intersection of two boxes over their union, 0 to 1.
+
+    Args:
+        a: a box.
+        b: another.
+    """
     across = min(a.right, b.right) - max(a.left, b.left)
     down = min(a.bottom, b.bottom) - max(a.top, b.top)
     shared = max(0.0, across) * max(0.0, down)
@@ -86,7 +91,12 @@ def priors(anchors: Sequence[Anchor], rows: int, columns: int) -> Float64:
 
 
 def join(classes: Sequence[Reals], offsets: Sequence[Reals]) -> Reals:
-    """Flatten a detector's maps, each (rows, columns, channels), to its one vector of outputs."""
+    """Flatten a detector's maps, each (rows, columns, channels), to its one vector of outputs.
+
+    Args:
+        classes: maps of class scores.
+        offsets: maps of offsets from the anchors.
+    """
     return np.concatenate([m.reshape(-1) for m in (*classes, *offsets)])
 
 

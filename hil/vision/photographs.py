@@ -219,7 +219,12 @@ def preprocess(rgb: Rgb8, spec: InputSpec) -> Float32:
 
 
 def prepare(name_or_path: str | Path, spec: InputSpec) -> Float32:
-    """Read and preprocess a photograph in one go."""
+    """Read and preprocess a photograph in one go.
+
+    Args:
+        name_or_path: as `read` takes it.
+        spec: the network's input.
+    """
     return preprocess(read(name_or_path), spec)
 
 

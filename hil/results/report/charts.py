@@ -152,7 +152,12 @@ class Place:
 
 
 def clear_part(span: Span, over: Sequence[Span]) -> Place:
-    """Find the largest part of a buffer that none of those drawn over it hides."""
+    """Find the largest part of a buffer that none of those drawn over it hides.
+
+    Args:
+        span: of the buffer.
+        over: spans that are drawn over it.
+    """
     places: list[Place] = []
     for step in range(span.first, span.last + 1):
         low, high = _free(span, [one for one in over if one.first <= step <= one.last])

@@ -9,7 +9,12 @@ Property = tuple[str, str | float]
 
 
 def of_metric(context: Context, metric: Metric) -> list[Property]:
-    """Return the properties of a test that judges one metric of a scenario."""
+    """Return the properties of a test that judges one metric of a scenario.
+
+    Args:
+        context: of the measurement.
+        metric: that the test judges.
+    """
     compared = {"reference": metric.reference, "limit": metric.limit}
     return [
         ("metric", metric.name),

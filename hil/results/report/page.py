@@ -94,7 +94,13 @@ def build(found: Sequence[Subject], csv_text: str, baseline: Against | None = No
 
 
 def figure(metric: Metric, subject: Subject, *, unit: bool = True) -> "Markup":
-    """Mark a value up so that it can be traced to its row."""
+    """Mark a value up so that it can be traced to its row.
+
+    Args:
+        metric: that is shown.
+        subject: the scenario that it belongs to.
+        unit: whether its unit is shown.
+    """
     from markupsafe import Markup
 
     text = subjects.shown(metric)
@@ -266,5 +272,10 @@ def _asset(name: str) -> "Markup":
 
 
 def write(text: str, path: Path) -> None:
-    """Write the page at once."""
+    """Write the page at once.
+
+    Args:
+        text: of the page.
+        path: of its file.
+    """
     replace(path, text)

@@ -145,7 +145,13 @@ def shown(metric: Metric) -> str:
 
 
 def show(name: str, value: float, unit: str) -> str:
-    """Write a value of a metric as a person reads it: 76,800 B, 0.4691 s, 0.9981."""
+    """Write a value of a metric as a person reads it: 76,800 B, 0.4691 s, 0.9981.
+
+    Args:
+        name: the metric's.
+        value: in the metric's unit.
+        unit: whether it is shown.
+    """
     try:
         return metrics.find(name).show(value)
     except UsageError:  # a row of another version of the harness

@@ -90,7 +90,14 @@ class Asker:
     def made(
         self, example: Example, photograph: "Rgb8", real: "Float32", integers: "Int8"
     ) -> Answer:
-        """Put outputs, (count,), into an answer."""
+        """Put outputs, (count,), into an answer.
+
+        Args:
+            example: of the dataset.
+            photograph: uint8, (rows, columns, 3).
+            real: the float model's outputs, (count,).
+            integers: the integer reference's, as real numbers, (count,).
+        """
         dequantised = self._compiled.program.dequantise_output(integers)
         ends = np.iinfo(integers.dtype)
         return Answer(

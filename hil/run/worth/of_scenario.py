@@ -23,6 +23,10 @@ _LIMITS = {True: "accuracy_drop", False: "map_drop"}
 def of_scenario(quantised: QuantisedScenario, progress: Callable[[str], None]) -> Weighed | None:
     """Ask float and the integer reference about every photograph; None without a dataset.
 
+    Args:
+        quantised: the network, in float and in integers.
+        progress: told each stage.
+
     Raises:
         UsageError: the dataset cannot be read, lacks photographs, does not suit the network, or
             the scenario has the limit of another kind of dataset.
@@ -74,7 +78,12 @@ def open_for(
 
 
 def asked(scenario: Scenario, limits: Limits) -> list[str]:
-    """Name the limits that a scenario's dataset is held to."""
+    """Name the limits that a scenario's dataset is held to.
+
+    Args:
+        scenario: with a dataset, or without one.
+        limits: that hold on the board.
+    """
     if scenario.dataset is None:
         return []
     return [name for name in _LIMITS.values() if getattr(limits, name) is not None]

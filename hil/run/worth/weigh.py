@@ -224,6 +224,12 @@ def worst(dataset: Dataset, answers: Mapping[str, Answer], cut: float, count: in
     For a detector these are the ones with most faces that only one of them finds above the cut;
     for a classifier, those on which float is right and the integers are not. The noisier comes
     first among equals.
+
+    Args:
+        dataset: of the photographs.
+        answers: of both models.
+        cut: of it that is looked at.
+        count: of photographs, at most.
     """
 
     def parting(example: Example) -> tuple[float, float]:

@@ -39,7 +39,12 @@ class Marked:
             raise ValueError(f"a box that is not finite: {self}")
 
     def lies_in(self, rows: int, columns: int) -> bool:
-        """Whether any of it lies in a photograph of that size."""
+        """Whether any of it lies in a photograph of that size.
+
+        Args:
+            rows: of the photograph.
+            columns: of the photograph.
+        """
         across = min(self.right, columns) - max(self.left, 0)
         down = min(self.bottom, rows) - max(self.top, 0)
         return across > 0 and down > 0
@@ -189,6 +194,10 @@ def read_json(path: Path) -> Any:
 
 def without_twins(names: list[str], where: Path) -> tuple[str, ...]:
     """Class names as they stand.
+
+    Args:
+        names: of classes.
+        where: they stand, for the error.
 
     Raises:
         UsageError: two are the same, but for small and large letters, or there are none.
