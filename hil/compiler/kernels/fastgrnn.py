@@ -72,7 +72,7 @@ class CellCode:
         return "".join(f"void {self.name}_{f}{_ARGUMENTS[f]};\n" for f in self._in_code())
 
     def assembly(self) -> str:
-        """Assembly of the functions that `declarations` declares."""
+        """Assembly of the functions that `prototypes` declares."""
         return "".join(f().text for f in self._in_code().values())
 
     def _in_code(self) -> dict[str, fastgrnn_sparse.Writer]:
