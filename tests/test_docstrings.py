@@ -18,7 +18,9 @@ def functions(part: Path) -> Iterator[tuple[str, bool]]:
     """Yield each public function of two arguments or more, and whether it names them."""
     for path in sorted(part.rglob("*.py")) if part.is_dir() else [part]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        for owner in (tree, *(one for one in tree.body if isinstance(one, ast.ClassDef))):
+        classes = [one for one in tree.body if isinstance(one, ast.ClassDef)]
+        owners: list[ast.Module | ast.ClassDef] = [tree, *classes]
+        for owner in owners:
             if isinstance(owner, ast.ClassDef) and owner.name.startswith("_"):
                 continue
             for one in owner.body:
