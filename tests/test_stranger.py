@@ -9,8 +9,9 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import venv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -177,23 +178,29 @@ def test_the_strangers_page_opens_in_a_browser(program: Path, tmp_path: Path) ->
 
 
 @pytest.fixture(scope="module")
-def for_all(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python that another user may run, with the wheel; skips where there is none."""
+def for_all(program: Path) -> Iterator[Path]:
+    """A folder that everybody may enter, with the wheel in an environment; skips without one.
+
+    pytest's own temporary folders are for its user alone, and each of its runs makes them so again.
+    """
     if os.getuid() != 0:
         pytest.skip("becoming another user takes root")
     usual = shutil.which(f"python3.{sys.version_info.minor}", path="/usr/bin:/usr/local/bin")
     base = sys.executable if _is_open(Path(sys.base_prefix)) else usual
     if base is None or not _is_open(ROOT):
         pytest.skip("another user may not enter the folders of this Python")
-    home = tmp_path_factory.mktemp("for_all")
+    with tempfile.TemporaryDirectory(prefix="stranger-") as folder:
+        yield _environment(Path(folder), base, program)
+
+
+def _environment(home: Path, base: str, program: Path) -> Path:
     subprocess.run([base, "-m", "venv", "--without-pip", home / "env"], check=True, timeout=60)
     ours = next((program.parents[1]).glob("lib/python*/site-packages"))
     theirs = next((home / "env").glob("lib/python*/site-packages"))
     shutil.copytree(ours, theirs, dirs_exist_ok=True)
     shutil.copy(program.parent / "hil", home / "env" / "bin" / "hil")
     (home / "tmp").mkdir()
-    for folder in (home, *home.parents[:2]):
-        folder.chmod(folder.stat().st_mode | 0o055)
+    home.chmod(0o755)
     (home / "tmp").chmod(0o1777)
     return home
 
