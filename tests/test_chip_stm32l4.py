@@ -158,7 +158,8 @@ def test_the_pll_gives_the_core_nothing_while_its_output_is_off() -> None:
         (120 * MHZ, 4, 1, True, "120 MHz need 5 wait states of the flash, it has 4"),
         (120 * MHZ, 5, 1, False, "the core runs at 120 MHz, its regulator is set for 80 MHz"),
         (24 * MHZ, 2, 2, False, ""),
-        (26 * MHZ, 3, 2, False, ""),
+        (26 * MHZ, 2, 2, False, ""),
+        (26 * MHZ, 1, 2, False, "26 MHz need 2 wait states of the flash, it has 1"),
         (32 * MHZ, 3, 2, False, "the core runs at 32 MHz, its regulator is set for 26 MHz"),
     ],
 )

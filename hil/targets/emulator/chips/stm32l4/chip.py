@@ -42,7 +42,7 @@ class Stm32L4(Chip):
         (0x4001_0000, 0x7400),  # APB2
         (0x4002_0000, 0x1_0000),  # AHB1
         (0x4800_0000, 0x2400),  # AHB2, the ports
-        (0x5000_0000, 0x6_2400),  # AHB2
+        (0x5000_0000, 0x6_2800),  # AHB2
         (0xA000_0000, 0x2000),  # FMC, OCTOSPI
         (0xE000_0000, 0x10_0000),  # private peripheral bus
     )

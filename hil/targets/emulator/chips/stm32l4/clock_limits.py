@@ -1,6 +1,7 @@
 """How fast the clocks of an STM32L4+ may be, and with how many wait states of its flash.
 
-Source: RM0432 sections 3.3.3 (wait states) and 5.1.8 (ranges of the regulator).
+Source: RM0432 sections 3.3.3 (wait states) and 5.1.8 (ranges of the regulator); the thresholds
+stand in ST's stm32l4xx_ll_utils.c as well, from UTILS_SCALE1_LATENCY1_FREQ on.
 """
 
 from hil.targets.emulator.chips.stm32.clocks import MHZ, ClockTree, in_mhz
@@ -8,7 +9,7 @@ from hil.targets.emulator.chips.stm32.clocks import MHZ, ClockTree, in_mhz
 _RANGE_1 = 1
 _BOOST_HZ, _RANGE_1_HZ, _RANGE_2_HZ = 120 * MHZ, 80 * MHZ, 26 * MHZ
 _PER_WAIT_STATE_HZ = {1: 20 * MHZ, 2: 8 * MHZ}
-_MOST_NEEDED = {1: 5, 2: 3}
+_MOST_NEEDED = {1: 5, 2: 2}  # range 2: two from 16 MHz up to its 26 MHz
 
 
 def broken_by(clocks: ClockTree, *, wait_states: int, regulator: int, boosts: bool) -> str:

@@ -13,7 +13,7 @@ from hil.targets.emulator.chips.stm32.flash import (
     FlashController,
 )
 from hil.targets.emulator.chips.stm32l4.option_bytes import OptionBytes
-from hil.targets.emulator.core.registers import Register, constant, write_only
+from hil.targets.emulator.core.registers import Register, Storage, constant, ignore, write_only
 
 ADDRESS = 0x4002_2000
 _ACCESS_RESET, _ACCESS_BITS = 0x0600, 0x7F0F
@@ -65,13 +65,16 @@ class Stm32L4Flash(FlashController):
         self._page_bytes = len(memory) // (_BANK_PAGES * self._banks)
         self._first_word: int | None = None  # offset of half a double word that was stored
         self._before = b""  # what was there
+        self._low_voltage = Storage(writable=1)  # FLASH_CFGR.LVEN: costs nothing here
         self.options = OptionBytes(dual=dual, erase_all=self._erase_all)
         self.registers |= {
+            0x04: write_only(ignore),  # PDKEYR: no power-down
             0x08: write_only(self._keys.write),
             0x0C: write_only(self.options.unlock),
             0x10: Register(self._read_status, self._clear_status, merges=False),
             0x14: Register(self._read_control, self._write_control),
             0x18: constant(0),  # ECCR: no error is ever found
+            0x130: self._low_voltage.register(),
             **self.options.registers(),
         }
 
@@ -79,6 +82,7 @@ class Stm32L4Flash(FlashController):
         """Return to the state after reset: locked, no wait states. Option bytes are loaded anew."""
         super().reset()
         self._first_word = None
+        self._low_voltage.reset()
         self.options.reset()
 
     def program(self, offset: int, size: int, value: int) -> bool:
