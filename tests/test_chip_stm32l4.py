@@ -17,7 +17,7 @@ from hil.config import board as boards
 from hil.config.board import Board, Flash
 from hil.errors import FlashError, ProbeError
 from hil.link.client import Device
-from hil.studies.boards import check
+from hil.studies.boards import check, clocks, loops, wires
 from hil.targets import chips, clock_tree, option_bytes, pyocd_parts
 from hil.targets.chips import stm32l4, stm32l4_algorithm
 from hil.targets.emulator.board import default_clock
@@ -321,16 +321,45 @@ def test_option_bytes_that_forbid_a_measurement_are_told(
         option_bytes.check(board, words.__getitem__, ())
 
 
-def test_a_check_says_what_it_looked_at_and_what_not() -> None:
+def test_a_check_says_what_option_bytes_keep_the_chip_from() -> None:
     with EmulatedTarget(DUAL) as target:
-        options, registers_ = check.of_another_chip(DUAL, target.debugger)
+        options = check.of_another_chip(DUAL, target.debugger)
         assert (options.name, options.good) == ("option bytes", True)
-        assert (registers_.good, "not on stm32l4" in registers_.detail) == (None, True)
         chip = target.emulated.chip
         assert isinstance(chip, Stm32L4)
         chip.options.program(FACTORY & ~(1 << 16))
-        options, _ = check.of_another_chip(DUAL, target.debugger)
+        options = check.of_another_chip(DUAL, target.debugger)
         assert (options.good, "IWDG_SW = 0" in options.detail) == (False, True)
+
+
+@pytest.mark.parametrize("board", [DUAL, SINGLE], ids=["two banks", "one bank"])
+def test_a_board_is_looked_at_without_firmware(board: Board) -> None:
+    with EmulatedTarget(board) as target, EmulatedTarget(board) as model:
+        debugger = target.debugger
+        debugger.reset_and_halt()
+        model.debugger.reset_and_halt()
+        assert loops.unsettled(board, debugger) == 0
+        found = {one.name: one for one in loops.compare(board, debugger, model.debugger)}
+        assert {one.good for one in found.values()} == {True}
+        eight, nine = (found[f"{n} cached lines"].value for n in (8, 9))
+        assert eight is not None
+        assert nine is not None
+        assert nine > eight + 9 * 5  # the ninth line evicts each: every load waits
+        debugger.reset_and_halt()
+        ports = list(wires.look(board, debugger, target.serial()))
+        assert [(one.name, one.good) for one in ports] == [
+            ("serial 115,200 baud", True),
+            ("serial 1,000,000 baud", True),
+        ]
+        assert "8 bytes to PG8, 0 wrong; 8 from PG7, 0 wrong or lost" in ports[0].detail
+
+
+def test_a_boards_clocks_are_looked_at_without_firmware() -> None:
+    with EmulatedTarget(DUAL) as target:
+        target.debugger.reset_and_halt()
+        found = {one.name: one for one in clocks.look(DUAL, target.debugger, own_time=True)}
+        assert found["clock"].good
+        assert found["crystal"].good
 
 
 def test_pages_that_are_write_protected_are_told() -> None:

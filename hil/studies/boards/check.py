@@ -96,30 +96,36 @@ def _looks(unit: Unit, target: ProbeTarget) -> Iterator[Finding]:
     for memory in board.memories:
         if memory.flash is None and memory.sdram is None:  # that one the firmware brings up
             yield _memory(memory, debugger)
-    if board.chip == _STM32F4:
-        yield _option_bytes(debugger)
+    yield from _options(board, debugger)
+    chip = chips.find(board.chip)
+    if chip is None or chip.bench is None:
+        detail = f"oscillators, wires and memories' timing are not looked at on {board.chip}"
+        yield Finding("registers", None, detail)
+    else:
         yield from clocks.look(board, debugger, own_time=target.timing != "silicon")
         yield _access(board, debugger)
         with _model(board) as model:
             yield from loops.compare(board, debugger, model)
         debugger.reset_and_halt()
-    else:
-        yield from of_another_chip(board, debugger)
     yield from _port(unit, target)
 
 
-def of_another_chip(board: Board, debugger: "Debugger") -> Iterator[Finding]:
-    """Look at what is known of a chip that is no STM32F4, and say what is not looked at."""
+def _options(board: Board, debugger: "Debugger") -> Iterator[Finding]:
+    if board.chip == _STM32F4:
+        yield _option_bytes(debugger)
+    elif chips.find(board.chip) is not None:
+        yield of_another_chip(board, debugger)
+
+
+def of_another_chip(board: Board, debugger: "Debugger") -> Finding:
+    """Say what the option bytes of a chip that is no STM32F4 keep it from."""
     chip = chips.find(board.chip)
-    if chip is not None:
-        found = chip.option_bytes(board, debugger.read_word)
-        wrong = [what for what, _ in found.obstacles]
-        if found.closed:
-            wrong.append(f"{len(found.closed)} sectors are protected from writing")
-        said = "; ".join(wrong) or "nothing in them keeps the chip from being measured"
-        yield Finding("option bytes", not wrong, said)
-    detail = f"oscillators, wires and each memory's timing are looked at on an {_STM32F4} alone"
-    yield Finding("registers", None, f"{detail}, not on {board.chip}")
+    found = chip.option_bytes(board, debugger.read_word) if chip is not None else None
+    wrong = [what for what, _ in found.obstacles] if found is not None else []
+    if found is not None and found.closed:
+        wrong.append(f"{len(found.closed)} sectors are protected from writing")
+    said = "; ".join(wrong) or "nothing in them keeps the chip from being measured"
+    return Finding("option bytes", not wrong, said)
 
 
 @contextmanager
@@ -188,5 +194,6 @@ def _port(unit: Unit, target: ProbeTarget) -> Iterator[Finding]:
         yield Finding("serial port", False, str(error))
         return
     yield Finding("serial port", True, f"{device} at {target.board.baud:,} baud")
-    if target.board.chip == _STM32F4:
+    chip = chips.find(target.board.chip)
+    if chip is not None and chip.bench is not None:
         yield from wires.look(target.board, target.debugger, port)

@@ -1,6 +1,6 @@
 """The clocks of a physical board beside the host's: its oscillator, its crystal, its counter.
 
-Source: RM0090 section 7.3, DS9405 table 41.
+Source: RM0090 section 7.3, DS9405 table 41; RM0432 section 6.4.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hil.config.board import Board
 from hil.studies.boards.finding import Finding
-from hil.studies.boards.registers import change
+from hil.studies.boards.registers import bench_of, change
 
 if TYPE_CHECKING:
     from hil.targets.debugger import Debugger
@@ -19,13 +19,11 @@ _LOOP = b"\xfe\xe7"  # b .
 _SLEEP = b"\x30\xbf\xfd\xe7"  # wfi; b back to it
 _COUNTED_S = 0.5
 _STARTS_S = 0.02  # a crystal takes 2 ms by the data sheet
-_HSI_HZ = 16_000_000
-_HSI_APART = 0.05  # within 4 % from -10 to 85 C; a probe's answer takes time too
+_INTERNAL_APART = 0.05  # within 4 % from -10 to 85 C; a probe's answer takes time too
 _HSE_APART = 0.02  # a crystal is within 0.01 %; what is beyond is another crystal
 
-_RCC_CR, _RCC_CFGR = 0x4002_3800, 0x4002_3808
 _HSEON, _HSERDY, _HSEBYP = 1 << 16, 1 << 17, 1 << 18
-_SW, _HSE = 3, 1
+_SW = 3
 _WAYS = (("a crystal swings", 0), ("a clock comes in on OSC_IN", _HSEBYP))
 
 
@@ -41,8 +39,9 @@ def look(board: Board, debugger: "Debugger", *, own_time: bool) -> Iterator[Find
         ProbeError: the probe or the core is lost.
     """
     place = board.sram.address
+    internal_hz = bench_of(board).reset_hz
     awake = debugger.count_cycles(_LOOP, place, _COUNTED_S)
-    oscillator = _Clock("clock", "the internal oscillator", _HSI_HZ, _HSI_APART)
+    oscillator = _Clock("clock", "the internal oscillator", internal_hz, _INTERNAL_APART)
     yield oscillator.held(awake, own_time=own_time)
     asleep = debugger.count_cycles(_SLEEP, place, _COUNTED_S)
     yield _in_sleep(awake, asleep, own_time=own_time)
@@ -59,16 +58,16 @@ def _in_sleep(awake: "Counted", asleep: "Counted", *, own_time: bool) -> Finding
 
 
 def _crystal(board: Board, debugger: "Debugger", *, own_time: bool) -> Iterator[Finding]:
-    place = board.sram.address
+    place, bench = board.sram.address, bench_of(board)
     for words, bypass in _WAYS:
-        change(debugger, _RCC_CR, clear=_HSEON | _HSEBYP, set_=0)
-        change(debugger, _RCC_CR, clear=0, set_=bypass)
-        change(debugger, _RCC_CR, clear=0, set_=_HSEON)
+        change(debugger, bench.control, clear=_HSEON | _HSEBYP, set_=0)
+        change(debugger, bench.control, clear=0, set_=bypass)
+        change(debugger, bench.control, clear=0, set_=_HSEON)
         debugger.count_cycles(_LOOP, place, _STARTS_S)
-        if debugger.read_word(_RCC_CR) & _HSERDY:
-            change(debugger, _RCC_CFGR, clear=_SW, set_=_HSE)
+        if debugger.read_word(bench.control) & _HSERDY:
+            change(debugger, bench.configuration, clear=_SW, set_=bench.takes_hse)
             counted = debugger.count_cycles(_LOOP, place, _COUNTED_S)
-            change(debugger, _RCC_CFGR, clear=_SW, set_=0)
+            change(debugger, bench.configuration, clear=_SW, set_=0)
             crystal = _Clock("crystal", words, board.hse_hz, _HSE_APART)
             yield crystal.held(counted, own_time=own_time)
             break
@@ -77,7 +76,7 @@ def _crystal(board: Board, debugger: "Debugger", *, own_time: bool) -> Iterator[
         detail = "neither a crystal nor a clock on OSC_IN; the board's file needs "
         detail += "one" if needs else "none"
         yield Finding("crystal", not needs, detail)
-    change(debugger, _RCC_CR, clear=_HSEON | _HSEBYP, set_=0)
+    change(debugger, bench.control, clear=_HSEON | _HSEBYP, set_=0)
 
 
 @dataclass(frozen=True)

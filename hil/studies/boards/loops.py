@@ -11,26 +11,25 @@ from typing import TYPE_CHECKING
 
 from hil.config.board import Board
 from hil.studies.boards.finding import Finding
+from hil.studies.boards.registers import bench_of
 
 if TYPE_CHECKING:
     from hil.targets.debugger import Debugger
 
-_FLASH_ACR = 0x4002_3C00  # RM0090 section 3.9.1
 _PREFETCH, _INSTRUCTIONS, _DATA = 1 << 8, 1 << 9, 1 << 10
 _RESET_CACHES = 3 << 11
 _CYCCNT = 0xE000_1004
 _PASSES = 1000
 SWITCHES = 2 * _PASSES
 """Stores of `unsettled`."""
-_LINE_BYTES = 16  # of the flash's caches: RM0090 section 3.5.2
-_DATA_LINES = 8
+_DATA_LINES = 8  # of what the flash reads at once: RM0090 section 3.5.2, RM0432 section 3.3.5
 _APART = 0.05  # of a cycle in a pass: what starts and ends the count weighs less
 
 # Thumb; r0 is the place, r1 counts passes, r2 and r3 are the counter, r6 its address.
 _BEGIN, _END = (0x6832,), (0x6833, 0xBE00)  # ldr r2,[r6]; ldr r3,[r6]; bkpt #0
 _LOADS = (0x6804, 0x6845, 0x6884, 0x68C5)  # ldr r4,[r0]; ldr r5,[r0,#4]; r4, #8; r5, #12
 _STORES = (0x6004, 0x6845, 0x6084, 0x68C5)  # str r4,[r0]; ldr r5,[r0,#4]; str r4,[r0,#8]; ldr
-_LINE = (0x6804, 0x3010)  # ldr r4,[r0]; adds r0,#16
+_LOAD, _ON = 0x6804, 0x3000  # ldr r4,[r0]; adds r0,#...
 _BACK = 0x3800  # subs r0,#...
 _ACR_TWICE = (
     *(0x6004, 0x6803, 0x42A3, 0xBF18, 0x3701),  # str r4,[r0]; ldr r3,[r0]; cmp r3,r4; addne r7,#1
@@ -72,13 +71,15 @@ class Loop:
 
 def of(board: Board) -> list[Loop]:
     """Return the loops that a board can run."""
+    lines = board.flash_read_bits // 8
+    access = bench_of(board).access
     rams = [one for one in board.memories if one.flash is None and one.sdram is None]
     return [
         *(_in_ram(one.name, one.address, kind) for one in rams for kind in ("loads", "stores")),
         Loop("flash loads", _LOADS, _flash),
-        Loop(f"{_DATA_LINES} cached lines", _lines(_DATA_LINES), _flash, _DATA),
-        Loop(f"{_DATA_LINES + 1} cached lines", _lines(_DATA_LINES + 1), _flash, _DATA),
-        Loop("emptied cache", _EMPTIED, _flash, _DATA, _emptying),
+        Loop(f"{_DATA_LINES} cached lines", _lines(_DATA_LINES, lines), _flash, _DATA),
+        Loop(f"{_DATA_LINES + 1} cached lines", _lines(_DATA_LINES + 1, lines), _flash, _DATA),
+        Loop("emptied cache", _EMPTIED, _flash, _DATA, lambda waits: _emptying(access, waits)),
     ]
 
 
@@ -100,7 +101,8 @@ def unsettled(board: Board, debugger: "Debugger") -> int:
         return {"r4": wait_states, "r5": wait_states | on, "r7": 0}
 
     cycles(of(board)[0], board, debugger)  # new wait states take time, in which the core runs
-    return _run(Loop("acr", _ACR_TWICE, lambda _board: _FLASH_ACR, 0, values), board, debugger)[7]
+    loop = Loop("acr", _ACR_TWICE, lambda board: bench_of(board).access, 0, values)
+    return _run(loop, board, debugger)[7]
 
 
 def compare(board: Board, debugger: "Debugger", model: "Debugger | None") -> Iterator[Finding]:
@@ -130,9 +132,9 @@ def judged(name: str, here: float, there: float | None) -> Finding:
 
 
 def _run(loop: Loop, board: Board, debugger: "Debugger") -> tuple[int, ...]:
-    wait_states = board.flash_wait_states
+    wait_states, access = board.flash_wait_states, bench_of(board).access
     for value in (wait_states, wait_states | _RESET_CACHES, wait_states | loop.acr):
-        debugger.write(_FLASH_ACR, value.to_bytes(4, "little"))
+        debugger.write(access, value.to_bytes(4, "little"))
     registers = {"r0": loop.place(board), "r1": _PASSES, "r6": _CYCCNT}
     return debugger.execute(
         loop.program, board.sram.address, registers | loop.registers(wait_states)
@@ -149,11 +151,11 @@ def _flash(board: Board) -> int:
     return board.flash.address
 
 
-def _lines(count: int) -> tuple[int, ...]:
+def _lines(count: int, line_bytes: int) -> tuple[int, ...]:
     """Load a word of so many lines, then go back to the first."""
-    return (*_LINE * count, _BACK | _LINE_BYTES * count)
+    return (*(_LOAD, _ON | line_bytes) * count, _BACK | line_bytes * count)
 
 
-def _emptying(wait_states: int) -> dict[str, int]:
+def _emptying(access: int, wait_states: int) -> dict[str, int]:
     off = wait_states
-    return {"r4": off, "r5": off | _RESET_CACHES, "r7": _FLASH_ACR, "r8": off | _DATA}
+    return {"r4": off, "r5": off | _RESET_CACHES, "r7": access, "r8": off | _DATA}

@@ -7,6 +7,7 @@ from hil.targets import chips
 
 if TYPE_CHECKING:
     from hil.config.board import Board
+    from hil.targets.chips.facts import Bench
     from hil.targets.debugger import Debugger
 
 _PORT_BYTES = 0x400
@@ -20,6 +21,21 @@ def write(debugger: "Debugger", address: int, value: int) -> None:
 def change(debugger: "Debugger", address: int, *, clear: int, set_: int) -> None:
     """Clear some bits of a register and set others. Raises ProbeError."""
     write(debugger, address, debugger.read_word(address) & ~clear | set_)
+
+
+def bench_of(board: "Board") -> "Bench":
+    """Return what a look at a board of this kind touches.
+
+    Raises:
+        ProbeError: nothing is known of its chip.
+    """
+    chip = chips.find(board.chip)
+    if chip is None or chip.bench is None:
+        raise ProbeError(
+            f"it is not known where the chip {board.chip} has its clocks and serial ports",
+            hint=f"an entry point of {chips.GROUP} says it",
+        )
+    return chip.bench
 
 
 def gpio_of(board: "Board", debugger: "Debugger", pin: str) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 The debugger sets up each USART of the chip as a receiver: its pins stay inputs. Only where a byte
 arrived on the pin that the board's file names does the other pin become an output.
-Source: RM0090 sections 7.3, 8.4 and 30.6; the data sheet's table 12 for pins.
+Source: RM0090 sections 7.3, 8.4 and 30.6, RM0432 sections 6.4, 8.4, 49.8 and 50.7; the data sheets
+for pins.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,18 +14,20 @@ from typing import TYPE_CHECKING, Any
 from hil.config import board as boards
 from hil.config.board import Board, SerialPort
 from hil.studies.boards.finding import Finding
-from hil.studies.boards.registers import change, gpio_of, write
+from hil.studies.boards.registers import bench_of, change, gpio_of, write
+from hil.targets.chips.facts import SerialRegisters, Uart
 
 if TYPE_CHECKING:
     from hil.targets.debugger import Debugger
 
-_RCC_APB1ENR, _RCC_APB2ENR = 0x4002_3840, 0x4002_3844
 _MODER, _PUPDR, _AFR = 0x00, 0x0C, 0x20
-_ALTERNATE, _PULL_UP, _AF7 = 2, 1, 7
-_SR, _DR, _BRR, _CR1 = 0x00, 0x04, 0x08, 0x0C
+_ALTERNATE, _PULL_UP = 2, 1
 _RXNE = 1 << 5
-_UE, _TE, _RE = 1 << 13, 1 << 3, 1 << 2
+_TE, _RE = 1 << 3, 1 << 2
 _HSI_HZ = 16_000_000
+_SW = 3
+_LOOP = b"\xfe\xe7"  # b .
+_STARTS_S = 0.001  # the oscillator takes microseconds
 _BAUDS = (115_200, 1_000_000)  # the oscillator over 139, off by 0.1 %, and over 16
 _SENT = b"\x55\xaa\x00\xff\x0f\xf0\x31\xc3"
 _WAIT_S = 0.5
@@ -32,18 +35,45 @@ _LOOKS, _LOOK_EVERY_S = 40, 0.005  # a byte is there in milliseconds, or never
 
 
 @dataclass(frozen=True)
-class Usart:
-    """A USART. Attributes: enable: its clock's register and bit. base: of its registers."""
+class _Port:
+    """A serial port through a debugger."""
 
-    enable: tuple[int, int]
-    base: int
+    debugger: "Debugger"
+    uart: Uart
+    at: SerialRegisters
 
+    def listen(self, baud: int) -> None:
+        """Receive, from now on."""
+        register, bit = self.uart.enable
+        change(self.debugger, register, clear=0, set_=1 << bit)
+        self._write(self.at.control, 0)
+        self._write(self.at.baud, (self.uart.scale * _HSI_HZ + baud // 2) // baud)
+        self._write(self.at.control, self.at.on | _RE)
+        self.has_byte()
+        self.byte()
 
-_USARTS = {
-    "usart1": Usart((_RCC_APB2ENR, 4), 0x4001_1000),
-    "usart2": Usart((_RCC_APB1ENR, 17), 0x4000_4400),
-    "usart3": Usart((_RCC_APB1ENR, 18), 0x4000_4800),
-}
+    def has_byte(self) -> bool:
+        """Whether one has arrived."""
+        return bool(self._read(self.at.status) & _RXNE)
+
+    def byte(self) -> int:
+        """Take it."""
+        return self._read(self.at.received) & 0xFF
+
+    def send(self, byte: int) -> None:
+        """Send one."""
+        self._write(self.at.sent, byte)
+
+    def set_sending(self, *, on: bool) -> None:
+        """Have it send as well, or end."""
+        bits = {"clear": 0, "set_": _TE} if on else {"clear": self.at.on, "set_": 0}
+        change(self.debugger, self.uart.base + self.at.control, **bits)
+
+    def _read(self, offset: int) -> int:
+        return self.debugger.read_word(self.uart.base + offset)
+
+    def _write(self, offset: int, value: int) -> None:
+        write(self.debugger, self.uart.base + offset, value)
 
 
 def listeners(board: Board) -> dict[str, SerialPort]:
@@ -74,6 +104,7 @@ def look(board: Board, debugger: "Debugger", port: Any) -> Iterator[Finding]:
         ProbeError: the probe is lost.
     """
     before = port.baudrate, port.timeout
+    _prepare(board, debugger)
     try:
         port.timeout = _WAIT_S
         for baud in _BAUDS:
@@ -88,30 +119,32 @@ def look(board: Board, debugger: "Debugger", port: Any) -> Iterator[Finding]:
 
 def _at(board: Board, debugger: "Debugger", port: Any, baud: int) -> Finding:
     name = f"serial {baud:,} baud"
-    pins = listeners(board)
-    for rx, at in pins.items():
-        _listen(board, debugger, _USARTS[at.uart], rx, baud)
+    bench, pins = bench_of(board), listeners(board)
+    uarts = {rx: _Port(debugger, bench.uarts[at.uart], bench.serial) for rx, at in pins.items()}
+    for rx, uart in uarts.items():
+        _route(board, debugger, rx, uart.uart.alternate)
+        uart.listen(baud)
     port.reset_input_buffer()
     port.write(_SENT[:1])
     port.flush()
     arrived: dict[str, SerialPort] = {}
     here: SerialPort | None = None
     for _ in range(_LOOKS):
-        arrived |= {rx: at for rx, at in pins.items() if _has_byte(debugger, _USARTS[at.uart])}
+        arrived |= {rx: at for rx, at in pins.items() if uarts[rx].has_byte()}
         here = next((at for at in board.ports if at.rx in arrived), None)
         if here is not None:
             break
         Event().wait(_LOOK_EVERY_S)
     if here is None:
         return Finding(name, False, _elsewhere(board, arrived))
-    usart = _USARTS[here.uart]
-    debugger.read_word(usart.base + _DR)
-    wrong = sum(_received(debugger, usart, port, one) != one for one in _SENT)
-    _route(board, debugger, here.tx)
-    change(debugger, usart.base + _CR1, clear=0, set_=_TE)
-    came = b"".join(_sent(debugger, usart, port, one) for one in _SENT)
+    uart = uarts[here.rx]
+    uart.byte()
+    wrong = sum(_received(uart, port, one) != one for one in _SENT)
+    _route(board, debugger, here.tx, uart.uart.alternate)
+    uart.set_sending(on=True)
+    came = b"".join(_sent(uart, port, one) for one in _SENT)
     lost = sum(one != other for one, other in zip(_SENT, came.ljust(len(_SENT)), strict=False))
-    change(debugger, usart.base + _CR1, clear=_UE, set_=0)
+    uart.set_sending(on=False)
     detail = (
         f"{len(_SENT)} bytes to {here.rx}, {wrong} wrong; {len(_SENT)} from {here.tx}, "
         f"{lost} wrong or lost"
@@ -138,40 +171,37 @@ def _listed(ports: Iterable[SerialPort]) -> str:
     return ", ".join(f"{one.rx} ({one.uart})" for one in ports)
 
 
-def _listen(board: Board, debugger: "Debugger", usart: Usart, rx: str, baud: int) -> None:
-    register, bit = usart.enable
-    change(debugger, register, clear=0, set_=1 << bit)
-    _route(board, debugger, rx)
-    write(debugger, usart.base + _CR1, 0)
-    write(debugger, usart.base + _BRR, (_HSI_HZ + baud // 2) // baud)
-    write(debugger, usart.base + _CR1, _UE | _RE)
-    debugger.read_word(usart.base + _SR)
-    debugger.read_word(usart.base + _DR)
+def _prepare(board: Board, debugger: "Debugger") -> None:
+    """Have pins work, and the ports run from the internal 16 MHz."""
+    bench = bench_of(board)
+    for register, bits in bench.pins_need:
+        change(debugger, register, clear=0, set_=bits)
+    if bench.hsi is not None:
+        on, takes_hsi = bench.hsi
+        change(debugger, bench.control, clear=0, set_=on)
+        debugger.count_cycles(_LOOP, board.sram.address, _STARTS_S)
+        change(debugger, bench.configuration, clear=_SW, set_=takes_hsi)
 
 
-def _route(board: Board, debugger: "Debugger", pin: str) -> None:
+def _route(board: Board, debugger: "Debugger", pin: str, alternate: int) -> None:
     gpio, number = gpio_of(board, debugger, pin)
     half, shift = gpio + _AFR + 4 * (number // 8), 4 * (number % 8)
-    change(debugger, half, clear=15 << shift, set_=_AF7 << shift)
+    change(debugger, half, clear=15 << shift, set_=alternate << shift)
     for register, value in ((_PUPDR, _PULL_UP), (_MODER, _ALTERNATE)):
         change(debugger, gpio + register, clear=3 << 2 * number, set_=value << 2 * number)
 
 
-def _has_byte(debugger: "Debugger", usart: Usart) -> bool:
-    return bool(debugger.read_word(usart.base + _SR) & _RXNE)
-
-
-def _received(debugger: "Debugger", usart: Usart, port: Any, byte: int) -> int | None:
+def _received(uart: _Port, port: Any, byte: int) -> int | None:
     port.write(bytes((byte,)))
     port.flush()
     for _ in range(_LOOKS):
-        if _has_byte(debugger, usart):
-            return debugger.read_word(usart.base + _DR) & 0xFF
+        if uart.has_byte():
+            return uart.byte()
         Event().wait(_LOOK_EVERY_S)
     return None
 
 
-def _sent(debugger: "Debugger", usart: Usart, port: Any, byte: int) -> bytes:
-    write(debugger, usart.base + _DR, byte)
+def _sent(uart: _Port, port: Any, byte: int) -> bytes:
+    uart.send(byte)
     came: bytes = port.read(1)
     return came or b"?"

@@ -100,12 +100,71 @@ class FlashAlgorithm:
 
 
 @dataclass(frozen=True)
+class SerialRegisters:
+    """Where a generation of serial ports has its registers: offsets.
+
+    Attributes:
+        on: UE in the control register; TE, RE and RXNE have the same places in all of them.
+    """
+
+    control: int
+    baud: int
+    status: int
+    received: int
+    sent: int
+    on: int
+
+
+@dataclass(frozen=True)
+class Uart:
+    """A serial port.
+
+    Attributes:
+        enable: its clock's register and bit. base: of its registers.
+        alternate: the function of its pins. scale: its baud register counts so much of a cycle.
+    """
+
+    enable: tuple[int, int]
+    base: int
+    alternate: int = 7
+    scale: int = 1
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a look at a board without firmware touches.
+
+    Attributes:
+        control, configuration: RCC_CR, RCC_CFGR. HSEON, HSERDY and HSEBYP have the same places in
+            every family, and SW stands lowest.
+        takes_hse: SW for the crystal; 0 is what a reset leaves.
+        reset_hz: of the oscillator that a reset leaves.
+        access: FLASH_ACR.
+        serial: of its ports' registers.
+        uarts: its ports, by name.
+        hsi: HSION in RCC_CR, and SW for it; None where a reset leaves it.
+        pins_need: (register, bits) to set before pins work.
+    """
+
+    control: int
+    configuration: int
+    takes_hse: int
+    reset_hz: int
+    access: int
+    serial: SerialRegisters
+    uarts: Mapping[str, Uart]
+    hsi: tuple[int, int] | None = None
+    pins_need: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class ChipFacts:
     """A chip behind a debugger.
 
     Attributes:
         pll_is_internal: whether the PLL is fed by the internal oscillator.
         algorithm: None where pyOCD has one.
+        bench: None where a board's clocks, wires and memories are not looked at.
     """
 
     places: Places
@@ -115,3 +174,4 @@ class ChipFacts:
     pll_is_internal: Callable[[ReadWord], bool]
     option_bytes: Callable[[Board, ReadWord], OptionBytes]
     algorithm: FlashAlgorithm | None = None
+    bench: Bench | None = None

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from hil.config.board import Board
 from hil.targets.chips.facts import (
     AHB_SHIFTS,
+    Bench,
     ChipFacts,
     ClockTree,
     OptionBytes,
@@ -12,6 +13,8 @@ from hil.targets.chips.facts import (
     Ports,
     ReadWord,
     ResetCauses,
+    SerialRegisters,
+    Uart,
 )
 
 _RCC_PLLCFGR, _RCC_CFGR, _FLASH_ACR = 0x4002_3804, 0x4002_3808, 0x4002_3C00
@@ -93,4 +96,19 @@ CHIP = ChipFacts(
     clock_tree=_clock_tree,
     pll_is_internal=lambda word: not word(_RCC_PLLCFGR) & _PLLSRC,
     option_bytes=_option_bytes,
+    bench=Bench(  # RM0090 sections 3.9.1, 7.3 and 30.6
+        control=0x4002_3800,
+        configuration=0x4002_3808,
+        takes_hse=1,
+        reset_hz=16_000_000,
+        access=0x4002_3C00,
+        serial=SerialRegisters(
+            control=0x0C, baud=0x08, status=0x00, received=0x04, sent=0x04, on=1 << 13
+        ),
+        uarts={
+            "usart1": Uart((0x4002_3844, 4), 0x4001_1000),
+            "usart2": Uart((0x4002_3840, 17), 0x4000_4400),
+            "usart3": Uart((0x4002_3840, 18), 0x4000_4800),
+        },
+    ),
 )

@@ -7,6 +7,7 @@ from hil.config.board import Board, Memory
 from hil.targets.chips import stm32l4_algorithm
 from hil.targets.chips.facts import (
     AHB_SHIFTS,
+    Bench,
     ChipFacts,
     ClockTree,
     FlashAlgorithm,
@@ -15,6 +16,8 @@ from hil.targets.chips.facts import (
     Ports,
     ReadWord,
     ResetCauses,
+    SerialRegisters,
+    Uart,
 )
 
 _RCC_CR, _RCC_CFGR, _RCC_PLLCFGR, _RCC_CSR = 0x4002_1000, 0x4002_1008, 0x4002_100C, 0x4002_1094
@@ -134,4 +137,22 @@ CHIP = ChipFacts(
     pll_is_internal=lambda word: word(_RCC_PLLCFGR) & 3 == _HSI + 1,
     option_bytes=_option_bytes,
     algorithm=FlashAlgorithm(stm32l4_algorithm.ALGORITHM, stm32l4_algorithm.PAGE_BYTES),
+    bench=Bench(  # RM0432 sections 3.7.1, 5.4.2, 6.4, 49.8 and 50.7
+        control=_RCC_CR,
+        configuration=_RCC_CFGR,
+        takes_hse=2,
+        reset_hz=4_000_000,
+        access=_FLASH_ACR,
+        serial=SerialRegisters(
+            control=0x00, baud=0x0C, status=0x1C, received=0x24, sent=0x28, on=1 << 0
+        ),
+        uarts={
+            "usart1": Uart((0x4002_1060, 14), 0x4001_3800),
+            "usart2": Uart((0x4002_1058, 17), 0x4000_4400),
+            "usart3": Uart((0x4002_1058, 18), 0x4000_4800),
+            "lpuart1": Uart((0x4002_105C, 0), 0x4000_8000, alternate=8, scale=256),
+        },
+        hsi=(1 << 8, 1),
+        pins_need=((0x4002_1058, 1 << 28), (0x4000_7004, 1 << 9)),  # PWR; IOSV: PG2 to PG15
+    ),
 )
