@@ -195,7 +195,7 @@ def test_real_boards_are_as_many_as_the_jobs(
     assert "--jobs=2 takes as many boards; known: 1" in capsys.readouterr().err
 
 
-def test_accuracy_comes_with_the_classes_that_are_confused() -> None:
+def test_accuracy_comes_with_the_classes_that_are_confused(tmp_path: Path) -> None:
     examples = tuple(Example(f"{i}", Path(), label=i % 2) for i in range(4))
     dataset = Dataset(Path(), "classes", examples, ("cat", "dog"))
     right = {e.name: ((float(e.label == 0), float(e.label == 1)),) for e in examples}
@@ -205,7 +205,11 @@ def test_accuracy_comes_with_the_classes_that_are_confused() -> None:
     assert (figure.of_float, figure.of_integers, figure.drop) == (1.0, 0.5, 0.5)
     assert found.confusion is not None
     assert found.confusion[1].confusion.tolist() == [[2, 0], [2, 0]]
-    assert report.confusion_table(found, dataset.classes) is not None
+    assert len(report.confusion_tables(found, dataset.classes)) == 2
+    report.write_confusion(found, dataset.classes, tmp_path / "confusion.csv")
+    lines = (tmp_path / "confusion.csv").read_text().splitlines()
+    assert lines[0] == "label,answer,float,integers"
+    assert lines[1:] == ["cat,cat,2,2", "cat,dog,0,0", "dog,cat,0,2", "dog,dog,2,0"]
 
 
 def test_a_dataset_of_which_nothing_is_answered_says_why() -> None:

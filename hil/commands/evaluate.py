@@ -257,14 +257,15 @@ def _report(
 
     out: Path = options.out
     show(report.table(found))
-    confusion = report.confusion_table(found, dataset.classes)
-    if confusion is not None:
+    for confusion in report.confusion_tables(found, dataset.classes):
         show(confusion)
     print("\n".join(report.facts(found)))
     report.write_figures(found, out / "figures.csv")
     worst = weigh.worst(dataset, store.answers, options.cut, options.worst)
     pictures.draw_worst(dataset, worst, store.answers, options.cut, out / "worst")
-    if not dataset.is_classification:
+    if dataset.is_classification:
+        report.write_confusion(found, dataset.classes, out / "confusion.csv")
+    else:
         title = f"{options.scenario} on {dataset.folder.resolve().name}"
         (out / "precision-recall.svg").write_text(pictures.svg(found, title), encoding="utf-8")
         predictions.write_wider(store.answers, out / "wider")

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+_WHOSE = ("float", "integers")
+
+
 def table(worth: Worth) -> "Table":
     """Lay the figures out for a person: float, integers, what these lose."""
     from rich import box
@@ -43,17 +46,33 @@ def facts(worth: Worth) -> list[str]:
     return lines
 
 
-def confusion_table(worth: Worth, classes: Sequence[str]) -> "Table | None":
-    """Lay out how often each class is taken for each, by integers; None for a detector."""
+def confusion_tables(worth: Worth, classes: Sequence[str]) -> "list[Table]":
+    """Lay out how often each class is taken for each, by float and by integers; none to detect."""
     from rich import box
     from rich.table import Table
 
-    if worth.confusion is None:
-        return None
-    out = Table("label", *classes, box=box.SIMPLE_HEAD, pad_edge=False, title="answers, integers")
-    for name, counts in zip(classes, worth.confusion[1].confusion, strict=True):
-        out.add_row(name, *(f"{int(count):,}" for count in counts))
-    return out
+    tables = []
+    for whose, accuracy in zip(_WHOSE, worth.confusion or (), strict=False):
+        title = f"answers, {whose}"
+        out = Table("label", *classes, box=box.SIMPLE_HEAD, pad_edge=False, title=title)
+        for name, counts in zip(classes, accuracy.confusion, strict=True):
+            out.add_row(name, *(f"{int(count):,}" for count in counts))
+        tables.append(out)
+    return tables
+
+
+def write_confusion(worth: Worth, classes: Sequence[str], path: Path) -> None:
+    """Write how often each class is taken for each as CSV, for classification."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["label", "answer", *_WHOSE])
+        if worth.confusion is None:
+            return
+        of_float, of_integers = worth.confusion
+        for i, label in enumerate(classes):
+            for j, answer in enumerate(classes):
+                counts = (of_float.confusion[i, j], of_integers.confusion[i, j])
+                writer.writerow([label, answer, *map(int, counts)])
 
 
 def write_figures(worth: Worth, path: Path) -> None:
