@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unittest import mock
@@ -18,7 +18,7 @@ from hil.results import table
 from hil.results.rows import Row
 from hil.run.measurement import Measurement, Prepared
 from hil.run.session import Session
-from hil.targets import debugger, lock
+from hil.targets import debugger, lock, ports
 from hil.targets.emulator import serve
 from hil.targets.emulator.chips.stm32.chip import Chip
 from hil.targets.emulator.chips.stm32f4.option_bytes import OptionBytes
@@ -154,9 +154,37 @@ class Desk:
         probe = self.served.unit.probe
         self._held.enter_context(lock.held(probe, name="faulty", why=why, wait_s=0, tell=print))
 
+    def let_go(self) -> None:
+        """Have nobody else use the board any more."""
+        self._held.close()
+
+    def wait_for_port(self, seconds: float) -> None:
+        """Have the harness wait so long for the serial port."""
+        self._held.enter_context(mock.patch.object(ports, "LATE_S", seconds))
+
+    def open_port(self) -> None:
+        """Have somebody else use the serial port."""
+        port = ports.open_exclusively(str(self.link), BOARD.baud)
+        self._held.enter_context(closing(port))
+
+    def build(self) -> Prepared:
+        """Prepare the image for what a run takes the board for."""
+        session = self.session()
+        return session.prepare(session.scenarios[0])
+
+    @property
+    def crystal_hz(self) -> int:
+        """What the board's crystal swings at, 0 for one that is dead."""
+        return self.chip.rcc._hse_hz
+
+    @crystal_hz.setter
+    def crystal_hz(self, hz: int) -> None:
+        self.chip.rcc._hse_hz = hz
+
     def mend(self) -> None:
         """Make the board well again."""
         self._held.close()
+        self.crystal_hz = BOARD.hse_hz
         self.stages.clear()
         self.options.clear()
         self.believed = lambda board: board

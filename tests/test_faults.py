@@ -14,7 +14,7 @@ from threading import Timer
 
 import numpy as np
 import pytest
-from faulty_desk import FACTORY, Desk, desk, stale
+from faulty_desk import FACTORY, PATIENCE_S, Desk, desk, stale
 from test_end_to_end import open_session
 
 from hil import files
@@ -42,6 +42,7 @@ class Fault:
         plant: makes it so.
         says: words of the error; empty where the run ends well all the same.
         refused: by the harness alone, the board as well as before: the next fault's run shows it.
+        rows: metrics that the run keeps, with their values.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Fault:
     plant: Callable[[Desk], object]
     says: str = ""
     refused: bool = False
+    rows: tuple[tuple[str, float], ...] = ()
 
 
 def _erased(then: Callable[[Desk], object]) -> Callable[[Desk], object]:
@@ -74,7 +76,24 @@ def _silent(then: Callable[[Desk], object]) -> Callable[[Desk], object]:
 def _late(at: Desk) -> None:
     device = at.link.readlink()
     at.link.unlink()
-    Timer(1.0, lambda: at.link.symlink_to(device)).start()
+    at.wait_for_port(PATIENCE_S)
+    Timer(3.0, lambda: at.link.symlink_to(device)).start()
+
+
+def _freed_while_waited_for(at: Desk) -> None:
+    at.options["hil_lock_wait"] = PATIENCE_S
+    at.hold("the run before")
+    at.stages.update(waiting=at.let_go)
+
+
+def _dead_crystal(at: Desk) -> None:
+    _believe(clock_source="hse")(at)
+    at.prepared = at.build()
+    at.crystal_hz = 0
+
+
+def _noise_at_speed(at: Desk) -> None:
+    at.plant(Faults(seed=7, serial_flip=0.02, serial_bears=500_000))
 
 
 def _hang(at: Desk) -> None:
@@ -164,7 +183,20 @@ FAULTS = (
     ),
     Fault("serial bytes lost, flipped, doubled: 1e-4 of each", Verdict.PASS, _noise(1e-4)),
     Fault("serial bytes lost, flipped, doubled: 1e-3 of each", Verdict.PASS, _noise(1e-3)),
-    Fault("serial port late", Verdict.PASS, _late),
+    Fault(
+        "serial line that damages bytes above 500,000 baud",
+        Verdict.PASS,
+        _noise_at_speed,
+        rows=(("link.baud", 460_800),),
+    ),
+    Fault("serial port 3 s late", Verdict.PASS, _late),
+    Fault(
+        "serial port busy",
+        Verdict.LINK,
+        lambda at: at.open_port(),
+        "cannot be opened",
+        refused=True,
+    ),
     Fault(
         "serial port absent",
         Verdict.LINK,
@@ -212,6 +244,8 @@ FAULTS = (
         "another run",
         refused=True,
     ),
+    Fault("two runs that want one board", Verdict.PASS, _freed_while_waited_for),
+    Fault("a crystal that is dead", Verdict.PASS, _dead_crystal, rows=(("clock.fallback", 1),)),
     Fault(
         "read-out protection",
         Verdict.PROBE,
@@ -263,7 +297,7 @@ FAULTS = (
 def _quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(lock.VARIABLE, str(tmp_path_factory.mktemp("locks")))
-        patch.setattr(ports, "LATE_S", 3.0)
+        patch.setattr(ports, "LATE_S", 0.5)
         yield
 
 
@@ -300,6 +334,8 @@ def test_a_fault_has_its_verdict_and_the_next_run_is_green(faulty: Desk, fault: 
     assert faulty.is_free  # the board is mended; only the run could hold it
     if met.result is not None:
         assert np.array_equal(met.result.outputs, faulty.prepared.expected)
+        kept = {row.metric.name: row.metric.value for row in met.rows}
+        assert [(name, kept.get(name)) for name, _ in fault.rows] == list(fault.rows)
     if fault.refused or met.result is not None:
         return
     again = faulty.run()
