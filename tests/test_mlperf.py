@@ -4,7 +4,7 @@ import csv
 import hashlib
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,10 +12,12 @@ import pytest
 import thumb
 
 from hil import cli
+from hil.config import board as kinds
 from hil.errors import ProtocolError, SilenceError, UsageError
-from hil.studies.mlperf import validate
+from hil.studies.mlperf import boards, validate
 from hil.studies.mlperf.measure import INPUT_BYTES, measure, runners_window, short_windows
 from hil.studies.mlperf.protocol import Image
+from hil.targets.emulator.target import EmulatedTarget
 
 _SCRIPT = """
 SECTIONS {
@@ -38,6 +40,7 @@ class FakePort:
         self._out = bytearray(greeting)
         self.commands: list[str] = []
         self.rested = True
+        self.us: Callable[[int], int] = lambda inferences: 1_500_000 * inferences
 
     def read(self, size: int = 1, /) -> bytes:
         data = bytes(self._out[:size])
@@ -51,6 +54,9 @@ class FakePort:
         command = b.decode().removesuffix("%")
         self.commands.append(command)
         lines = [*self._answers.get(command.split()[0], ()), "m-ready"]
+        if command.startswith("infer "):
+            until = 100 + self.us(int(command.split()[1]))
+            lines = [line.replace("LAST", str(until)) for line in lines]
         self._out += "".join(f"{line}\r\n" for line in lines).encode()
         return len(b)
 
@@ -67,14 +73,14 @@ def image_of(answers: Mapping[str, Sequence[str]]) -> tuple[Image, FakePort]:
 GOOD: dict[str, Sequence[str]] = {
     "profile": ["m-profile-[ULPMark for tinyML Firmware V0.0.1]", "m-model-[kws01]"],
     "db": ["m-load-done"],
-    "infer": ["m-lap-us-100", "m-lap-us-1500100", "m-infer-done", "m-results-[0.1,0.9]"],
+    "infer": ["m-lap-us-100", "m-lap-us-LAST", "m-infer-done", "m-results-[0.1,0.9]"],
 }
 
 
 def test_the_time_of_a_window_is_from_lap_to_lap() -> None:
     image, port = image_of(GOOD)
     window = image.infer(3, warm_ups=2)
-    assert (window.inferences, window.us, window.results) == (3, 1_500_000, "0.1,0.9")
+    assert (window.inferences, window.us, window.results) == (3, 4_500_000, "0.1,0.9")
     assert port.commands == ["infer 3 2"]
 
 
@@ -89,9 +95,17 @@ def test_the_runners_window_has_ten_seconds() -> None:
     image, port = image_of(GOOD)
     timed = measure(image, runners_window, None)
     assert port.commands[-1] == "infer 7 1"  # of 1.5 s each
-    assert timed.us == pytest.approx(1_500_000 / 7)
+    assert timed.us == 1_500_000
     assert (timed.model, timed.windows[1].inferences) == ("kws01", 7)
     assert f"db load {INPUT_BYTES['kws01']}" in port.commands
+
+
+def test_a_window_that_comes_out_short_is_taken_again() -> None:
+    image, port = image_of(GOOD)
+    port.us = lambda inferences: 600_000 + 1_400_000 * inferences  # the print of the first lap
+    timed = measure(image, runners_window, None)
+    assert [window.inferences for window in timed.windows] == [1, 5, 7]
+    assert timed.windows[-1].us == 10_400_000
 
 
 @pytest.mark.parametrize(
@@ -117,22 +131,26 @@ def test_an_image_that_says_nothing_is_given_up() -> None:
         Image(port, port.rest, deadline_s=0.05).wait_until_ready()
 
 
-@pytest.fixture(scope="module")
-def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stand-in for a certified image, as the bytes of a flash."""
-    folder = tmp_path_factory.mktemp("image")
+def built(folder: Path, *defined: str) -> Path:
+    """Build a stand-in for a certified image, as the bytes of a flash."""
     script, elf, out = folder / "image.ld", folder / "image.elf", folder / "image.bin"
     script.write_text(_SCRIPT)
     flags = [
         *("-target", "thumb-freestanding-eabihf", "-mcpu=cortex_m4", "-Os", "-std=gnu11"),
         *("-ffreestanding", "-fno-sanitize=all", "-fno-stack-protector", "-nostdlib"),
-        *("-Wl,--entry=start", "-T", str(script)),
+        *("-Wl,--entry=start", "-T", str(script), *(f"-D{name}" for name in defined)),
     ]
     source = Path(__file__).with_name("mlperf_image.c")
     command = [sys.executable, "-m", "ziglang", "cc", *flags, str(source), "-o", str(elf)]
     subprocess.run(command, check=True, timeout=120)
     out.write_bytes(thumb.flash_bytes(elf))
     return out
+
+
+@pytest.fixture(scope="module")
+def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stand-in that dies of a byte that comes too early."""
+    return built(tmp_path_factory.mktemp("image"))
 
 
 def table_of(path: Path, image: Path, **cells: str) -> Path:
@@ -174,6 +192,29 @@ def test_a_run_prints_windows_time_and_cycles(
     assert "3 inferences in " in text
     assert "us an inference" in text
     assert "cycles at 120 MHz" in text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_an_image_is_timed_on_a_serial_port(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # How long the host rests before a command is nothing to a board whose time is its own.
+    image = built(tmp_path, "PATIENT")
+    board = kinds.load("nucleo_l4r5zi")
+    with EmulatedTarget(board) as target:
+        target.debugger.program(boards.segments(image, board))
+        target.reset()
+        target.emulated.open_terminal(None)
+        terminal = target.emulated.terminal
+        assert terminal is not None
+        assert cli.main(["mlperf-run", "--port", terminal.device, "--baud", "115200"]) == 0
+    text = capsys.readouterr().out
+    assert "m-name-dut-[stand-in]" in text
+    *_, window = (line for line in text.splitlines() if " inferences in " in line)
+    inferences, us = (int(word.replace(",", "")) for word in window.split()[0:4:3])
+    assert us >= 10_000_000
+    assert us / inferences == pytest.approx(LOOP_US, rel=0.001)
+    assert "0.25,0.75" in window
 
 
 @pytest.mark.parametrize("arguments", [[], ["image.bin", "--port", "/dev/null"]])

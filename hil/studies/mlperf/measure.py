@@ -12,6 +12,7 @@ INPUT_BYTES = {"vww01": 27_648, "ic01": 3_072, "kws01": 490, "ad01": 2_560}
 
 _MODEL = "m-model-["
 _RUNNER_WINDOW_US = 10_000_000
+_MOST_WINDOWS = 4
 """The runner counts a window of at least ten seconds."""
 
 
@@ -78,7 +79,13 @@ def short_windows(image: Image) -> tuple[float, tuple[Window, ...]]:
 
 
 def runners_window(image: Image) -> tuple[float, tuple[Window, ...]]:
-    """Time an inference as the runner does: in a window of at least ten seconds."""
-    first = image.infer(1)
-    window = image.infer(math.ceil(_RUNNER_WINDOW_US / max(first.us, 1)))
-    return window.us / window.inferences, (first, window)
+    """Time an inference as the runner does: in a window of at least ten seconds.
+
+    A window of one inference is long by the print of its first lap, so that another may be needed.
+    """
+    windows = [image.infer(1)]
+    while len(windows) < _MOST_WINDOWS and windows[-1].us < _RUNNER_WINDOW_US:
+        last = windows[-1]
+        each_us = max(last.us / last.inferences, 1)
+        windows.append(image.infer(math.ceil(_RUNNER_WINDOW_US / each_us)))
+    return windows[-1].us / windows[-1].inferences, tuple(windows)
