@@ -66,6 +66,15 @@ def test_a_number_out_of_range_is_a_usage_error_of_pytest(
 @pytest.mark.parametrize(
     "arguments",
     [
+        ["bench", "link", "--runs", "0"],
+        ["bench", "link", "--rate", "2"],
+        ["bench", "soak", "--seconds", "nan"],
+        ["evaluate", "d", "--jobs", "0"],
+        ["evaluate", "d", "--score", "-1"],
+        ["evaluate", "d", "--limit", "-3"],
+        ["train", "m", "--data", "d", "--held-back", "7"],
+        ["boards", "serve", "x", "--probe-port", "70000"],
+        ["mlperf-run", "i.bin", "--baud", "0"],
         ["detect", "a.png", "--score", "nan"],
         ["detect", "a.png", "--score", "1.1"],
         ["emulate", "a.elf", "--clock-hz", "0"],
@@ -84,8 +93,8 @@ def test_a_number_out_of_range_is_a_usage_error_of_a_command(
         cli.main(arguments)
     assert stop.value.code == 2
     told = capsys.readouterr().err
-    assert f"argument {arguments[2]}: " in told
-    assert f"is expected, not '{arguments[3]}'" in told
+    assert f"argument {arguments[-2]}: " in told
+    assert f"is expected, not '{arguments[-1]}'" in told
 
 
 @pytest.mark.parametrize("aim", ["0", "-1", "1.5", "size", "nan"])

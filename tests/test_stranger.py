@@ -99,7 +99,9 @@ class Stranger:
     def __init__(self, python: Path, at: Path, user: int | None = None) -> None:
         self.python, self.at, self.user = python, at, user
         kept = {
-            k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "PYTHON", "HIL"))
+            k: v
+            for k, v in os.environ.items()
+            if not k.startswith(("PYTEST", "PYTHON", "HIL", "XDG", "ZIG"))
         }
         self.environment = {**kept, "HIL_CACHE": str(at / "cache")}
 
@@ -199,6 +201,13 @@ def _environment(home: Path, base: str, program: Path) -> Path:
     theirs = next((home / "env").glob("lib/python*/site-packages"))
     shutil.copytree(ours, theirs, dirs_exist_ok=True)
     shutil.copy(program.parent / "hil", home / "env" / "bin" / "hil")
+    for name in ("cmake", "ninja"):  # scripts begin with the path of a Python of theirs
+        script = (Path(sys.executable).parent / name).read_bytes()
+        first, _, rest = script.partition(b"\n")
+        mine = b"#!" + str(home / "env/bin/python").encode()
+        copy = home / "env" / "bin" / name
+        copy.write_bytes(mine + b"\n" + rest if first.startswith(b"#!") else script)
+        copy.chmod(0o755)
     (home / "tmp").mkdir()
     home.chmod(0o755)
     (home / "tmp").chmod(0o1777)

@@ -4,6 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from hil import numbers
 from hil.commands.options import Commands, command, csv_option, show
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
     from hil.studies.bench.kernels import Row
 
+_MOST_RUNS = 10_000_000
 _EXAMPLES = """\
 examples:
   hil bench emulator                   emulated instructions per second of host time
@@ -60,14 +62,19 @@ def add(commands: Commands) -> None:
         "--scenario", default="face_m4", help="link, soak: whose firmware (default: %(default)s)"
     )
     parser.add_argument(
-        "--runs", type=int, help="link: at each rate (default: 10); soak: in all (default: 10,000)"
+        "--runs",
+        type=numbers.whole(1, _MOST_RUNS),
+        help="link: at each rate (default: 10); soak: in all (default: 10,000)",
     )
     parser.add_argument(
-        "--seconds", type=float, default=300.0, help="soak: at most (default: %(default)s)"
+        "--seconds",
+        type=numbers.seconds,
+        default=300.0,
+        help="soak: at most (default: %(default)s)",
     )
     parser.add_argument(
         "--rate",
-        type=float,
+        type=numbers.share,
         action="append",
         help="link: damaged bytes among all; may be given several times (default: 0 to 1e-2)",
     )

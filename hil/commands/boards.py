@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil import numbers
 from hil.commands.compare import history_option
 from hil.commands.options import Commands, command, show
 from hil.errors import UsageError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from hil.studies.boards.found import Found
     from hil.studies.boards.silicon_report import Report
 
+_MOST_PORT = 65_535
 _EXAMPLES = """\
 examples:
   hil boards list                      what is there, and who uses it
@@ -70,7 +72,11 @@ def add(commands: Commands) -> None:
         "--board", default="stm32f439", help="its kind, a file of boards/ (default: %(default)s)"
     )
     serve.add_argument(
-        "--probe-port", type=int, default=0, metavar="PORT", help="TCP port (default: a free one)"
+        "--probe-port",
+        type=numbers.whole(0, _MOST_PORT),
+        default=0,
+        metavar="PORT",
+        help="TCP port (default: a free one)",
     )
     serve.add_argument(
         "--tty",

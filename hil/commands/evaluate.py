@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil import numbers
 from hil.commands.options import Commands, checkpoint_option, command, measuring_options, show
 from hil.errors import HilError, UsageError, Verdict
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from hil.studies.evaluate.engine import Task
     from hil.vision.datasets import Dataset
 
+_MOST_JOBS, _MOST = 256, 10_000_000
 _EXAMPLES = """examples:
   hil evaluate WIDER_val/ --checkpoint face_m4.pth --reference
   hil evaluate people/ --scenario vww_rnnpool --checkpoint vww.pth --jobs 4
@@ -58,7 +60,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--jobs",
-        type=int,
+        type=numbers.whole(1, _MOST_JOBS),
         default=1,
         metavar="N",
         help="processes, each with an emulated board, or with a real one of an inventory that has "
@@ -71,25 +73,35 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--sample",
-        type=int,
+        type=numbers.whole(0, _MOST),
         default=0,
         metavar="K",
         help="with --reference: check so many photographs, drawn at random, on the board",
     )
     parser.add_argument(
-        "--limit", type=int, metavar="N", help="take N photographs, drawn at random"
+        "--limit",
+        type=numbers.whole(1, _MOST),
+        metavar="N",
+        help="take N photographs, drawn at random",
     )
     parser.add_argument(
-        "--score", type=float, default=0.05, help="that a box must exceed (default: %(default)s)"
+        "--score",
+        type=numbers.share,
+        default=0.05,
+        help="that a box must exceed (default: %(default)s)",
     )
     parser.add_argument(
         "--cut",
-        type=float,
+        type=numbers.share,
         default=0.3,
         help="score above which average precision is taken too (default: %(default)s)",
     )
     parser.add_argument(
-        "--worst", type=int, default=8, metavar="N", help="pictures of the N worst photographs"
+        "--worst",
+        type=numbers.whole(0, _MOST),
+        default=8,
+        metavar="N",
+        help="pictures of the N worst photographs",
     )
     parser.add_argument(
         "--out",

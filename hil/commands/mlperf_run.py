@@ -3,9 +3,11 @@
 import argparse
 from pathlib import Path
 
+from hil import numbers
 from hil.commands.options import Commands, command
 from hil.errors import UsageError
 
+_MOST_BAUD = 12_000_000
 _BOARD = "nucleo_l4r5zi"
 _EXAMPLES = """\
 examples:
@@ -35,7 +37,10 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--port", help="serial port of a real board that holds an image already")
     parser.add_argument(
-        "--baud", type=int, default=115_200, help="the port's speed (default: %(default)s)"
+        "--baud",
+        type=numbers.whole(300, _MOST_BAUD),
+        default=115_200,
+        help="the port's speed (default: %(default)s)",
     )
     parser.add_argument(
         "--input", type=Path, metavar="FILE", help="the network's input (default: zeros)"

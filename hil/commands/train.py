@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil import numbers
 from hil.commands.options import Commands, checkpoint_option, command
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--held-back",
-        type=float,
+        type=numbers.share,
         default=0.2,
         metavar="SHARE",
         help="of each class, to test on after every epoch (default: %(default)s)",
