@@ -218,3 +218,13 @@ def test_a_table_for_documents_says_what_a_network_lacks_and_where() -> None:
     assert cells["planned SRAM, B"] == "+417,792"
     assert cells["flash, B"] == "\u2013"
     assert row.startswith("| `rnnpool_layer` | 292 |")
+
+
+def test_networks_are_listed_by_family_or_by_name() -> None:
+    from hil.commands import models as command
+
+    known = ["avgpool_layer", "densenet121_base", "face_a", "face_m4", "vww_base"]
+    in_order = ["face_a", "face_m4", "vww_base", "densenet121_base", "avgpool_layer"]
+    assert command._named([], known) == in_order
+    assert command._named(["vww", "face_a"], known) == ["vww_base", "face_a"]
+    assert command._named(["face_m5"], known) == ["face_m5"]  # which is told as unknown later

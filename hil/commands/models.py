@@ -5,10 +5,12 @@ import textwrap
 
 from hil.commands.options import Commands, command, csv_option, show
 
+_FAMILIES = ("face", "vww", "mnv2", "mnv1", "densenet121", "layer")
 _EXAMPLES = """\
 examples:
   hil models                           every network: a minute or two once, then seconds
   hil models face_m4 vww_rnnpool       these two
+  hil models face                      a family: face, vww, mnv2, mnv1, densenet121
   hil models --no-plan --csv models.csv
 """
 
@@ -32,6 +34,19 @@ def add(commands: Commands) -> None:
     parser.add_argument("--markdown", action="store_true", help="print a table for a document")
 
 
+def _named(asked: list[str], known: list[str]) -> list[str]:
+    """Return the networks that are asked for by name or by family, family by family."""
+    from hil.studies.counts.table import family
+
+    there = list(dict.fromkeys(family(name) for name in known))
+    order = sorted(there, key=lambda one: (_FAMILIES.index(one) if one in _FAMILIES else 99, one))
+    by_family = {one: [name for name in known if family(name) == one] for one in order}
+    if not asked:
+        return [name for names in by_family.values() for name in names]
+    found = [name for one in asked for name in by_family.get(one, [one])]  # unknown: told later
+    return list(dict.fromkeys(found))
+
+
 def _run(options: argparse.Namespace) -> int:
     from hil import models
     from hil.commands import progress
@@ -40,7 +55,7 @@ def _run(options: argparse.Namespace) -> int:
     from hil.studies.counts import table as counts_table
 
     chip = None if options.no_plan else board.load(options.board)
-    names = options.model or models.names()
+    names = _named(options.model, models.names())
     found = []
     with progress.over(len(names)) as bar:
         for name in names:
@@ -54,6 +69,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.markdown:
         print(counts_table.markdown(found))
         return 0
+    if len(names) > 1:
+        print("\n".join(counts_table.families(found)))
     for table in counts_table.tables(found):
         show(table)
     for note in (*counts_table.disagreements(found), *counts_table.obstacles(found)):

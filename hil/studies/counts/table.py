@@ -83,6 +83,23 @@ def obstacles(all_counts: Sequence[Counts]) -> Iterator[str]:
         yield f"- no plan for {', '.join(names)}: {reason}"
 
 
+def family(model: str) -> str:
+    """Return the family of a network: what its name begins with, or `layer` of a single one."""
+    return "layer" if model.endswith("_layer") else model.partition("_")[0]
+
+
+def families(all_counts: Sequence[Counts]) -> Iterator[str]:
+    """Yield a line for each family: how many networks, from and to how many parameters and MACs."""
+    groups: dict[str, list[Counts]] = {}
+    for counts in all_counts:
+        groups.setdefault(family(counts.model), []).append(counts)
+    yield f"{'family':14}{'networks':>8}{'parameters, K':>20}{'MACs, M':>20}"
+    for name, own in groups.items():
+        spans = [[one.parameters / 1e3 for one in own], [one.macs.plain / 1e6 for one in own]]
+        parameters, macs = (f"{min(span):,.1f} to {max(span):,.1f}" for span in spans)
+        yield f"{name:14}{len(own):>8}{parameters:>20}{macs:>20}"
+
+
 def tables(all_counts: Sequence[Counts]) -> "list[Table]":
     """Lay the counts out for a person: computation, then memory."""
     computation = _table(
