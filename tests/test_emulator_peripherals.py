@@ -264,7 +264,8 @@ def test_no_two_peripherals_share_an_address_or_a_bit(of: str) -> None:
     blocks += [range(p.address, p.address + 0x400) for p in modelled]
     ordered = sorted(blocks, key=lambda block: block.start)
     assert all(one.stop <= other.start for one, other in pairwise(ordered))
-    gates = [*kind.gates.values(), *(block.gate for block in kind.unmodelled.values())]
+    of_modelled = [kind.gates[p.name] for p in modelled]
+    gates = [*of_modelled, *(block.gate for block in kind.unmodelled.values())]
     bits = [(gate.bus, bit) for gate in gates for bit in gate.bits]
     assert len(bits) == len(set(bits))
 
