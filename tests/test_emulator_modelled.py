@@ -10,6 +10,7 @@ from emulated import BOARD
 from hil import cli
 from hil.studies import emulate
 from hil.targets.emulator import modelled
+from hil.targets.emulator.register_names import RegisterNames
 
 PAGE = Path(__file__).parents[1] / "docs/emulator.md"
 TOUCH = """
@@ -85,3 +86,16 @@ def test_the_report_lists_nothing_where_all_is_modelled(
     elf = thumb.assemble(TOUCH.format(address=0x4002_3800))
     assert cli.main(["emulate", str(elf), "--report-unmodelled", "--max-seconds", "60"]) == 0
     assert "it used no register that is not modelled" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        (0xE000_E010, "SYST_CSR (0xe000e010)"),
+        (0xE000_ED28, "CFSR (0xe000ed28)"),
+        (0x4002_3C0C, "FLASH_SR (0x40023c0c)"),
+        (0x0800_0000, "0x08000000"),
+    ],
+)
+def test_registers_have_names(address: int, name: str) -> None:
+    assert RegisterNames("STM32F439x.svd").name(address) == name

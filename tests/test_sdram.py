@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import tiny_model
+from emulated import finished, registers
 from random_programs import Builder
 
 from hil.build import symbols
@@ -124,6 +125,31 @@ def test_a_step_that_is_wrong_leaves_it_dead_and_says_why(
 ) -> None:
     assert says in start(chip, **wrong)  # type: ignore[arg-type]
     assert not controller(chip).alive
+
+
+def test_wrong_timings_may_be_forgiven_and_are_told(
+    chip: Stm32F4, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As hil emulate does without --strict: public programs have them, and run on silicon."""
+    chip.forgive()
+    start(chip, change=lambda to: to.update({SDTR2: 0x0002_0361}))
+    assert controller(chip).alive
+    assert "the SDRAM goes on, where silicon may not: FMC_SDTR has" in caplog.text
+
+
+def test_a_fault_in_memory_that_is_dead_has_its_address() -> None:
+    program = f"""
+    function start
+     ldr r0, ={SDRAM + 0x1234:#x}
+     ldr r1, [r0]
+     bkpt 0
+    function hard
+     ldr r0, =0xE000ED38
+     ldr r4, [r0]
+     bkpt 0
+    """
+    with finished(program, board=boards.load("stm32f429i_disc1")) as chip:
+        assert registers(chip, "r4") == (SDRAM + 0x1234,)
 
 
 def test_pins_that_lead_elsewhere_leave_it_dead(chip: Stm32F4) -> None:

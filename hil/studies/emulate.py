@@ -95,7 +95,8 @@ def run(
             uart.on_data = output
         watched: list[Watched] = []
         emulator.before_giving_up = lambda: watched.append(_watch(emulator.chip))
-        emulator.chip.forgives_buses = not strict
+        if not strict:
+            emulator.chip.forgive()
         unmodelled = Unmodelled(emulator.chip, emulator.elf, warn, strict=strict)
         if arrange is not None:
             arrange(emulator)

@@ -5,6 +5,13 @@ from functools import cached_property
 from typing import Any
 
 _BLOCK_BYTES = 0x400
+_OF_THE_CORE = {  # ARM DDI 0403E table B3-4 and others: no chip's description has all of them
+    0xE000_E010: "SYST_CSR", 0xE000_E014: "SYST_RVR", 0xE000_E018: "SYST_CVR",
+    0xE000_E01C: "SYST_CALIB", 0xE000_ED04: "ICSR", 0xE000_ED08: "VTOR", 0xE000_ED0C: "AIRCR",
+    0xE000_ED10: "SCR", 0xE000_ED14: "CCR", 0xE000_ED24: "SHCSR", 0xE000_ED28: "CFSR",
+    0xE000_ED2C: "HFSR", 0xE000_ED88: "CPACR", 0xE000_1000: "DWT_CTRL", 0xE000_1004: "DWT_CYCCNT",
+    0xE000_EDF0: "DHCSR", 0xE000_EDFC: "DEMCR", 0xE000_0000: "ITM_STIM0",
+}  # fmt: skip
 
 
 class RegisterNames:
@@ -19,7 +26,8 @@ class RegisterNames:
 
     def name(self, address: int) -> str:
         """Return a register's name with its address, such as RNG_SR (0x50060804)."""
-        known = self._registers.get(address & ~3) or self._in_block(address)
+        known = _OF_THE_CORE.get(address & ~3) or self._registers.get(address & ~3)
+        known = known or self._in_block(address)
         return f"{known} ({address:#010x})" if known else f"{address:#010x}"
 
     def peripheral(self, address: int) -> str:

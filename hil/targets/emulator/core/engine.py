@@ -95,6 +95,7 @@ class Engine:
         self._refused: Stop | None = None
         self._watches: list[int] = []
         self._access_hooks: list[ctypes.c_size_t] = []
+        self._unmapped_hooks: dict[int, Any] = {}
         self._writable_at: list[range] = []
         self._stops = _stops(unicorn_const)
         # For calls that the binding has no method for.
@@ -165,6 +166,8 @@ class Engine:
         self.mapped.append((address, memory))
         if writable:
             self._writable_at.append(range(address, address + len(memory)))
+        if address in self._unmapped_hooks:
+            self.uc.hook_del(self._unmapped_hooks.pop(address))
         pointer = ctypes.addressof((ctypes.c_char * len(memory)).from_buffer(memory))
         self.uc.mem_map_ptr(address, len(memory), permissions, pointer)
 
@@ -173,12 +176,23 @@ class Engine:
         self.uc.mem_unmap(address, length)
         self.mapped[:] = [one for one in self.mapped if one[0] != address]
         self._writable_at = [one for one in self._writable_at if one.start != address]
+        self._note_unmapped(range(address, address + length))
+
+    def _note_unmapped(self, memory: range) -> None:
+        """Have `fault_address` tell of accesses to memory that may be mapped later."""
+        self._unmapped_hooks[memory.start] = self.uc.hook_add(
+            self._const.UC_HOOK_MEM_READ_UNMAPPED | self._const.UC_HOOK_MEM_WRITE_UNMAPPED,
+            self._on_bad_access,
+            None,
+            memory.start,
+            memory.stop - 1,
+        )
 
     def note_bad_accesses(self, later: Sequence[range] = ()) -> None:
         """Have `fault_address` tell of accesses that fail; to be called when memory is mapped.
 
         Args:
-            later: where memory may be mapped later; of accesses there it does not tell.
+            later: where memory may be mapped later.
 
         Writable memory is left out: wherever such a hook might see an access, Unicorn (2.1.4) keeps
         every store from its fast path.
@@ -189,6 +203,8 @@ class Engine:
             | self._const.UC_HOOK_MEM_READ_PROT
             | self._const.UC_HOOK_MEM_WRITE_PROT
         )
+        for memory in later:
+            self._note_unmapped(memory)
         begin = 0
         for memory in sorted([*self._writable_at, *later], key=lambda memory: memory.start):
             if begin < memory.start:

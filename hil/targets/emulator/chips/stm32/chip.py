@@ -369,6 +369,10 @@ class Chip(ABC):
         """What this part of the family does not have."""
         return frozenset()
 
+    def forgive(self) -> None:
+        """Go on, with a warning, where silicon does so with many a public program."""
+        self.forgives_buses = True
+
     def _gives_clock(self, name: str, gate: Gate) -> bool:
         """Whether a peripheral that the part has is switched on."""
         if not self.rcc.is_clocked(gate):

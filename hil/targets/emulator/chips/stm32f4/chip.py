@@ -92,6 +92,12 @@ class Stm32F4(Chip):
         """The option bytes."""
         return self.flash_controller.options
 
+    def forgive(self) -> None:
+        """Go on, with a warning, where silicon does so with many a public program."""
+        super().forgive()
+        if self.fmc is not None:
+            self.fmc.forgives = True
+
     @property
     def absent(self) -> frozenset[str]:
         """What this part of the family does not have."""
