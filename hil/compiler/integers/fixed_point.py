@@ -38,3 +38,10 @@ class FixedPoint:
         left, right = max(self.exponent, 0), max(-self.exponent, 0)
         product = ((sums << left) * np.int64(self.multiplier) + (_ONE >> 1)) >> 31
         return rounded_shift(product, right)
+
+    def scaled_once(self, sums: Int64) -> Int64:
+        """Scale sums, rounding once, halves upwards."""
+        places = 31 - self.exponent
+        if places > 62:
+            return np.zeros_like(sums)
+        return (sums * np.int64(self.multiplier) + (1 << places >> 1)) >> places
