@@ -19,7 +19,7 @@ class Compiled:
 
 
 def compile_model(loaded: "LoadedModel", calibration: Sequence["Float32"]) -> Compiled:
-    """Quantise a network.
+    """Quantise a network; one that was imported has its integers already.
 
     Args:
         loaded: the network.
@@ -30,8 +30,14 @@ def compile_model(loaded: "LoadedModel", calibration: Sequence["Float32"]) -> Co
     """
     from hil.compiler.front.trace import trace
     from hil.compiler.quantise import quantise
+    from hil.models.imported.module import Imported
     from hil.models.threads import one_thread
 
+    if isinstance(loaded.module, Imported):
+        from hil.compiler.front.imported import translate
+
+        made = translate(loaded.module, loaded.model_id)
+        return Compiled(made.program, made.graph)
     with one_thread():
         graph = trace(loaded.module, loaded.spec.shape)
         program = quantise(graph, calibration, name=loaded.model_id, input_range=loaded.spec.range)

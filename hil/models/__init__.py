@@ -98,7 +98,8 @@ class Request:
     """A network that is asked for.
 
     Attributes:
-        model_id: one of `names()`, or "module:function" or "path.py:function" that makes it.
+        model_id: one of `names()`, or "module:function" or "path.py:function" that makes it, or
+            the path of a .tflite file.
         variant: arguments of the network's constructor, such as `order`.
         checkpoint: a state dict's file; without one, weights are drawn by `seed` and batch norm is
             calibrated on photographs.
@@ -181,6 +182,8 @@ def made(request: Request) -> LoadedModel:
             error names the tensors), or the code of a network of others fails (it says where).
     """
     bare = shape_of(request)
+    if own.is_file(request.model_id):
+        return bare
     if request.checkpoint is not None:
         from hil.models.checkpoint import load_checkpoint
 
@@ -223,6 +226,8 @@ def _check_sizes(request: Request) -> None:
 
 def _of_others(request: Request) -> LoadedModel:
     """Make a network that is not ours."""
+    if own.is_file(request.model_id):
+        return _imported(request)
     point = own.offered(request.model_id)
     if point is None and not own.is_own(request.model_id):
         raise UsageError.unknown("model", request.model_id, [*_REGISTRY, *own.names()])
@@ -236,6 +241,34 @@ def _of_others(request: Request) -> LoadedModel:
     own.check_output(request.model_id, module, request.spec.shape)
     name = request.model_id if point else own.plain_name(request.model_id)
     return LoadedModel(name, module, request.spec, "none")
+
+
+def _imported(request: Request) -> LoadedModel:
+    """Read a network that others have quantised; its weights and its input are the file's."""
+    from hil.models.imported import tflite
+    from hil.models.imported.module import Imported
+
+    told = {"variant": request.variant, "checkpoint": request.checkpoint}
+    wrong = [key for key, value in told.items() if value]
+    if wrong:
+        raise UsageError(
+            f"the model {request.model_id!r} has its own weights and scales",
+            hint=f"take out of the scenario: {', '.join(wrong)}",
+        )
+    network = tflite.read((request.directory / Path(request.model_id).expanduser()).resolve())
+    rows, columns, channels = network.input.shape
+    if request.spec is not None and request.spec.shape != network.input.shape:
+        raise UsageError(
+            f"[input] is {request.spec.shape}, the network's is {network.input.shape}",
+            hint="rows, columns and channels may be left to the file: take [input] out",
+        )
+    # Black and white become the least and the greatest byte of the input.
+    black = (float(network.input.zero_point + 128),) * 3
+    level = (1.0 / network.input.scale,) * 3
+    spec = request.spec or InputSpec(rows, columns, channels, mean=black, deviation=level)
+    weights = f"{Path(request.model_id).name}, SHA-256 {network.digest[:12]}"
+    name = own.plain_name(request.model_id)
+    return LoadedModel(name, Imported(network).eval(), spec, weights)
 
 
 def _spec_of(module: "nn.Module", spec: InputSpec) -> InputSpec:

@@ -32,6 +32,11 @@ def is_own(model_id: str) -> bool:
     return ":" in model_id
 
 
+def is_file(model_id: str) -> bool:
+    """Whether a model's id names a file of a quantised network."""
+    return model_id.endswith(".tflite")
+
+
 def names() -> list[str]:
     """Networks that installed packages offer."""
     return sorted({point.name for point in entry_points(group=GROUP)})
@@ -164,7 +169,7 @@ def check_output(model_id: str, module: "nn.Module", shape: tuple[int, int, int]
 def plain_name(model_id: str) -> str:
     """Return a name of a network that C and file names can carry: `nets.make` of `nets.py:make`."""
     place, _, function = model_id.rpartition(":")
-    name = f"{Path(place).name.removesuffix('.py')}.{function}"
+    name = f"{Path(place).name.removesuffix('.py')}.{function}" if place else Path(model_id).stem
     return "".join(c if c.isascii() and (c.isalnum() or c in "._") else "_" for c in name)[:31]
 
 

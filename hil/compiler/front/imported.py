@@ -1,5 +1,6 @@
 """An imported network becomes a program: its own integers, and how far rounding is the file's."""
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from hil.compiler.operators.kind import Node, refused
 from hil.compiler.operators.pool2d import Pool2D
 from hil.compiler.operators.softmax import softmax_of
 from hil.compiler.program import Int8, Operator, Output, Padding, Program, Tensor
+from hil.models import LoadedModel
 from hil.models.imported.module import Imported
 from hil.models.imported.network import Chances, Conv, Layer, Map, Mean, Pool, Sum
 
@@ -66,6 +68,13 @@ def translate(module: Imported, name: str) -> Translated:
     return Translated(program, _graph(module, program), tuple(exact for _, exact in made))
 
 
+def translated(loaded: LoadedModel) -> Translated:
+    """Make a program of a loaded network. Raises BuildError: it was not imported."""
+    if not isinstance(loaded.module, Imported):
+        raise refused(loaded.model_id, "it was not imported", "name a .tflite file")
+    return translate(loaded.module, loaded.model_id)
+
+
 def _tensor(of: Map) -> Tensor:
     return Tensor(of.name, of.shape, of.scale, of.zero_point)
 
@@ -78,7 +87,8 @@ class _Tracer(fx.Tracer):
 
 def _graph(module: Imported, program: Program) -> Graph:
     """The float network, each of whose layers is a node."""
-    traced = fx.GraphModule(module.double(), _Tracer().trace(module))
+    doubled = copy.deepcopy(module).double()
+    traced = fx.GraphModule(doubled, _Tracer().trace(doubled))
     values = {str(n.target): n.name for n in traced.graph.nodes if n.op == "call_module"}
     nodes = tuple(
         Node(

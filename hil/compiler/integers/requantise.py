@@ -116,7 +116,8 @@ def _least_sums(fixed: FixedPoint, wanted: Int64, *, twice: bool) -> Int64:
     scaled = fixed.scaled if twice else fixed.scaled_once
     levels = scaled(np.where(is_near[:, None], sums, 0))
     first = (levels < wanted[:, None]).sum(axis=1)
-    return np.where(is_near, near + _AROUND[0] + first, near)
+    found: Int64 = np.where(is_near, near + _AROUND[0] + first, near)
+    return found
 
 
 def _at(

@@ -55,7 +55,7 @@ def not_taken(place: str, reason: str, instead: str) -> UsageError:
 
 def _schema() -> "ModuleType":
     try:
-        import tflite
+        import tflite  # type: ignore[import-untyped]
     except ImportError as error:
         raise UsageError(
             "reading a .tflite file takes the package tflite",

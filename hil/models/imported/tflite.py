@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -160,7 +160,7 @@ class _Reader:
         before = self.edges.get(operator.inputs[0], _NO_EDGES)
         size = (x.shape[0] + before[0] + before[2], x.shape[1] + before[1] + before[3])
         edges = operator.padding(size, (rows, columns), stride)
-        padding = tuple(a + b for a, b in zip(before, edges, strict=True))
+        padding = _joined(before, edges)
         factors = np.float64(np.float32(x.scale)) * scales / np.float64(np.float32(y.scale))
         layer = Conv(
             operator.name, (x.name,), y,
@@ -222,7 +222,7 @@ class _Reader:
                 "it averages over fewer pixels at the edges",
                 "padding VALID, or a size that windows divide",
             )
-        kind = "average" if is_average else "max"
+        kind: Literal["average", "max"] = "average" if is_average else "max"
         layer = Pool(
             operator.name, (x.name,), y,
             kind=kind, window=window, stride=stride, padding=edges, **_activation(operator),
@@ -269,9 +269,8 @@ class _Reader:
             raise not_taken(operator.place, "its output has another scale", "its input's scale")
         (top, bottom), (left, right) = ((int(a), int(b)) for a, b in edges[1:3])
         before = self.edges.get(operator.inputs[0], _NO_EDGES)
-        more = (top, left, bottom, right)
         self.maps[operator.outputs[0]] = x
-        self.edges[operator.outputs[0]] = tuple(a + b for a, b in zip(before, more, strict=True))
+        self.edges[operator.outputs[0]] = _joined(before, (top, left, bottom, right))
 
     def reshape(self, operator: Operator) -> None:
         x, y = self._unpadded(operator), operator.output.map("")
@@ -302,6 +301,10 @@ class _Reader:
         if not is_end or not same:
             raise not_taken(operator.place, "it changes a scale", "it at the network's ends")
         self.maps[target.index] = x
+
+
+def _joined(a: Edges, b: Edges) -> Edges:
+    return (a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3])
 
 
 def _activation(operator: Operator) -> dict[str, Any]:
