@@ -33,6 +33,7 @@ from hil.commands import (
     run,
     scenarios,
     survey,
+    survey_models,
     train,
     validate_timing,
 )
@@ -65,6 +66,7 @@ _COMMANDS = (
     bench,
     validate_timing,
     mlperf_run,
+    survey_models,
     cache,
 )
 _INTERRUPTED, _UNREAD = 130, 141  # 128 and the number of SIGINT, of SIGPIPE
@@ -82,7 +84,8 @@ examples:
   hil report --open                    the last run as a page
   hil reproduce                        are the numbers printed in documents still true
   hil crosscheck face_m4               the emulated board against Renode
-  hil import edgeml DIR --out F        trained weights out of EdgeML's C headers
+  hil import model.tflite              an int8 network of TensorFlow Lite, as a scenario
+  hil survey-models FOLDER             which networks of a folder compile, fit, at what cost
   hil train face_or_not --data DIR     teach a network, then judge its weights
   hil evaluate DATASET                 what the integers lose on annotated photographs
   hil models                           every network: its counts beside the paper's

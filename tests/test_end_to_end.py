@@ -158,10 +158,11 @@ def test_two_runs_count_the_same_cycles(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scenario", ["densenet_small", "mnv1_quarter"])
-def test_small_networks_of_the_papers_other_kinds_equal_the_reference(
-    tmp_path: Path, scenario: str
-) -> None:
+@pytest.mark.parametrize(
+    "scenario",
+    ["densenet_small", "mnv1_quarter", "mlperf_vww", "mlperf_ic", "mlperf_kws", "mlperf_ad"],
+)
+def test_small_networks_of_other_kinds_equal_the_reference(tmp_path: Path, scenario: str) -> None:
     session = open_session(tmp_path, scenario=scenario)
     result = measure(session, session.prepare(session.scenarios[0]))
     assert np.array_equal(result.outputs, result.prepared.expected)

@@ -69,6 +69,24 @@ def conv2d(draw: st.DrawFn, channels: int) -> nn.Module:
     )
 
 
+class Twofold(nn.Module):
+    """The sum of a map's activation and its pooling, of which neither can take the addition in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Hardswish(), nn.MaxPool2d(3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.one(x) + self.other(x)
+        return y
+
+
+@st.composite
+def softmax(draw: st.DrawFn, channels: int) -> nn.Module:
+    scale = nn.Conv2d(channels, draw(st.integers(1, 9)), 1)
+    return nn.Sequential(scale, nn.Softmax(dim=1))
+
+
 @st.composite
 def pool2d(draw: st.DrawFn, channels: int) -> nn.Module:
     del channels
@@ -109,6 +127,8 @@ CASES: dict[str, Callable[[int], st.SearchStrategy[nn.Module]]] = {
     "MaxOut": lambda channels: st.integers(1, channels).map(MaxOut),
     "Pool2D": pool2d,
     "Lookup": lambda _: st.sampled_from([layer() for layer in LookupKind.layers]),
+    "Add": lambda _: st.builds(Twofold),
+    "Softmax": softmax,
     "Concat": lambda channels: st.just(Forked(channels, joined=True)),
 }
 """Networks of channels to one that holds the operator, by the operator's name."""

@@ -22,6 +22,8 @@ examples:
   hil bench link --rate 1e-3 --runs 50  face_m4 over a line that damages one byte in a thousand
   hil bench soak --runs 10000 --seconds 600   inferences one after another: cycles, outputs, memory
   hil bench face_m4 --csv layers.csv   cycles by layer, RNN weights sparse and dense
+  hil bench mlperf                     MLPerf Tiny's networks beside the certified figures
+  hil bench mlperf --network vww=vww_96_int8.toml   with weights that hil import made a scenario of
 """
 
 
@@ -36,12 +38,21 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "what",
-        choices=("emulator", "kernels", "link", "soak", "face_m4"),
+        choices=("emulator", "kernels", "link", "soak", "face_m4", "mlperf"),
         help="emulator: emulated instructions per second of host time; kernels: cycles of every "
         "operator; link: runs over a line that damages bytes; soak: inferences one after another; "
-        "face_m4: cycles by layer, with sparse and with dense RNN weights",
+        "face_m4: cycles by layer, with sparse and with dense RNN weights; mlperf: MLPerf Tiny's "
+        "networks on a NUCLEO-L4R5ZI, beside the best that were certified on one",
     )
-    parser.add_argument("--board", default="stm32f439", help="whose (default: %(default)s)")
+    parser.add_argument("--board", help="whose (default: stm32f439; of mlperf nucleo_l4r5zi)")
+    parser.add_argument(
+        "--network",
+        action="append",
+        default=[],
+        metavar="TASK=FILE",
+        help="mlperf: the scenario of a task (vww, ic, kws, ad) in place of the seeded network; "
+        "may be given several times",
+    )
     parser.add_argument(
         "--toolchain",
         choices=("zig", "gcc", "both"),
@@ -89,6 +100,9 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.what == "mlperf":
+        return _mlperf(options)
+    options.board = options.board or "stm32f439"
     if options.what == "emulator":
         from hil.studies.bench import emulator as bench
 
@@ -119,6 +133,30 @@ def _run(options: argparse.Namespace) -> int:
         show(bench_kernels.table(rows))
     if options.csv:
         bench_kernels.write_csv(rows, options.csv)
+    return 0
+
+
+def _mlperf(options: argparse.Namespace) -> int:
+    from hil.errors import UsageError
+    from hil.studies.mlperf import bench
+
+    networks = {task: bench.scenarios(task) for task in bench.TASKS}
+    for told in options.network:
+        task, _, name = told.partition("=")
+        if task not in networks or not name:
+            raise UsageError(
+                f"--network {told} names no task and file",
+                hint=f"write TASK=FILE.toml; tasks are {', '.join(networks)}",
+            )
+        networks[task] = name
+    board = options.board or bench.BOARD
+    results = list(bench.run(networks, board, lambda stage: print(stage, file=sys.stderr)))
+    if options.markdown:
+        print(bench.markdown(results))
+    else:
+        show(bench.table(results))
+    if options.csv:
+        bench.write_csv(results, options.csv)
     return 0
 
 

@@ -69,6 +69,11 @@ class Conv(Layer):
     depthwise: bool
     rounds_twice: bool = field(default=True, kw_only=True)
 
+    @property
+    def window(self) -> tuple[int, int]:
+        """Rows and columns of the kernel."""
+        return self.weight.shape[1], self.weight.shape[2]
+
 
 @dataclass(frozen=True, eq=False)
 class Pool(Layer):

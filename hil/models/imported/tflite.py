@@ -29,6 +29,7 @@ from hil.models.imported.network import (
 )
 
 _MOST_BYTES = 64 << 20
+_MOST_PIXELS = 4096  # of an average, whose rounding is then the same
 _ACTIVATIONS = {
     "NONE": (-np.inf, np.inf),
     "RELU": (0.0, np.inf),
@@ -168,18 +169,15 @@ class _Reader:
             stride=stride, padding=padding, depthwise=depthwise and x.shape[2] != 1,
             **_activation(operator),
         )  # fmt: skip
-        self._check_size(operator, x, layer)
+        self._check_size(operator, x, layer, outputs)
         self._put(operator, layer)
 
-    def _check_size(self, operator: Operator, x: Map, layer: Conv) -> None:
+    def _check_size(self, operator: Operator, x: Map, layer: Conv | Pool, channels: int) -> None:
         top, left, bottom, right = layer.padding
-        outputs, rows, columns, _ = layer.weight.shape
-        size = (
-            (x.shape[0] + top + bottom - rows) // layer.stride + 1,
-            (x.shape[1] + left + right - columns) // layer.stride + 1,
-            outputs,
-        )
-        if size != layer.output.shape:
+        rows, columns = layer.window
+        down, across = x.shape[0] + top + bottom - rows, x.shape[1] + left + right - columns
+        size = (down // layer.stride + 1, across // layer.stride + 1, channels)
+        if min(down, across) < 0 or size != layer.output.shape:
             raise not_taken(operator.place, f"its output is {layer.output.shape}", f"{size}")
 
     def dense(self, operator: Operator) -> None:
@@ -209,8 +207,8 @@ class _Reader:
     def pool(self, operator: Operator) -> None:
         x, y = self._unpadded(operator), self._output(operator)
         window = (operator.option("FilterHeight"), operator.option("FilterWidth"))
-        if min(window) < 1 or window[0] > x.shape[0] + window[0] - 1:
-            raise not_taken(operator.place, f"its window is {window}", "one of pixels")
+        if not 1 <= window[0] <= x.shape[0] or not 1 <= window[1] <= x.shape[1]:
+            raise not_taken(operator.place, f"its window is {window}", "one within the map")
         stride = operator.stride(y.shape)
         edges = operator.padding(x.shape[:2], window, stride)
         if (x.scale, x.zero_point) != (y.scale, y.zero_point):
@@ -227,6 +225,9 @@ class _Reader:
             operator.name, (x.name,), y,
             kind=kind, window=window, stride=stride, padding=edges, **_activation(operator),
         )  # fmt: skip
+        self._check_size(operator, x, layer, x.shape[2])
+        if is_average and window[0] * window[1] > _MOST_PIXELS:
+            raise not_taken(operator.place, f"its window is {window}", f"{_MOST_PIXELS} pixels")
         self._no_clamp(operator, layer)
         self._put(operator, layer)
 
