@@ -150,9 +150,9 @@ def made(data: st.DataObject, name: str) -> tuple[nn.Module, Shape, list[Any]]:
     network = nn.Sequential(data.draw(CASES[name](channels)), FlattenMaps()).eval()
     initialise(network, data.draw(st.integers(0, 99)))
     for layer in network.modules():
-        if isinstance(layer, nn.Conv2d) and name in {"RNNPool", "GRUSweep"}:
+        if isinstance(layer, nn.Conv2d) and name in {"RNNPool", "GRUSweep", "Softmax"}:
             with torch.no_grad():
-                layer.weight.mul_(0.05)
+                layer.weight.mul_(0.01 if name == "Softmax" else 0.05)
     random = np.random.default_rng(data.draw(st.integers(0, 99)))
     images = [np.rint(random.uniform(*RANGE, shape)).astype(np.float32) for _ in range(3)]
     return network, shape, images
