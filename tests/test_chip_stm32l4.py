@@ -209,6 +209,37 @@ def test_the_low_power_port_has_20_bits_of_baud_rate(brr: int, sent: bytes) -> N
         assert chip.usarts["lpuart1"].line.receive(len(sent), 0) == sent
 
 
+@pytest.mark.parametrize(
+    ("port", "pin", "function"),
+    [
+        *(("lpuart1", pin, 8) for pin in ("A2", "B11", "C1", "G7")),
+        *(("usart1", pin, 7) for pin in ("A9", "B6", "G9")),
+    ],
+)
+def test_a_port_sends_on_each_of_its_pins(port: str, pin: str, function: int) -> None:
+    letter, number = ord(pin[0]) - ord("A"), int(pin[1:])
+    base, enable, bit = {
+        "lpuart1": (0x4000_8000, 0x4002_105C, 0),
+        "usart1": (0x4001_3800, 0x4002_1060, 14),
+    }[port]
+    gpio = 0x4800_0000 + 0x400 * letter
+    stores = {
+        0x4002_104C: 1 << letter,
+        enable: 1 << bit,
+        gpio + 0x20 + 4 * (number // 8): function << 4 * (number % 8),
+        gpio: 0xFFFF_FFFF & ~(1 << 2 * number),
+        base + 0xC: 0x22B9 if port == "lpuart1" else 35,  # 115,200 baud at 4 MHz
+        base: 0xD,
+        base + 0x28: ord("x"),
+    }
+    code = "".join(
+        f"ldr r0, ={at}\n ldr r1, ={value}\n str r1, [r0]\n" for at, value in stores.items()
+    )
+    chip = l4_with(f"function start\n {code} bkpt 0")
+    with finished("", chip):
+        assert chip.usarts[port].line.receive(1, 0) == b"x"
+
+
 def test_a_byte_lasts_what_the_baud_rate_says() -> None:
     chip = Stm32L4(DUAL)
     port, bus = chip.usarts["lpuart1"], chip.memory.bus

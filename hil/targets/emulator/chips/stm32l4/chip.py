@@ -55,11 +55,11 @@ class Stm32L4(Chip):
         speeds={"A": 0x0C00_0000},
         pulls={"A": 0x6400_0000, "B": 0x0000_0100},
     )
-    serial_pins: ClassVar[Mapping[str, SerialPins]] = {  # STM32L4R5 data sheet, tables 16 and 17
-        "usart1": SerialPins(("A9", "B6"), ("A10", "B7")),
+    serial_pins: ClassVar[Mapping[str, SerialPins]] = {  # DS12023 tables 16 and 17
+        "usart1": SerialPins(("A9", "B6", "G9"), ("A10", "B7", "G10")),
         "usart2": SerialPins(("A2", "D5"), ("A3", "D6")),
         "usart3": SerialPins(("B10", "C4", "C10", "D8"), ("B11", "C5", "C11", "D9")),
-        "lpuart1": SerialPins(("B11", "C1", "G7"), ("B10", "C0", "G8"), 8),
+        "lpuart1": SerialPins(("A2", "B11", "C1", "G7"), ("A3", "B10", "C0", "G8"), 8),
     }
     gates = GATES
     unmodelled = UNMODELLED
