@@ -265,3 +265,15 @@ def test_a_usart_that_nobody_hears_is_told_once(
     assert [r.getMessage() for r in caplog.records] == [
         "USART1 sends, but no pin carries its TX: nobody hears it"
     ]
+
+
+def test_bytes_that_no_pin_brings_are_told_once(
+    timed: StillChip, caplog: pytest.LogCaptureFixture
+) -> None:
+    timed.write(0x4002_0000, 0xA800_0000)
+    _send(timed, b"ab")
+    timed.wait(3 * BYTE)
+    assert timed.read(USART1 + SR) & RXNE == 0
+    assert [r.getMessage() for r in caplog.records] == [
+        "bytes come for USART1, but no pin carries its RX: they wait"
+    ]

@@ -175,7 +175,7 @@ class Usart(Peripheral):
         self._held: int | None = None  # written to a transmitter that does not work
         self._empty_at = self._done_at = 0  # when TXE and TC are set
         self._completes = True
-        self._unheard = False  # it has been said that nobody hears it
+        self._unheard = self._deaf = False  # whether that has been said
 
     @property
     def interrupt(self) -> bool:
@@ -263,6 +263,9 @@ class Usart(Peripheral):
             return
         if not (self.receives and self._works(RE)):
             self._arrives = None
+            if self._works(RE) and not self._deaf:
+                self._deaf = True
+                _log.warning("bytes come for %s, but no pin carries its RX: they wait", self.name)
             return
         if self._arrives is None:
             self._arrives = now + self._byte_cycles()
