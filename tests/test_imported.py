@@ -159,6 +159,16 @@ def test_a_checkpoint_or_a_variant_of_an_imported_network_is_refused(tmp_path: P
         made(Request(str(path), {"width": 2}))
 
 
+def test_other_choices_for_an_imported_network_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "net.tflite"
+    path.write_bytes(everything().write())
+    assert main(["import", str(path)]) == 0
+    assert main(["quantise", str(tmp_path / "net.toml")]) == 2
+    assert "net: it was imported with its own integers" in capsys.readouterr().err
+
+
 def changed(change: Callable[[Writer], None]) -> bytes:
     w = everything()
     change(w)

@@ -21,6 +21,7 @@ from hil.compiler.front.shapes import observe
 from hil.compiler.operators.kind import INPUT, Node, Place, Source, refused
 from hil.compiler.program import Shape
 from hil.models.blocks import FlattenMaps
+from hil.models.imported.module import Imported
 
 
 def trace(module: nn.Module, input_shape: Shape) -> Graph:
@@ -35,6 +36,12 @@ def trace(module: nn.Module, input_shape: Shape) -> Graph:
         BuildError: the network holds what the compiler cannot take; the error names the layer, the
             reason and what would work.
     """
+    if isinstance(module, Imported):
+        raise refused(
+            module.network.name,
+            "it was imported with its own integers, which no other choice can change",
+            hint="hil import shows its layers, hil plan and hil profile what they cost",
+        )
     module = copy.deepcopy(module).double().eval()
     graph = _graph(module)
     traced = fx.GraphModule(module, graph)
