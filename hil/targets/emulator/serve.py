@@ -63,7 +63,13 @@ class Served:
 
 @contextmanager
 def served(
-    board: Board, name: str, *, port: int, link: Path, faults: Faults | None = None
+    board: Board,
+    name: str,
+    *,
+    port: int,
+    link: Path,
+    faults: Faults | None = None,
+    flash_file: Path | None = None,
 ) -> Iterator[Served]:
     """Serve a board while the block runs.
 
@@ -73,8 +79,9 @@ def served(
         port: TCP port of the probe server on this machine's loopback; 0 for any that is free.
         link: a symbolic link to the serial port.
         faults: what goes wrong with it; None for nothing.
+        flash_file: keeps the flash's contents while the board has no power; None for nothing.
     """
-    emulated = EmulatedBoard(board, name, make_clock=default_clock)
+    emulated = EmulatedBoard(board, name, make_clock=default_clock, flash_file=flash_file)
     powered.add(emulated)
     desk = None
     try:
