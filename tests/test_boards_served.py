@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 from emulated import BOARD
@@ -289,3 +290,45 @@ def test_the_suite_is_green_on_served_boards_as_on_those_of_a_desk_one_test_on_e
         timed = {(row.context.target, row.context.timing) for row in rows}
         assert timed == {("probe", "modelled")}
         assert lock.holder(desk.unit.probe) is lock.holder(other.unit.probe) is None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_workers_share_a_physical_board_and_emulated_ones_and_the_report_is_whole(
+    desk: Desk, tmp_path: Path
+) -> None:
+    """One kind is on the desk, where one test at a time has it; the other is emulated."""
+    scenarios = [tmp_path / f"tiny_{columns}.toml" for columns in (30, 38)]
+    for path in scenarios:
+        variant = f"rows = 24\ncolumns = {path.stem[-2:]}\nchannels = 3\n"
+        path.write_text(f'model = "rnnpool_layer"\n[variant]\n{variant}', encoding="utf-8")
+    xml = tmp_path / "junit.xml"
+    command = [
+        *(sys.executable, "-m", "pytest", "--pyargs", "hil.suite", "--hil-lock-wait=600"),
+        *("--board=stm32f439", "--board=nucleo_f439zi", f"--hil-inventory={desk.file}"),
+        *(f"--hil-scenario={path}" for path in scenarios),
+        *("-n2", f"--junitxml={xml}"),
+    ]
+    answer = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=800, check=False
+    )
+    assert answer.returncode == 0, answer.stdout
+    assert "hil: nucleo_f439zi on emulator" in answer.stdout
+    assert "hil: stm32f439 on probe" in answer.stdout
+    rows = table.load(tmp_path / "build/hil/results.csv")
+    measured = {
+        (row.context.board, row.context.target, row.context.scenario, row.context.board_uid)
+        for row in rows
+        if row.metric.name == "cycles"
+    }
+    names = {path.stem for path in scenarios}
+    assert measured == {
+        *(("stm32f439", "probe", name, desk.unit.uid) for name in names),
+        *(("nucleo_f439zi", "emulator", name, "") for name in names),
+    }
+    assert sum(row.metric.name == "cycles" for row in rows) == len(measured)
+    tests = [case.attrib["name"] for case in ET.parse(xml).iter("testcase")]  # noqa: S314
+    assert len(tests) == len(set(tests))
+    for board, _, name, _ in measured:
+        assert any(name in test and board in test for test in tests), (board, name)
+    assert lock.holder(desk.unit.probe) is None

@@ -4,15 +4,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_model
 from emulated import finished, registers
 from random_programs import Builder
 
+from hil import models
 from hil.build import symbols
 from hil.build.firmware import build, find_toolchain
-from hil.compiler import plan
+from hil.compiler import emit, plan, reference
 from hil.compiler.plan import Budget
+from hil.compiler.synthetic import synthetic_program
 from hil.config import board as boards
 from hil.errors import FirmwareFault, MemoryLimitError
 from hil.link.client import Device
@@ -210,3 +213,27 @@ def test_a_plan_uses_it_only_where_the_chips_own_memory_is_too_small() -> None:
     made, board = plan.plan_on(small, own)
     assert board.arena_outside
     assert made.arena_bytes > own.sram.bytes
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_a_network_that_the_chips_own_memory_rules_out_runs_there_to_the_bit(
+    tmp_path: Path,
+) -> None:
+    """RNNPool-Face-C, on weights of a seed: 1,449,472 B of activations, 921,600 B of input."""
+    program = synthetic_program(models.structure("face_c"))
+    with pytest.raises(MemoryLimitError):
+        plan.make_plan(program, Budget.of(BOARD))
+    made, board = plan.plan_on(program, BOARD)
+    emit.write(program, made, tmp_path)
+    image = build(tmp_path, board, find_toolchain("zig"))
+    x = np.random.default_rng(1).integers(-128, 128, program.input.shape, np.int8)
+    with EmulatedTarget(board) as target:
+        target.flash(image)
+        target.reset()
+        device = Device(target.serial(), timeout_s=1200)
+        device.expect(image)
+        device.load_input(x.tobytes())
+        device.run()
+        outputs = np.frombuffer(device.outputs(), np.int8)
+    assert np.array_equal(outputs, reference.run(program, x).ravel())
