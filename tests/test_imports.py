@@ -26,14 +26,48 @@ COMPILER = {
     "plan": {"program", "operators", "kernels", "code"},
     "emit": {"program", "operators", "kernels", "code", "plan"},
     "reference": {"program", "integers", "operators"},
-    "quantise": {"program", "integers", "operators", "front", "similarity"},
+    "equalise": {"program", "integers", "operators", "front", "similarity"},
+    "sensitivity": {"program", "integers", "operators", "front", "similarity"},
+    "quantise": {
+        "program",
+        "integers",
+        "operators",
+        "front",
+        "similarity",
+        "equalise",
+        "sensitivity",
+    },
+    "auto": {
+        "program",
+        "integers",
+        "operators",
+        "front",
+        "similarity",
+        "quantise",
+        "reference",
+    },
     "synthetic": {"program", "integers", "operators", "front", "quantise"},
     "quality": {"program", "integers", "operators", "front", "similarity", "reference", "compiler"},
-    "compiler": {"program", "front", "quantise"},  # compile_model, the way from model to program
+    "compiler": {
+        "program",
+        "front",
+        "integers",
+        "quantise",
+        "auto",
+    },  # compile_model, the way from model to program
 }
 """What each room of the compiler knows of the others."""
 
-KNOW_TORCH = {"front", "operators", "quantise", "synthetic", "quality", "compiler"}
+KNOW_TORCH = {
+    "front",
+    "operators",
+    "sensitivity",
+    "quantise",
+    "auto",
+    "synthetic",
+    "quality",
+    "compiler",
+}
 """Rooms of the compiler that look into float networks; what comes behind the program does not."""
 
 FACES = {

@@ -4,13 +4,21 @@ import argparse
 from pathlib import Path
 
 from hil import numbers
-from hil.commands.options import Commands, checkpoint_option, command, csv_option, show
+from hil.commands.options import (
+    Commands,
+    board_option,
+    checkpoint_option,
+    command,
+    csv_option,
+    show,
+)
 
 _MOST_PHOTOGRAPHS = 1000
 _EPILOG = """\
 examples:
   hil quantise face_m4                 every layer's range, scale and noise: seconds
-  hil quantise face_m4 --report        each choice undone, one by one: some 20 seconds
+  hil quantise face_m4 --report        each choice undone, each option taken: a minute
+  hil quantise face_m4 --quantise auto the options that help on the calibration photographs
   hil quantise face_quant --report --checkpoint rpool_face_quant.pth
                                        trained weights, 640x480: a minute
 needs no board and no compiler: the integer reference is what the firmware answers, to the bit
@@ -31,8 +39,16 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--report",
         action="store_true",
-        help="undo each of the quantiser's choices and measure again",
+        help="undo each of the quantiser's choices, take each option, and measure again",
     )
+    parser.add_argument(
+        "--quantise",
+        metavar="OPTION",
+        nargs="+",
+        help="options in place of the scenario's: auto, input, equalise, bias, learned, task, "
+        "whole, tables512",
+    )
+    board_option(parser)
     parser.add_argument(
         "--photographs",
         type=numbers.whole(1, _MOST_PHOTOGRAPHS),
@@ -50,19 +66,31 @@ def add(commands: Commands) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from hil.commands import progress
-    from hil.config import scenario
+    from hil.config import board, scenario
     from hil.run import calibration, network
     from hil.studies.quantisation import choices as quantisation
+    from hil.studies.quantisation import costs
     from hil.studies.quantisation import table as quantisation_table
     from hil.vision import photographs
 
-    chosen = scenario.load(options.scenario).override(checkpoint=options.checkpoint)
+    chosen = scenario.load(options.scenario).override(
+        checkpoint=options.checkpoint, quantise=options.quantise
+    )
+    chip = board.load(options.board)
     loaded = network.load(chosen)
-    variants = quantisation.undone(loaded) if options.report else ()
+    variants: tuple[quantisation.Variant, ...] = ()
+    if options.report:
+        variants = (*quantisation.undone(loaded), *quantisation.optional(loaded))
     names = photographs.evaluation_set()[: options.photographs]
     with progress.over(quantisation.stages(variants, names)) as bar:
         report = quantisation.run(
-            loaded, variants, names, bar.begin, calibration=calibration.names(chosen)
+            loaded,
+            variants,
+            names,
+            bar.begin,
+            calibration=calibration.names(chosen),
+            options=chosen.quantise,
+            cost=(lambda program: costs.on_board(program, chosen, chip)) if variants else None,
         )
     if options.markdown:
         from hil.studies.quantisation import markdown
@@ -71,6 +99,8 @@ def _run(options: argparse.Namespace) -> int:
     else:
         show(quantisation_table.layers(report))
         show(quantisation_table.photographs(report))
+    if report.tried and not options.markdown:
+        show(quantisation_table.tried(report))
     if variants and not options.markdown:
         show(quantisation_table.operators(report))
         show(quantisation_table.choices(report))

@@ -27,10 +27,11 @@ Shape: TypeAlias = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Tensor:
-    """An int8 activation map: real value = scale * (q - zero_point) + centre of its channel.
+    """An int8 activation map: real = factor of its channel * scale * (q - zero_point) + centre.
 
     Attributes:
         centre: by channel, what the layer that reads the map takes into its bias; empty for 0.
+        factor: by channel, 1 at most, what that layer takes into its weights; empty for 1.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Tensor:
     scale: float
     zero_point: int
     centre: tuple[float, ...] = ()
+    factor: tuple[float, ...] = ()
 
     @property
     def reach(self) -> int:
@@ -47,11 +49,13 @@ class Tensor:
     def dequantise(self, values: Int8) -> Float64:
         """Turn int8 values, (..., channels), into real ones."""
         reals: Float64 = (values.astype(np.float64) - self.zero_point) * self.scale
+        reals = reals * np.array(self.factor) if self.factor else reals
         return reals + np.array(self.centre) if self.centre else reals
 
-    def quantise(self, reals: Float64) -> Int8:
+    def quantise(self, reals: Float64 | Float32) -> Int8:
         """Round real values, (..., channels), to the nearest level."""
         levels = (reals - np.array(self.centre) if self.centre else reals) / self.scale
+        levels = levels / np.array(self.factor) if self.factor else levels
         rounded: Int8 = np.clip(np.rint(levels) + self.zero_point, -128, 127).astype(np.int8)
         return rounded
 
@@ -112,9 +116,7 @@ class Program:
 
     def quantise_input(self, image: Float32) -> Int8:
         """Round a preprocessed image, (rows, columns, channels), to the input tensor's int8."""
-        q = np.rint(image / self.input.scale) + self.input.zero_point
-        values: Int8 = np.clip(q, -128, 127).astype(np.int8)
-        return values
+        return self.input.quantise(image)
 
     def dequantise_output(self, values: Int8) -> Float32:
         """Turn the concatenated int8 outputs, (count,), into real numbers."""

@@ -10,12 +10,16 @@ from dataclasses import asdict
 import numpy as np
 
 from hil.compiler import operators
+from hil.compiler.equalise import factors
 from hil.compiler.front.graph import Graph
+from hil.compiler.integers.levels import Levels
 from hil.compiler.integers.ranges import affine
 from hil.compiler.integers.recipe import DEFAULT, Recipe
 from hil.compiler.operators.kind import INPUT, ITS_INPUTS, Calibration, Float64, Node, refused
-from hil.compiler.program import Float32, Operator, Output, Program, Tensor
+from hil.compiler.program import Float32, Int8, Operator, Output, Program, Tensor
+from hil.compiler.sensitivity import felt
 from hil.errors import BuildError
+from hil.vision.photographs import InputSpec
 
 _FLOAT_MOST = float(np.finfo(np.float32).max)
 
@@ -27,6 +31,7 @@ def quantise(
     name: str,
     input_range: tuple[float, float],
     recipe: Recipe = DEFAULT,
+    levels: Levels | None = None,
 ) -> Program:
     """Quantise a network on images.
 
@@ -36,6 +41,7 @@ def quantise(
         name: of the program.
         input_range: least and greatest value of any preprocessed image.
         recipe: how.
+        levels: of photographs, of which the images are made; None where they are not.
 
     Raises:
         BuildError: an accumulator would not fit 32 bits, or there are no images.
@@ -48,7 +54,9 @@ def quantise(
         )
     _check_images(graph, calibration)
     activations = graph.activations(calibration)
-    return quantise_on(graph, activations, name=name, input_range=input_range, recipe=recipe)
+    return quantise_on(
+        graph, activations, name=name, input_range=input_range, recipe=recipe, levels=levels
+    )
 
 
 def quantise_on(
@@ -58,19 +66,34 @@ def quantise_on(
     name: str,
     input_range: tuple[float, float],
     recipe: Recipe = DEFAULT,
+    levels: Levels | None = None,
 ) -> Program:
     """Quantise a network on its activations, as `graph.activations` gives them.
 
     Raises:
         BuildError: an accumulator would not fit 32 bits.
     """
-    first = affine(*input_range)
-    tensors = {INPUT: Tensor(INPUT, graph.input_shape, first.scale, first.zero_point)}
-    by = Calibration(tensors, activations, _chains(graph), recipe, _results(graph), _centred(graph))
+    tensors = {INPUT: _input(graph, input_range, levels if recipe.exact_input else None)}
+    met: dict[str, Int8] = {}
+    if recipe.asks_for_integers:
+        met[INPUT] = tensors[INPUT].quantise(activations[INPUT])
+    by = Calibration(
+        tensors,
+        activations,
+        _chains(graph),
+        recipe,
+        _results(graph),
+        _centred(graph),
+        factors(graph, activations) if recipe.equalised else {},
+        felt(graph, activations[INPUT]) if recipe.ranges == "task" else {},
+        met,
+    )
     steps: list[Operator] = []
     for node in graph.nodes:
         steps.append(_quantised(node, by))
         tensors[node.name] = steps[-1].output
+        if recipe.asks_for_integers:
+            met[node.name] = _answers(steps[-1], met)
     return Program(
         name=name,
         input=tensors[INPUT],
@@ -78,6 +101,26 @@ def quantise_on(
         output=Output(tuple(tensors[n] for n in graph.outputs)),
         notes={"calibration": f"{len(activations[INPUT])} images"}
         | {name: str(choice) for name, choice in asdict(recipe).items()},
+    )
+
+
+def _input(graph: Graph, whole: tuple[float, float], levels: Levels | None) -> Tensor:
+    """Make the input's tensor: the levels themselves, where the first layers can read them."""
+    readers = [node for node in graph.nodes if INPUT in node.inputs]
+    if levels and all(operators.of(node).takes_levels(node) for node in readers):
+        return levels.tensor(INPUT, graph.input_shape)
+    first = affine(*whole)
+    return Tensor(INPUT, graph.input_shape, first.scale, first.zero_point)
+
+
+def levels_of(spec: InputSpec) -> Levels | None:
+    """Return the levels of a network's input; None of a grey one, whose are mixed and exact."""
+    if spec.channels == 1:
+        return None
+    colours = np.arange(spec.channels) % 3
+    deviation = spec.deviation or (1.0, 1.0, 1.0)
+    return Levels(
+        tuple(float(spec.mean[c]) for c in colours), tuple(float(deviation[c]) for c in colours)
     )
 
 
@@ -110,6 +153,19 @@ def _quantised(node: Node, by: Calibration) -> Operator:
             raise
         raise refused(node.name, error.what, hint=error.hint, stage="quantise") from error
     return made
+
+
+def _answers(step: Operator, met: Mapping[str, Int8]) -> Int8:
+    """Compute a step on every calibration image, from the maps that it reads."""
+    read = {tensor.name: met[tensor.name] for tensor in step.inputs}
+    count = len(next(iter(read.values())))
+    kind = operators.of(step)
+    return np.stack(
+        [
+            kind.compute(step, {name: maps[i] for name, maps in read.items()}, None)
+            for i in range(count)
+        ]
+    )
 
 
 def _results(graph: Graph) -> frozenset[str]:

@@ -109,6 +109,8 @@ class Scenario:
             are in none of them.
         calibration_folder: of photographs to choose ranges on in place of the usual ones; None for
             those.
+        quantise: options of the quantiser beside its defaults, such as "equalise"; "auto" for those
+            that help on the calibration photographs.
         tolerances: by metric or pattern, such as `cycles.layer.*`, against a baseline.
         dataset: annotated photographs on which average precision or accuracy is measured; None for
             none.
@@ -134,6 +136,7 @@ class Scenario:
     calibration: list[str] = field(default_factory=list, hash=False)
     calibration_folder: Path | None = None
     dataset: Path | None = None
+    quantise: list[str] = field(default_factory=list, hash=False)
     variant: dict[str, Any] = field(default_factory=dict, hash=False)
     output_names: list[str] = field(default_factory=list, hash=False)
     labels: list[str] = field(default_factory=list, hash=False)
@@ -157,6 +160,7 @@ class Scenario:
         optimise: Aim | None = None,
         stream: bool | None = None,
         calibration: Path | None = None,
+        quantise: list[str] | None = None,
     ) -> "Scenario":
         """Return the scenario with what the command line names in place of what the file says.
 
@@ -182,6 +186,7 @@ class Scenario:
             stream=self.stream if stream is None else stream,
             calibration=[] if calibration else self.calibration,
             calibration_folder=calibration or self.calibration_folder,
+            quantise=self.quantise if quantise is None else quantise,
         )
 
 
@@ -257,6 +262,7 @@ def load(name: str, directory: Path = SCENARIOS) -> Scenario:
         calibration=_more_calibration(path, entries.calibration),
         calibration_folder=_calibration_folder(path, entries.calibration),
         dataset=_dataset(path, entries.dataset) if entries.dataset else None,
+        quantise=[entries.quantise] if isinstance(entries.quantise, str) else entries.quantise,
         variant=entries.variant,
         output_names=entries.output.names,
         labels=entries.output.labels,
@@ -373,6 +379,7 @@ class _ScenarioFile(Entries, frozen=True):
     tags: list[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]] = []  # noqa: RUF012
     calibration: list[_Text] | _Text = []  # noqa: RUF012
     dataset: str = ""
+    quantise: list[_Text] | _Text = []  # noqa: RUF012
     variant: dict[str, Any] = {}  # noqa: RUF012
     output: _Output = _Output()
     limits: _Limits = _Limits()

@@ -288,7 +288,7 @@ def quantise_scenario(scenario: Scenario) -> QuantisedScenario:
 
     loaded = network.load(scenario)
     images = [photographs.prepare(name, loaded.spec) for name in calibration.names(scenario)]
-    compiled = compile_model(loaded, images)
+    compiled = compile_model(loaded, images, scenario.quantise)
     named.check(scenario, compiled.program)
     return QuantisedScenario(scenario, loaded, compiled.graph, compiled.program)
 

@@ -512,4 +512,5 @@ class Session:
         board = self.board
         clock = f"clock={board.clock_hz} wait-states={board.flash_wait_states}"
         counts = f"{self.toolchain.fingerprint} {clock} timing={target.timing_version()}"
-        return f"{counts} {calibration.fingerprint(scenario)}".rstrip()
+        options = f"quantise={','.join(scenario.quantise)}" if scenario.quantise else ""
+        return " ".join(filter(None, (counts, calibration.fingerprint(scenario), options)))

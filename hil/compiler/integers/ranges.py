@@ -37,20 +37,26 @@ def affine(low: float, high: float) -> Affine:
     return Affine(float(scale), int(np.clip(np.rint(-128 - low / scale), -128, 127)))
 
 
-def chosen_affine(values: Reals, recipe: Recipe) -> Affine:
-    """Choose a map's range, from its values in calibration, in the way that is asked for."""
+def chosen_affine(values: Reals, recipe: Recipe, felt: Reals | None = None) -> Affine:
+    """Choose a map's range, from its values in calibration, in the way that is asked for.
+
+    Args:
+        values: of any shape.
+        recipe: how.
+        felt: of the values' shape, how much a squared error of each weighs; None for alike.
+    """
     match recipe.ranges:
-        case "least error":
-            return best_affine(values)
+        case "least error" | "task":
+            return best_affine(values, felt)
         case "whole":
             return affine(float(values.min()), float(values.max()))
         case "percentile":
             tails = [100.0 - recipe.percentile, recipe.percentile]
-            low, high = np.percentile(_sample(values), tails)
+            low, high = np.percentile(values.reshape(-1)[_sampled(values)], tails)
             return affine(float(low), float(high))
 
 
-def best_affine(values: Reals) -> Affine:
+def best_affine(values: Reals, felt: Reals | None = None) -> Affine:
     """Choose the range that gives the least mean squared error on these values.
 
     Clipping a few far values makes all others finer; the search shrinks the range of all values in
@@ -58,11 +64,14 @@ def best_affine(values: Reals) -> Affine:
 
     Args:
         values: of any shape.
+        felt: of the same shape, how much a squared error of each weighs; None for alike.
     """
-    sample = _sample(values)
+    at = _sampled(values)
+    sample = values.reshape(-1)[at]
+    weight = None if felt is None else felt.reshape(-1)[at]
     low, high = float(sample.min()), float(sample.max())
     candidates = [affine(low * shrink, high * shrink) for shrink in _SHRINKS]
-    return min(candidates, key=lambda candidate: _error(sample, candidate))
+    return min(candidates, key=lambda candidate: _error(sample, candidate, weight))
 
 
 def multiplier_and_shift(factors: Reals) -> tuple[npt.NDArray[np.int32], int]:
@@ -106,17 +115,18 @@ def check_sums(name: str, sums: npt.NDArray[np.number], shift: int) -> None:
         )
 
 
-def _sample(values: Reals) -> Reals:
+def _sampled(values: Reals) -> npt.NDArray[np.int64]:
+    """Choose places in the flattened values, those of the least and the greatest among them."""
     flat = values.reshape(-1)
     # A prime stride, so that no channel is left out of an interleaved map.
     stride = max(1, flat.size // _SAMPLES)
     while stride > 1 and any(stride % p == 0 for p in (2, 3, 5, 7)):
         stride += 1
-    sampled = flat[::stride]
-    return np.concatenate([sampled, [flat.min(), flat.max()]])
+    return np.concatenate([np.arange(0, flat.size, stride), [flat.argmin(), flat.argmax()]])
 
 
-def _error(values: Reals, candidate: Affine) -> float:
+def _error(values: Reals, candidate: Affine, weight: Reals | None) -> float:
     levels = np.clip(np.rint(values / candidate.scale) + candidate.zero_point, -128, 127)
     difference = (levels - candidate.zero_point) * candidate.scale - values
-    return float(np.square(difference).mean())
+    squares = np.square(difference)
+    return float((squares if weight is None else squares * weight).mean())

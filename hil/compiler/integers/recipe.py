@@ -1,9 +1,12 @@
 """What the quantiser could do in another way; `hil quantise --report` asks what that would cost."""
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
 
-Ranges: TypeAlias = Literal["least error", "whole", "percentile"]
+from hil.errors import UsageError
+
+Ranges: TypeAlias = Literal["least error", "task", "whole", "percentile"]
 
 
 @dataclass(frozen=True)
@@ -11,10 +14,16 @@ class Recipe:
     """How a network is quantised; the defaults are what every program is made with.
 
     Attributes:
-        ranges: of maps: the one of least mean squared error, the whole calibrated range, or
-            what lies between two percentiles.
+        ranges: of maps: the one of least mean squared error, of least error as the task's loss
+            feels it, the whole calibrated range, or what lies between two percentiles.
         percentile: the upper of these; the lower is as far from 0 as this is from 100.
-        rounding: of weights: such that errors cancel on real inputs, or each to the nearest.
+        rounding: of weights: such that errors cancel on real inputs; such that they make up for
+            what the integers before have done to the inputs too; or each to the nearest.
+        corrected: whether biases take in what the integers before have done to the mean.
+        equalised: whether channels of a map have factors of their own, where the layers that read
+            it can take them into their weights.
+        exact_input: whether the input's bytes are a photograph's levels, each channel's mean and
+            deviation being the first layer's matter.
         weight_scales: one per output channel, or one for the whole tensor.
         result_margin: by which the ranges of the result's maps are wider: of other photographs
             than calibration's some give more, and a value beyond its range is cut off.
@@ -25,11 +34,49 @@ class Recipe:
 
     ranges: Ranges = "least error"
     percentile: float = 99.9
-    rounding: Literal["cancelling", "nearest"] = "cancelling"
+    rounding: Literal["cancelling", "learned", "nearest"] = "cancelling"
+    corrected: bool = False
+    equalised: bool = False
+    exact_input: bool = False
     weight_scales: Literal["channel", "tensor"] = "channel"
     result_margin: float = 1.25
     centres: bool = True
     index_bits: int = 8  # docs/quantisation.md: what 9 and 10 would buy, and cost
 
+    @property
+    def asks_for_integers(self) -> bool:
+        """Whether layers are quantised on what the integers before them give in calibration."""
+        return self.corrected or self.rounding == "learned"
+
 
 DEFAULT = Recipe()
+
+AUTO = "auto"
+"""In place of options: those that measurably help on the calibration photographs."""
+
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "input": {"exact_input": True},
+    "equalise": {"equalised": True},
+    "bias": {"corrected": True},
+    "learned": {"rounding": "learned", "corrected": True},
+    "task": {"ranges": "task"},
+    "whole": {"ranges": "whole"},
+    "tables512": {"index_bits": 9},
+}
+"""What a scenario may ask for beside the defaults, by name; only tables512 costs memory."""
+
+FREE = ("input", "equalise", "bias", "learned", "task", "whole")
+"""Options that cost neither cycles nor bytes, in the order in which `auto` tries them."""
+
+
+def with_options(names: Sequence[str], recipe: Recipe = DEFAULT) -> Recipe:
+    """Change a recipe as options say.
+
+    Raises:
+        UsageError: there is no such option.
+    """
+    for name in names:
+        if name not in OPTIONS:
+            raise UsageError.unknown("quantiser's option", name, [AUTO, *OPTIONS])
+        recipe = replace(recipe, **OPTIONS[name])
+    return recipe

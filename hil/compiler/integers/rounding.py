@@ -21,11 +21,10 @@ import torch
 Float64: TypeAlias = npt.NDArray[np.float64]
 
 _DAMPING = 0.003  # of the mean variance, added to every variance
+_NEARNESS = 0.01  # likewise, where weights are fitted anew
 
 
-def round_weights(
-    weight: Float64, samples: Float64, scale: Float64, most: int = 127
-) -> tuple[Float64, Float64]:
+def round_weights(weight: Float64, samples: Float64, scale: Float64, most: int = 127) -> Float64:
     """Round weights.
 
     Args:
@@ -36,16 +35,49 @@ def round_weights(
         most: greatest magnitude of a rounded weight.
 
     Returns:
-        Whole numbers in the weights' shape, and the mean error that they leave, (out,), in the
-        output's units.
+        Whole numbers in the weights' shape.
     """
-    mean = samples.mean(axis=1)
-    centred = torch.from_numpy(samples - mean[:, None, :])
-    covariance = (centred.mT @ centred / centred.shape[1]).numpy()
+    covariance = _covariance(samples, samples)
     exact = weight.reshape(len(weight), -1) / scale[:, None]
-    rounded = _compensated(exact, covariance, most)
-    left = (exact - rounded) * scale[:, None]
-    return rounded.reshape(weight.shape), (left * mean).sum(axis=1)
+    rounded: Float64 = _compensated(exact, covariance, most).reshape(weight.shape)
+    return rounded
+
+
+def refitted(weight: Float64, exact: Float64, met: Float64) -> Float64:
+    """Change weights such that, on inputs that are not exact, they give what they gave on exact.
+
+    It is the linear regression of the exact outputs on the inputs that are met, held near the
+    weights; the means are the bias's matter.
+
+    Args:
+        weight: (out, taps) or of any shape that is read so.
+        exact: samples of the inputs, as `round_weights` takes them.
+        met: the same samples, as they are met.
+    """
+    share = max(_NEARNESS, met.shape[2] / met.shape[1])  # few samples say little
+    covariance = _damped(_covariance(met, met), share)
+    missing = _covariance(exact - met, met)
+    change = torch.linalg.solve(torch.from_numpy(covariance), torch.from_numpy(missing).mT)
+    flat = weight.reshape(len(weight), 1, -1)
+    moved = flat + flat @ change.mT.numpy()
+    fitted: Float64 = moved.reshape(weight.shape)
+    return fitted
+
+
+def _covariance(one: Float64, other: Float64) -> Float64:
+    """(1 or out, taps, taps), of samples (1 or out, samples, taps)."""
+    first, second = (torch.from_numpy(s - s.mean(axis=1, keepdims=True)) for s in (one, other))
+    both: Float64 = (first.mT @ second / first.shape[1]).numpy()
+    return both
+
+
+def _damped(covariance: Float64, share: float) -> Float64:
+    """Add so much of the mean variance to every variance."""
+    taps = covariance.shape[1]
+    variance = np.trace(covariance, axis1=1, axis2=2) / taps
+    added = np.maximum(share * variance, 1e-12)
+    damped: Float64 = covariance + added[:, None, None] * np.eye(taps)
+    return damped
 
 
 def round_to_nearest(weight: Float64, scale: Float64, most: int = 127) -> Float64:
@@ -58,10 +90,7 @@ def round_to_nearest(weight: Float64, scale: Float64, most: int = 127) -> Float6
 def _compensated(weight: Float64, covariance: Float64, most: int) -> Float64:
     """Round (out, taps) column by column; the covariance is that of all rows or of each."""
     taps = weight.shape[1]
-    variance = np.trace(covariance, axis1=1, axis2=2) / taps
-    damping = np.maximum(_DAMPING * variance, 1e-12)
-    damped = covariance + damping[:, None, None] * np.eye(taps)
-    inverse = torch.linalg.inv(torch.from_numpy(damped))
+    inverse = torch.linalg.inv(torch.from_numpy(_damped(covariance, _DAMPING)))
     factor = torch.linalg.cholesky(inverse).mT.numpy()
     rest = weight.copy()
     rounded = np.empty_like(weight)

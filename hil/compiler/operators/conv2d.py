@@ -9,8 +9,8 @@ from torch import nn
 
 from hil.compiler.integers.exact import Int64, Whole, smmulr, windows
 from hil.compiler.integers.ranges import Affine, check_sums, multiplier_and_shift
-from hil.compiler.integers.rounding import round_to_nearest, round_weights
 from hil.compiler.operators import fusing
+from hil.compiler.operators.conv2d_weights import choose_weights
 from hil.compiler.operators.fusing import Conv2DNode
 from hil.compiler.operators.kind import Calibration, Float64, Kept, Kind, Macs, Permuted, Place
 from hil.compiler.program import Int8, Int32, Operator, Padding, Shape, Tensor
@@ -18,8 +18,6 @@ from hil.models.blocks import PaddedConv2d
 from hil.models.pooling import Classifier
 
 _RESIDUAL_BITS = 22  # of its multiplier, so that 255 times it and the rounding fit 32 bits
-_SAMPLES = 6_000  # windows that weights are rounded on
-_LEAST_SCALE = 1e-30  # of weights; below, double precision ends
 
 
 @dataclass(frozen=True)
@@ -108,23 +106,11 @@ class Conv2DKind(Kind[Conv2DNode, Conv2D, nn.Module]):
         """Choose the output's range, and round weights and bias."""
         inputs, output = by.inputs(node), by.free(node)
         x = inputs[0]
-        weight_scale = _weight_scales(node, x.scale)
-        if by.recipe.weight_scales == "tensor":
-            weight_scale = np.full_like(weight_scale, weight_scale.max())
-        centre = np.array(x.centre or [0.0] * x.shape[2])
-        real_bias = node.bias
-        if x.centre:
-            of_all_taps = node.weight.sum(axis=(1, 2))
-            products = of_all_taps * (centre[:, None] if node.depthwise else centre)
-            real_bias = real_bias + products.sum(axis=1)
-        if by.recipe.rounding == "nearest":
-            rounded = round_to_nearest(node.weight, weight_scale)
-        else:
-            samples = _sampled(node, by.seen(node) - centre)
-            rounded, left = round_weights(node.weight, samples, weight_scale)
-            real_bias = real_bias + left
-        bias = np.rint(real_bias / (x.scale * weight_scale)).astype(np.int64)
-        multiplier, shift = multiplier_and_shift(x.scale * weight_scale / output.scale)
+        chosen = choose_weights(node, by)
+        rounded, weight_scale = chosen.rounded, chosen.scale
+        bias = np.rint(chosen.bias / (x.scale * weight_scale)).astype(np.int64)
+        step = output.scale * np.array(output.factor or 1.0)
+        multiplier, shift = multiplier_and_shift(x.scale * weight_scale / step)
         check_sums(node.name, np.abs(rounded).sum(axis=(1, 2, 3)) * x.reach + np.abs(bias), shift)
         how = Affine(output.scale, output.zero_point)
         return Conv2D(
@@ -159,6 +145,20 @@ class Conv2DKind(Kind[Conv2DNode, Conv2D, nn.Module]):
     def takes_centre(self, node: Conv2DNode, source: str) -> bool:
         """Where every sum has the same terms: nothing is padded."""
         return node.padding == Padding() and source not in node.inputs[1:]
+
+    def gives_factors(self, node: Conv2DNode) -> bool:
+        """Where nothing is added that has factors of its own, or none."""
+        return node.residual is None
+
+    def takes_factors(self, node: Conv2DNode, source: str) -> float:
+        """Free where a channel has weights of its own; else its weights' steps are all inputs'."""
+        if source in node.inputs[1:]:
+            return 0.0
+        return 1.0 if node.depthwise else 0.5
+
+    def takes_levels(self, node: Conv2DNode) -> bool:
+        """Where it adds no map, of which the input might be the one."""
+        return node.residual is None
 
     def plausible(self, node: Conv2DNode, drawn: Float64, maps: Mapping[str, Float64]) -> Float64:
         """Spread as sums of independent inputs do, and clip as the activation does."""
@@ -196,44 +196,12 @@ def _constant_bytes(layer: nn.Conv2d | nn.Linear) -> int:
     return layer.weight.numel() + 8 * len(layer.weight)
 
 
-def _weight_scales(node: Conv2DNode, x_scale: float) -> Float64:
-    """One scale per output channel: by its largest weight, unless the bias asks for more."""
-    largest = np.abs(node.weight).max(axis=(1, 2, 3)) / 127.0
-    for_bias = np.abs(node.bias) / (x_scale * 2.0**29)
-    scales = np.maximum(largest, for_bias)
-    # Zeros have any scale; a small one asks for no larger multiplier than the others'.
-    chosen: Float64 = np.where(scales > 0.0, np.maximum(scales, _LEAST_SCALE), 1e-12)
-    return chosen
-
-
 def _residual(source: Tensor, output: Tensor) -> Residual:
     factor = source.scale / output.scale
     shift = int(np.clip(_RESIDUAL_BITS - 1 - np.floor(np.log2(factor)), 1, 30))
     multiplier = int(np.rint(factor * 2.0**shift))
     check_sums(output.name, np.array([255 * multiplier + (1 << shift >> 1)], np.int64), 0)
     return Residual(source, multiplier, shift)
-
-
-def _sampled(node: Conv2DNode, x: Float64) -> Float64:
-    """Sample the windows that a convolution sees: (1, samples, taps), or per channel depthwise."""
-    pad = node.padding
-    edges = ((0, 0), (pad.top, pad.bottom), (pad.left, pad.right), (0, 0))
-    padded = np.pad(x, edges)
-    rows, columns, _ = node.shape
-    count = len(x) * rows * columns
-    # An odd stride, prime to the common sizes of maps, so that no column is left out.
-    positions = np.arange(0, count, max(1, count // _SAMPLES) | 1)
-    image, row, column = np.unravel_index(positions, (len(x), rows, columns))
-    _, kernel_rows, kernel_columns, _ = node.weight.shape
-    taps = [
-        padded[image, row * node.stride + i, column * node.stride + j]
-        for i in range(kernel_rows)
-        for j in range(kernel_columns)
-    ]
-    stacked = np.stack(taps, axis=1)  # samples, taps, channels
-    if node.depthwise:
-        return stacked.transpose(2, 0, 1)
-    return stacked.reshape(1, len(stacked), -1)
 
 
 def _sums(op: Conv2D, maps: Mapping[str, Int8]) -> Whole:

@@ -76,7 +76,7 @@ def quantise_cell(
     cell: FastGRNN,
     seen: Seen,
     *,
-    x_scale: float,
+    x_scale: float | Reals,
     x_most: int,
     index_bits: int = INDEX_BITS,
     whole: bool = False,
@@ -90,7 +90,7 @@ def quantise_cell(
     Args:
         cell: the float cell.
         seen: in calibration.
-        x_scale: real value of one unit of the integer input.
+        x_scale: real value of one unit of the integer input, of all or by input.
         x_most: greatest magnitude of the integer input, its zero point taken off.
         index_bits: of the tables.
         whole: whether a table spans all of its unit's calibrated range.

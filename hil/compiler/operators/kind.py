@@ -7,7 +7,7 @@ the integer reference and the counts go through the registry of kinds and know n
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -101,6 +101,10 @@ class Calibration:
         chains: for maps that end in a concatenation, the last one of its chain.
         results: maps of the program's result, and those that give one its range.
         centred: maps of which every reader takes the channels' centres into its bias.
+        factors: by map, of its channels, where every reader takes them into its weights.
+        felt: by map, how much the task feels a squared error of each value; empty for alike.
+        met: by map, what the integers gave in calibration, of the activations' shape; empty where
+            the recipe does not ask for it.
     """
 
     tensors: Mapping[str, Tensor]
@@ -109,6 +113,9 @@ class Calibration:
     recipe: Recipe
     results: frozenset[str] = frozenset()
     centred: frozenset[str] = frozenset()
+    factors: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    felt: Mapping[str, Float64] = field(default_factory=dict)
+    met: Mapping[str, Int8] = field(default_factory=dict)
 
     def inputs(self, node: Node) -> tuple[Tensor, ...]:
         """Return the tensors that a node reads."""
@@ -121,10 +128,14 @@ class Calibration:
     def free(self, node: Node) -> Tensor:
         """Make a node's output, its range chosen on its own values or on its chain's."""
         chosen_on = self.chains.get(node.name, node.name)
-        how = chosen_affine(self.activations[chosen_on], self.recipe)
+        factor = self.factors.get(node.name, ())
+        values = self.activations[chosen_on]
+        how = chosen_affine(
+            values / np.array(factor) if factor else values, self.recipe, self.felt.get(chosen_on)
+        )
         if chosen_on in self.results:
             how = replace(how, scale=how.scale * self.recipe.result_margin)
-        return bound(node, how)
+        return replace(bound(node, how), factor=factor)
 
 
 def bound(node: Node, how: Affine) -> Tensor:
@@ -263,6 +274,28 @@ class Kind(ABC, Generic[NodeT, OperatorT, LayerT]):
     def takes_centre(self, node: NodeT, source: str) -> bool:
         """Whether it takes the centres of the channels of a map that it reads into its bias."""
         del node, source
+        return False
+
+    def gives_factors(self, node: NodeT) -> bool:
+        """Whether its output's channels may each have a factor of their own."""
+        del node
+        return False
+
+    def takes_factors(self, node: NodeT, source: str) -> float:
+        """How far it takes the factors of a map that it reads into its weights.
+
+        Returns:
+            1 where that costs nothing, less where it makes weights coarser, 0 where it cannot.
+        """
+        del node, source
+        return 0.0
+
+    def takes_levels(self, node: NodeT) -> bool:
+        """Whether it reads an input whose channels have centres and factors, if it is padded too.
+
+        What pads such a map is its zero point, in each channel a few levels off what it stands for.
+        """
+        del node
         return False
 
     def plausible(self, node: NodeT, drawn: Float64, maps: Mapping[str, Float64]) -> Float64:

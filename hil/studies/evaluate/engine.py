@@ -120,6 +120,7 @@ def head(task: Task, dataset: Dataset) -> dict[str, object]:
         "model": scenario.model,
         "variant": {name: str(value) for name, value in sorted(scenario.variant.items())},
         "calibration": [*scenario.calibration, calibration.fingerprint(scenario)],
+        "quantise": list(scenario.quantise),
         "weights": weights,
         "dataset": str(dataset.folder.resolve()),
         "score": task.least_score,

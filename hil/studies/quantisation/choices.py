@@ -3,21 +3,23 @@
 Every choice is undone by itself and the network measured again, on the same photographs.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hil.compiler import operators, quality
+from hil.compiler.auto import Tried, choose
 from hil.compiler.front.trace import trace
 from hil.compiler.integers.ranges import affine
-from hil.compiler.integers.recipe import DEFAULT, Recipe
+from hil.compiler.integers.recipe import AUTO, DEFAULT, Recipe, with_options
 from hil.compiler.operators.kind import INPUT, Float64
 from hil.compiler.program import Operator, Program
-from hil.compiler.quantise import quantise_on
+from hil.compiler.quantise import levels_of, quantise_on
 from hil.models.threads import one_thread
 from hil.run.measurement import Progress, silent
+from hil.studies.quantisation.costs import Cost
 from hil.vision import photographs
 
 if TYPE_CHECKING:
@@ -64,8 +66,18 @@ UNDONE = (
     Variant("centre 0", "channels of the pool around 0", Recipe(centres=False), of_cells=True),
     Variant("8-bit h", "states of the cells in 8 bits", kept=_eight_bits, of_cells=True),
     Variant("7 index", "tables of 128 entries", Recipe(index_bits=7), of_cells=True),
-    Variant("9 index", "tables of 512 entries", Recipe(index_bits=9), of_cells=True),
 )
+
+
+OPTIONAL = (
+    Variant("input", "bytes of the input are a photograph's levels", with_options(["input"])),
+    Variant("equalise", "channels of maps with factors of their own", with_options(["equalise"])),
+    Variant("bias", "biases make up for the integers before", with_options(["bias"])),
+    Variant("learned", "weights and biases do", with_options(["learned"])),
+    Variant("task", "ranges by what the outputs feel", with_options(["task"])),
+    Variant("tables512", "tables of 512 entries", with_options(["tables512"]), of_cells=True),
+)
+"""The options of a scenario, one by one: `recipe.OPTIONS`, of which `UNDONE` has "whole"."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +114,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A variant, and how close it comes to the float network."""
+    """A variant, how close it comes to the float network, and what it costs where that is asked."""
 
     variant: Variant
     quality: "Quality"
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +127,8 @@ class Report:
 
     Attributes:
         calibration, evaluation: photographs.
-        outcomes: as is, then with every choice undone that was asked for.
+        outcomes: as is, then with every choice undone or option taken that was asked for.
+        tried: what `auto` measured, where it chose.
     """
 
     model: str
@@ -123,6 +137,7 @@ class Report:
     evaluation: tuple[str, ...]
     layers: tuple[Layer, ...]
     outcomes: tuple[Outcome, ...] = field(default=())
+    tried: tuple[Tried, ...] = ()
 
     @property
     def as_is(self) -> "Quality":
@@ -132,9 +147,18 @@ class Report:
 
 def undone(loaded: "LoadedModel") -> tuple[Variant, ...]:
     """Variants that make a difference to a network."""
+    return _of(loaded, UNDONE)
+
+
+def _of(loaded: "LoadedModel", variants: Sequence[Variant]) -> tuple[Variant, ...]:
     known = filter(operators.knows_layer, loaded.module.modules())
     cells = any(operators.of_layer(layer).has_cells for layer in known)
-    return tuple(variant for variant in UNDONE if cells or not variant.of_cells)
+    return tuple(variant for variant in variants if cells or not variant.of_cells)
+
+
+def optional(loaded: "LoadedModel") -> tuple[Variant, ...]:
+    """Options that make a difference to a network."""
+    return _of(loaded, OPTIONAL)
 
 
 def stages(variants: Sequence[Variant], names: Sequence[str]) -> int:
@@ -149,6 +173,8 @@ def run(
     begin: Progress = silent,
     *,
     calibration: Sequence[str] = (),
+    options: Sequence[str] = (),
+    cost: Callable[[Program], Cost] | None = None,
 ) -> Report:
     """Quantise a network as it is and in other ways, and run all of them beside it.
 
@@ -158,10 +184,12 @@ def run(
         names: photographs to measure on.
         begin: told every stage.
         calibration: photographs to calibrate on; none for the usual ones.
+        options: of the quantiser, in every program, as `compile_model` takes them.
+        cost: of a program; None where nobody asks.
 
     Raises:
         BuildError: the network holds an operator that the compiler does not know.
-        UsageError: a photograph cannot be read.
+        UsageError: a photograph cannot be read, or there is no such option.
     """
     calibration = calibration or photographs.calibration_set()
     every = (AS_IS, *variants)
@@ -170,6 +198,18 @@ def run(
         graph = trace(loaded.module, loaded.spec.shape)
         begin(f"calibrating on {len(calibration)} photographs")
         seen = graph.activations([photographs.prepare(n, loaded.spec) for n in calibration])
+        levels = levels_of(loaded.spec)
+        base = with_options([option for option in options if option != AUTO])
+        tried: tuple[Tried, ...] = ()
+        if AUTO in options:
+            base, tried = choose(
+                graph,
+                seen,
+                name=loaded.model_id,
+                input_range=loaded.spec.range,
+                recipe=base,
+                levels=levels,
+            )
         candidates = []
         for variant in every:
             begin(f"quantising: {variant.name}")
@@ -178,7 +218,8 @@ def run(
                 seen,
                 name=loaded.model_id,
                 input_range=loaded.spec.range,
-                recipe=variant.recipe,
+                recipe=_changed(base, variant.recipe),
+                levels=levels,
             )
             candidates.append(quality.Candidate(program, variant.kept))
         layers = _layers(candidates[0].program, seen, loaded.spec.range)
@@ -192,8 +233,18 @@ def run(
         calibration=tuple(calibration),
         evaluation=tuple(names),
         layers=layers,
-        outcomes=tuple(Outcome(v, q) for v, q in zip(every, measured, strict=True)),
+        outcomes=tuple(
+            Outcome(variant, quality, cost(candidate.program) if cost else None)
+            for variant, quality, candidate in zip(every, measured, candidates, strict=True)
+        ),
+        tried=tried,
     )
+
+
+def _changed(base: Recipe, variant: Recipe) -> Recipe:
+    """Change what a variant changes of the defaults."""
+    usual = asdict(DEFAULT)
+    return replace(base, **{k: v for k, v in asdict(variant).items() if v != usual[k]})
 
 
 def _layers(

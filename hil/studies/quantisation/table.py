@@ -57,10 +57,11 @@ def choices(report: Report) -> "Table":
     """Lay out what undoing each choice does."""
     out = _table(
         "what each choice buys: the same figures with it undone",
-        "cosine: of all outputs, worst photograph and mean; worst map: the output map with the "
-        "least cosine on any photograph; operator: whose SQNR changes most",
+        "cosine: of all outputs, worst photograph and mean; SQNR in dB likewise; worst map: the "
+        "output map with the least cosine on any photograph; operator: whose SQNR changes most; "
+        "cycles by the cost model, bytes of RAM and flash by the planner, as they change",
         "instead",
-        ("least", "mean", "worst map", "operator"),
+        ("least", "mean", "SQNR", "mean", "worst map", "operator", "cycles", "RAM", "flash"),
     )
     for outcome in report.outcomes:
         quality = outcome.quality
@@ -69,10 +70,42 @@ def choices(report: Report) -> "Table":
             outcome.variant.what,
             f"{quality.least_cosine:.5f}",
             f"{quality.mean_cosine:.5f}",
+            _decibels(quality.least_sqnr_db),
+            _decibels(quality.mean_sqnr_db),
             f"{least:.4f} {name}",
             "" if outcome is report.outcomes[0] else _greatest_change(report, outcome),
+            *_cost(report, outcome),
         )
     return out
+
+
+def tried(report: Report) -> "Table":
+    """Lay out what `auto` measured, in the order in which it did."""
+    out = _table(
+        "what auto tried on the calibration photographs",
+        "quantised on every other photograph, measured on those between",
+        "options",
+        ("SQNR", "kept"),
+    )
+    for one in report.tried:
+        out.add_row(
+            ", ".join(one.options) or "none", f"{one.sqnr_db:.2f}", "yes" if one.kept else "no"
+        )
+    return out
+
+
+def _cost(report: Report, outcome: Outcome) -> tuple[str, str, str]:
+    """Say a variant's cost, as is, or how it differs from that."""
+    usual, cost = report.outcomes[0].cost, outcome.cost
+    if usual is None or cost is None:
+        return ("", "", "")
+    if outcome is report.outcomes[0]:
+        return (f"{cost.cycles:,}", f"{cost.ram_bytes:,} B", f"{cost.flash_bytes:,} B")
+    return (
+        f"{100 * (cost.cycles / usual.cycles - 1):+.2f} %",
+        f"{cost.ram_bytes - usual.ram_bytes:+,} B",
+        f"{cost.flash_bytes - usual.flash_bytes:+,} B",
+    )
 
 
 def operators(report: Report) -> "Table":
@@ -144,6 +177,9 @@ def _figures(report: Report) -> Iterator[tuple[str, str, str, float | int]]:
         ):
             for of, value in values.items():
                 yield name, metric, of, value
+        if outcome.cost is not None:
+            for of, value in asdict(outcome.cost).items():
+                yield name, "cost", of, value
 
 
 def write_csv(report: Report, path: Path) -> None:
@@ -175,6 +211,7 @@ def _record(report: Report) -> dict[str, Any]:
                 "name": outcome.variant.name,
                 "what": outcome.variant.what,
                 "choices": asdict(outcome.variant.recipe),
+                "cost": asdict(outcome.cost) if outcome.cost else None,
             }
             | {key: _finite(values) for key, values in asdict(outcome.quality).items()}
             for outcome in report.outcomes
