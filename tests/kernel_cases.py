@@ -46,6 +46,12 @@ def _pooled(b: Builder) -> tuple[Tensor, ...]:
     return (b.pool("pool", b.conv("conv", b.input, 8, 3, 2, relu=True), 6, 2, (8, 8)),)
 
 
+def _gated(b: Builder) -> tuple[Tensor, ...]:
+    x = b.conv("conv", b.input, 8, 3, 2, relu=True)
+    gru = b.gated_pool("gru", x, 4, 2, (4, 6))
+    return gru, b.gated_pool("lstm", x, 5, 3, (5, 3), lstm=True)
+
+
 CASES: dict[str, Case] = {
     "add": Case(lambda b: (b.add("sum", b.input, b.scale("by", b.input)),), (9, 11, 5)),
     "concat": Case(lambda b: (b.concat("join", b.input, b.scale("by", b.input)),), (9, 11, 8)),
@@ -53,6 +59,7 @@ CASES: dict[str, Case] = {
     "expand_filter": Case(
         lambda b: (b.inverted_residual("block", b.input, 32),), (9, 10, 32), PANELS
     ),
+    "gated_pool": Case(_gated, (14, 16, 3)),
     "heads": Case(
         lambda b: (b.conv("conf", b.input, 2, 3), b.conv("loc", b.input, 4, 3)), (9, 11, 16)
     ),

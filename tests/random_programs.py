@@ -9,6 +9,8 @@ from hil.compiler.operators.add import add_of
 from hil.compiler.operators.concat import Concat, Rescale
 from hil.compiler.operators.conv2d import Conv2D, Residual
 from hil.compiler.operators.fastgrnn import Cell
+from hil.compiler.operators.gated import GatedCell
+from hil.compiler.operators.gated_pool import GatedPool
 from hil.compiler.operators.gru import GRU, sigmoids
 from hil.compiler.operators.gru_sweep import GRUSweep
 from hil.compiler.operators.l2norm import L2Norm
@@ -173,6 +175,60 @@ class Builder:
             )
         )
         return output
+
+    def gated_pool(
+        self,
+        name: str,
+        x: Tensor,
+        patch: int,
+        stride: int,
+        units: tuple[int, int] = (8, 8),
+        *,
+        lstm: bool = False,
+        repeat: int = 1,
+    ) -> Tensor:
+        rows, columns, channels = x.shape
+        first, second = units
+        grid = [(n - patch) // stride + 1 for n in (rows, columns)]
+        output = self.tensor(name, (grid[0] + repeat, grid[1] + repeat, 4 * second), zero_point=0)
+        self.operators.append(
+            GatedPool(
+                name=name,
+                inputs=(x,),
+                output=output,
+                macs=grid[0] * grid[1] * patch * patch * first * (channels + first) * 6,
+                patch=patch,
+                stride=stride,
+                row=self.gated(channels, first, 255, lstm=lstm),
+                summary=self.gated(first, second, 2**15, lstm=lstm),
+                table=sigmoids(8),
+                offset=self.random.integers(-(2**15), 2**15, second, endpoint=False).astype(
+                    np.int16
+                ),
+                shift=int(self.random.integers(1, 9)),
+            )
+        )
+        return output
+
+    def gated(self, inputs: int, units: int, x_most: int, *, lstm: bool) -> GatedCell:
+        """Weights as large as no sum may overflow with."""
+        gates, bits = (4 if lstm else 3), 8
+        most = min(6000, (2**31 - 2**27) // (x_most * inputs))
+        u = self.random.normal(size=(gates, units, units))
+        if self.extremes:
+            u = np.sign(u)
+        u *= 2**15 / np.abs(u).sum(axis=2, keepdims=True)
+        gain = (200_000 if self.extremes else 9000) / (most / 2 * x_most / 3 * inputs**0.5)
+        return GatedCell(
+            w=self.random.integers(-most, most, (gates, units, inputs)).astype(np.int16),
+            bias=self.random.integers(-20000, 20000, (gates, units)).astype(np.int32),
+            multiplier=np.full((gates, units), min(gain * 2**32, 2**31 - 1)).astype(np.int32),
+            u=np.clip(np.trunc(u * (1 - 1e-6)), -32767, 32767).astype(np.int16),
+            product_shift=15,
+            index_shift=31 - bits,
+            index_bits=bits,
+            memory_shift=int(self.random.integers(0, 5)) if lstm else -1,
+        )
 
     def gru(self, inputs: int, units: int) -> GRU:
         """Weights as large as no sum may overflow with; `extremes`: products that saturate."""

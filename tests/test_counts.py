@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hil import cli, models
 from hil.compiler import compile_model, plan
 from hil.compiler.operators.kind import Macs
-from hil.compiler.operators.rnnpool import pool_macs
+from hil.compiler.operators.patch_pool import pool_macs
 from hil.compiler.program import Operator, Program
 from hil.config import board
 from hil.models.rnnpool import RNNPool

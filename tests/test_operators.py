@@ -1,7 +1,7 @@
 """Every operator of the registry: its integers against torch, and what it says that it costs."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,11 +19,15 @@ from hil.compiler.operators.lookup import LookupKind
 from hil.compiler.program import Operator, Program, Shape
 from hil.compiler.quantise import quantise
 from hil.errors import BuildError
+from hil.models import gated
 from hil.models.blocks import Concat, ConvBNReLU6, FlattenMaps, L2Norm, MaxOut
 from hil.models.pooling import Classifier, GlobalAverage
 from hil.models.renet import GRUSweep
 from hil.models.rnnpool import RNNPool
 from hil.models.seeded import initialise
+
+if TYPE_CHECKING:
+    from hil.models.gated import CellName
 
 RANGE = (-127.0, 128.0)  # of which every whole number is a level of the input
 MOST_MEAN_ERROR = 2.0  # in steps of the output, of at most three operators one after another
@@ -109,6 +113,15 @@ def rnnpool(draw: st.DrawFn, channels: int) -> nn.Module:
 
 
 @st.composite
+def gated_pool(draw: st.DrawFn, channels: int) -> nn.Module:
+    patch, stride = draw(st.integers(2, 5)), draw(st.integers(1, 4))
+    units = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    cell: CellName = draw(st.sampled_from(["gru", "lstm"]))
+    pool = gated.rnnpool(channels, units, cell=cell, patch=patch, stride=stride)
+    return nn.Sequential(nn.Conv2d(channels, channels, 1), nn.ReLU6(), pool)
+
+
+@st.composite
 def gru_sweep(draw: st.DrawFn, channels: int) -> nn.Module:
     sweep = GRUSweep(
         channels,
@@ -122,6 +135,7 @@ def gru_sweep(draw: st.DrawFn, channels: int) -> nn.Module:
 CASES: dict[str, Callable[[int], st.SearchStrategy[nn.Module]]] = {
     "Conv2D": conv2d,
     "RNNPool": rnnpool,
+    "GatedPool": gated_pool,
     "GRUSweep": gru_sweep,
     "L2Norm": lambda channels: st.just(L2Norm(channels, scale=10.0)),
     "MaxOut": lambda channels: st.integers(1, channels).map(MaxOut),
@@ -143,6 +157,10 @@ def test_every_test_case_is_of_an_operator() -> None:
     assert set(CASES) == {kind.operator.__name__ for kind in operators.KINDS}
 
 
+COARSE = {"RNNPool", "GatedPool", "GRUSweep", "Softmax"}
+"""Operators that are made for inputs of some units."""
+
+
 def made(data: st.DataObject, name: str) -> tuple[nn.Module, Shape, list[Any]]:
     """A network with weights, the shape of its input, and images on the input's levels."""
     channels = data.draw(st.integers(1, 5))
@@ -150,7 +168,7 @@ def made(data: st.DataObject, name: str) -> tuple[nn.Module, Shape, list[Any]]:
     network = nn.Sequential(data.draw(CASES[name](channels)), FlattenMaps()).eval()
     initialise(network, data.draw(st.integers(0, 99)))
     for layer in network.modules():
-        if isinstance(layer, nn.Conv2d) and name in {"RNNPool", "GRUSweep", "Softmax"}:
+        if isinstance(layer, nn.Conv2d) and name in COARSE:
             with torch.no_grad():
                 layer.weight.mul_(0.01 if name == "Softmax" else 0.05)
     random = np.random.default_rng(data.draw(st.integers(0, 99)))

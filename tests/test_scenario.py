@@ -211,7 +211,9 @@ def test_a_variant_that_no_network_can_have_is_a_usage_error(
 
 
 def test_an_unknown_variant_of_a_network_is_told_with_those_there_are() -> None:
-    with pytest.raises(UsageError, match=r"unknown variant of face_quant 'ordre'\n  known: hidden"):
+    with pytest.raises(
+        UsageError, match=r"unknown variant of face_quant 'ordre'\n  known: cell, hidden"
+    ):
         models.structure("face_quant", ordre="columns_first")
 
 

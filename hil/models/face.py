@@ -14,6 +14,7 @@ from hil.models.blocks import (
     inverted_residuals,
 )
 from hil.models.edgeml import block_names, pool_names
+from hil.models.gated import CellName, rnnpool
 from hil.models.rnnpool import Order, RNNPool
 from hil.vision.detection import Anchor
 
@@ -144,7 +145,7 @@ class Head(nn.Module):
         return y
 
 
-def face_m4(*, order: Order = "rows_first") -> FaceDetector:
+def face_m4(*, order: Order = "rows_first", cell: CellName = "fastgrnn") -> FaceDetector:
     """RNNPool-Face-M4, the paper's detector for a microcontroller.
 
     It takes 320x240 monochrome pixels and gives 18,000 values.
@@ -154,7 +155,9 @@ def face_m4(*, order: Order = "rows_first") -> FaceDetector:
     """
     return FaceDetector(
         stem=[ConvBNReLU6(1, 4, stride=2)],
-        pool=RNNPool(4, (16, 16), patch=8, stride=4, density=(0.5, 0.3, 0.3, 0.3), order=order),
+        pool=rnnpool(
+            4, (16, 16), cell=cell, patch=8, stride=4, density=(0.5, 0.3, 0.3, 0.3), order=order
+        ),
         blocks=[
             MBConv(64, 32, expansion=2),
             MBConv(32, 32, expansion=2),
@@ -168,7 +171,7 @@ def face_m4(*, order: Order = "rows_first") -> FaceDetector:
     )
 
 
-def face_qvga(*, order: Order = "rows_first") -> FaceDetector:
+def face_qvga(*, order: Order = "rows_first", cell: CellName = "fastgrnn") -> FaceDetector:
     """RNNPool-Face-QVGA, the monochrome detector that EdgeML deploys beside Face-M4: 18,000 values.
 
     Source: EdgeML, RPool_Face_QVGA_monochrome.py; the paper does not describe it.
@@ -176,7 +179,7 @@ def face_qvga(*, order: Order = "rows_first") -> FaceDetector:
     stages = ((2, 32, 4, 1), (2, 32, 4, 1), (2, 96, 3, 2), (2, 128, 3, 1))
     return FaceDetector(
         stem=[ConvBNReLU6(1, 4, stride=2)],
-        pool=RNNPool(4, (16, 16), patch=8, stride=4, order=order),
+        pool=rnnpool(4, (16, 16), cell=cell, patch=8, stride=4, order=order),
         blocks=inverted_residuals(64, stages),
         taps=(4, 8, 11, 14),
         tap_channels=(32, 32, 96, 128),
@@ -185,20 +188,23 @@ def face_qvga(*, order: Order = "rows_first") -> FaceDetector:
     )
 
 
-def face_quant(*, hidden: int = 8, order: Order = "rows_first") -> FaceDetector:
+def face_quant(
+    *, hidden: int = 8, order: Order = "rows_first", cell: CellName = "fastgrnn"
+) -> FaceDetector:
     """RNNPool-Face-Quant: 640x480 RGB, detection at strides 4 to 128.
 
     Args:
         hidden: units of both cells. The paper's text says 4, but its table's 32 channels, the code
             and the trained checkpoint need 8.
         order: of the pooling's output; EdgeML's checkpoint needs "columns_first".
+        cell: of the pooling.
 
     Source: RNNPool paper, table 14; EdgeML, RPool_Face_Quant.py.
     """
     stages = ((2, 16, 4, 1), (2, 24, 4, 2), (2, 32, 2, 2), (2, 64, 1, 2), (2, 96, 1, 2))
     return FaceDetector(
         stem=[ConvBNReLU6(3, 4, stride=2), ConvBNReLU6(4, 4)],
-        pool=RNNPool(4, (hidden, hidden), patch=8, stride=4, order=order),
+        pool=rnnpool(4, (hidden, hidden), cell=cell, patch=8, stride=4, order=order),
         blocks=inverted_residuals(4 * hidden, stages),
         taps=(0, 4, 8, 10, 11, 12),
         tap_channels=(4, 16, 24, 32, 64, 96),
@@ -213,6 +219,7 @@ def face_c(
     first_expansion: int = 1,
     head_kernels: Sequence[int] = (5, 5, 5, 1, 1, 3),
     order: Order = "rows_first",
+    cell: CellName = "fastgrnn",
 ) -> FaceDetector:
     """RNNPool-Face-C: 640x480 RGB straight into RNNPool, detection at strides 4 to 128.
 
@@ -221,6 +228,7 @@ def face_c(
             2.5 G multiply-accumulates where the paper counts 1.8 G; the code has 1.
         head_kernels: of each map's heads. The paper's text says 3 throughout; these are the code's.
         order: of the pooling's output.
+        cell: of the pooling.
 
     Source: RNNPool paper, table 11; EdgeML, RPool_Face_C.py.
     """
@@ -234,7 +242,7 @@ def face_c(
     )
     return FaceDetector(
         stem=[],
-        pool=RNNPool(3, (16, 16), patch=8, stride=4, order=order),
+        pool=rnnpool(3, (16, 16), cell=cell, patch=8, stride=4, order=order),
         blocks=[
             MBConv(64, 24, expansion=first_expansion),
             *inverted_residuals(24, stages),
@@ -246,7 +254,7 @@ def face_c(
     )
 
 
-def face_a(*, hidden: int = 4, patch: int = 8) -> FaceDetector:
+def face_a(*, hidden: int = 4, patch: int = 8, cell: CellName = "fastgrnn") -> FaceDetector:
     """RNNPool-Face-A, the smallest detector for 640x480 RGB. There is no code of it.
 
     Args:
@@ -254,6 +262,7 @@ def face_a(*, hidden: int = 4, patch: int = 8) -> FaceDetector:
             table's 16 channels after the pooling need 4.
         patch: not in the paper; 8 is that of EdgeML's other detectors. The count of the paper,
             0.10 G multiply-accumulates, would need 4.
+        cell: of the pooling.
 
     Source: RNNPool paper, table 13.
     """
@@ -261,7 +270,9 @@ def face_a(*, hidden: int = 4, patch: int = 8) -> FaceDetector:
     stages = ((1, 16, 3, 1), (1, 24, 3, 2), (1, 32, 2, 2), (2, 128, 1, 2), (2, 160, 1, 2))
     return FaceDetector(
         stem=[],
-        pool=RNNPool(3, (hidden, hidden), patch=patch, stride=4, repeat_last=int(patch > 4)),
+        pool=rnnpool(
+            3, (hidden, hidden), cell=cell, patch=patch, stride=4, repeat_last=int(patch > 4)
+        ),
         blocks=[
             Separable(channels, 16),
             *(Separable(16, 16) for _ in range(3)),
@@ -275,13 +286,14 @@ def face_a(*, hidden: int = 4, patch: int = 8) -> FaceDetector:
     )
 
 
-def face_b(*, hidden: int = 6, patch: int = 8) -> FaceDetector:
+def face_b(*, hidden: int = 6, patch: int = 8, cell: CellName = "fastgrnn") -> FaceDetector:
     """RNNPool-Face-B: 640x480 RGB, plain convolutions after the pooling. There is no code of it.
 
     Args:
         hidden: units of both cells.
         patch: not in the paper; 8 is that of EdgeML's other detectors, and 6 meets the paper's
             count of 1.18 G multiply-accumulates best.
+        cell: of the pooling.
 
     Source: RNNPool paper, table 12.
     """
@@ -289,7 +301,9 @@ def face_b(*, hidden: int = 6, patch: int = 8) -> FaceDetector:
     stages = ((6, 32, 3, 1), (6, 64, 3, 2), (6, 128, 2, 2), (6, 160, 1, 2), (6, 320, 1, 2))
     return FaceDetector(
         stem=[],
-        pool=RNNPool(3, (hidden, hidden), patch=patch, stride=4, repeat_last=int(patch > 4)),
+        pool=rnnpool(
+            3, (hidden, hidden), cell=cell, patch=patch, stride=4, repeat_last=int(patch > 4)
+        ),
         blocks=[
             ConvBNReLU6(channels, 24),
             *(ConvBNReLU6(24, 24) for _ in range(3)),

@@ -10,6 +10,14 @@ Observer: TypeAlias = Callable[[Tensor, Tensor], None]
 """Told the pre-activations and the state that they meet, (..., units) each, at every step."""
 
 
+def sparsify(weight: nn.Parameter, density: float) -> None:
+    """Zero all but the largest weights of a matrix, such that this fraction is left, in place."""
+    kept = round(weight.numel() * density)
+    order = weight.detach().abs().flatten().argsort(descending=True, stable=True)
+    with torch.no_grad():
+        weight.view(-1)[order[kept:]] = 0.0
+
+
 class FastGRNN(nn.Module):
     """A gated recurrent cell whose gate and candidate share one pre-activation.
 
@@ -28,6 +36,8 @@ class FastGRNN(nn.Module):
         EdgeML's.
     """
 
+    gates = 1  # which have weights of their own
+
     def __init__(
         self, inputs: int, units: int, *, density: tuple[float, float] = (1.0, 1.0)
     ) -> None:
@@ -45,10 +55,7 @@ class FastGRNN(nn.Module):
     def sparsify(self) -> None:
         """Zero all but the largest weights of W and U, to the cell's density."""
         for weight, density in zip((self.W, self.U), self.density, strict=True):
-            kept = round(weight.numel() * density)
-            order = weight.detach().abs().flatten().argsort(descending=True, stable=True)
-            with torch.no_grad():
-                weight.view(-1)[order[kept:]] = 0.0
+            sparsify(weight, density)
 
     def gate(self, pre_activation: Tensor) -> Tensor:
         """z, the share of the old state."""

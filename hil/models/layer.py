@@ -4,8 +4,9 @@ from torch import Tensor, nn
 
 from hil.errors import UsageError
 from hil.models.blocks import FlattenMaps
+from hil.models.gated import CellName, rnnpool
 from hil.models.pooling import early_pooling
-from hil.models.rnnpool import Order, RNNPool
+from hil.models.rnnpool import Order
 from hil.models.variants import Pooling
 
 
@@ -38,6 +39,7 @@ def rnnpool_layer(
     hidden_row: int = 8,
     hidden_summary: int = 8,
     order: Order = "rows_first",
+    cell: CellName = "fastgrnn",
 ) -> SingleLayer:
     """Make an RNNPool layer; by default that of the Visual Wake Words network.
 
@@ -46,9 +48,10 @@ def rnnpool_layer(
     """
     _check_patch(patch, rows, columns)
     missing = max(0, rows // stride - (rows - patch) // stride - 1)
-    pool = RNNPool(
+    pool = rnnpool(
         channels,
         (hidden_row, hidden_summary),
+        cell=cell,
         patch=patch,
         stride=stride,
         repeat_last=missing,

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from hil.models.blocks import ConvBNReLU6, FlattenMaps, MBConv, Stages, inverted_residuals
 from hil.models.edgeml import block_names, pool_names
+from hil.models.gated import CellName, rnnpool
 from hil.models.pooling import Classifier, GlobalAverage, early_pooling
 from hil.models.rnnpool import Order, RNNPool
 from hil.models.variants import VARIANTS, Last, Pooling
@@ -59,6 +60,7 @@ class MobileNetV2(nn.Module):
         pooling: the early one.
         last: the last one.
         order: of all RNNPools' outputs.
+        cell: of all RNNPools.
 
     Source: RNNPool paper, section 4.1, tables 2 and 10, appendix C; EdgeML, visual_wakewords.
     """
@@ -70,10 +72,13 @@ class MobileNetV2(nn.Module):
         pooling: Pooling,
         last: Last,
         order: Order = "rows_first",
+        cell: CellName = "fastgrnn",
     ) -> None:
         super().__init__()
         self.stem = ConvBNReLU6(3, size.stem, stride=2)
-        self.pool = early_pooling(pooling, size.stem, 4 * size.hidden, patch=_PATCH, order=order)
+        self.pool = early_pooling(
+            pooling, size.stem, 4 * size.hidden, patch=_PATCH, order=order, cell=cell
+        )
         early = pooling == "none"
         inputs = size.stem if early else 4 * size.hidden
         stages = _STAGES if early else _STAGES_AFTER_POOLING
@@ -83,8 +88,14 @@ class MobileNetV2(nn.Module):
         self.last: nn.Module = GlobalAverage()
         if last == "rnnpool":
             units = size.last // 4
-            self.last = RNNPool(
-                size.last, (units, units), patch=7, stride=7, repeat_last=0, order=order
+            self.last = rnnpool(
+                size.last,
+                (units, units),
+                cell=cell,
+                patch=7,
+                stride=7,
+                repeat_last=0,
+                order=order,
             )
         self.classifier = Classifier(size.last, size.classes)
         self.output = FlattenMaps()
@@ -117,20 +128,27 @@ class MobileNetV2(nn.Module):
         return names | {"classifier.linear": (linear,)}
 
 
-def variant(family: Size, name: str, *, order: Order = "rows_first") -> MobileNetV2:
+def variant(
+    family: Size, name: str, *, order: Order = "rows_first", cell: CellName = "fastgrnn"
+) -> MobileNetV2:
     """Make a row of the paper's table 2.
 
     Args:
         family: dimensions.
         name: a key of `VARIANTS`.
         order: of all RNNPools' outputs.
+        cell: of all RNNPools.
     """
     pooling, last = VARIANTS[name]
-    return MobileNetV2(family, pooling=pooling, last=last, order=order)
+    return MobileNetV2(family, pooling=pooling, last=last, order=order, cell=cell)
 
 
 def vww(
-    name: str, *, stem: int = VISUAL_WAKE_WORDS.stem, order: Order = "rows_first"
+    name: str,
+    *,
+    stem: int = VISUAL_WAKE_WORDS.stem,
+    order: Order = "rows_first",
+    cell: CellName = "fastgrnn",
 ) -> MobileNetV2:
     """Make a network of the Visual Wake Words column.
 
@@ -139,12 +157,17 @@ def vww(
         stem: channels of the first convolution. The paper's networks have 8; a trained one with
             RNNPool at the end alone has 32.
         order: of all RNNPools' outputs.
+        cell: of all RNNPools; trained networks with GRU and LSTM are public too.
     """
-    return variant(replace(VISUAL_WAKE_WORDS, stem=stem), name, order=order)
+    return variant(replace(VISUAL_WAKE_WORDS, stem=stem), name, order=order, cell=cell)
 
 
 def mnv2(
-    name: str, *, width: float = IMAGENET_10.width, order: Order = "rows_first"
+    name: str,
+    *,
+    width: float = IMAGENET_10.width,
+    order: Order = "rows_first",
+    cell: CellName = "fastgrnn",
 ) -> MobileNetV2:
     """Make a network of the ImageNet-10 column.
 
@@ -153,5 +176,6 @@ def mnv2(
         width: multiplier of the stages' channels, but as in MobileNetV2 not of the last
             convolution's. At 0.9 the "rnnpool" row fits 2 MiB of flash.
         order: of all RNNPools' outputs.
+        cell: of all RNNPools.
     """
-    return variant(replace(IMAGENET_10, width=width), name, order=order)
+    return variant(replace(IMAGENET_10, width=width), name, order=order, cell=cell)

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from hil.models.blocks import ConvBNReLU6, FlattenMaps, Separable
+from hil.models.gated import CellName
 from hil.models.pooling import Classifier, GlobalAverage, early_pooling
 from hil.models.rnnpool import Order
 from hil.models.variants import VARIANTS
@@ -28,16 +29,24 @@ class MobileNetV1(nn.Module):
         row: a key of `VARIANTS`, of which table 3 has "base", "renet" and "rnnpool".
         order: of the RNNPool's outputs.
         width: multiplier of all channels.
+        cell: of the RNNPool.
 
     Source: MobileNet (Howard et al., 2017), table 1; RNNPool paper, table 3.
     """
 
-    def __init__(self, row: str, *, order: Order = "rows_first", width: float = 1.0) -> None:
+    def __init__(
+        self,
+        row: str,
+        *,
+        order: Order = "rows_first",
+        width: float = 1.0,
+        cell: CellName = "fastgrnn",
+    ) -> None:
         super().__init__()
         pooling, _ = VARIANTS[row]
         stem, pooled = int(_STEM * width), 4 * int(_HIDDEN * width)
         self.stem = ConvBNReLU6(3, stem, stride=2)
-        self.pool = early_pooling(pooling, stem, pooled, patch=_PATCH, order=order)
+        self.pool = early_pooling(pooling, stem, pooled, patch=_PATCH, order=order, cell=cell)
         layers: list[nn.Module] = []
         channels = stem if self.pool is None else pooled
         for outputs, stride in (*_EARLY, *_LATE) if self.pool is None else _LATE:
@@ -59,6 +68,12 @@ class MobileNetV1(nn.Module):
         return logits
 
 
-def mnv1(row: str, *, order: Order = "rows_first", width: float = 1.0) -> MobileNetV1:
+def mnv1(
+    row: str,
+    *,
+    order: Order = "rows_first",
+    width: float = 1.0,
+    cell: CellName = "fastgrnn",
+) -> MobileNetV1:
     """Make a network of table 3, or a narrower one of its kind."""
-    return MobileNetV1(row, order=order, width=width)
+    return MobileNetV1(row, order=order, width=width, cell=cell)

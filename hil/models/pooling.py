@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from hil.models.blocks import ConvBNReLU6
+from hil.models.gated import CellName, rnnpool
 from hil.models.renet import ReNet
-from hil.models.rnnpool import Order, RNNPool
+from hil.models.rnnpool import Order
 from hil.models.variants import Pooling
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def early_pooling(
     patch: int,
     stride: int = 4,
     order: Order = "rows_first",
+    cell: CellName = "fastgrnn",
 ) -> nn.Module | None:
     """Make the layer that stands early in a network and takes a large map to a small one.
 
@@ -53,6 +55,7 @@ def early_pooling(
         patch: of RNNPool, and kernel of a strided convolution.
         stride: by which the map shrinks.
         order: of an RNNPool's outputs.
+        cell: of an RNNPool.
     """
     units = outputs // 4
     makers: dict[Pooling, Callable[[], nn.Module | None]] = {
@@ -61,7 +64,9 @@ def early_pooling(
         "max": lambda: plain_pooling(nn.MaxPool2d, inputs, outputs, stride=stride),
         "strided": lambda: strided_convolution(inputs, outputs, kernel=patch, stride=stride),
         "renet": lambda: ReNet(inputs, 2 * units, patch=stride),
-        "rnnpool": lambda: RNNPool(inputs, (units, units), patch=patch, stride=stride, order=order),
+        "rnnpool": lambda: rnnpool(
+            inputs, (units, units), cell=cell, patch=patch, stride=stride, order=order
+        ),
     }
     return makers[pooling]()
 

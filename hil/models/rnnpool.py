@@ -62,11 +62,12 @@ class RNNPool(nn.Module):
     def macs(self, rows: int, columns: int) -> int:
         """Multiply-accumulates on a map of this size with nothing shared, zeros counted.
 
-        Source: the paper's algorithm 1: 2 r c (k h1 + h1^2) + 2 (r + c) (h1 h2 + h2^2) per patch.
+        Source: the paper's algorithm 1: 2 r c (k h1 + h1^2) + 2 (r + c) (h1 h2 + h2^2) per patch,
+            times the gates of a cell that have weights of their own.
         """
         down, across = self.grid(rows, columns)
-        step1 = self.row.units * (self.row.inputs + self.row.units)
-        step2 = self.summary.units * (self.summary.inputs + self.summary.units)
+        step1 = self.row.gates * self.row.units * (self.row.inputs + self.row.units)
+        step2 = self.summary.gates * self.summary.units * (self.summary.inputs + self.summary.units)
         return down * across * (2 * self.patch**2 * step1 + 4 * self.patch * step2)
 
     def forward(self, x: Tensor) -> Tensor:

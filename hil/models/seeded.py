@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from hil.models.blocks import ConvBN, ConvBNReLU6
 from hil.models.fastgrnn import FastGRNN
+from hil.models.gated import GatedCell
 
 _SPECTRAL_RADIUS = 0.9
 
@@ -34,6 +35,8 @@ def initialise(module: nn.Module, seed: int) -> None:
         for layer in module.modules():
             if isinstance(layer, FastGRNN):
                 _fill_cell(layer, generator)
+            elif isinstance(layer, GatedCell):
+                _fill_gated(layer, generator)
             elif isinstance(layer, nn.GRU):
                 _fill_gru(layer, generator)
             elif isinstance(layer, nn.Conv2d | nn.Linear):
@@ -77,6 +80,22 @@ def _fill_cell(cell: FastGRNN, generator: np.random.Generator) -> None:
     cell.sparsify()
     radius = float(torch.linalg.eigvals(cell.U.double()).abs().max())
     cell.U.mul_(_SPECTRAL_RADIUS / radius)
+
+
+def _fill_gated(cell: GatedCell, generator: np.random.Generator) -> None:
+    """Weights as a FastGRNN's, gate by gate."""
+    deviation = min(0.5, (2.0 / (cell.inputs * cell.density[0])) ** 0.5)
+    for weight in cell.weights("W"):
+        weight.copy_(_normal(weight, generator, 0.0, deviation))
+    for weight in cell.weights("U"):
+        weight.copy_(_normal(weight, generator, 0.0, 1.0))
+    for name in cell.biases:
+        bias = cell.get_parameter(name)
+        bias.copy_(_normal(bias, generator, 0.0, 0.4))
+    cell.sparsify()
+    for weight in cell.weights("U"):
+        radius = float(torch.linalg.eigvals(weight.double()).abs().max())
+        weight.mul_(_SPECTRAL_RADIUS / radius)
 
 
 def _fill_gru(gru: nn.GRU, generator: np.random.Generator) -> None:

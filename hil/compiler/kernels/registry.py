@@ -7,6 +7,7 @@ from hil.compiler.kernels.cycles import FLASH, Costs, Part
 from hil.compiler.kernels.depthwise import DEPTHWISE
 from hil.compiler.kernels.expand_filter import EXPAND_FILTER
 from hil.compiler.kernels.fastgrnn import FASTGRNN
+from hil.compiler.kernels.gated_pool import GATED, GATED_POOL
 from hil.compiler.kernels.gru import GRU
 from hil.compiler.kernels.heads import HEADS
 from hil.compiler.kernels.inverted_residual import INVERTED_RESIDUAL
@@ -34,6 +35,7 @@ KERNELS: tuple[Kernel, ...] = (
     STREAMED_BLOCK,
     INVERTED_RESIDUAL,
     RNNPOOL,
+    GATED_POOL,
     HEADS,
     # One convolution, the fastest kernel first.
     POINTWISE_PANELS,
@@ -52,7 +54,7 @@ KERNELS: tuple[Kernel, ...] = (
     SOFTMAX,
 )
 
-PARTS: tuple[Part, ...] = (DEPTHWISE, FASTGRNN, GRU, MATMUL, PANELS, STEM)
+PARTS: tuple[Part, ...] = (DEPTHWISE, FASTGRNN, GATED, GRU, MATMUL, PANELS, STEM)
 """What several kernels call."""
 
 _FILES: tuple[Kernel | Part, ...] = (*KERNELS, *PARTS)

@@ -26,6 +26,8 @@ from hil.compiler.kernels.stem import STEM_FEED
 from hil.compiler.kernels.windowed import WINDOWED_FEED
 from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.operators.fastgrnn import Cell
+from hil.compiler.operators.gated_pool import GatedPool
+from hil.compiler.operators.patch_pool import PatchPool
 from hil.compiler.operators.rnnpool import RNNPool
 from hil.compiler.program import Operator
 from hil.limits import check_limit
@@ -73,31 +75,31 @@ class Pooling(Kernel):
             (conv, pool) if conv else (pool,),
             (conv or pool).inputs,
             (pool.output,),
-            (*(_lines(conv, choices) if conv else ()), *_scratch(pool, choices)),
-            _slack(conv, pool),
+            (*(lines_of(conv, choices) if conv else ()), *_scratch(pool, choices)),
+            slack_of(conv, pool),
             choices.band,
         )
 
     def constant_bytes(self, step: Step, choices: Choices) -> int:
         """Count both cells' weights and tables, and the convolution's."""
-        conv, pool = _parts(step.operators)
+        conv, pool = _fastgrnn(step.operators)
         feed = feed_of(conv).constant_bytes(conv, choices) if conv else 0
         return feed + cell_bytes(pool.row) + cell_bytes(pool.summary) + 2 * pool.offset.size
 
     def files(self, step: Step) -> tuple[str, ...]:
         """Add those of the convolution."""
-        conv, _ = _parts(step.operators)
+        conv, _ = parts_of(step.operators)
         return (*super().files(step), *(feed_of(conv).files if conv else ()))
 
     def work(self, site: Site) -> Work:
         """Count the convolution, and the updates of both cells."""
-        conv, pool = _parts(site.step.operators)
+        conv, pool = _fastgrnn(site.step.operators)
         return add(feed_of(conv).work(conv, site) if conv else {}, _work(pool, site))
 
     def access(self, step: Step) -> Access:
         """Return a band of rows, or those under the convolution's windows of a band."""
-        conv, pool = _parts(step.operators)
-        calls, band = _rows(pool) // step.band, step.band
+        conv, pool = parts_of(step.operators)
+        calls, band = rows_read(pool) // step.band, step.band
         if conv is None:
             return Access(calls, band, band, 0)
         top, kernel = conv.padding.top, conv.weight.shape[1]
@@ -106,7 +108,7 @@ class Pooling(Kernel):
 
     def made(self, step: Step, calls: int) -> int:
         """Count the patch rows that are complete; the last one is repeated to the output's end."""
-        _, pool = _parts(step.operators)
+        _, pool = parts_of(step.operators)
         rows = calls * step.band
         if rows < pool.patch:
             return 0
@@ -115,18 +117,18 @@ class Pooling(Kernel):
 
     def bands(self, step: Step) -> int:
         """Return what divides both patch and stride."""
-        _, pool = _parts(step.operators)
+        _, pool = parts_of(step.operators)
         return gcd(pool.patch, pool.stride)
 
     def code(self, site: Site) -> StepCode:
         """Call `rnnpool_begin`, then `rnnpool_rows` for each band."""
-        conv, pool = _parts(site.step.operators)
+        conv, pool = _fastgrnn(site.step.operators)
         name = identifier(pool.name)
         cells = _cells(pool)
         before = feed_of(conv).code(conv, site) if conv else FeedCode()
         return StepCode(
             ("rnnpool.h", *before.headers),
-            "\n * ".join([*([conv_comment(conv)] if conv else []), _comment(pool)]),
+            "\n * ".join([*([conv_comment(conv)] if conv else []), comment_of(pool)]),
             (
                 *before.constants,
                 *(constant for cell in cells for constant in cell.constants()),
@@ -141,7 +143,7 @@ class Pooling(Kernel):
 
     def assembly(self, name: str, operators: tuple[Operator, ...], panel: int) -> str:
         """Write the convolution's functions and both cells'."""
-        conv, pool = _parts(operators)
+        conv, pool = _fastgrnn(operators)
         feed = feed_of(conv).assembly(conv) if conv else ""
         return feed + "".join(cell.assembly() for cell in _cells(pool))
 
@@ -151,9 +153,15 @@ def feed_of(conv: Conv2D) -> Feed:
     return next(feed for feed in FEEDS if feed.takes(conv))
 
 
-def _parts(operators: Sequence[Operator]) -> tuple[Conv2D | None, RNNPool]:
+def parts_of(operators: Sequence[Operator]) -> tuple[Conv2D | None, PatchPool]:
+    """Return the convolution of a step, if there is one, and the layer."""
     conv = expect(operators[0], Conv2D) if len(operators) == 2 else None
-    return conv, expect(operators[-1], RNNPool)
+    return conv, expect(operators[-1], PatchPool)
+
+
+def _fastgrnn(operators: Sequence[Operator]) -> tuple[Conv2D | None, RNNPool]:
+    conv, pool = parts_of(operators)
+    return conv, expect(pool, RNNPool)
 
 
 def _cells(pool: RNNPool) -> tuple[CellCode, CellCode]:
@@ -163,12 +171,12 @@ def _cells(pool: RNNPool) -> tuple[CellCode, CellCode]:
     return CellCode(f"{name}_row", row, zero), CellCode(f"{name}_summary", summary, 0)
 
 
-def _rows(pool: RNNPool) -> int:
+def rows_read(pool: PatchPool) -> int:
     """Count the input rows that patches read."""
     return (patch_grid(pool)[0] - 1) * pool.stride + pool.patch
 
 
-def _lines(conv: Conv2D, choices: Choices) -> tuple[Scratch, ...]:
+def lines_of(conv: Conv2D, choices: Choices) -> tuple[Scratch, ...]:
     """Return the memory of a band of the convolution's rows, and what computes them."""
     lines = Scratch("lines", choices.band * row_bytes(conv.output), "sram", lasts=False)
     return lines, *feed_of(conv).scratch(conv, choices)
@@ -192,7 +200,7 @@ def _scratch(pool: RNNPool, choices: Choices) -> tuple[Scratch, ...]:
     )
 
 
-def _slack(conv: Conv2D | None, pool: RNNPool) -> int:
+def slack_of(conv: Conv2D | None, pool: PatchPool) -> int:
     """Return how far after its input's start a pooled map may start.
 
     A pooled row is written when the last row under its patches has gone in, and the rows before
@@ -232,7 +240,7 @@ def _fields(pool: RNNPool, cells: tuple[CellCode, CellCode], site: Site) -> Fiel
 
 def _calls(site: Site, name: str, before: FeedCode) -> tuple[str, ...]:
     """Go band by band, or through the one band of a streamed call."""
-    _, pool = _parts(site.step.operators)
+    _, pool = parts_of(site.step.operators)
     source = site.map(site.step.inputs[0])
     target = site.map(pool.output)
     if before.call:
@@ -253,7 +261,7 @@ def _calls(site: Site, name: str, before: FeedCode) -> tuple[str, ...]:
         )
     return (
         f"rnnpool_begin(&{name});",
-        f"for (int32_t first = 0; first < {_rows(pool)}; first += {name}.band) {{",
+        f"for (int32_t first = 0; first < {rows_read(pool)}; first += {name}.band) {{",
         *(f"    {line}" for line in band),
         "}",
     )
@@ -262,7 +270,7 @@ def _calls(site: Site, name: str, before: FeedCode) -> tuple[str, ...]:
 def _work(pool: RNNPool, site: Site) -> Work:
     patch_rows, patch_columns = patch_grid(pool)
     columns = pool.inputs[0].shape[1]
-    rows = _rows(pool)
+    rows = rows_read(pool)
     sweeps = rows * patch_columns + patch_rows * columns
     summaries = 4 * patch_rows * patch_columns
     calls = rows * patch_columns + patch_rows * columns * pool.patch / site.step.band
@@ -303,7 +311,7 @@ def _call(cell: Cell) -> str:
     return "fastgrnn.sparse_call" if is_sparse(cell) else "fastgrnn.dense_call"
 
 
-def _comment(pool: RNNPool) -> str:
+def comment_of(pool: RNNPool | GatedPool) -> str:
     """Return a pooling layer's shape, for a comment."""
     rows, columns, channels = pool.inputs[0].shape
     out_rows, out_columns, out_channels = pool.output.shape

@@ -2,8 +2,8 @@
 
 from hil.compiler.kernels.kernel import Access
 from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.operators.patch_pool import PatchPool
 from hil.compiler.operators.pool2d import Pool2D
-from hil.compiler.operators.rnnpool import RNNPool
 from hil.compiler.program import Operator, Program, Tensor
 
 
@@ -17,7 +17,7 @@ def row_bytes(tensor: Tensor) -> int:
     return tensor.shape[1] * tensor.shape[2]
 
 
-def patch_grid(pool: RNNPool) -> tuple[int, int]:
+def patch_grid(pool: PatchPool) -> tuple[int, int]:
     """Return the rows and columns of a pooling layer's patches."""
     rows, columns, _ = pool.inputs[0].shape
     return (rows - pool.patch) // pool.stride + 1, (columns - pool.patch) // pool.stride + 1

@@ -11,6 +11,7 @@ from hil.compiler.operators import (
     add,
     concat,
     conv2d,
+    gated_pool,
     gru_sweep,
     l2norm,
     lookup,
@@ -27,6 +28,7 @@ AnyKind: TypeAlias = Kind[Any, Any, Any]
 
 KINDS: tuple[AnyKind, ...] = (
     conv2d.Conv2DKind(),
+    gated_pool.GatedPoolKind(),  # before the layer of which theirs is a kind
     rnnpool.RNNPoolKind(),
     gru_sweep.GRUSweepKind(),
     l2norm.L2NormKind(),

@@ -185,25 +185,59 @@ def _recurrence_fits(real: _Real, unit: float) -> bool:
 def _integers(real: _Real, unit: float, product_unit: float, x_scale: float, x_most: int) -> GRU:
     """Round one direction's weights."""
     u, bias_n = _recurrence(real, unit)
-    w = real.w * x_scale
-    sums = np.abs(w).sum(axis=2) * x_most + np.abs(real.bias)
+    products = input_products(real.w * x_scale, real.bias, product_unit, x_most)
+    return GRU(
+        w=products.w,
+        bias=products.bias,
+        multiplier=products.multiplier,
+        u=u.astype(np.int16),
+        bias_n=bias_n.astype(np.int32),
+    )
+
+
+@dataclass(frozen=True)
+class InputProducts:
+    """What gates make of an input before the state comes in, int16 each.
+
+    p = clamp(smmulr(bias + sum_k w[k] * x[k], multiplier), -2**15, 2**15 - 1)
+
+    Attributes:
+        w: int16, (gates, units, inputs). bias, multiplier: int32, (gates, units).
+    """
+
+    w: Int16
+    bias: Int32
+    multiplier: Int32
+
+
+def input_products(w: Reals, bias: Reals, product_unit: float, x_most: int) -> InputProducts:
+    """Round weights of inputs, with a scale for each unit of each gate.
+
+    Args:
+        w: real, per unit of the integer input, (gates, units, inputs).
+        bias: real, (gates, units).
+        product_unit: real value of one unit of a product.
+        x_most: greatest magnitude of the integer input.
+
+    Raises:
+        BuildError: the sums do not fit 32 bits.
+    """
+    sums = np.abs(w).sum(axis=2) * x_most + np.abs(bias)
     # A unit of each row's sum: as fine as int16 weights and 32 bits allow.
     sum_unit = np.maximum(np.abs(w).max(axis=2) / INT16_MOST, sums / (INT32_MOST - _ROUNDING))
     sum_unit = np.maximum(sum_unit, product_unit * 2.0**-31)
     rounded = np.rint(w / sum_unit[..., None])
-    bias = np.rint(real.bias / sum_unit)
+    whole_bias = np.rint(bias / sum_unit)
     multiplier = np.rint(sum_unit / product_unit * 2.0**32)
-    most = np.abs(rounded).sum(axis=2) * x_most + np.abs(bias)
+    most = np.abs(rounded).sum(axis=2) * x_most + np.abs(whole_bias)
     if most.max() > INT32_MOST or multiplier.max() > INT32_MOST:
         raise BuildError(
-            "a GRU's products with its inputs do not fit 32 bits",
+            "a cell's products with its inputs do not fit 32 bits",
             hint="its weights are far larger than its calibration needs",
             stage="quantise",
         )
-    return GRU(
+    return InputProducts(
         w=rounded.astype(np.int16),
-        bias=bias.astype(np.int32),
+        bias=whole_bias.astype(np.int32),
         multiplier=multiplier.astype(np.int32),
-        u=u.astype(np.int16),
-        bias_n=bias_n.astype(np.int32),
     )

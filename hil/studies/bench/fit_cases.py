@@ -152,6 +152,7 @@ def recurrent_cases() -> Iterator[Case]:
     sweeps = tuple(partial(ReNet, 8, units, patch=4) for units in (8, 16, 24))
     yield Case("sweeps", (24, 28, 8), sweeps)
     yield Case("sweeps in flash", (24, 28, 8), sweeps, IN_FLASH)
+    yield Case("gated pools", (24, 28, 4), tuple(_gated_pools()))
     yield Case("stem", (32, 48, 1), (_stem,), sparse=True)
 
 
@@ -169,6 +170,14 @@ def _added() -> "nn.Module":
             return y
 
     return Added()
+
+
+def _gated_pools() -> Iterator["Make"]:
+    from hil.models.gated import rnnpool
+
+    for patch, stride, first, second in ((8, 4, 16, 16), (6, 3, 8, 16), (4, 2, 8, 8)):
+        yield partial(rnnpool, 4, (first, second), cell="gru", patch=patch, stride=stride)
+        yield partial(rnnpool, 4, (first, second), cell="lstm", patch=patch, stride=stride)
 
 
 def _stem() -> "nn.Module":
