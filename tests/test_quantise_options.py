@@ -1,5 +1,6 @@
 """The quantiser's options: what each changes, that auto takes what helps, that C computes it."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from native import run_program
+from PIL import Image
 from torch import nn
 
 from hil import models
@@ -24,6 +26,7 @@ from hil.errors import UsageError
 from hil.models.blocks import ConvBNReLU6, FlattenMaps, MBConv
 from hil.models.rnnpool import RNNPool
 from hil.models.seeded import calibrate_batch_norm, initialise
+from hil.run.worth.weigh import Figure
 from hil.studies.quantisation import choices as quantisation
 from hil.studies.quantisation import costs
 from hil.studies.quantisation import table as quantisation_table
@@ -244,6 +247,37 @@ def test_a_report_has_the_options_with_their_gain_and_cost() -> None:
         {"astronaut": photographs.prepare("astronaut", SPEC)},
     )
     assert quantisation_table.choices(report).row_count == 3
+
+
+def test_a_report_says_what_is_lost_on_a_dataset() -> None:
+    lost = {"as is": 0.02, "bias": 0.01}
+    asked = iter(lost.values())
+    report = quantisation.run(
+        loaded(),
+        [one for one in quantisation.optional(loaded()) if one.name == "bias"],
+        ["astronaut"],
+        calibration=SHOWN,
+        worth=lambda _graph, _program: Figure("mAP", 0.5, 0.5 - next(asked), 0.005),
+    )
+    cells = list(quantisation_table.choices(report).columns[-1].cells)
+    assert cells == ["2.00 ± 0.50", "1.00 ± 0.50"]
+
+
+def test_a_program_is_weighed_on_the_scenarios_dataset(tmp_path: Path) -> None:
+    for label in ("no", "yes"):
+        for name in ("coffee", "moon"):
+            path = tmp_path / label / f"{name}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(photographs.read(name)[:64, :64]).save(path)
+    chosen = replace(scenario.load("face_m4"), dataset=tmp_path)
+    module = nn.Sequential(nn.Conv2d(3, 2, 8, stride=8), nn.AvgPool2d((5, 6)), FlattenMaps()).eval()
+    network = models.LoadedModel("two", module, SPEC, "its own")
+    compiled = compile_model(network, images(SHOWN))
+    figure = costs.on_dataset(compiled.program, chosen, network, compiled.graph)
+    assert figure.name == "accuracy"
+    assert figure.of_float == 0.5  # a photograph stands in both classes
+    with pytest.raises(UsageError, match="names no dataset"):
+        costs.on_dataset(compiled.program, replace(chosen, dataset=None), network, compiled.graph)
 
 
 def test_a_scenario_asks_for_options(tmp_path: Path) -> None:

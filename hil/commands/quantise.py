@@ -1,6 +1,7 @@
 """`hil quantise`: what was chosen for every layer, and what each choice buys."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from hil import numbers
@@ -42,6 +43,12 @@ def add(commands: Commands) -> None:
         help="undo each of the quantiser's choices, take each option, and measure again",
     )
     parser.add_argument(
+        "--dataset",
+        type=Path,
+        metavar="FOLDER",
+        help="annotated photographs; with --report, what each choice loses on them",
+    )
+    parser.add_argument(
         "--quantise",
         metavar="OPTION",
         nargs="+",
@@ -76,6 +83,8 @@ def _run(options: argparse.Namespace) -> int:
     chosen = scenario.load(options.scenario).override(
         checkpoint=options.checkpoint, quantise=options.quantise
     )
+    if options.dataset:
+        chosen = replace(chosen, dataset=options.dataset)
     chip = board.load(options.board)
     loaded = network.load(chosen)
     variants: tuple[quantisation.Variant, ...] = ()
@@ -91,6 +100,9 @@ def _run(options: argparse.Namespace) -> int:
             calibration=calibration.names(chosen),
             options=chosen.quantise,
             cost=(lambda program: costs.on_board(program, chosen, chip)) if variants else None,
+            worth=(lambda graph, program: costs.on_dataset(program, chosen, loaded, graph))
+            if variants and chosen.dataset
+            else None,
         )
     if options.markdown:
         from hil.studies.quantisation import markdown

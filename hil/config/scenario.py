@@ -171,6 +171,7 @@ class Scenario:
             optimise: what the schedule is chosen for.
             stream: whether the image comes in row by row.
             calibration: a folder of photographs, in place of all others.
+            quantise: options of the quantiser, in place of all others.
 
         Raises:
             UsageError: fewer than one iteration is asked for.

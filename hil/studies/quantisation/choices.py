@@ -11,6 +11,7 @@ import numpy as np
 
 from hil.compiler import operators, quality
 from hil.compiler.auto import Tried, choose
+from hil.compiler.front.graph import Graph
 from hil.compiler.front.trace import trace
 from hil.compiler.integers.ranges import affine
 from hil.compiler.integers.recipe import AUTO, DEFAULT, Recipe, with_options
@@ -19,6 +20,7 @@ from hil.compiler.program import Operator, Program
 from hil.compiler.quantise import levels_of, quantise_on
 from hil.models.threads import one_thread
 from hil.run.measurement import Progress, silent
+from hil.run.worth.weigh import Figure
 from hil.studies.quantisation.costs import Cost
 from hil.vision import photographs
 
@@ -114,11 +116,17 @@ class Layer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A variant, how close it comes to the float network, and what it costs where that is asked."""
+    """A variant, how close it comes to the float network, and what was asked beside.
+
+    Attributes:
+        cost: on a board.
+        worth: on a dataset: mean average precision or accuracy, float's and the integers'.
+    """
 
     variant: Variant
     quality: "Quality"
     cost: Cost | None = None
+    worth: Figure | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +183,7 @@ def run(
     calibration: Sequence[str] = (),
     options: Sequence[str] = (),
     cost: Callable[[Program], Cost] | None = None,
+    worth: Callable[[Graph, Program], Figure] | None = None,
 ) -> Report:
     """Quantise a network as it is and in other ways, and run all of them beside it.
 
@@ -186,6 +195,7 @@ def run(
         calibration: photographs to calibrate on; none for the usual ones.
         options: of the quantiser, in every program, as `compile_model` takes them.
         cost: of a program; None where nobody asks.
+        worth: of a program on a dataset; likewise.
 
     Raises:
         BuildError: the network holds an operator that the compiler does not know.
@@ -234,7 +244,12 @@ def run(
         evaluation=tuple(names),
         layers=layers,
         outcomes=tuple(
-            Outcome(variant, quality, cost(candidate.program) if cost else None)
+            Outcome(
+                variant,
+                quality,
+                cost(candidate.program) if cost else None,
+                worth(graph, candidate.program) if worth else None,
+            )
             for variant, quality, candidate in zip(every, measured, candidates, strict=True)
         ),
         tried=tried,

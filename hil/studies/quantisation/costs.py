@@ -1,13 +1,19 @@
-"""What a quantised program costs on a board, before anything is measured: the planner's figures."""
+"""What a quantised program costs on a board by the planner, and is worth on a dataset."""
 
 from dataclasses import dataclass
 
 from hil.compiler import plan
+from hil.compiler.front.graph import Graph
 from hil.compiler.plan.cost import estimate
 from hil.compiler.plan.flash import flash_bytes
 from hil.compiler.program import Program
 from hil.config.board import Board
 from hil.config.scenario import Scenario
+from hil.errors import UsageError
+from hil.models import LoadedModel
+from hil.run.measurement import QuantisedScenario, silent
+from hil.run.worth.of_scenario import of_scenario
+from hil.run.worth.weigh import Figure
 
 
 @dataclass(frozen=True)
@@ -35,3 +41,15 @@ def on_board(program: Program, scenario: Scenario, board: Board) -> Cost:
         program, plan.Budget.of(board), scenario.optimise, streams=scenario.stream
     )
     return Cost(estimate(made), made.ram_bytes, flash_bytes(made.steps, made.choices))
+
+
+def on_dataset(program: Program, scenario: Scenario, loaded: LoadedModel, graph: Graph) -> Figure:
+    """Weigh a program on the scenario's dataset, by the integer reference.
+
+    Raises:
+        UsageError: the scenario has no dataset, or one that does not suit it.
+    """
+    weighed = of_scenario(QuantisedScenario(scenario, loaded, graph, program), silent)
+    if weighed is None:
+        raise UsageError(f"{scenario.name} names no dataset", hint="give --dataset FOLDER")
+    return weighed.worth.main

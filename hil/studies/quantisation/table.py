@@ -59,9 +59,13 @@ def choices(report: Report) -> "Table":
         "what each choice buys: the same figures with it undone",
         "cosine: of all outputs, worst photograph and mean; SQNR in dB likewise; worst map: the "
         "output map with the least cosine on any photograph; operator: whose SQNR changes most; "
-        "cycles by the cost model, bytes of RAM and flash by the planner, as they change",
+        "cycles by the cost model, bytes of RAM and flash by the planner, as they change; lost: of "
+        "mean average precision or accuracy on the dataset, with its standard error",
         "instead",
-        ("least", "mean", "SQNR", "mean", "worst map", "operator", "cycles", "RAM", "flash"),
+        (
+            *("least", "mean", "SQNR", "mean", "worst map", "operator", "cycles", "RAM", "flash"),
+            *(("lost, points",) if report.outcomes[0].worth else ()),
+        ),
     )
     for outcome in report.outcomes:
         quality = outcome.quality
@@ -75,8 +79,17 @@ def choices(report: Report) -> "Table":
             f"{least:.4f} {name}",
             "" if outcome is report.outcomes[0] else _greatest_change(report, outcome),
             *_cost(report, outcome),
+            *_worth(outcome),
         )
     return out
+
+
+def _worth(outcome: Outcome) -> tuple[str, ...]:
+    """Say what a variant loses on the dataset; nothing where none was asked about."""
+    worth = outcome.worth
+    if worth is None:
+        return ()
+    return (f"{100 * worth.drop:.2f} ± {100 * worth.standard_error:.2f}",)
 
 
 def tried(report: Report) -> "Table":
@@ -180,6 +193,10 @@ def _figures(report: Report) -> Iterator[tuple[str, str, str, float | int]]:
         if outcome.cost is not None:
             for of, value in asdict(outcome.cost).items():
                 yield name, "cost", of, value
+        if outcome.worth is not None:
+            yield name, "float", outcome.worth.name, outcome.worth.of_float
+            yield name, "integers", outcome.worth.name, outcome.worth.of_integers
+            yield name, "standard_error", outcome.worth.name, outcome.worth.standard_error
 
 
 def write_csv(report: Report, path: Path) -> None:
@@ -212,6 +229,7 @@ def _record(report: Report) -> dict[str, Any]:
                 "what": outcome.variant.what,
                 "choices": asdict(outcome.variant.recipe),
                 "cost": asdict(outcome.cost) if outcome.cost else None,
+                "worth": asdict(outcome.worth) if outcome.worth else None,
             }
             | {key: _finite(values) for key, values in asdict(outcome.quality).items()}
             for outcome in report.outcomes
