@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: hil gate baseline test slow lint sanitize format clean help
+.PHONY: hil gate baseline test slow lint sanitize fuzz format clean help
 
 hil: $(STAMP)  ## build, flash, run and judge RNNPool-Face-M4 on the STM32F439 of the inventory, else on the emulated one
 	$(BIN)/pytest hil/ --board=stm32f439
@@ -34,6 +34,12 @@ SANITIZED := $(addprefix tests/test_,link_firmware.py link_streaming.py link_noi
 sanitize: $(STAMP)  ## every C build of the tests for this machine under gcc's address and undefined sanitizers; 20,000 fuzzed conversations
 	HIL_SANITIZE=1 ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" \
 		$(BIN)/pytest $(SANITIZED) -n auto --dist loadfile
+
+SECONDS ?= 60
+
+fuzz: $(STAMP)  ## the firmware's link, every kernel's descriptor and every reader of files, SECONDS each (default 60), with gcc's sanitizers
+	$(BIN)/python tests/firmware_fuzz.py --seconds $(SECONDS) --keep build
+	$(BIN)/python tests/fuzzing.py all --seconds $(SECONDS) --keep build/readers
 
 format: $(STAMP)  ## rewrite Python and C in the project's layout
 	$(BIN)/ruff check --fix .

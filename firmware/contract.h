@@ -13,6 +13,15 @@
 #define REQUIRES(condition) ((void)sizeof((condition) ? 1 : 0))
 #endif
 
+/* What an int8 can be, and so a zero point; sizes whose products fit an int32. */
+#define IS_BYTE(value) (-128 <= (value) && (value) <= 127)
+#define IS_SIZE(count) (0 < (count) && (count) <= 65536)
+#define ARE_SIZES(a, b, c)                                                                         \
+    (IS_SIZE(a) && IS_SIZE(b) && IS_SIZE(c) && (int64_t)(a) * (b) * (c) <= 0x1000000)
+
+/* By which 255 times it and half of 2**30 stay within an int32. */
+#define IS_RESIDUAL_FACTOR(factor) (-(1 << 22) <= (factor) && (factor) <= 1 << 22)
+
 /* Whoever checks contracts provides it: runtime/faults.c, or the host's tests. */
 _Noreturn void contract_broken(const char *file, uint32_t line, const char *condition);
 

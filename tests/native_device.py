@@ -13,10 +13,10 @@ from hil.paths import FIRMWARE, cache
 
 BUILD_ID = bytes(range(100, 120))
 
-_BOARD = (
+BOARD = (
     '#define BOARD_NAME "host"\n#define BOARD_CLOCK_HZ 168000000u\n#define BOARD_BAUD 1000000u\n'
 )
-_HOST = """
+HOST = """
 #include <ucontext.h>
 
 #include "runtime/link.c"
@@ -142,7 +142,7 @@ class NativeDevice:
 
 def _build(*, streams: bool, gives_behind: bool) -> Path:
     """Compile once per content, whoever else does so at the same time."""
-    settings = (*_FLAGS, str(sanitized()), _HOST, _BOARD, str(streams), str(gives_behind))
+    settings = (*_FLAGS, str(sanitized()), HOST, BOARD, str(streams), str(gives_behind))
     digest = hashlib.sha256(" ".join(settings).encode())
     for path in (
         *sorted((FIRMWARE / "runtime").iterdir()),
@@ -156,8 +156,8 @@ def _build(*, streams: bool, gives_behind: bool) -> Path:
     library.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=library.parent) as name:
         scratch = tiny_model.write(Path(name), streams=streams, gives_behind=gives_behind)
-        (scratch / "board.h").write_text(_BOARD, encoding="utf-8")
-        (scratch / "host.c").write_text(_HOST, encoding="utf-8")
+        (scratch / "board.h").write_text(BOARD, encoding="utf-8")
+        (scratch / "host.c").write_text(HOST, encoding="utf-8")
         includes = (f"-I{FIRMWARE}", f"-I{FIRMWARE / 'runtime'}", f"-I{scratch}")
         sources = [str(path) for path in sorted(scratch.glob("*.c"))]
         command = [*compiler(_FLAGS), *includes, *sources]

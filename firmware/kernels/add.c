@@ -23,7 +23,8 @@ static void tabulate(const add_t *layer, int32_t i, int32_t *terms) {
 
 void add(const add_t *layer, int32_t count, const int8_t *a, const int8_t *b, int8_t *y) {
     REQUIRES(count >= 0 && layer->tables != NULL && IS_ALIGNED(layer->tables, 4));
-    REQUIRES(-128 <= layer->low && layer->low <= layer->high && layer->high <= 127);
+    REQUIRES(IS_BYTE(layer->low) && layer->low <= layer->high && layer->high <= 127);
+    REQUIRES(IS_BYTE(layer->y_zero));
     for (int32_t i = 0; i < 2; i++) {
         REQUIRES(0 <= layer->terms[i].shift && layer->terms[i].shift <= 30);
         REQUIRES(-128 <= layer->zeros[i] && layer->zeros[i] <= 127);

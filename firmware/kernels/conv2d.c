@@ -55,12 +55,21 @@ static int32_t depthwise_sum(const conv2d_t *layer, conv2d_map_t x, int32_t row,
 void conv2d_row(const conv2d_t *layer, conv2d_map_t x, int32_t row, const int8_t *residual,
                 int8_t *y) {
     REQUIRES(row >= 0 && row < layer->out_rows);
-    REQUIRES(layer->kernel_rows > 0 && layer->kernel_columns > 0 && layer->stride > 0);
+    REQUIRES(ARE_SIZES(layer->rows, layer->columns, layer->channels));
+    REQUIRES(ARE_SIZES(layer->kernel_rows, layer->kernel_columns, layer->stride));
+    REQUIRES(ARE_SIZES(layer->out_rows, layer->out_columns, layer->out_channels));
+    REQUIRES(-65536 <= layer->top && layer->top <= 65536);
+    REQUIRES(-65536 <= layer->left && layer->left <= 65536);
+    REQUIRES((int64_t)layer->out_rows * layer->stride <= INT16_MAX * 256);
+    REQUIRES((int64_t)layer->out_columns * layer->stride <= INT16_MAX * 256);
+    REQUIRES(IS_BYTE(layer->x_zero) && IS_BYTE(layer->y_zero));
     REQUIRES(x.slots == layer->rows || x.slots >= layer->kernel_rows);
     REQUIRES(!layer->depthwise || layer->channels == layer->out_channels);
     REQUIRES(layer->shift >= 0 && layer->shift < 32);
     REQUIRES(-128 <= layer->low && layer->low <= layer->high && layer->high <= 127);
     REQUIRES(residual == NULL || (1 <= layer->residual_shift && layer->residual_shift <= 30));
+    REQUIRES(residual == NULL || IS_BYTE(layer->residual_zero));
+    REQUIRES(residual == NULL || IS_RESIDUAL_FACTOR(layer->residual_multiplier));
     for (int32_t column = 0; column < layer->out_columns; column++) {
         for (int32_t out = 0; out < layer->out_channels; out++) {
             int32_t sum = layer->depthwise ? depthwise_sum(layer, x, row, column, out)
@@ -80,7 +89,8 @@ void conv2d_row(const conv2d_t *layer, conv2d_map_t x, int32_t row, const int8_t
 
 void conv2d_rows(const conv2d_t *layer, const int8_t *x, const int8_t *residual, int32_t first,
                  int32_t count, int8_t *y) {
-    REQUIRES(first >= 0 && count >= 0 && first + count <= layer->out_rows);
+    REQUIRES(ARE_SIZES(layer->out_rows, layer->out_columns, layer->out_channels));
+    REQUIRES(first >= 0 && count >= 0 && first <= layer->out_rows - count);
     const int32_t out_row_bytes = layer->out_columns * layer->out_channels;
     const conv2d_map_t map = {.data = x, .slots = layer->rows};
     for (int32_t row = first; row < first + count; row++, y += out_row_bytes) {

@@ -22,6 +22,8 @@ void depthwise(const depthwise_t *row, const int16_t *ring, int32_t turn, const 
     REQUIRES(row->channels > 0 && row->columns > 0);
     REQUIRES(row->stride == 1 || row->stride == 2);
     REQUIRES(row->slot_bytes % 4 == 0 && row->y_pixel_bytes % 2 == 0);
+    REQUIRES(row->slot_bytes / 2 >= (row->columns - INT64_C(1)) * row->stride + DEPTHWISE_SLOTS);
+    REQUIRES(row->y_pixel_bytes / 2 >= row->channels);
     REQUIRES(row->high >= 0 && row->high <= 255);
     REQUIRES(IS_ALIGNED(ring, 4) && IS_ALIGNED(y, 2));
     weights += 2 * turn;

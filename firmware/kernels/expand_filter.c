@@ -30,7 +30,10 @@ static const int32_t *unpack_filters(const expand_filter_t *layer, int32_t chann
 
 static void filter_row(const expand_filter_row_t *row, const int16_t *ring, const int32_t *weights,
                        const int32_t *bias_multiplier, int8_t *y) {
-    REQUIRES(-128 <= row->y_zero && row->high >= 0 && row->y_zero + row->high <= 127);
+    REQUIRES(IS_BYTE(row->y_zero) && 0 <= row->high && row->high <= 127 - row->y_zero);
+    REQUIRES(row->slot_bytes % 4 == 0 && row->columns > 0 && row->channels > 0);
+    REQUIRES(row->slot_bytes / 2 >= (row->columns - INT64_C(1)) * row->stride + DEPTHWISE_SLOTS);
+    REQUIRES(row->y_pixel_bytes >= row->channels);
     if (row->code != NULL) {
         row->code(ring, weights, bias_multiplier, y);
         return;
@@ -105,6 +108,26 @@ void expand_filter(const expand_filter_t *layer, const int8_t *x, int8_t *y) {
     REQUIRES(layer->filter.stride == 1 || layer->filter.stride == 2);
     REQUIRES(0 <= layer->top && layer->top <= 1 && 0 <= layer->left && layer->left <= 1);
     REQUIRES(layer->filter.slot_bytes >= 2 * (layer->columns + layer->left));
+    REQUIRES(ARE_SIZES(layer->rows, layer->columns, layer->channels));
+    REQUIRES(layer->expand.product.depth == layer->channels);
+    REQUIRES(layer->expand.product.segments == 1 && layer->expand.product.y_bytes == 2);
+    REQUIRES(layer->expand.product.pixel_bytes == INT64_C(2) * layer->channels);
+    REQUIRES(layer->expand.product.y_pixel_bytes == 2 && layer->expand.product.most_pixels > 0);
+    REQUIRES(layer->expand.product.y_channel_bytes ==
+             (int64_t)DEPTHWISE_SLOTS * layer->filter.slot_bytes);
+    REQUIRES(ARE_SIZES(layer->filter.channels, layer->filter.slot_bytes, DEPTHWISE_SLOTS));
+    REQUIRES(layer->filter_rest.channels == 0 ||
+             (layer->filter_rest.slot_bytes == layer->filter.slot_bytes &&
+              layer->filter_rest.stride == layer->filter.stride &&
+              layer->filter_rest.columns == layer->filter.columns &&
+              layer->filter_rest.y_pixel_bytes == layer->filter.y_pixel_bytes));
+    REQUIRES(ARE_SIZES(layer->filter.columns, layer->filter.y_pixel_bytes, layer->out_rows));
+    REQUIRES(layer->filter.columns * layer->filter.y_pixel_bytes <= layer->out_row_bytes);
+    REQUIRES((int64_t)layer->expand.whole * layer->filter.channels + layer->filter_rest.channels <=
+             layer->filter.y_pixel_bytes);
+    REQUIRES(0 <= layer->filter_shift && layer->filter_shift <= 7);
+    REQUIRES(0 < layer->out_rows &&
+             (int64_t)layer->out_rows * layer->filter.stride <= layer->rows + 1);
     REQUIRES(layer->filter.channels == layer->expand.product.channels);
     REQUIRES(layer->filter_rest.channels == layer->expand.rest.channels);
     REQUIRES(IS_ALIGNED(x, 4) && IS_ALIGNED(layer->pixels, 4) && IS_ALIGNED(layer->ring, 4));

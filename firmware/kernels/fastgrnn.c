@@ -51,7 +51,7 @@ void fastgrnn_pixel_products(const fastgrnn_t *cell, const int8_t *x, int32_t co
 
 void fastgrnn_state_products(const fastgrnn_t *cell, const int16_t *x, int32_t count,
                              int32_t *products) {
-    REQUIRES(count > 0 && IS_ALIGNED(x, 4));
+    REQUIRES(count > 0 && IS_ALIGNED(x, 4) && cell->units > 0 && cell->inputs > 0);
     REQUIRES(0 <= cell->w_shift && cell->w_shift < 32);
     if (cell->state_products != NULL && count >= FASTGRNN_LEAST_VECTORS) {
         cell->state_products(x, count, products);
@@ -94,8 +94,8 @@ static void step(const fastgrnn_t *cell, const int32_t *products, const uint32_t
 void fastgrnn_go_on(const fastgrnn_t *cell, const int32_t *products, const uint32_t *table,
                     const fastgrnn_sweep_t *sweep, int16_t *h) {
     REQUIRES(sweep->steps >= 0 && sweep->sequences > 0);
-    REQUIRES(1 <= cell->index_bits && 0 <= cell->index_shift && cell->index_shift < 32);
-    REQUIRES(IS_ALIGNED(h, 4));
+    REQUIRES(1 <= cell->index_bits && cell->index_bits <= FASTGRNN_MOST_INDEX_BITS);
+    REQUIRES(0 <= cell->index_shift && cell->index_shift < 32 && IS_ALIGNED(h, 4));
     if (sweep->steps == 0) {
         return;
     }
@@ -112,7 +112,9 @@ void fastgrnn_go_on(const fastgrnn_t *cell, const int32_t *products, const uint3
 
 void fastgrnn_start(const fastgrnn_t *cell, const int32_t *products, const uint32_t *table,
                     const fastgrnn_sweep_t *sweep, int16_t *h) {
-    REQUIRES(sweep->steps > 0 && sweep->sequences > 0);
+    REQUIRES(sweep->steps > 0 && sweep->sequences > 0 && cell->units > 0);
+    REQUIRES(1 <= cell->index_bits && cell->index_bits <= FASTGRNN_MOST_INDEX_BITS);
+    REQUIRES(0 <= cell->index_shift && cell->index_shift < 32);
     if (cell->start != NULL) {
         cell->start(products, table, sweep, h);
     } else {

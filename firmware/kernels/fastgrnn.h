@@ -7,7 +7,7 @@
 
 #include "kernel_limits.h"
 
-enum { FASTGRNN_LEAST_VECTORS = 3 };
+enum { FASTGRNN_LEAST_VECTORS = 3, FASTGRNN_MOST_INDEX_BITS = 16 };
 
 /*
  * acc   = bias[i] + (sum_k w[i][k] * x[k] << w_shift) + sum_k u[i][k] * h[k]

@@ -48,7 +48,8 @@ static void enter(const heads_t *layer, const int8_t *x, int32_t row) {
 
 /* From the product's line, [column][channel], to one convolution's output row. */
 static int8_t *leave(const heads_t *layer, const heads_part_t *part, int8_t *y) {
-    REQUIRES(part->first >= 0 && part->first + part->channels <= layer->product.channels);
+    REQUIRES(part->first >= 0 && 0 < part->channels);
+    REQUIRES(part->first <= layer->product.channels - part->channels);
     REQUIRES(1 <= part->groups && part->groups <= part->channels);
     const int8_t *from = layer->line + part->first;
     for (int32_t column = 0; column < layer->out_columns;
@@ -92,8 +93,19 @@ void heads_rows(const heads_t *layer, const int8_t *x, int32_t first, int32_t co
     REQUIRES(0 < layer->parts && layer->parts <= HEADS_MOST_PARTS);
     REQUIRES(0 < layer->stride && layer->stride <= layer->product.segments);
     REQUIRES(0 <= layer->top && layer->top < layer->product.segments);
-    REQUIRES(first >= 0 && count >= 0);
+    REQUIRES(0 <= first && first <= 65536 && 0 <= count && count <= 65536);
+    REQUIRES(ARE_SIZES(layer->rows, layer->columns, layer->channels));
+    REQUIRES(IS_BYTE(layer->x_zero) && 0 <= layer->left && layer->left <= 65536);
+    REQUIRES(ARE_SIZES(layer->out_columns, layer->product.channels, 1));
+    REQUIRES(layer->product.segment_bytes / 2 >=
+             (int64_t)(layer->left + layer->columns) * layer->channels);
+    REQUIRES(layer->product.segment_bytes >=
+             (int64_t)(layer->out_columns - 1) * layer->product.pixel_bytes +
+                 INT64_C(2) * layer->product.depth);
+    REQUIRES(layer->product.y_bytes == 1 && layer->product.y_channel_bytes == 1);
+    REQUIRES(layer->product.y_pixel_bytes == layer->product.channels);
     REQUIRES(layer->norm == NULL || layer->norm->channels == layer->channels);
+    REQUIRES(ARE_SIZES(layer->product.depth, layer->product.segments, layer->product.channels));
     const int32_t slots = layer->product.segments;
     const int32_t words = matmul_stream_words(&layer->product);
     const bool is_alone = layer->parts == 1 && layer->part[0].groups == 1;

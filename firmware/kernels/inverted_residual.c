@@ -11,6 +11,12 @@ static int32_t least(int32_t a, int32_t b) {
 void inverted_residual(const inverted_residual_t *block, const int8_t *x, const int8_t *residual,
                        int8_t *ring, int8_t *line, int8_t *y) {
     const conv2d_t *depthwise = &block->depthwise;
+    REQUIRES(ARE_SIZES(depthwise->rows, depthwise->columns, depthwise->channels));
+    REQUIRES(ARE_SIZES(depthwise->out_rows, depthwise->out_columns, depthwise->out_channels));
+    REQUIRES(ARE_SIZES(depthwise->kernel_rows, depthwise->kernel_columns, depthwise->stride));
+    REQUIRES(0 <= depthwise->top && depthwise->top <= 65536);
+    REQUIRES(block->project.out_rows == depthwise->out_rows);
+    REQUIRES(ARE_SIZES(1, block->project.out_columns, block->project.out_channels));
     REQUIRES(depthwise->depthwise && !block->expand.depthwise && !block->project.depthwise);
     REQUIRES(block->expand.kernel_rows == 1 && block->expand.stride == 1);
     REQUIRES(block->expand.out_rows == depthwise->rows);

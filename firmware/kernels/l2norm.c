@@ -53,7 +53,7 @@ static void scale_fours(const int8_t *x, const int32_t *multiplier, int32_t coun
 
 void l2norm(const l2norm_t *layer, int32_t pixels, const int8_t *x, int8_t *y) {
     REQUIRES(0 < layer->channels && layer->channels <= L2NORM_MOST_CHANNELS);
-    REQUIRES(-128 <= layer->x_zero && layer->x_zero <= 127);
+    REQUIRES(IS_BYTE(layer->x_zero) && IS_BYTE(layer->y_zero));
     REQUIRES(pixels >= 0);
     const int32_t channels = layer->channels;
     const bool by_fours = channels % 4 == 0 && (((uintptr_t)x | (uintptr_t)y) & 3U) == 0;

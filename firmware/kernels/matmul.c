@@ -22,6 +22,7 @@ void matmul_widen(int32_t four, int32_t shift, int32_t *to) {
 }
 
 int32_t *matmul_unpack(const matmul_t *product, const int32_t *from, int32_t *to) {
+    REQUIRES(ARE_SIZES(product->depth, product->segments, product->channels));
     REQUIRES(product->depth % 2 == 0 && product->channels % 2 == 0);
     REQUIRES(0 <= product->shift && product->shift <= 7);
     if (!product->narrow) {
@@ -78,7 +79,17 @@ void matmul(const matmul_t *product, int32_t pixels, const int16_t *x, const int
     REQUIRES(product->channels > 0 && product->channels % 2 == 0);
     REQUIRES(product->y_bytes == 1 || product->y_bytes == 2);
     REQUIRES(product->low <= product->high);
-    REQUIRES(product->residual_shift == 0 || residual != NULL);
+    REQUIRES(product->y_bytes == 2 || (IS_BYTE(product->low) && IS_BYTE(product->high)));
+    REQUIRES(product->low >= INT16_MIN && product->high <= INT16_MAX);
+    REQUIRES(product->segment_bytes >= 0 && product->segment_bytes % 4 == 0);
+    REQUIRES(product->pixel_bytes >= 0);
+    REQUIRES(product->y_channel_bytes >= product->y_bytes && product->y_pixel_bytes >= 0);
+    REQUIRES(product->y_channel_bytes % product->y_bytes == 0);
+    REQUIRES(product->y_pixel_bytes % product->y_bytes == 0);
+    REQUIRES(0 <= product->residual_shift && product->residual_shift <= 30);
+    REQUIRES(product->residual_shift == 0 || (residual != NULL && product->y_bytes == 1));
+    REQUIRES(product->residual_shift == 0 || IS_BYTE(product->residual_zero));
+    REQUIRES(product->residual_shift == 0 || IS_RESIDUAL_FACTOR(product->residual_multiplier));
     REQUIRES(IS_ALIGNED(x, 4) && IS_ALIGNED(weights, 4));
     REQUIRES(product->y_bytes == 1 || IS_ALIGNED(y, 2));
     if (product->code[pixels - 1] != NULL) {

@@ -35,6 +35,12 @@ typedef struct {
                                      const int8_t *residual);
 } matmul_t;
 
+/* Whether pixels of x follow each other, and int8 pixels of y. */
+#define MATMUL_IS_PLAIN(product)                                                                   \
+    ((product)->segments == 1 && (product)->pixel_bytes == INT64_C(2) * (product)->depth &&        \
+     (product)->y_bytes == 1 && (product)->y_channel_bytes == 1 &&                                 \
+     (product)->y_pixel_bytes == (product)->channels)
+
 /* Words of the stream as matmul() reads it. */
 int32_t matmul_stream_words(const matmul_t *product);
 

@@ -8,9 +8,11 @@ void pointwise_rows(const pointwise_t *layer, const int8_t *x, const int8_t *res
                     int32_t first, int32_t count, int8_t *y) {
     REQUIRES(layer->product.depth == layer->channels && layer->product.segments == 1);
     REQUIRES(layer->channels % 4 == 0 && layer->product.most_pixels > 0);
-    REQUIRES(first >= 0 && count >= 0);
+    REQUIRES(first >= 0 && count >= 0 && ARE_SIZES(layer->columns, layer->channels, 1));
     REQUIRES(layer->scale == NULL || layer->scale->channels == layer->channels);
-    REQUIRES(IS_ALIGNED(x, 4));
+    REQUIRES(layer->scale == NULL || layer->scale->y_bytes == 2);
+    REQUIRES(MATMUL_IS_PLAIN(&layer->product) && IS_ALIGNED(x, 4));
+    REQUIRES(layer->copy != NULL || !layer->product.narrow);
     const int32_t *weights = layer->weights;
     const int32_t outputs = layer->product.channels;
     if (layer->copy != NULL) {

@@ -24,7 +24,15 @@ static void multiply(const pointwise_panels_t *layer, const matmul_t *product, c
 void pointwise_panels(const pointwise_panels_t *layer, const int8_t *x, const int8_t *residual,
                       int8_t *y) {
     REQUIRES(layer->panels.product.depth == layer->channels && layer->channels % 4 == 0);
-    REQUIRES(layer->pixels > 0 && IS_ALIGNED(x, 4));
+    REQUIRES(ARE_SIZES(layer->pixels, layer->channels, 1) && IS_ALIGNED(x, 4));
+    REQUIRES(ARE_SIZES(layer->pixels, layer->outputs, 1));
+    REQUIRES(layer->panels.product.segments == 1 && layer->panels.product.y_bytes == 1);
+    REQUIRES(layer->panels.product.y_channel_bytes == 1 && layer->panels.product.most_pixels > 0);
+    REQUIRES(layer->panels.product.y_pixel_bytes == layer->outputs);
+    REQUIRES(layer->panels.product.pixel_bytes == INT64_C(2) * layer->channels);
+    REQUIRES((int64_t)layer->panels.whole * layer->panels.product.channels +
+                 layer->panels.rest.channels ==
+             layer->outputs);
     REQUIRES(layer->held || y + layer->pixels * layer->outputs <= x ||
              x + layer->pixels * layer->channels <= y);
     const int32_t *weights = layer->weights;

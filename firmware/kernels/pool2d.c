@@ -14,8 +14,17 @@ typedef struct {
     int32_t rows, columns;
 } window_t;
 
+HIL_INLINE void require_sizes(const pool2d_t *layer, int32_t first, int32_t count) {
+    (void)layer, (void)first, (void)count;
+    REQUIRES(ARE_SIZES(layer->rows, layer->columns, layer->channels));
+    REQUIRES(ARE_SIZES(layer->window_rows, layer->window_columns, layer->stride));
+    REQUIRES(IS_BYTE(layer->x_zero) && IS_BYTE(layer->y_zero));
+    REQUIRES(0 <= first && first <= 65536 && 0 <= count && count <= 65536);
+}
+
 static window_t window_at(const pool2d_t *layer, const int8_t *x, int32_t r, int32_t s) {
-    REQUIRES(layer->stride > 0 && layer->window_rows > 0 && layer->window_columns > 0);
+    REQUIRES(r >= 0 && (int64_t)r * layer->stride - layer->top < layer->rows);
+    REQUIRES((int64_t)s * layer->stride - layer->left < layer->columns);
     REQUIRES(0 <= layer->top && layer->top < layer->window_rows);
     REQUIRES(0 <= layer->left && layer->left < layer->window_columns);
     const int32_t row = r * layer->stride - layer->top;
@@ -92,6 +101,7 @@ static bool is_by_words(const pool2d_t *layer, const int8_t *x, const int8_t *y)
 
 void pool2d_average(const pool2d_t *layer, const int8_t *x, int32_t first, int32_t count,
                     int8_t *y) {
+    require_sizes(layer, first, count);
     REQUIRES(0 <= layer->shift && layer->shift < 32);
     const int32_t pixels = layer->window_rows * layer->window_columns;
     const bool by_fours = pixels <= MOST_PIXELS && is_by_words(layer, x, y);
@@ -110,6 +120,7 @@ void pool2d_average(const pool2d_t *layer, const int8_t *x, int32_t first, int32
 }
 
 void pool2d_max(const pool2d_t *layer, const int8_t *x, int32_t first, int32_t count, int8_t *y) {
+    require_sizes(layer, first, count);
     const bool by_fours = is_by_words(layer, x, y);
     for (int32_t r = first; r < first + count; r++) {
         for (int32_t s = 0; s < layer->y_columns; s++, y += layer->channels) {

@@ -103,11 +103,22 @@ static void sweep(const renet_t *layer, const renet_direction_t *direction, bool
 void renet(const renet_t *layer, const int8_t *x, int8_t *y) {
     const matmul_t *product = &layer->product;
     REQUIRES(layer->sequences > 0 && layer->steps > 0);
-    REQUIRES(product->most_pixels > 0 && product->y_bytes == 2);
+    REQUIRES(product->most_pixels > 0 && product->most_pixels <= MATMUL_MOST_PIXELS);
+    REQUIRES(ARE_SIZES(product->depth, product->channels, 1));
+    REQUIRES(product->segments == 1 && product->pixel_bytes == INT64_C(2) * product->depth);
+    REQUIRES(product->y_bytes == 2 && product->y_channel_bytes == 2);
+    REQUIRES(product->y_pixel_bytes == INT64_C(2) * product->channels);
+    REQUIRES(layer->weights != NULL || !product->narrow);
+    REQUIRES(ARE_SIZES(layer->patch_rows, layer->run_bytes, 1) && IS_SIZE(layer->steps));
+    REQUIRES(layer->row_bytes >= 0 && layer->x_sequence_bytes >= 0 && layer->x_step_bytes >= 0);
+    REQUIRES(IS_SIZE(layer->gru.units) && IS_SIZE(layer->sequences));
+    REQUIRES(layer->y_sequence_bytes >= 2 * layer->gru.units);
+    REQUIRES(layer->y_step_bytes >= 2 * layer->gru.units);
+    REQUIRES(1 <= layer->gru.index_bits && layer->gru.index_bits <= 16);
     REQUIRES(layer->patch_rows * layer->run_bytes <= product->depth);
     REQUIRES(!layer->widened || layer->run_bytes % 4 == 0);
     REQUIRES(!layer->widened || IS_ALIGNED(x, 4));
-    REQUIRES(3 * layer->gru.units <= product->channels);
+    REQUIRES(3 * layer->gru.units + 3 * layer->gru.units % 2 == product->channels);
     const int32_t even = layer->sequences + layer->sequences % 2;
     memset(layer->window, 0, MATMUL_MOST_PIXELS * (size_t)product->pixel_bytes);
     memset(layer->products, 0, (size_t)even * (size_t)product->y_pixel_bytes);

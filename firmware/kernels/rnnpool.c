@@ -4,6 +4,8 @@
 #include "dsp.h"
 
 static void copy_table(const fastgrnn_t *cell, uint32_t *to) {
+    REQUIRES(0 < cell->units && cell->units <= FASTGRNN_MOST_UNITS);
+    REQUIRES(1 <= cell->index_bits && cell->index_bits <= FASTGRNN_MOST_INDEX_BITS);
     if (to != NULL) {
         memcpy(to, cell->table, ((size_t)cell->units << (size_t)cell->index_bits) * sizeof *to);
     }
@@ -172,6 +174,7 @@ int32_t rnnpool_made(const rnnpool_t *pool, int32_t rows) {
 
 void rnnpool_rows(const rnnpool_t *pool, const int8_t *x, int32_t row, int8_t *y) {
     REQUIRES(pool->band > 0 && row >= 0 && row % pool->band == 0);
+    REQUIRES(IS_SIZE(pool->patch) && IS_SIZE(pool->stride));
     REQUIRES(pool->patch % pool->band == 0 && pool->stride % pool->band == 0);
     REQUIRES(pool->patch_rows > 0 && pool->patch_rows <= pool->out_rows);
     REQUIRES(pool->patch_columns > 0 && pool->patch_columns <= pool->out_columns);

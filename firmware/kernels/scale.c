@@ -16,6 +16,9 @@ void scale(const scale_t *layer, int32_t pixels, const int8_t *x, const int32_t 
     REQUIRES(0 < pixels && pixels <= SCALE_MOST_PIXELS);
     REQUIRES(layer->channels > 0 && layer->channels % FOUR == 0);
     REQUIRES(layer->y_bytes == 1 || layer->y_bytes == 2);
+    REQUIRES(layer->low <= layer->high && layer->low >= INT16_MIN && layer->high <= INT16_MAX);
+    REQUIRES(layer->y_bytes == 2 || (IS_BYTE(layer->low) && IS_BYTE(layer->high)));
+    REQUIRES(INT16_MIN <= layer->y_zero && layer->y_zero <= INT16_MAX);
     REQUIRES(IS_ALIGNED(x, 4) && IS_ALIGNED(y, 4));
     if (layer->code[pixels - 1] != NULL) {
         layer->code[pixels - 1](x, weights, y);
@@ -39,6 +42,7 @@ void scale(const scale_t *layer, int32_t pixels, const int8_t *x, const int32_t 
 }
 
 const int32_t *scale_weights(const scale_t *layer, bool first) {
+    REQUIRES(layer->channels > 0 && layer->channels % FOUR == 0);
     if (layer->copy == NULL) {
         return layer->weights;
     }
@@ -50,6 +54,7 @@ const int32_t *scale_weights(const scale_t *layer, bool first) {
 }
 
 void scale_map(const scale_t *layer, bool first, int32_t pixels, const int8_t *x, int8_t *y) {
+    REQUIRES(layer->y_bytes == 1);
     const int32_t *weights = scale_weights(layer, first);
     for (; pixels > 0; pixels -= SCALE_MOST_PIXELS) {
         scale(layer, pixels < SCALE_MOST_PIXELS ? pixels : SCALE_MOST_PIXELS, x, weights, y);

@@ -5,7 +5,7 @@
 
 void softmax(const softmax_t *layer, int32_t pixels, const int8_t *x, int8_t *y) {
     REQUIRES(1 <= layer->channels && layer->channels <= SOFTMAX_MOST_CHANNELS);
-    REQUIRES(pixels >= 0);
+    REQUIRES(pixels >= 0 && layer->table[0] == SOFTMAX_LARGEST);
     for (int32_t pixel = 0; pixel < pixels; pixel++) {
         int32_t most = x[0];
         for (int32_t c = 1; c < layer->channels; c++) {

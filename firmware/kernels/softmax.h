@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-enum { SOFTMAX_LEVELS = 256 };
+enum { SOFTMAX_LEVELS = 256, SOFTMAX_LARGEST = 1 << 22 };
 
 /* table: exp by the distance from a pixel's greatest value, 2**22 for 0. */
 typedef struct {

@@ -57,8 +57,10 @@ static void row(const stem_t *layer, const int32_t *weights, int8_t *y) {
 
 void stem_rows(const stem_t *layer, const int8_t *x, int32_t first, int32_t count, int8_t *y) {
     REQUIRES(layer->columns > 0 && layer->columns % 4 == 0 && layer->rows > 0);
-    REQUIRES(first >= 0 && count >= 0 && 2 * (first + count) <= layer->rows + 1);
-    REQUIRES(-128 <= layer->x_zero && layer->x_zero <= 127);
+    REQUIRES(ARE_SIZES(layer->rows, layer->columns, 1));
+    REQUIRES(first >= 0 && count >= 0 && first <= (layer->rows + 1) / 2 - count);
+    REQUIRES(IS_BYTE(layer->x_zero) && IS_BYTE(layer->y_zero));
+    REQUIRES(IS_BYTE(layer->low) && IS_BYTE(layer->high) && layer->low <= layer->high);
     REQUIRES(IS_ALIGNED(x, 4));
     const int32_t slot_words = layer->columns / 2 + 1;
     int32_t *const middle = layer->slots + slot_words;

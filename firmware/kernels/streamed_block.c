@@ -102,7 +102,26 @@ static void project_row(const streamed_block_t *block, const int32_t *weights,
 
 void streamed_block_rows(const streamed_block_t *block, const int8_t *x, const int8_t *residual,
                          int32_t first, int32_t count, int8_t *y) {
-    REQUIRES(first >= 0 && count >= 0 && first + count <= block->out_rows);
+    REQUIRES(ARE_SIZES(block->rows, block->columns, block->channels));
+    REQUIRES(ARE_SIZES(block->out_rows, block->out_columns, block->out_channels));
+    REQUIRES(first >= 0 && count >= 0 && first <= block->out_rows - count);
+    REQUIRES(block->filter.stride == 1 || block->filter.stride == 2);
+    REQUIRES((int64_t)block->out_rows * block->filter.stride <= block->rows + 1);
+    REQUIRES(block->project.depth == block->filter.channels && MATMUL_IS_PLAIN(&block->project));
+    REQUIRES(block->filter.y_pixel_bytes == INT64_C(2) * block->filter.channels);
+    REQUIRES(
+        block->expand_weights == NULL ||
+        (block->expand.depth == block->channels && block->expand.segments == 1 &&
+         block->expand.pixel_bytes == INT64_C(2) * block->channels && block->expand.y_bytes == 2 &&
+         block->expand.y_channel_bytes == (int64_t)DEPTHWISE_SLOTS * block->filter.slot_bytes &&
+         0 < block->expand.most_pixels && block->expand.most_pixels <= MATMUL_MOST_PIXELS &&
+         block->expand.y_pixel_bytes == 2));
+    REQUIRES(block->project.most_pixels > 0);
+    REQUIRES(block->weights != NULL || !block->project.narrow);
+    REQUIRES(block->weights != NULL || block->expand_weights == NULL || !block->expand.narrow);
+    REQUIRES(IS_BYTE(block->x_zero) && ARE_SIZES(block->filter.channels, block->out_columns, 1));
+    REQUIRES(IS_SIZE(block->filter.slot_bytes) &&
+             ARE_SIZES(block->out_rows, block->out_columns, 1));
     REQUIRES(block->filter.columns == block->out_columns);
     REQUIRES(0 <= block->top && block->top <= 1 && 0 <= block->left && block->left <= 1);
     REQUIRES(block->filter.slot_bytes >= 2 * (block->columns + block->left));

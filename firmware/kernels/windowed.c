@@ -34,10 +34,19 @@ static void gather(const windowed_t *layer, const int8_t *x, int32_t row, int32_
 
 void windowed_rows(const windowed_t *layer, const int8_t *x, const int8_t *residual, int32_t first,
                    int32_t count, int8_t *y) {
-    REQUIRES(first >= 0 && count >= 0 && first + count <= layer->out_rows);
+    REQUIRES(ARE_SIZES(layer->rows, layer->columns, layer->channels));
+    REQUIRES(ARE_SIZES(layer->kernel_rows, layer->kernel_columns, layer->channels));
+    REQUIRES(ARE_SIZES(layer->out_rows, layer->out_columns, layer->out_channels));
+    REQUIRES(first >= 0 && count >= 0 && first <= layer->out_rows - count);
+    REQUIRES(MATMUL_IS_PLAIN(&layer->product) && IS_BYTE(layer->x_zero));
+    REQUIRES(ARE_SIZES(layer->product.most_pixels, layer->product.depth, 1));
+    REQUIRES(layer->copy != NULL || !layer->product.narrow);
     REQUIRES(layer->product.depth >= layer->kernel_rows * layer->kernel_columns * layer->channels);
     REQUIRES(layer->product.channels == layer->out_channels && layer->product.segments == 1);
-    REQUIRES(layer->stride > 0 && layer->top >= 0 && layer->left >= 0);
+    REQUIRES(IS_SIZE(layer->stride) && 0 <= layer->top && layer->top <= 65536);
+    REQUIRES(0 <= layer->left && layer->left <= 65536);
+    REQUIRES((int64_t)layer->out_rows * layer->stride <= INT16_MAX * 256);
+    REQUIRES((int64_t)layer->out_columns * layer->stride <= INT16_MAX * 256);
     REQUIRES(IS_ALIGNED(layer->window, 4));
     const int32_t *weights = layer->weights;
     if (layer->copy != NULL) {
