@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +30,7 @@ from hil.run.measurement import (
     Measurement,
     Prepared,
     Stopwatch,
+    longest_run_s,
     longest_work_s,
     measure,
 )
@@ -67,7 +70,7 @@ def measurement(*iterations: Iteration, timing: str = "modelled") -> Measurement
         loaded=cast("LoadedModel", None),
         graph=cast("Graph", None),
         program=program,
-        plan=cast("Plan", None),
+        plan=cast("Plan", SimpleNamespace(steps=range(3))),
     )
     prepared = Prepared(
         compiled,
@@ -236,6 +239,12 @@ class Scripted:
         self._last = EXPECTED
         self.resends = 0
 
+    @contextmanager
+    def within(self, seconds: float, what: str) -> Iterator[None]:
+        assert seconds > 120
+        assert what.startswith("inference ")
+        yield
+
     def load_input(self, data: bytes) -> None:
         assert data == EXPECTED.tobytes()
 
@@ -295,3 +304,19 @@ def test_an_inference_has_the_time_that_its_cycles_should_take_with_a_margin(
     prepared = measurement().prepared
     monkeypatch.setattr(cost, "estimate", lambda _: 2 * prepared.board.clock_hz)
     assert longest_work_s(prepared, timing) == pytest.approx(longest_s)
+
+
+@pytest.mark.parametrize(
+    ("timing", "fixed_s", "margin"), [("silicon", 30, 3), ("modelled", 120, 20)]
+)
+def test_a_run_has_the_time_of_its_cycles_and_of_its_bytes_with_a_margin(
+    monkeypatch: pytest.MonkeyPatch, timing: str, fixed_s: float, margin: float
+) -> None:
+    good = measurement().prepared
+    slow = replace(good.compiled.board, baud=9600)
+    prepared = replace(good, compiled=replace(good.compiled, board=slow))
+    monkeypatch.setattr(cost, "estimate", lambda _: 2 * prepared.board.clock_hz)
+    layers = len(prepared.compiled.plan.steps)
+    crossing = prepared.input.nbytes + prepared.expected.nbytes + 128 * layers
+    expected_s = 2 + crossing * 10 / 9600
+    assert longest_run_s(prepared, timing) == pytest.approx(fixed_s + margin * expected_s)

@@ -289,3 +289,24 @@ def test_no_run_is_given_longer_than_the_longest_silence() -> None:
     device.load_input(bytes(3000))
     with pytest.raises(SilenceError, match="within 60 s"):
         device.run(work_s=700.0)
+
+
+def test_exchanges_that_together_take_too_long_are_given_up_with_what_they_are() -> None:
+    line = LinePort(ScriptedDevice(instead(AskRun, Started())))
+    device = line.device()
+    device.hello()
+    with device.within(20, "inference 1"), pytest.raises(SilenceError) as caught:
+        device.run()
+    assert "inference 1 did not end within 20 s" in str(caught.value)
+    assert caught.value.stage == "run started"
+    assert line.clock() <= 21
+
+
+def test_behind_the_block_the_usual_silence_ends_an_exchange() -> None:
+    line = LinePort(ScriptedDevice(instead(AskRun, Started())))
+    device = line.device()
+    device.hello()
+    with device.within(20, "inference 1"):
+        device.load_input(bytes(HELLO.input_bytes))
+    with pytest.raises(SilenceError, match="no answer to AskRun within 60 s"):
+        device.run()

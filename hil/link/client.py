@@ -1,14 +1,15 @@
 """What the harness asks of the firmware at the other end of a serial port."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from serial import SerialBase
 
 from hil.errors import BootError, DamagedError, FlashError, LinkError, SilenceError, UsageError
-from hil.link.conversation import Conversation
+from hil.link.conversation import Conversation, Deadline
 from hil.link.frames import DATA_BYTES
 from hil.link.messages import (
     PROTOCOL_VERSION,
@@ -108,6 +109,23 @@ class Device:
     def log(self) -> list[str]:
         """Lines that the firmware said to a person."""
         return self._line.log
+
+    @contextmanager
+    def within(self, seconds: float, what: str) -> Iterator[None]:
+        """Give up whatever is asked in the block when it takes longer in all.
+
+        Args:
+            seconds: that all exchanges of the block have together.
+            what: they are, for a person.
+
+        Raises:
+            SilenceError: time is up.
+        """
+        self._line.deadline = Deadline(self._clock() + seconds, seconds, what)
+        try:
+            yield
+        finally:
+            self._line.deadline = None
 
     def expect(self, image: BuiltImage) -> Hello:
         """Greet the board, and refuse to talk to any image but this one.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from serial import SerialBase, SerialException
@@ -11,6 +12,7 @@ from hil.errors import (
     DamagedError,
     FirmwareFault,
     LinkError,
+    MeasurementError,
     PortError,
     ProtocolError,
     SilenceError,
@@ -73,6 +75,7 @@ class Conversation:
         reached: the last stage that the board is known to have come to.
         resends: requests sent again so far.
         log: lines that the firmware said to a person.
+        deadline: of whatever is asked until it is lifted; None where there is none.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Conversation:
         self.reached = "reset"
         self.resends = 0
         self.log: list[str] = []
+        self.deadline: Deadline | None = None
         self._port: Any = port  # pyserial has no type for what all its ports share
         self._clock = clock
         self._decoder = Decoder()
@@ -135,6 +139,7 @@ class Conversation:
             bytes_in_vain=bytes_in_vain,
         )
         question.work_s = min(self.timeout_s, work_s or self.timeout_s)
+        question.deadline = self.deadline
         with self._port_errors():
             self._limit_writing()
             self._send(question)
@@ -182,6 +187,8 @@ class Conversation:
 
     def _watch_clock(self, question: "_Question") -> None:
         now = self._clock()
+        if question.deadline is not None and now >= question.deadline.at:
+            raise self._too_late(question, question.deadline)
         if now >= question.give_up_at and question.damages > _FEWEST_DAMAGES:
             raise self._not_understood(question)
         if now >= question.give_up_at:
@@ -194,6 +201,16 @@ class Conversation:
         if now >= question.resend_at:
             question.resend_later(now)
             self._send_again(question)
+
+    def _too_late(self, question: "_Question", deadline: "Deadline") -> MeasurementError:
+        if question.damages > _FEWEST_DAMAGES:
+            return self._not_understood(question)
+        return SilenceError(
+            f"{deadline.what} did not end within {deadline.seconds:,.0f} s; "
+            f"the last stage reached was: {self.reached}",
+            hint="does the core's clock run as the board's file says? a bad line costs time too",
+            stage=self.reached,
+        )
 
     def _consider(self, received: Frame | Damaged, question: "_Question") -> Message | None:
         """Return the answer to the request if this is it; otherwise act on what it is."""
@@ -300,6 +317,21 @@ class Conversation:
             ) from error
 
 
+@dataclass(frozen=True)
+class Deadline:
+    """When several exchanges together must have ended.
+
+    Attributes:
+        at: by the conversation's clock.
+        seconds: that they had.
+        what: they are, for a person.
+    """
+
+    at: float
+    seconds: float
+    what: str
+
+
 class _Question:
     """A request on its way: when it is sent again, and when it is given up."""
 
@@ -317,6 +349,7 @@ class _Question:
         self.wanted = wanted
         self.body = request.pack()
         self.wire = encode(Frame(request.kind, sequence, self.body))
+        self.deadline: Deadline | None = None
         self.damages = 0
         self.bytes_passed = 0  # both ways
         self._bytes_in_vain = bytes_in_vain
@@ -331,7 +364,8 @@ class _Question:
 
     @property
     def next_event_at(self) -> float:
-        return min(self.resend_at, self.give_up_at)
+        soonest = min(self.resend_at, self.give_up_at)
+        return soonest if self.deadline is None else min(soonest, self.deadline.at)
 
     @property
     def is_in_vain(self) -> bool:

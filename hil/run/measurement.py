@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from hil.vision.detection import Box
     from hil.vision.photographs import Rgb8
 
+_BITS_A_BYTE = 10  # of the UART: a start bit, eight, a stop bit
+_BYTES_A_LAYER = 128  # of the request for its cycles, and the answer with its name
+
 Progress = Callable[[str], None]
 """Told the stage that begins, in words for a person."""
 
@@ -438,16 +441,18 @@ def measure(
         FirmwareFault: the firmware took a fault exception.
     """
     count, iterations = prepared.scenario.iterations, []
-    work_s = longest_work_s(prepared, target.timing)
+    work_s, run_s = longest_work_s(prepared, target.timing), longest_run_s(prepared, target.timing)
     for number in range(1, count + 1):
-        with watch.stage("load"):
-            progress(f"sending the image ({prepared.input.nbytes:,} B)")
-            device.load_input(prepared.input.tobytes())
-        with watch.stage("run"):
-            progress(f"running inference {number} of {count}")
-            with _noting(prepared, spending) as moments:
-                run = device.run(per_layer=True, work_s=work_s)
-        iterations.append(_iteration(run, device.outputs(), _laps(prepared, moments)))
+        with device.within(run_s, f"inference {number} of {count}, its image and its outputs"):
+            with watch.stage("load"):
+                progress(f"sending the image ({prepared.input.nbytes:,} B)")
+                device.load_input(prepared.input.tobytes())
+            with watch.stage("run"):
+                progress(f"running inference {number} of {count}")
+                with _noting(prepared, spending) as moments:
+                    run = device.run(per_layer=True, work_s=work_s)
+            outputs = device.outputs()
+        iterations.append(_iteration(run, outputs, _laps(prepared, moments)))
     return Measurement(
         prepared=prepared,
         target=target.name,
@@ -463,7 +468,7 @@ def measure(
 
 
 def longest_work_s(prepared: Prepared, timing: str) -> float:
-    """Return the seconds after which an inference is given up, by the cycles that it should take.
+    """Return the seconds after which a silent inference is given up, by the cycles it should take.
 
     Silicon is believed to take three times of it, and 5 s for the host. An emulated core shares
     its machine with others: twenty times, and 30 s.
@@ -472,10 +477,27 @@ def longest_work_s(prepared: Prepared, timing: str) -> float:
         prepared: the scenario, with its plan.
         timing: the pedigree of the counts.
     """
+    expected_s = _expected_work_s(prepared)
+    return 5 + 3 * expected_s if timing == "silicon" else 30 + 20 * expected_s
+
+
+def longest_run_s(prepared: Prepared, timing: str) -> float:
+    """Return the seconds that an inference has with all that crosses the line for it.
+
+    Expected are the cycles of `longest_work_s`, and at the link's speed the bytes of the image, the
+    outputs and the layers. Silicon has three times of both, and 30 s; an emulated board twenty
+    times, and two minutes.
+    """
+    size = prepared.input.nbytes + prepared.expected.nbytes
+    size += _BYTES_A_LAYER * len(prepared.compiled.plan.steps)
+    expected_s = _expected_work_s(prepared) + size * _BITS_A_BYTE / prepared.board.baud
+    return 30 + 3 * expected_s if timing == "silicon" else 120 + 20 * expected_s
+
+
+def _expected_work_s(prepared: Prepared) -> float:
     from hil.compiler.plan.cost import estimate
 
-    expected_s = estimate(prepared.compiled.plan) / prepared.board.clock_hz
-    return 5 + 3 * expected_s if timing == "silicon" else 30 + 20 * expected_s
+    return estimate(prepared.compiled.plan) / prepared.board.clock_hz
 
 
 def _noting(prepared: Prepared, spending: Spending) -> AbstractContextManager[list[Moment] | None]:
