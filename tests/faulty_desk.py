@@ -16,6 +16,7 @@ from hil.config.board import Board
 from hil.errors import MeasurementError, UsageError, Verdict
 from hil.results import table
 from hil.results.rows import Row
+from hil.run import measurement
 from hil.run.measurement import Measurement, Prepared
 from hil.run.session import Session
 from hil.targets import debugger, lock, ports
@@ -110,6 +111,11 @@ class Desk:
         """Have the harness give a sector less time than pyOCD's 10 s."""
         limit = {"flash.timeout.erase_sector": seconds}
         self._held.enter_context(mock.patch.dict(debugger._SESSION_OPTIONS, limit))
+
+    def limit_work(self, seconds: float) -> None:
+        """Have the harness give a silent inference less than its 30 s, a hello as ever."""
+        patched = mock.patch.object(measurement, "longest_work_s", return_value=seconds)
+        self._held.enter_context(patched)
 
     def at_access(self, number: int, act: Callable[[], object]) -> None:
         """Do something at one of the debugger's accesses from now on."""

@@ -206,7 +206,7 @@ def test_a_board_held_by_hand_is_let_go_by_hand(
             ServedTarget(desk.board).open()
         assert "hil boards unlock" in caught.value.hint
         assert cli.main(["boards", "unlock", "desk-1", *where]) == 0
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
     assert "is free again; it was held by" in capsys.readouterr().out
     with ServedTarget(desk.board):
         assert cli.main(["boards", "unlock", "desk-1", *where]) == 2  # a run's is no hold by hand
@@ -240,7 +240,7 @@ def test_a_run_that_is_ended_at_any_stage_leaves_nothing_behind(
             pass
         threading.Event().wait(0.1)
         process.send_signal(ended_by)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=120)
     wanted = signal.SIGKILL if ended_by is signal.SIGKILL else signal.SIGINT
     assert process.returncode == -wanted, said
     assert lock.holder(desk.unit.probe) is None

@@ -38,7 +38,7 @@ def test_the_firmware_is_flashed_by_our_algorithm_and_answers(board: Board, tmp_
     with EmulatedTarget(board) as target:
         target.flash(image)
         target.reset()
-        device = Device(target.serial(), timeout_s=20.0)
+        device = Device(target.serial(), timeout_s=120.0)
         device.expect(image)
         chip = target.emulated.chip
         assert (chip.rcc.core_hz, chip.broken) == (120 * MHZ, "")

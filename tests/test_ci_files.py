@@ -65,7 +65,7 @@ def test_the_scripts_of_both_are_valid_for_their_shell() -> None:
         ("sh", "\n".join(job[part])) for part in ("before_script", "script", "after_script")
     ]
     for shell, script in scripts:
-        subprocess.run([shell, "-n"], input=script, text=True, timeout=10, check=True)
+        subprocess.run([shell, "-n"], input=script, text=True, timeout=120, check=True)
 
 
 def test_the_job_publishes_what_its_reports_name() -> None:

@@ -32,7 +32,7 @@ def test_a_crash_names_its_line_and_every_caller(tmp_path: Path, compiler: str) 
     with EmulatedTarget(BOARD) as target:
         target.flash(image)
         target.reset()
-        device = Device(target.serial(), timeout_s=30)
+        device = Device(target.serial(), timeout_s=120)
         device.expect(image)
         device.load_input(bytes(tiny_model.INPUT_BYTES))
         with pytest.raises(FirmwareFault, match="division by zero") as caught:

@@ -21,7 +21,7 @@ from hil.targets.emulator.terminal import Terminal
 
 ICSR, ISPR, ICPR = 0xE000_ED04, 0xE000_E200, 0xE000_E280
 ALL = b"\xff\xff\xff\xff"
-SOON_S = 5.0
+SOON_S = 30.0
 PENDING = """
 function start
  ldr r0, =0xE000E200
@@ -74,36 +74,34 @@ def test_a_debugger_reaches_the_nvic_while_firmware_pends_interrupts(
     access: Callable[[Chip], None],
 ) -> None:
     with often_switching(), running(chip_with(PENDING)) as chip:
-        before = chip.core.instructions()
-        until = time.monotonic() + 1.0
-        while time.monotonic() < until:
+        before, accesses = chip.core.instructions(), 0
+        while accesses < 20_000 or chip.core.instructions() == before:
             access(chip)
-        assert chip.core.instructions() > before
+            accesses += 1
         chip.core.raise_failure()
 
 
 def test_a_debugger_that_looks_at_registers_costs_the_firmware_no_cycle() -> None:
     with finished(COUNTING) as chip:
         alone = (chip.clock.run.cycles, chip.core.instructions())
-    chip, looks = chip_with(COUNTING), 0
-    done = threading.Event()
+    chip = chip_with(COUNTING)
+    looking, done = threading.Event(), threading.Event()
 
     def look() -> None:
-        nonlocal looks
         while not done.is_set():
             chip.bus.read(ICSR, 4)
             chip.bus.write(ICPR, ALL)
-            looks += 1
+            looking.set()
 
     debugger = threading.Thread(target=look)
     debugger.start()
     try:
+        assert looking.wait(60)
         with finished(COUNTING, chip=chip):
             watched = (chip.clock.run.cycles, chip.core.instructions())
     finally:
         done.set()
         debugger.join()
-    assert looks > 10
     assert watched == alone
 
 
@@ -119,8 +117,7 @@ def test_a_host_that_drops_what_it_sent_does_not_race_with_firmware_that_reads()
     """
     with often_switching(), running(chip_with(program)) as chip:
         line = chip.usarts["usart1"].line
-        until = time.monotonic() + 1.0
-        while time.monotonic() < until:
+        for _ in range(20_000):
             line.send(b"ab")
             line.discard_sent()
         chip.core.raise_failure()

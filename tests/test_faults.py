@@ -101,6 +101,11 @@ def _hang(at: Desk) -> None:
     at.set_register("pc", _LOOP_AT)
 
 
+def _hangs(at: Desk) -> None:
+    at.limit_work(2.0)
+    at.in_inference(lambda: _hang(at))
+
+
 def _overflow(at: Desk) -> None:
     """Let the core push for ever, wherever it was stopped, with its stack at memory's lowest."""
     at.chip.load(_LOOP_AT, b"\xff\xb5\xfd\xe7")  # again: push {r0-r7, lr}; b again
@@ -275,7 +280,7 @@ FAULTS = (
     Fault(
         "firmware that hangs",
         Verdict.TIMEOUT,
-        _silent(lambda at: at.in_inference(lambda: _hang(at))),
+        _hangs,
         "does not come back",
     ),
     Fault(

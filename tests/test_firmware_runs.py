@@ -26,7 +26,7 @@ def running(image: Image) -> Iterator[Device]:
     with EmulatedTarget(BOARD) as target:
         target.flash(image)
         target.reset()
-        device = Device(target.serial(), timeout_s=30)
+        device = Device(target.serial(), timeout_s=120)
         device.expect(image)
         yield device
 

@@ -37,7 +37,7 @@ def test_a_clock_from_outside_gives_the_same_speed(tmp_path: Path) -> None:
     with EmulatedTarget(board) as target:
         target.flash(image)
         target.reset()
-        Device(target.serial(), timeout_s=30).expect(image)
+        Device(target.serial(), timeout_s=120).expect(image)
         assert target.emulated.chip.rcc.core_hz == board.clock_hz
         assert target.emulated.chip.broken == ""
 
@@ -48,7 +48,7 @@ def test_a_clock_that_never_comes_is_a_boot_error_that_names_it(tmp_path: Path) 
         target.flash(image)
         target.reset()
         with pytest.raises(BootError, match="the PLL never locks"):
-            Device(target.serial(), timeout_s=30).expect(image)
+            Device(target.serial(), timeout_s=120).expect(image)
 
 
 @pytest.mark.parametrize("source", ["hse", "hse-bypass"])
@@ -61,7 +61,7 @@ def test_without_its_crystal_it_runs_as_fast_from_the_internal_oscillator(
     with EmulatedTarget(replace(board, hse_hz=hse_hz)) as target:
         target.flash(image)
         target.reset()
-        device = Device(target.serial(), timeout_s=30)
+        device = Device(target.serial(), timeout_s=120)
         device.expect(image)
         device.load_input(INPUT)
         assert device.run().cycles > 0
@@ -81,7 +81,7 @@ def test_every_iteration_begins_with_empty_caches(tmp_path: Path) -> None:
     with EmulatedTarget(BOARD) as target:
         target.flash(image)
         target.reset()
-        device = Device(target.serial(), timeout_s=30)
+        device = Device(target.serial(), timeout_s=120)
         device.expect(image)
         device.load_input(INPUT)
         run = device.run(iterations=3)
@@ -104,7 +104,7 @@ def measured(emulated: EmulatedBoard, image: Image) -> list[int]:
     chip = emulated.chip
     port = serial_urls.open_port(emulated.unique_id, BOARD.uart)
     try:
-        device = Device(port, timeout_s=30)
+        device = Device(port, timeout_s=120)
         device.expect(image)
         device.load_input(INPUT)
         layers = [layer.cycles for layer in device.run().layers]

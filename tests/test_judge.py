@@ -238,6 +238,7 @@ class Scripted:
         self._runs = list(runs)
         self._last = EXPECTED
         self.resends = 0
+        self.line = None
 
     @contextmanager
     def within(self, seconds: float, what: str) -> Iterator[None]:

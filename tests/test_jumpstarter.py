@@ -30,17 +30,17 @@ def test_a_board_is_flashed_and_talked_to(client: Any) -> None:
     with client.serial.pexpect() as console:
         for _ in range(2):
             client.flash(elf)
-            console.expect_exact(b">", timeout=30)
+            console.expect_exact(b">", timeout=120)
             console.send(b"hello")
-            console.expect_exact(b"ifmmp", timeout=30)
+            console.expect_exact(b"ifmmp", timeout=120)
 
 
 def test_a_restart_begins_again(client: Any) -> None:
     client.flash(assemble(ECHO))
     with client.serial.pexpect() as console:
-        console.expect_exact(b">", timeout=30)
+        console.expect_exact(b">", timeout=120)
         client.restart()
-        console.expect_exact(b">", timeout=30)
+        console.expect_exact(b">", timeout=120)
 
 
 def test_cycles_go_on_and_memory_is_read(client: Any) -> None:

@@ -74,7 +74,7 @@ def running(command: list[str], log: Path) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=120)
 
 
 @contextmanager
@@ -111,7 +111,7 @@ def bridged(tty: str) -> Iterator[int]:
             yield int(server.getsockname()[1])
         finally:
             ended.set()
-            thread.join(timeout=20)
+            thread.join(timeout=120)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -152,7 +152,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
 def is_listening(address: str) -> bool:
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=5).close()
+        socket.create_connection((host, int(port)), timeout=60).close()
     except OSError:
         return False
     return True

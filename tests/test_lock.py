@@ -66,7 +66,7 @@ def test_a_board_that_another_process_holds_is_not_taken_and_the_error_says_who(
 def test_a_board_is_free_however_its_holder_was_ended(how: signal.Signals) -> None:
     with another_process() as process:
         process.send_signal(how)
-        process.wait(20)
+        process.wait(120)
         take(wait_s=0)
         assert lock.holder(KEY) is None
 

@@ -30,7 +30,7 @@ from hil.targets.renode.target import RenodeTarget
 
 INPUT = bytes(i * 5 % 256 for i in range(tiny_model.INPUT_BYTES))
 BOARD = boards.load("stm32f439")
-SOON_S = 20.0
+SOON_S = 60.0
 
 
 def board_with(renode: str) -> Board:

@@ -27,6 +27,7 @@ from hil.targets.core_state import CoreState
 from hil.targets.emulator.target import EmulatedTarget
 
 BOARD = boards.load("stm32f439")
+PATIENCE_S, SILENCE_S = 60.0, 2.0  # for an answer; for one that never comes
 INPUT = bytes(tiny_model.INPUT_BYTES)
 FAULTS = """
 #include "runtime/port.h"
@@ -77,11 +78,11 @@ def explained(image: Image, debugger: Any) -> Iterator[None]:
 
 
 def run(image: Image, target: EmulatedTarget, how: int) -> None:
-    device = Device(target.serial(), timeout_s=2)
+    device = Device(target.serial(), timeout_s=PATIENCE_S)
     device.expect(image)
     device.load_input(bytes([how]) + INPUT[1:])
     with explained(image, target.debugger):
-        device.run()
+        device.run(work_s=SILENCE_S)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_what_the_firmware_does_is_told_with_its_place(
 def test_a_core_that_waits_for_a_request_is_well_and_the_line_is_not(
     image: Image, target: EmulatedTarget
 ) -> None:
-    device = Device(target.serial(), timeout_s=2)
+    device = Device(target.serial(), timeout_s=PATIENCE_S)
     device.expect(image)
     silent = SilenceError("no answer")
     found = silent_core.cause(silent, image, target.debugger)
@@ -124,7 +125,7 @@ def test_a_core_that_waits_for_a_request_is_well_and_the_line_is_not(
 def test_firmware_that_is_never_greeted_says_on_which_pin_it_waits_and_who_has_another(
     image: Image, target: EmulatedTarget
 ) -> None:
-    Device(target.serial(), timeout_s=2).expect(image)
+    Device(target.serial(), timeout_s=PATIENCE_S).expect(image)
     mute = BootError("no hello")
     assert silent_core.cause(mute, image, target.debugger, target.board) is mute
     assert "listens on usart1, PA10" in mute.hint
