@@ -27,6 +27,7 @@ lint: $(STAMP)  ## style, types and layout of Python and C
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	git ls-files '*.c' '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
+	$(BIN)/python tests/tidy.py
 
 SANITIZED := $(addprefix tests/test_,link_firmware.py link_streaming.py link_noise.py link_fuzz.py kernels.py \
 	kernels_dense.py kernels_large.py kernels_panels.py gru.py emit.py stream.py synthetic.py contracts.py sanitizers.py)

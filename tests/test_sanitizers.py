@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import tidy
 from sanitizers import SANITIZE, compiler
 
 from hil.paths import FIRMWARE
@@ -55,6 +56,25 @@ def analysed(source: Path, folder: Path) -> str:
     )
     assert done.returncode == 0, done.stderr
     return "\n".join(line for line in done.stderr.splitlines() if "-Wanalyzer" in line)
+
+
+@pytest.mark.skipif(tidy.program() is None, reason="needs clang-tidy: pip install clang-tidy")
+def test_clang_tidy_finds_a_planted_fault_and_nothing_in_a_kernel(tmp_path: Path) -> None:
+    (tmp_path / "planted.c").write_text(_PLANTED, encoding="utf-8")
+    program = tidy.program()
+    assert program is not None
+    (said,) = tidy.complaints(program, [tmp_path / "planted.c"])
+    assert "Attempt to release already released memory" in said or "double" in said
+    assert tidy.complaints(program, [FIRMWARE / "kernels" / "maxout.c"]) == []
+
+
+def test_without_clang_tidy_lint_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tidy, "program", lambda: None)
+    monkeypatch.setattr("sys.argv", ["tidy.py"])
+    assert tidy._main() == 0
+    assert "skipped, it is not installed" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc on PATH")
