@@ -45,7 +45,7 @@ def measured(folder: Path, cwd: Path, more: dict[str, str]) -> list[Row]:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=240,
+        timeout=400,
     )
     assert done.returncode == 0, done.stdout
     return table.load(csv)
@@ -62,6 +62,7 @@ def figures(rows: list[Row]) -> dict[str, dict[str, object]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_figures_do_not_hang_on_surroundings(tmp_path: Path) -> None:
     here = measured(tmp_path / "here", ROOT, {})
     cache = {"HIL_CACHE": str(tmp_path / "empty")}

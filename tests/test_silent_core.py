@@ -128,8 +128,8 @@ def test_firmware_that_is_never_greeted_says_on_which_pin_it_waits_and_who_has_a
     Device(target.serial(), timeout_s=PATIENCE_S).expect(image)
     mute = BootError("no hello")
     assert silent_core.cause(mute, image, target.debugger, target.board) is mute
-    assert "listens on usart1, PA10" in mute.hint
-    assert "--board=nucleo_f439zi listens on PD9" in mute.hint
+    assert "listens on PA10 (usart1), PA3 (usart2) and PD9 (usart3)" in mute.hint
+    assert "--board=nucleo_f439zi listens on PD6" in mute.hint
     assert "stm32f407g_disc1" not in mute.hint
 
 

@@ -40,7 +40,13 @@ def complaints(tidy: str, files: Sequence[Path]) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "board.h").write_text(BOARD, encoding="utf-8")
         command = [tidy, "--quiet", f"--config-file={CHECKS}", *map(str, files), "--"]
-        command += ["-std=gnu11", f"-I{FIRMWARE}", f"-I{FIRMWARE / 'runtime'}", f"-I{folder}"]
+        command += [
+            "-std=gnu11",
+            "-DHIL_CONTRACTS",
+            f"-I{FIRMWARE}",
+            f"-I{FIRMWARE / 'runtime'}",
+            f"-I{folder}",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     said = (done.stdout + done.stderr).splitlines()
     return [line for line in said if "warning:" in line or "error:" in line]

@@ -63,6 +63,7 @@ void conv2d_row(const conv2d_t *layer, conv2d_map_t x, int32_t row, const int8_t
     REQUIRES((int64_t)layer->out_rows * layer->stride <= INT16_MAX * 256);
     REQUIRES((int64_t)layer->out_columns * layer->stride <= INT16_MAX * 256);
     REQUIRES(IS_BYTE(layer->x_zero) && IS_BYTE(layer->y_zero));
+    REQUIRES(x.data != NULL);
     REQUIRES(x.slots == layer->rows || x.slots >= layer->kernel_rows);
     REQUIRES(!layer->depthwise || layer->channels == layer->out_channels);
     REQUIRES(layer->shift >= 0 && layer->shift < 32);
