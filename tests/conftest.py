@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sanitizers import sanitized
 
 from hil.build import kept
@@ -25,6 +26,11 @@ if sanitized() and hasattr(os, "RTLD_DEEPBIND"):
     )  # capstone loads itself so where it can; the sanitizers' runtime refuses it
 # A developer's own boards are not the tests'.
 os.environ["HIL_CONFIG"] = str(_CACHE / "no-configuration")
+
+
+# An example takes as long as a busy machine lets it.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
