@@ -26,9 +26,10 @@ def cache() -> Path:
     chosen = os.environ.get("HIL_CACHE")
     if chosen:
         return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME") or str(home() / ".cache")
-    usual = Path(base) / "rnnpool-hil"
-    return usual if _may_write(usual) else _of_nobody() or usual
+    base = os.environ.get("XDG_CACHE_HOME")
+    usual = (Path(base) if base else home() / ".cache") / "rnnpool-hil"
+    is_own = base or not usual.is_relative_to(tempfile.gettempdir())  # others write there too
+    return usual if is_own and _may_write(usual) else _of_nobody() or usual
 
 
 def home() -> Path:

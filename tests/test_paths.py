@@ -18,6 +18,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_builds_go_below_the_home_or_where_the_environment_says(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     monkeypatch.setenv("HOME", str(tmp_path))
     assert paths.cache() == tmp_path / ".cache/rnnpool-hil"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
@@ -54,4 +55,6 @@ def test_a_user_that_the_system_lacks_has_a_home_all_the_same(
 
     monkeypatch.setattr(Path, "home", unknown)
     assert paths.home() == tmp_path
+    assert paths.cache().parent == tmp_path
+    assert paths.cache().stat().st_mode & 0o777 == 0o700
     assert paths.configuration().is_relative_to(tmp_path)
