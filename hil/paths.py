@@ -28,7 +28,7 @@ def cache() -> Path:
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME")
     usual = (Path(base) if base else home() / ".cache") / "rnnpool-hil"
-    is_own = base or not usual.is_relative_to(tempfile.gettempdir())  # others write there too
+    is_own = base or home() != Path(tempfile.gettempdir())  # where others write too
     return usual if is_own and _may_write(usual) else _of_nobody() or usual
 
 
