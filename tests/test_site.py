@@ -28,7 +28,7 @@ _NEEDS = {
     r"hil train\b": "minutes; an epoch of it in tests/",
     r"pytest .*--hil-target=(probe|renode)": "a board on the desk, or Renode",
     r"pytest .*--board=nucleo_f439zi": "a board on the desk",
-    r"pytest .*(--hil-checkpoint|--hil-all|mine\.toml)": "files of the reader, or minutes",
+    r"pytest .*(--hil-checkpoint|--hil-all|\w\.toml)": "files of the reader, or minutes",
     r"pytest (hil/|mytests/)": "make hil, the main job of CI; tests/test_fixtures.py",
     r"make (hil|test|slow|gate|baseline)\b": "CI",
     r"pyocd (list|gdbserver|load)\b": "tests/test_debug_port_commands.py",

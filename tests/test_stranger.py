@@ -21,7 +21,7 @@ from hil.paths import BOARDS
 
 ROOT = Path(__file__).parent.parent
 _UNKNOWN = 1234  # as `docker run -u 1234` has it: no name, no home
-_DEADLINE_S = 280
+_DEADLINE_S = 840
 
 NETWORK = """
 from torch import nn
@@ -135,6 +135,7 @@ class Stranger:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_stranger_reaches_a_verdict_and_finds_a_regression(program: Path, tmp_path: Path) -> None:
     me = Stranger(program, tmp_path)
     assert "my_project/tiny.toml" in me.types("hil", "new", "my_project")
@@ -160,6 +161,7 @@ def test_a_stranger_reaches_a_verdict_and_finds_a_regression(program: Path, tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_strangers_page_opens_in_a_browser(program: Path, tmp_path: Path) -> None:
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)
     if executable is None:
@@ -220,6 +222,7 @@ def _is_open(folder: Path) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("place", [None, "/"])
 def test_a_user_without_a_home_and_a_name_reaches_a_verdict(
     for_all: Path, place: str | None
