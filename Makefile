@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: hil gate baseline test slow lint sanitize fuzz format clean help
+.PHONY: hil gate baseline gate-l4 baseline-l4 test slow lint sanitize fuzz format clean help
 
 hil: $(STAMP)  ## build, flash, run and judge RNNPool-Face-M4 on the STM32F439 of the inventory, else on the emulated one
 	$(BIN)/pytest hil/ --board=stm32f439
@@ -15,6 +15,14 @@ gate: $(STAMP)  ## every scenario against the committed baseline: one cycle, one
 
 baseline: $(STAMP)  ## take the figures of every scenario into the baseline; say why: make baseline WHY="..."
 	$(BIN)/pytest hil/ --board=stm32f439 --hil-target=emulator --hil-all --hil-update-baseline --hil-why="$(WHY)"
+
+L4 := --board=nucleo_l4r5zi --hil-target=emulator $(addprefix --hil-scenario=,face_or_not mlperf_ad mlperf_kws)
+
+gate-l4: $(STAMP)  ## three quick scenarios on the second chip against its baseline
+	$(BIN)/pytest hil/ $(L4) --hil-baseline --hil-stale=error
+
+baseline-l4: $(STAMP)  ## take their figures into its baseline: make baseline-l4 WHY="..."
+	$(BIN)/pytest hil/ $(L4) --hil-update-baseline --hil-why="$(WHY)"
 
 test: lint  ## the harness's own tests, but for the slowest: no board, no Renode
 	$(BIN)/pytest tests -n auto --dist loadfile -m "not slow"
