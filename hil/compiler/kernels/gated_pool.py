@@ -268,8 +268,8 @@ GATED = Part(
     "gated",
     code_bytes=1324,
     cycles={
-        "gated.product": Cost(71.9, "a gate's product with an input, but for its pairs"),
-        "gated.gate": Cost(38.6, "a gate in an update of a unit, but for its pairs"),
-        "gated.pair": Cost(9.49, "two multiply-accumulates of a gate, weights in flash"),
+        "gated.product": Cost(73.9, "a gate's product with an input, but for its pairs"),
+        "gated.gate": Cost(37.9, "a gate in an update of a unit, but for its pairs"),
+        "gated.pair": Cost(9.5, "two multiply-accumulates of a gate, weights in flash"),
     },
 )

@@ -64,7 +64,7 @@ class StreamedBlock(Kernel):
     step_bytes = 312
     code_bytes = 1076
     cycles: ClassVar[Costs] = {
-        "streamed_block.spread": Cost(8.78, "a value of a block without expansion"),
+        "streamed_block.spread": Cost(8.97, "a value of a block without expansion"),
     }
 
     def take(
