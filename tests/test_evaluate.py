@@ -221,8 +221,6 @@ def test_a_dataset_of_which_nothing_is_answered_says_why() -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--jobs=0"], "--jobs=0 is less than 1"),
-        (["--score=nan"], "--score=nan is not a score"),
         (["--sample=3"], "--sample goes with --reference"),
         (["--form=tar"], "unknown form of dataset 'tar'"),
     ],

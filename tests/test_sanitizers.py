@@ -35,7 +35,9 @@ def test_without_the_word_tests_compile_with_zig(monkeypatch: pytest.MonkeyPatch
     assert "-O2" in compiler(("-O2",))
 
 
-_BOARD = '#define BOARD_NAME "host"\n#define BOARD_CLOCK_HZ 168000000u\n'
+_BOARD = (
+    '#define BOARD_NAME "host"\n#define BOARD_CLOCK_HZ 168000000u\n#define BOARD_BAUD 1000000u\n'
+)
 _SOURCES = [
     *sorted((FIRMWARE / "runtime").glob("*.c")),
     *sorted((FIRMWARE / "kernels").glob("*.c")),

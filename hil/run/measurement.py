@@ -487,6 +487,10 @@ def longest_run_s(prepared: Prepared, timing: str) -> float:
     Expected are the cycles of `longest_work_s`, and at the link's speed the bytes of the image, the
     outputs and the layers. Silicon has three times of both, and 30 s; an emulated board twenty
     times, and two minutes.
+
+    Args:
+        prepared: what runs.
+        timing: of the target: "silicon", "modelled" or "instructions".
     """
     size = prepared.input.nbytes + prepared.expected.nbytes
     size += _BYTES_A_LAYER * len(prepared.compiled.plan.steps)

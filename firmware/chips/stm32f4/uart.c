@@ -14,6 +14,9 @@
 #define BUS_HZ_usart1 CLOCK_APB2_HZ
 #define BUS_HZ_usart2 CLOCK_APB1_HZ
 #define BUS_HZ_usart3 CLOCK_APB1_HZ
+#define WHERE_usart1 "usart1 is on PA9, PA10 or PB6, PB7"
+#define WHERE_usart2 "usart2 is on PA2, PA3 or PD5, PD6"
+#define WHERE_usart3 "usart3 is on PD8, PD9 or PB10, PB11 or PC10, PC11"
 #define PAIR(tx_port, tx, rx_port, rx) ((tx_port) << 12 | (tx) << 8 | (rx_port) << 4 | (rx))
 #define PINS_usart1(pins) ((pins) == PAIR(0, 9, 0, 10) || (pins) == PAIR(1, 6, 1, 7))
 #define PINS_usart2(pins) ((pins) == PAIR(0, 2, 0, 3) || (pins) == PAIR(3, 5, 3, 6))
@@ -28,9 +31,9 @@ enum { LEAST_DIVIDER = 16, MOST_DIVIDER = 0xFFFF, ALTERNATE = 7 };
         .rx = (rx_pin),                                                                            \
     },
 #define PORT_CHECK(uart, tx_at, tx_pin, rx_at, rx_pin)                                             \
-    _Static_assert(PINS_##uart(PAIR(tx_at, tx_pin, rx_at, rx_pin)), #uart " is on other pins");    \
+    _Static_assert(PINS_##uart(PAIR(tx_at, tx_pin, rx_at, rx_pin)), WHERE_##uart);                 \
     _Static_assert(SERIAL_FITS(BUS_HZ_##uart, 1, LEAST_DIVIDER, MOST_DIVIDER, BOARD_BAUD),         \
-                   #uart " cannot reach the baud rate within 2 %");
+                   #uart " cannot reach this baud rate within 2 %");
 
 static const serial_port_t ports[] = {BOARD_PORTS(PORT_ENTRY)};
 BOARD_PORTS(PORT_CHECK)

@@ -37,7 +37,7 @@ enum { G = 6 };
     },
 #define PORT_CHECK(uart, tx_at, tx_pin, rx_at, rx_pin)                                             \
     _Static_assert(PINS_##uart(PAIR(tx_at, tx_pin, rx_at, rx_pin)), #uart " is on other pins");    \
-    _Static_assert(FITS_##uart, #uart " cannot reach the baud rate within 2 %");
+    _Static_assert(FITS_##uart, #uart " cannot reach this baud rate within 2 %");
 
 static const serial_port_t ports[] = {BOARD_PORTS(PORT_ENTRY)};
 BOARD_PORTS(PORT_CHECK)

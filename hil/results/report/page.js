@@ -43,7 +43,8 @@ const rows = records.map((record) => {
 });
 
 function hasLimit(record) {
-  return record[column.verdict] !== "pass" || ("limit" in column && record[column.limit] !== "");
+  const verdict = record[column.verdict]; // empty where nothing is asked of the figure
+  return (verdict !== "" && verdict !== "pass") || ("limit" in column && record[column.limit] !== "");
 }
 
 function show() {
