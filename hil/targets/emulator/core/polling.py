@@ -48,18 +48,19 @@ class Polls:
         self._alike += 1
         if self._alike < _FIRST_LOOK:
             return
-        state = (period, instructions, *self._engine.read_many(_REGISTERS))
-        loops = self._clock.loops
-        if loops is None:
+        loops, change = self._clock.loops, changes()
+        if loops is None or change is None:  # the state is dear to know: not where it is no use
+            self._state = None
             return
+        state = (period, instructions, *self._engine.read_many(_REGISTERS))
         mark = loops.mark()
         if state == self._state and loops.is_pure(self._mark, mark):
-            self._pass(loops, period, instructions, changes())
+            self._pass(loops, period, instructions, change)
         self._state, self._mark = state, mark
 
-    def _pass(self, loops: Loops, period: int, instructions: int, change: int | None) -> None:
+    def _pass(self, loops: Loops, period: int, instructions: int, change: int) -> None:
         run = self._clock.run
-        if change is None or run.stop:
+        if run.stop:
             return
         rounds = (min(change, run.deadline) - run.cycles) // period - _ROUNDS_TO_GO
         if rounds > 0:
