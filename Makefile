@@ -27,7 +27,7 @@ baseline-l4: $(STAMP)  ## take their figures into its baseline: make baseline-l4
 test: lint  ## the harness's own tests, but for the slowest: no board, no Renode
 	$(BIN)/pytest tests -n auto --dist loadfile -m "not slow"
 
-slow: $(STAMP)  ## the slowest of the harness's own tests: whole networks, wheels, interrupts; CI runs them too
+slow: $(STAMP)  ## the slowest of the harness's own tests: whole networks, wheels, interrupts; .ci/nightly runs them
 	$(BIN)/pytest tests -n auto --dist loadfile -m slow
 
 lint: $(STAMP)  ## style, types and layout of Python and C
