@@ -253,6 +253,37 @@ def _read_binary(path: Path) -> object:
     return boards.segments(path, board.load("nucleo_l4r5zi"))
 
 
+def _hexes(folder: Path) -> list[Path]:
+    from intelhex import IntelHex
+
+    contents = IntelHex()
+    contents.frombytes(bytes(range(256)) * 2, offset=0x0800_0000)
+    contents.frombytes(b"far away", offset=0x2000_0100)
+    contents.write_hex_file(str(folder / "program.hex"))
+    return [folder / "program.hex"]
+
+
+def _read_hex(path: Path) -> object:
+    from hil.studies.programs import files
+
+    return files.read([path], 0x0800_0000)
+
+
+def _losses(folder: Path) -> list[Path]:
+    from hil.studies.train import curves
+    from hil.studies.train.trainer import Epoch
+
+    history = [Epoch(1, 0.5, 0.25, 0.75), Epoch(2, 0.25, float("nan"), float("nan"))]
+    (folder / "losses.csv").write_text(curves.table(history), encoding="utf-8")
+    return [folder / "losses.csv"]
+
+
+def _read_losses(path: Path) -> object:
+    from hil.studies.train import curves
+
+    return curves.read(path)
+
+
 def _versions(folder: Path) -> list[Path]:
     for name, said in (("new", "Renode, version 1.16.1.6550 (03756cb5)"), ("v", "Renode v1.17.0")):
         (folder / f"{name}.txt").write_text(said, encoding="utf-8")
@@ -344,6 +375,8 @@ READERS: dict[str, Reader] = {
         Reader("photograph", _read_photograph, _photographs),
         Reader("image", _read_image, _images, cost=4),
         Reader("binary", _read_binary, _binaries),
+        Reader("hex", _read_hex, _hexes),
+        Reader("losses", _read_losses, _losses),
         Reader("details", _read_details, _details, cost=20, refuses=False),
         Reader("checks", _read_checks, _checks, refuses=False),
         Reader("results", _read_results, _results),

@@ -1,5 +1,9 @@
 """Loops that wait for a register are passed over, and no count tells."""
 
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 from emulated import USART1, chip_with, finished, registers
 
@@ -95,3 +99,30 @@ def test_a_wait_that_counts_its_rounds_is_executed(
 ) -> None:
     executed = _run(monkeypatch, "SysTick", work, passes=False)
     assert _run(monkeypatch, "SysTick", work, passes=True) == executed
+
+
+def test_a_register_whose_change_nobody_knows_is_polled_without_a_look_at_the_core() -> None:
+    """Such as a receiver that waits for the host's next byte: the look costs more than the read."""
+    looks: list[str] = []
+
+    def always(cycle: int | None) -> Callable[[], int | None]:
+        return lambda: cycle
+
+    class Core:
+        def read_many(self, *_: object) -> tuple[int, ...]:
+            looks.append("registers")
+            return (0,)
+
+        def mark(self) -> None:
+            looks.append("loop")
+
+        def is_pure(self, *_: object) -> bool:
+            return False
+
+    clock = SimpleNamespace(run=SimpleNamespace(cycles=0, instructions=0, stop=0), loops=Core())
+    polls = Polls(cast("Any", Core()), cast("Any", clock))
+    for known in (None, 1_000_000):
+        for _ in range(20):
+            clock.run.cycles += 12
+            polls.note(0x4001_1000, 0xC0, always(known))
+        assert bool(looks) == (known is not None)
