@@ -173,6 +173,7 @@ def test_a_link_to_a_scenario_opens_it(desk: Page) -> None:
 
 
 def test_every_control_and_region_can_be_reached_and_has_a_name(desk: Page) -> None:
+    desk.wait_for_selector("[data-mark]", state="attached")  # named by the page's script
     nameless = desk.evaluate(
         """() => [...document.querySelectorAll("a, button, input, [tabindex='0'], img, section")]
             .filter((e) => !(e.innerText || e.getAttribute("aria-label") || e.alt
