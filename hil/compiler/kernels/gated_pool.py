@@ -13,6 +13,7 @@ from hil.compiler.kernels.kernel import Choices, Scratch, Site, Step, StepCode, 
 from hil.compiler.kernels.rnnpool import (
     Pooling,
     comment_of,
+    conv_and_pool,
     feed_of,
     lines_of,
     parts_of,
@@ -51,14 +52,8 @@ class GatedPooling(Pooling):
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices
     ) -> Step | None:
         """Take a layer, or a convolution and the layer behind it."""
-        conv, pool = None, rest[0]
-        if isinstance(pool, Conv2D) and pool.residual is None and len(rest) > 1:
-            conv, pool = pool, rest[1]
+        conv, pool = conv_and_pool(rest, readers)
         if not isinstance(pool, GatedPool):
-            return None
-        if conv is not None and (
-            pool.inputs[0].name != conv.output.name or readers[conv.output.name] != 1
-        ):
             return None
         choices = replace(choices, band=1)
         return Step(

@@ -58,17 +58,11 @@ class Pooling(Kernel):
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices
     ) -> Step | None:
         """Take an RNNPool layer, or a convolution and the layer behind it."""
-        conv, pool = None, rest[0]
-        if isinstance(pool, Conv2D) and pool.residual is None and len(rest) > 1:
-            conv, pool = pool, rest[1]
+        conv, pool = conv_and_pool(rest, readers)
         if not isinstance(pool, RNNPool):
             return None
         for cell in (pool.row, pool.summary):
             check_limit(pool.name, "units", cell.units, "FASTGRNN_MOST_UNITS")
-        if conv is not None and (
-            pool.inputs[0].name != conv.output.name or readers[conv.output.name] != 1
-        ):
-            return None
         return Step(
             pool.name,
             self,
@@ -151,6 +145,27 @@ class Pooling(Kernel):
 def feed_of(conv: Conv2D) -> Feed:
     """Return the way in which a convolution before the layer is computed."""
     return next(feed for feed in FEEDS if feed.takes(conv))
+
+
+def conv_and_pool(
+    rest: Sequence[Operator], readers: Mapping[str, int]
+) -> tuple[Conv2D | None, Operator | None]:
+    """Look for a layer that may be a pooling, and the convolution before it that it takes in.
+
+    Args:
+        rest: operators from here on.
+        readers: how many operators read each tensor, by its name.
+
+    Returns:
+        The convolution, None without one, and the layer; None and None where others read the
+        convolution's map too.
+    """
+    first = rest[0]
+    if not (isinstance(first, Conv2D) and first.residual is None and len(rest) > 1):
+        return None, first
+    pool, between = rest[1], first.output.name
+    feeds = pool.inputs[0].name == between and readers[between] == 1
+    return (first, pool) if feeds else (None, None)
 
 
 def parts_of(operators: Sequence[Operator]) -> tuple[Conv2D | None, PatchPool]:
