@@ -1,5 +1,6 @@
 """RNNPool with GRU or LSTM cells in the place of FastGRNN's."""
 
+from abc import ABC, abstractmethod
 from typing import ClassVar, Literal, TypeAlias
 
 import torch
@@ -11,7 +12,7 @@ from hil.models.rnnpool import Order, RNNPool
 CellName: TypeAlias = Literal["fastgrnn", "gru", "lstm"]
 
 
-class GatedCell(nn.Module):
+class GatedCell(nn.Module, ABC):
     """A recurrent cell whose gates have weights of their own, which FastGRNN's share.
 
     Args:
@@ -74,9 +75,9 @@ class GatedCell(nn.Module):
                 observe(projected[..., step], memory)
         return h
 
+    @abstractmethod
     def step(self, projected: Tensor, h: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Go one step: x W of all gates, state and memory to state and memory."""
-        raise NotImplementedError
 
 
 class GRU(GatedCell):

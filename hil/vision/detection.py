@@ -19,7 +19,8 @@ LEAST_SCORE = 0.3
 _MOST_OVERLAP = 0.3  # of two boxes that are both kept
 _CANDIDATES = 5000  # the best, among which overlapping ones are suppressed
 _MOST_BOXES = 750
-_CENTRE_VARIANCE, _SIZE_VARIANCE = 0.1, 0.2
+CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
+"""Scales of a prior's offsets: of its centre, and of the logarithm of its size."""
 
 
 class Anchor(NamedTuple):
@@ -124,8 +125,8 @@ def decode(outputs: Reals, priors: Float64) -> tuple[Float64, Float64]:
     # exp may overflow to infinity, of which the soft-max is still right.
     with np.errstate(over="ignore"):
         scores = 1.0 / (1.0 + np.exp(logits[:, 0] - logits[:, 1]))
-        half = priors[:, 2:] * np.exp(offsets[:, 2:] * _SIZE_VARIANCE) / 2
-    centres = priors[:, :2] + offsets[:, :2] * _CENTRE_VARIANCE * priors[:, 2:]
+        half = priors[:, 2:] * np.exp(offsets[:, 2:] * SIZE_VARIANCE) / 2
+    centres = priors[:, :2] + offsets[:, :2] * CENTRE_VARIANCE * priors[:, 2:]
     return np.concatenate([centres - half, centres + half], axis=1), scores
 
 

@@ -8,13 +8,12 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from hil.vision.detection import Float64
+from hil.vision.detection import CENTRE_VARIANCE, SIZE_VARIANCE, Float64
 
 Int64: TypeAlias = npt.NDArray[np.int64]
 
 GOOD, BETTER, POOR = 0.35, 0.5, 0.1
 """Intersection over union: a match, a good match, and the least that may fill up."""
-CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
 
 
 class Matched(NamedTuple):
