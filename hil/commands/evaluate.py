@@ -147,10 +147,6 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    for name, least in (("jobs", 1), ("sample", 0), ("worst", 0), ("limit", 1)):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise UsageError(f"--{name}={value} is less than {least}")
     for name in ("score", "cut"):
         value = getattr(options, name)
         if not 0.0 <= value < 1.0:

@@ -21,7 +21,7 @@ _EXAMPLE = "--uart=usart3=stdio, =pty, =tcp:5000 or =FILE"
 @contextlib.contextmanager
 def connected(
     emulator: Emulator, wanted: Sequence[str], tell: Callable[[str], None], stdin: int | None
-) -> Iterator[set[str]]:
+) -> Iterator[None]:
     """Connect serial ports while the block runs.
 
     Args:
@@ -30,14 +30,10 @@ def connected(
         tell: told where a port can be reached.
         stdin: the descriptor that `stdio` reads; None for none.
 
-    Yields:
-        Names of the ports whose words go elsewhere than to the screen.
-
     Raises:
         UsageError: no such port, or it cannot be reached so.
     """
     with contextlib.ExitStack() as stack:
-        elsewhere = set()
         for one in wanted:
             name, equals, where = one.partition("=")
             if not equals or not where:
@@ -47,9 +43,8 @@ def connected(
                 emulator.paces()
                 stack.enter_context(_keyboard(uart, stdin))
             else:
-                elsewhere.add(uart.name)
                 stack.enter_context(_place(emulator, uart, where, tell))
-        yield elsewhere
+        yield
 
 
 @contextlib.contextmanager
