@@ -33,7 +33,7 @@ class Rules:
     )
     load_pairs_across_blocks: bool = _rule(
         False,
-        "that also when the two go to different memories (flash, SRAM1, SRAM2, CCM)",
+        "the same when the two loads go to different memories (flash, SRAM1, SRAM2, CCM)",
         "study: silicon measurements by jnk0le; Embench mean error 4.8 % with, 3.5 % without",
         without=True,
     )
@@ -45,9 +45,10 @@ class Rules:
     )
     load_hides_under_store_to_sram2: bool = _rule(
         False,
-        "that also when the store goes to SRAM2",
-        "study: schoolbook products in SRAM2 within 1.4 % without, up to 4.9 % fast with it, whose "
-        "blocks of 8 x 8 store what they have just loaded; Embench nearer too; in no document",
+        "the same when the store goes to SRAM2",
+        "study: schoolbook products in SRAM2, whose blocks of 8 x 8 store what they have just "
+        "loaded, are within 1.4 % without and up to 4.9 % fast with; Embench is nearer without "
+        "too; in no document",
         without=True,
     )
     nop_in_second_cycle: bool = _rule(
@@ -73,48 +74,48 @@ class Rules:
     )
     sram2_busy_with_cache: int = _rule(
         2,
-        "the same with the flash's instruction cache on",
+        "the same wait with the flash's instruction cache on",
         "study: ChaCha takes 79 cycles a double round as on silicon, 81 with 3, 76 with 0; "
         "schoolbook multiplications mean error 1.6 % with, 4.9 % with 3; in no document",
         without=3,
     )
     sdram_load: int = _rule(
         16,
-        "a word or part of it read from SDRAM takes so much longer: at half the core's clock and "
-        "16 bits, row to column 2, CAS 3, two transfers, one to the bus",
+        "extra cycles to read up to a word from SDRAM: row to column 2, CAS 3, two transfers, one "
+        "to the bus, all at half the core's clock and 16 bits",
         "RM0090 section 37.7.3 and the memory's data sheet; not measured",
         without=0,
     )
     sdram_store: int = _rule(
         8,
-        "a word or part of it written to SDRAM takes so much longer: row to column 2 and two "
-        "transfers at half the core's clock, the write buffer taken as full",
+        "extra cycles to write up to a word to SDRAM: row to column 2 and two transfers, at half "
+        "the core's clock, with the write buffer taken as full",
         "RM0090 section 37.7.3 and the memory's data sheet; not measured",
         without=0,
     )
     multiple: int = _rule(1, "LDM, STM, PUSH, POP, LDRD, STRD: this and one per word", "TRM 3-1")
     address_early: int = _rule(
         1,
-        "an address register is needed this much earlier than other operands",
+        "an address register is needed this many cycles earlier than other operands",
         "TRM section 3.3: no forwarding path to addresses; jnk0le on silicon",
         without=0,
     )
     write_back_early: int = _rule(
         1,
-        "the same of a base that a load or store has written back",
+        "the same for a base register that a load or store has written back",
         "study: jnk0le on silicon; FrodoKEM with AES 3 % fast without, NTRU LPRime 0.7 %",
         without=0,
     )
     write_back_behind_load: int = _rule(
         0,
-        "the same where that load or store directly follows a load and has not waited for its base",
-        "study: MLPerf Tiny's images of ST, whose chains of loads begin behind another load, are "
-        "slower than silicon otherwise, even without wait states",
+        "the same if that load or store directly follows a load and did not wait for its base",
+        "study: chains of loads in ST's MLPerf Tiny images begin behind another load; with a cycle "
+        "the images are slower than silicon, even without wait states",
         without=1,
     )
     address_after_load: int = _rule(
         1,
-        "a loaded value is usable as an address this much after the load",
+        "a loaded value can be used as an address this many cycles after the load",
         "as address_early",
         without=0,
     )
@@ -132,40 +133,40 @@ class Rules:
     table_refill: int = _rule(4, "P of TBB and TBH, which take 2 + P", "TRM: at least 6 in all")
     forward_branch_second_word: int = _rule(
         1,
-        "a taken forward conditional branch gets its target's second word this much late",
+        "a taken forward conditional branch gets its target's second word this many cycles late",
         "study: nsichneu is 3.5 % short without; in no document",
         without=0,
     )
     fetch_queue: int = _rule(
         3,
-        "words of code that the fetch unit holds; when full it pauses for a cycle more, so that "
-        "three and more unaligned 32-bit instructions in a row lose one",
+        "words of code that the fetch unit holds. When it is full it pauses a cycle more, so three "
+        "or more unaligned 32-bit instructions in a row lose a cycle",
         "Arm KA006138; study: crc32 exact, sha256 and aes 2 to 3 % nearer than with four",
         without=4,
     )
     fetch_queue_with_cache: int = _rule(
         4,
-        "the same with the flash's instruction cache on: no loss",
+        "the same with the flash's instruction cache on: nothing is lost",
         "study: pqm4, cache on: Saber within 0.1 % with, 1.2 % off without",
         without=3,
     )
     wide_run_with_cache: int = _rule(
         1,
-        "with the cache on, three unaligned 32-bit instructions behind one of more than a cycle "
-        "lose this",
-        "study: jnk0le on silicon, eprint 2025/523; SIKE within 0.2 %, 3.8 % fast without. With "
-        "the cache off `fetch_queue` stands for it: Embench is nearer so",
+        "with the cache on: cycles that three unaligned 32-bit instructions lose behind an "
+        "instruction of more than one cycle",
+        "study: jnk0le on silicon, eprint 2025/523; SIKE within 0.2 % with, 3.8 % fast without. "
+        "With the cache off `fetch_queue` has this effect: Embench is nearer that way",
         without=0,
     )
     flash_data_takes_fetch_slot: int = _rule(
         1,
-        "a data read from flash delays the fetch of the next word",
+        "a data read from flash delays the fetch of the next word of code",
         "TRM section 3.3; nettle-aes 4.5 % fast without",
         without=0,
     )
     flash_data_takes_slot_with_cache: int = _rule(
         0,
-        "the same with the flash's instruction cache on, which serves the fetch meanwhile",
+        "the same with the flash's instruction cache on: the cache serves the fetch in the meantime",
         "study: AES with tables in flash is 13 % slow with a cycle, 1.8 % fast without",
         without=1,
     )
@@ -180,7 +181,9 @@ class Rules:
     barrier: int = _rule(1, "DMB, DSB, ISB; ISB also refills", "TRM: 1 + B, with an idle bus")
     float_simple: int = _rule(1, "VADD, VSUB, VMUL, VCMP, VCVT, VABS, VNEG", "TRM table 7-1")
     float_multiply_add: int = _rule(3, "VMLA, VMLS, VNMLA, VFMA and kin", "TRM table 7-1")
-    float_divide: int = _rule(14, "VDIV, VSQRT; integer work goes on meanwhile", "TRM table 7-1")
+    float_divide: int = _rule(
+        14, "VDIV, VSQRT; integer work goes on in the meantime", "TRM table 7-1"
+    )
     float_hazard: int = _rule(
         1, "a float result used by the next float instruction", "TRM chapter 7"
     )
