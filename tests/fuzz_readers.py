@@ -315,6 +315,22 @@ def _read_answers(path: Path) -> object:
     return Store(path, {"model": "face_m4"}, resume=True)
 
 
+def _networks(folder: Path) -> list[Path]:
+    from tflite_files import everything
+
+    (folder / "network.tflite").write_bytes(everything().write())
+    return [folder / "network.tflite"]
+
+
+def _read_network(path: Path) -> object:
+    """Read a TensorFlow Lite file and translate its network, as a scenario that names it does."""
+    from hil.compiler.front.imported import translate
+    from hil.models.imported import tflite
+    from hil.models.imported.module import Imported
+
+    return translate(Imported(tflite.read(path)).eval(), "network")
+
+
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -379,6 +395,7 @@ READERS: dict[str, Reader] = {
         Reader("losses", _read_losses, _losses),
         Reader("details", _read_details, _details, cost=20, refuses=False),
         Reader("checks", _read_checks, _checks, refuses=False),
+        Reader("tflite", _read_network, _networks, cost=2),
         Reader("results", _read_results, _results),
         Reader("baseline", _read_baseline, _baselines),
         Reader("renode", _read_version, _versions),

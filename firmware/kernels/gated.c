@@ -100,7 +100,7 @@ static void lstm(const gated_t *cell, const int16_t *products, const int16_t *ta
 void gated_step(const gated_t *cell, const int16_t *products, const int16_t *table, bool first,
                 int16_t *state, int16_t *fresh) {
     REQUIRES(cell->units > 0 && cell->memory_shift <= 4);
-    REQUIRES(1 <= cell->index_bits && cell->index_bits <= 14);
+    REQUIRES(1 <= cell->index_bits && cell->index_bits <= GATED_MOST_INDEX_BITS);
     REQUIRES(0 <= cell->index_shift && cell->index_shift < 32);
     REQUIRES(0 <= cell->product_shift && cell->product_shift < 16);
     REQUIRES(IS_ALIGNED(state, 4) && IS_ALIGNED(fresh, 4) && IS_ALIGNED(cell->u, 4));

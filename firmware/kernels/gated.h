@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { GATED_MOST_INDEX_BITS = 14 };
+
 /*
  * p[g] = clamp(smmulr(bias[g][i] + sum_k w[g][i][k] * x[k], multiplier[g][i]), -2**15, 2**15 - 1)
  * a[g] = (p[g] << product_shift) + sum_k u[g][i][k] * h[k]

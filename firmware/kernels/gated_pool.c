@@ -4,6 +4,7 @@
 #include "dsp.h"
 
 void gated_pool_begin(const gated_pool_t *pool) {
+    REQUIRES(1 <= pool->row.index_bits && pool->row.index_bits <= GATED_MOST_INDEX_BITS);
     if (pool->table != NULL) {
         memcpy(pool->table, pool->sigmoid, sizeof *pool->table << pool->row.index_bits);
     }
@@ -148,7 +149,10 @@ int32_t gated_pool_made(const gated_pool_t *pool, int32_t rows) {
 }
 
 void gated_pool_row(const gated_pool_t *pool, const int8_t *x, int32_t row, int8_t *y) {
-    REQUIRES(row >= 0 && pool->patch > 0 && pool->stride > 0);
+    REQUIRES(row >= 0 && IS_SIZE(pool->patch) && IS_SIZE(pool->stride));
+    REQUIRES(IS_SIZE(pool->channels));
+    REQUIRES(IS_SIZE(pool->row.units) && IS_SIZE(pool->summary.units));
+    REQUIRES(pool->row.index_bits == pool->summary.index_bits);
     REQUIRES(pool->patch_rows > 0 && pool->patch_rows <= pool->out_rows);
     REQUIRES(pool->patch_columns > 0 && pool->patch_columns <= pool->out_columns);
     REQUIRES((pool->patch_columns - 1) * pool->stride + pool->patch <= pool->columns);

@@ -4,6 +4,7 @@
  *
  * The first byte of an input chooses the kernel; each further one a field. */
 #include "convolutions.h"
+#include "gated.h"
 #include "rooms.h"
 
 static void fuzz_add(void) {
@@ -268,6 +269,8 @@ static const struct {
     KERNEL(depthwise),
     KERNEL(expand_filter),
     KERNEL(fastgrnn),
+    KERNEL(gated),
+    KERNEL(gated_pool),
     KERNEL(gru),
     KERNEL(heads),
     KERNEL(inverted_residual),
