@@ -5,6 +5,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
+# Containers set it; without bytecode every start of pytest compiles and rewrites its modules again: 5 s.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: hil gate baseline gate-l4 baseline-l4 test slow lint sanitize fuzz format clean help
 
 hil: $(STAMP)  ## build, flash, run and judge RNNPool-Face-M4 on the STM32F439 of the inventory, else on the emulated one
