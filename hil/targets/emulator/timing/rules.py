@@ -166,7 +166,7 @@ class Rules:
     )
     flash_data_takes_slot_with_cache: int = _rule(
         0,
-        "the same with the flash's instruction cache on: the cache serves the fetch in the meantime",
+        "the same with the flash's instruction cache on: the cache serves the fetch meanwhile",
         "study: AES with tables in flash is 13 % slow with a cycle, 1.8 % fast without",
         without=1,
     )
