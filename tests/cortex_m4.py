@@ -17,7 +17,7 @@ from native import ROOMY
 
 from hil.compiler import emit
 from hil.compiler.plan import Budget, Plan, make_plan
-from hil.compiler.program import Int8, Program
+from hil.compiler.program import Int8, Program, Quantised
 from hil.config import board
 from hil.paths import FIRMWARE
 from hil.paths import cache as cache_directory
@@ -70,7 +70,7 @@ def has_gcc() -> bool:
 
 def run_program(
     program: Program, *inputs: Int8, toolchain: str = "zig", plan: Plan | None = None
-) -> list[Int8]:
+) -> list[Quantised]:
     """Compile a program for the Cortex-M4 and run it on each input in turn."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -80,7 +80,7 @@ def run_program(
     for x in inputs:
         machine.enter(x)
         machine.call("run_all")
-        outputs.append(machine.outputs())
+        outputs.append(program.decode_output(machine.outputs()))
     return outputs
 
 
@@ -99,7 +99,7 @@ class Measured:
 
     layers: list[LayerCycles]
     functions: dict[str, int]
-    outputs: Int8
+    outputs: Quantised
 
     @property
     def cycles(self) -> int:
@@ -134,7 +134,7 @@ def measure(
         name = machine.function_at(block.instructions[0].address)
         cycles = block.cost + block.flash_instruction + block.flash_data
         functions[name] = functions.get(name, 0) + cycles
-    return Measured(layers, functions, machine.outputs())
+    return Measured(layers, functions, program.decode_output(machine.outputs()))
 
 
 class _Machine:
@@ -189,11 +189,11 @@ class _Machine:
         at = self._symbols["model_arena"] + self._number("model_input_offset")
         self.uc.mem_write(at, x.astype(np.int8).tobytes())
 
-    def outputs(self) -> Int8:
+    def outputs(self) -> bytes:
         """The outputs in the arena."""
         at = self._symbols["model_arena"] + self._number("model_output_offset")
         count = self._number("model_output_bytes")
-        return np.frombuffer(bytes(self.uc.mem_read(at, count)), np.int8)
+        return bytes(self.uc.mem_read(at, count))
 
     def layers(self) -> list[tuple[str, int, int]]:
         """Name, multiply-accumulates and function of each layer."""

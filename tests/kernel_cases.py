@@ -52,10 +52,17 @@ def _gated(b: Builder) -> tuple[Tensor, ...]:
     return gru, b.gated_pool("lstm", x, 5, 3, (5, 3), lstm=True)
 
 
+def _heads_int16(b: Builder) -> tuple[Tensor, ...]:
+    normed = b.norm("norm", b.input)
+    conf = b.maxout("most", b.conv("conf", normed, 4, 3, bits=16), 3)
+    return conf, b.conv("loc", normed, 4, 3, bits=16)
+
+
 CASES: dict[str, Case] = {
     "add": Case(lambda b: (b.add("sum", b.input, b.scale("by", b.input)),), (9, 11, 5)),
     "concat": Case(lambda b: (b.concat("join", b.input, b.scale("by", b.input)),), (9, 11, 8)),
     "conv2d": Case(lambda b: (b.conv("conv", b.input, 5, 3),), (9, 11, 5)),
+    "conv2d_int16": Case(lambda b: (b.conv("conv", b.input, 5, 3, bits=16),), (9, 11, 5)),
     "expand_filter": Case(
         lambda b: (b.inverted_residual("block", b.input, 32),), (9, 10, 32), PANELS
     ),
@@ -63,6 +70,7 @@ CASES: dict[str, Case] = {
     "heads": Case(
         lambda b: (b.conv("conf", b.input, 2, 3), b.conv("loc", b.input, 4, 3)), (9, 11, 16)
     ),
+    "heads_int16": Case(_heads_int16, (9, 11, 16)),
     "inverted_residual": Case(lambda b: (b.inverted_residual("block", b.input, 6),), (9, 10, 6)),
     "l2norm": Case(_normed, (9, 11, 5)),
     "lookup": Case(lambda b: (b.lookup("swish", b.input),), (9, 11, 6)),

@@ -13,7 +13,7 @@ from sanitizers import compiler, sanitized
 
 from hil.compiler import emit
 from hil.compiler.plan import Budget, Plan, make_plan
-from hil.compiler.program import Int8, Program
+from hil.compiler.program import Int8, Program, Quantised
 from hil.paths import FIRMWARE
 from hil.paths import cache as cache_directory
 
@@ -71,8 +71,9 @@ class NativeModel:
     """An emitted model in a shared library."""
 
     loaded: ctypes.CDLL
+    program: Program
 
-    def run(self, x: Int8) -> Int8:
+    def run(self, x: Int8) -> Quantised:
         """Put an input where the model reads it, run every layer, return the outputs."""
         if ctypes.c_bool.in_dll(self.loaded, "model_streams").value:
             return self._stream(x)
@@ -85,16 +86,16 @@ class NativeModel:
         self._run_layers()
         at = self._number("model_output_offset")
         out = bytes(arena[at : at + self._number("model_output_bytes")])
-        return np.frombuffer(out, np.int8)
+        return self.program.decode_output(out)
 
-    def _stream(self, x: Int8) -> Int8:
+    def _stream(self, x: Int8) -> Quantised:
         """Let the model take the input and give the result as it runs."""
         data = ctypes.create_string_buffer(x.astype(np.int8).tobytes(), x.size)
         result = ctypes.create_string_buffer(self._number("model_output_bytes"))
         for name, buffer in (("host_input", data), ("host_result", result)):
             ctypes.c_void_p.in_dll(self.loaded, name).value = ctypes.addressof(buffer)
         self._run_layers()
-        return np.frombuffer(result.raw, np.int8)
+        return self.program.decode_output(result.raw)
 
     def _run_layers(self) -> None:
         self.loaded.model_init()
@@ -129,10 +130,10 @@ def compile_program(program: Program, plan: Plan | None = None) -> tuple[NativeM
     plan = plan or make_plan(program, ROOMY)
     with tempfile.TemporaryDirectory() as name:
         emit.write(program, plan, Path(name))
-        return NativeModel(ctypes.CDLL(str(_build(Path(name))))), plan
+        return NativeModel(ctypes.CDLL(str(_build(Path(name)))), program), plan
 
 
-def run_program(program: Program, x: Int8, plan: Plan | None = None) -> Int8:
+def run_program(program: Program, x: Int8, plan: Plan | None = None) -> Quantised:
     """Compile a program for this machine and run it once."""
     return compile_program(program, plan)[0].run(x)
 

@@ -38,9 +38,11 @@ class Builder:
         self.random = np.random.default_rng(self.seed)
         self.input = self.tensor("input", self.input_shape)
 
-    def tensor(self, name: str, shape: Shape, zero_point: int | None = None) -> Tensor:
+    def tensor(
+        self, name: str, shape: Shape, zero_point: int | None = None, bits: int = 8
+    ) -> Tensor:
         zero = int(self.random.integers(-128, 128)) if zero_point is None else zero_point
-        return Tensor(name, shape, 0.05, zero)
+        return Tensor(name, shape, 0.05, zero, bits=bits)
 
     def conv(  # noqa: PLR0917
         self,
@@ -55,6 +57,7 @@ class Builder:
         relu: bool = False,
         residual: Tensor | None = None,
         shift: int = 0,
+        bits: int = 8,
     ) -> Tensor:
         pad = padding if padding is not None else Padding(*[(kernel - 1) // 2] * 4)
         rows, columns, inputs = x.shape
@@ -70,9 +73,10 @@ class Builder:
         else:
             weight = self.random.integers(-127, 128, weight_shape).astype(np.int8)
         taps = kernel * kernel * per_output
-        gain = (2000 if self.extremes else 40) / (75 * 75 * taps**0.5)
+        gain = (2000 if self.extremes else 40) / (75 * 75 * taps**0.5) * 2 ** (bits - 8)
         multiplier = self.random.uniform(0.5, 1.5, channels) * gain * 2**32 / 2**shift
-        output = self.tensor(name, out_shape, zero_point=-128 if relu else None)
+        least, most = -(1 << bits - 1), (1 << bits - 1) - 1
+        output = self.tensor(name, out_shape, zero_point=least if relu else None, bits=bits)
         term = None
         if residual is not None:
             term = Residual(residual, int(self.random.integers(1000, 90000)), 16)
@@ -89,8 +93,8 @@ class Builder:
                 stride=stride,
                 padding=pad,
                 depthwise=depthwise,
-                low=-128,
-                high=127 if self.full_range or not relu else int(self.random.integers(60, 128)),
+                low=least,
+                high=most if self.full_range or not relu else int(self.random.integers(60, 128)),
                 residual=term,
                 nudge=np.arange(channels, dtype=np.int32) % 2**shift if shift else None,
             )
@@ -303,7 +307,7 @@ class Builder:
 
     def maxout(self, name: str, x: Tensor, groups: int) -> Tensor:
         shape = (x.shape[0], x.shape[1], x.shape[2] - groups + 1)
-        output = self.tensor(name, shape, zero_point=x.zero_point)
+        output = self.tensor(name, shape, zero_point=x.zero_point, bits=x.bits)
         self.operators.append(MaxOut(name, (x,), output, 0, groups))
         return output
 

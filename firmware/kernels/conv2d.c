@@ -5,6 +5,11 @@
 #include "contract.h"
 #include "dsp.h"
 
+#ifndef CONV2D_INT16
+typedef int8_t conv2d_y_t;
+enum { LEAST = INT8_MIN, MOST = INT8_MAX };
+#endif
+
 /* Row `at` of the input, NULL outside the map. */
 static const int8_t *row_of(const conv2d_t *layer, conv2d_map_t x, int32_t at) {
     if (at < 0 || at >= layer->rows) {
@@ -53,7 +58,7 @@ static int32_t depthwise_sum(const conv2d_t *layer, conv2d_map_t x, int32_t row,
 }
 
 void conv2d_row(const conv2d_t *layer, conv2d_map_t x, int32_t row, const int8_t *residual,
-                int8_t *y) {
+                conv2d_y_t *y) {
     REQUIRES(row >= 0 && row < layer->out_rows);
     REQUIRES(ARE_SIZES(layer->rows, layer->columns, layer->channels));
     REQUIRES(ARE_SIZES(layer->kernel_rows, layer->kernel_columns, layer->stride));
@@ -62,12 +67,13 @@ void conv2d_row(const conv2d_t *layer, conv2d_map_t x, int32_t row, const int8_t
     REQUIRES(-65536 <= layer->left && layer->left <= 65536);
     REQUIRES((int64_t)layer->out_rows * layer->stride <= INT16_MAX * 256);
     REQUIRES((int64_t)layer->out_columns * layer->stride <= INT16_MAX * 256);
-    REQUIRES(IS_BYTE(layer->x_zero) && IS_BYTE(layer->y_zero));
+    REQUIRES(IS_BYTE(layer->x_zero));
+    REQUIRES(LEAST <= layer->y_zero && layer->y_zero <= MOST);
     REQUIRES(x.data != NULL);
     REQUIRES(x.slots == layer->rows || x.slots >= layer->kernel_rows);
     REQUIRES(!layer->depthwise || layer->channels == layer->out_channels);
     REQUIRES(layer->shift >= 0 && layer->shift < 32);
-    REQUIRES(-128 <= layer->low && layer->low <= layer->high && layer->high <= 127);
+    REQUIRES(LEAST <= layer->low && layer->low <= layer->high && layer->high <= MOST);
     REQUIRES(residual == NULL || (1 <= layer->residual_shift && layer->residual_shift <= 30));
     REQUIRES(residual == NULL || IS_BYTE(layer->residual_zero));
     REQUIRES(residual == NULL || IS_RESIDUAL_FACTOR(layer->residual_multiplier));
@@ -83,18 +89,19 @@ void conv2d_row(const conv2d_t *layer, conv2d_map_t x, int32_t row, const int8_t
                 value += (product + dsp_shift_left(1, layer->residual_shift - 1)) >>
                          layer->residual_shift;
             }
-            *y++ = (int8_t)dsp_clamp(value, layer->low, layer->high);
+            *y++ = (conv2d_y_t)dsp_clamp(value, layer->low, layer->high);
         }
     }
 }
 
 void conv2d_rows(const conv2d_t *layer, const int8_t *x, const int8_t *residual, int32_t first,
-                 int32_t count, int8_t *y) {
+                 int32_t count, conv2d_y_t *y) {
     REQUIRES(ARE_SIZES(layer->out_rows, layer->out_columns, layer->out_channels));
     REQUIRES(first >= 0 && count >= 0 && first <= layer->out_rows - count);
-    const int32_t out_row_bytes = layer->out_columns * layer->out_channels;
+    REQUIRES(IS_ALIGNED(y, sizeof(conv2d_y_t)));
+    const int32_t row_values = layer->out_columns * layer->out_channels;
     const conv2d_map_t map = {.data = x, .slots = layer->rows};
-    for (int32_t row = first; row < first + count; row++, y += out_row_bytes) {
-        conv2d_row(layer, map, row, residual == NULL ? NULL : residual + row * out_row_bytes, y);
+    for (int32_t row = first; row < first + count; row++, y += row_values) {
+        conv2d_row(layer, map, row, residual == NULL ? NULL : residual + row * row_values, y);
     }
 }

@@ -6,6 +6,10 @@
 
 enum { TRAILER_WORDS = 3 };
 
+#ifndef HEADS_INT16
+typedef int8_t heads_y_t;
+#endif
+
 /* A copy of the weights for a ring whose slot s holds the row under kernel row s + turn, modulo the
  * slots. */
 static void turn_weights(const heads_t *layer, int32_t turn, const int32_t *from, int32_t *to) {
@@ -47,14 +51,15 @@ static void enter(const heads_t *layer, const int8_t *x, int32_t row) {
 }
 
 /* From the product's line, [column][channel], to one convolution's output row. */
-static int8_t *leave(const heads_t *layer, const heads_part_t *part, int8_t *y) {
+static heads_y_t *leave(const heads_t *layer, const heads_part_t *part, heads_y_t *y) {
     REQUIRES(part->first >= 0 && 0 < part->channels);
     REQUIRES(part->first <= layer->product.channels - part->channels);
     REQUIRES(1 <= part->groups && part->groups <= part->channels);
-    const int8_t *from = layer->line + part->first;
+    REQUIRES(IS_ALIGNED(y, sizeof(heads_y_t)));
+    const heads_y_t *from = (const heads_y_t *)(const void *)layer->line + part->first;
     for (int32_t column = 0; column < layer->out_columns;
          column++, from += layer->product.channels) {
-        int8_t most = from[0];
+        heads_y_t most = from[0];
         for (int32_t c = 1; c < part->groups; c++) {
             most = from[c] > most ? from[c] : most;
         }
@@ -67,7 +72,7 @@ static int8_t *leave(const heads_t *layer, const heads_part_t *part, int8_t *y) 
 }
 
 /* One row of the product, [column][channel]. */
-static void multiply(const heads_t *layer, const int32_t *weights, int8_t *y) {
+static void multiply(const heads_t *layer, const int32_t *weights, heads_y_t *y) {
     const matmul_t *product = &layer->product;
     const int32_t most = product->most_pixels;
     for (int32_t column = 0; column < layer->out_columns; column += most) {
@@ -89,7 +94,7 @@ static void begin(const heads_t *layer) {
 }
 
 void heads_rows(const heads_t *layer, const int8_t *x, int32_t first, int32_t count,
-                int8_t *const *y) {
+                heads_y_t *const *y) {
     REQUIRES(0 < layer->parts && layer->parts <= HEADS_MOST_PARTS);
     REQUIRES(0 < layer->stride && layer->stride <= layer->product.segments);
     REQUIRES(0 <= layer->top && layer->top < layer->product.segments);
@@ -102,14 +107,17 @@ void heads_rows(const heads_t *layer, const int8_t *x, int32_t first, int32_t co
     REQUIRES(layer->product.segment_bytes >=
              (int64_t)(layer->out_columns - 1) * layer->product.pixel_bytes +
                  INT64_C(2) * layer->product.depth);
-    REQUIRES(layer->product.y_bytes == 1 && layer->product.y_channel_bytes == 1);
-    REQUIRES(layer->product.y_pixel_bytes == layer->product.channels);
+    REQUIRES(layer->product.y_bytes == (int32_t)sizeof(heads_y_t));
+    REQUIRES(layer->product.y_channel_bytes == (int32_t)sizeof(heads_y_t));
+    REQUIRES(layer->product.y_pixel_bytes ==
+             (int32_t)sizeof(heads_y_t) * (int64_t)layer->product.channels);
+    REQUIRES(IS_ALIGNED(layer->line, sizeof(heads_y_t)));
     REQUIRES(layer->norm == NULL || layer->norm->channels == layer->channels);
     REQUIRES(ARE_SIZES(layer->product.depth, layer->product.segments, layer->product.channels));
     const int32_t slots = layer->product.segments;
     const int32_t words = matmul_stream_words(&layer->product);
     const bool is_alone = layer->parts == 1 && layer->part[0].groups == 1;
-    int8_t *out[HEADS_MOST_PARTS];
+    heads_y_t *out[HEADS_MOST_PARTS];
     for (int32_t i = 0; i < layer->parts; i++) {
         out[i] = y[i];
     }
@@ -130,7 +138,7 @@ void heads_rows(const heads_t *layer, const int8_t *x, int32_t first, int32_t co
             out[0] += layer->out_columns * layer->product.channels;
             continue;
         }
-        multiply(layer, weights, layer->line);
+        multiply(layer, weights, (heads_y_t *)(void *)layer->line);
         for (int32_t i = 0; i < layer->parts; i++) {
             out[i] = leave(layer, &layer->part[i], out[i]);
         }

@@ -8,7 +8,7 @@ import numpy as np
 from hil.compiler import Compiled
 from hil.compiler.front.graph import Graph
 from hil.compiler.operators.kind import Float64, Kept
-from hil.compiler.program import Float32, Int8, Program, Tensor
+from hil.compiler.program import Float32, Program, Quantised, Tensor
 from hil.compiler.reference import maps as maps_of
 from hil.compiler.similarity import cosine, decibels, sqnr_db
 
@@ -148,5 +148,5 @@ class _Tally:
         )
 
 
-def _power_of_difference(tensor: Tensor, values: Int8, exact: Float64) -> float:
+def _power_of_difference(tensor: Tensor, values: Quantised, exact: Float64) -> float:
     return float(np.square(tensor.dequantise(values) - exact).sum())

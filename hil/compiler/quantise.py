@@ -16,7 +16,7 @@ from hil.compiler.integers.levels import Levels
 from hil.compiler.integers.ranges import affine
 from hil.compiler.integers.recipe import DEFAULT, Recipe
 from hil.compiler.operators.kind import INPUT, ITS_INPUTS, Calibration, Float64, Node, refused
-from hil.compiler.program import Float32, Int8, Operator, Output, Program, Tensor
+from hil.compiler.program import Float32, Operator, Output, Program, Quantised, Tensor
 from hil.compiler.sensitivity import felt
 from hil.errors import BuildError
 from hil.vision.photographs import InputSpec
@@ -74,7 +74,7 @@ def quantise_on(
         BuildError: an accumulator would not fit 32 bits.
     """
     tensors = {INPUT: _input(graph, input_range, levels if recipe.exact_input else None)}
-    met: dict[str, Int8] = {}
+    met: dict[str, Quantised] = {}
     if recipe.asks_for_integers:
         met[INPUT] = tensors[INPUT].quantise(activations[INPUT])
     by = Calibration(
@@ -87,6 +87,7 @@ def quantise_on(
         factors(graph, activations) if recipe.equalised else {},
         felt(graph, activations[INPUT]) if recipe.ranges == "task" else {},
         met,
+        wide(graph) if recipe.wide_results else frozenset(),
     )
     steps: list[Operator] = []
     for node in graph.nodes:
@@ -155,7 +156,7 @@ def _quantised(node: Node, by: Calibration) -> Operator:
     return made
 
 
-def _answers(step: Operator, met: Mapping[str, Int8]) -> Int8:
+def _answers(step: Operator, met: Mapping[str, Quantised]) -> Quantised:
     """Compute a step on every calibration image, from the maps that it reads."""
     read = {tensor.name: met[tensor.name] for tensor in step.inputs}
     count = len(next(iter(read.values())))
@@ -174,6 +175,36 @@ def _results(graph: Graph) -> frozenset[str]:
     for node in reversed(graph.nodes):
         if node.name in found and operators.of(node).given(node) is ITS_INPUTS:
             found.update(node.inputs)
+    return frozenset(found)
+
+
+def wide(graph: Graph) -> frozenset[str]:
+    """Find the maps that are int16 where the result's are: these, and those of one range with one.
+
+    Raises:
+        BuildError: one of the result's maps cannot be; says which.
+    """
+    nodes = {node.name: node for node in graph.nodes}
+    read = [source for node in graph.nodes for source in node.inputs]
+    found: set[str] = set()
+    rest = list(graph.outputs)
+    for name in rest:
+        node = nodes.get(name)
+        if (
+            node is None
+            or not operators.of(node).gives_int16(node)
+            or read.count(name) != (name not in graph.outputs)
+        ):
+            raise refused(
+                name,
+                "its map cannot be int16",
+                hint="the result's maps can where they are convolutions', or max-outs of these, "
+                "that no other layer reads",
+                stage="quantise",
+            )
+        found.add(name)
+        if operators.of(node).given(node) is ITS_INPUTS:
+            rest += node.inputs
     return frozenset(found)
 
 

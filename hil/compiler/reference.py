@@ -6,11 +6,11 @@ import numpy as np
 
 from hil.compiler import operators
 from hil.compiler.operators.kind import Kept
-from hil.compiler.program import Int8, Operator, Program
+from hil.compiler.program import Int8, Operator, Program, Quantised
 from hil.errors import UsageError
 
 
-def run(program: Program, x: Int8) -> Int8:
+def run(program: Program, x: Int8) -> Quantised:
     """Compute a program's result.
 
     Args:
@@ -18,7 +18,7 @@ def run(program: Program, x: Int8) -> Int8:
         x: int8, of the program's input shape.
 
     Returns:
-        int8, (count,).
+        int8, (count,); int16 where the result's maps are.
 
     Raises:
         UsageError: the input's shape or type is another.
@@ -27,7 +27,7 @@ def run(program: Program, x: Int8) -> Int8:
     return np.concatenate([computed[t.name].reshape(-1) for t in program.output.tensors])
 
 
-def maps(program: Program, x: Int8, kept: Kept | None = None) -> dict[str, Int8]:
+def maps(program: Program, x: Quantised, kept: Kept | None = None) -> dict[str, Quantised]:
     """Compute every tensor of a program, by name.
 
     Args:
@@ -43,12 +43,14 @@ def maps(program: Program, x: Int8, kept: Kept | None = None) -> dict[str, Int8]
         raise UsageError(
             f"{program.name} takes int8 {program.input.shape}, not {x.dtype} {x.shape}"
         )
-    computed = {program.input.name: x}
+    computed: dict[str, Quantised] = {program.input.name: x}
     for operator in program.operators:
         computed[operator.output.name] = compute(operator, computed, kept)
     return computed
 
 
-def compute(operator: Operator, read: Mapping[str, Int8], kept: Kept | None = None) -> Int8:
+def compute(
+    operator: Operator, read: Mapping[str, Quantised], kept: Kept | None = None
+) -> Quantised:
     """Compute one operator from the maps it reads, by name; `kept` as for `maps`."""
     return operators.of(operator).compute(operator, read, kept)

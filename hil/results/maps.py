@@ -22,10 +22,11 @@ NOT_KEPT = (
 )
 _DIGITS = 12  # of a digest: 48 bits, which a CSV's float holds exactly
 _FASTEST = 1
+_WIDE = "int16"  # before the shape of such a map
 _AXES = ("row", "column", "channel")
 
-Map = npt.NDArray[np.int8]
-"""int8, (rows, columns, channels)."""
+Map = npt.NDArray[np.int8 | np.int16]
+"""(rows, columns, channels)."""
 
 
 def digest(values: Map) -> int:
@@ -41,7 +42,8 @@ def keep(values: Map) -> int:
         if path.is_file():
             os.utime(path)
         else:
-            shape = " ".join(map(str, values.shape))
+            axes = map(str, values.shape)
+            shape = " ".join(axes if values.dtype == np.int8 else [_WIDE, *axes])
             _write(path, f"{shape}\n".encode() + zlib.compress(values.tobytes(), _FASTEST))
     return name
 
@@ -49,10 +51,11 @@ def keep(values: Map) -> int:
 def load(name: int) -> Map | None:
     """Return the map of a digest; None where it is not kept, or not whole."""
     try:
-        shape, _, packed = _path(name).read_bytes().partition(b"\n")
-        values = np.frombuffer(zlib.decompress(packed), np.int8).reshape(
-            [int(axis) for axis in shape.split()]
-        )
+        head, _, packed = _path(name).read_bytes().partition(b"\n")
+        axes = head.decode().split()
+        wide = axes[:1] == [_WIDE]
+        whole: Map = np.frombuffer(zlib.decompress(packed), np.int16 if wide else np.int8)
+        values = whole.reshape([int(axis) for axis in axes[wide:]])
     except (OSError, ValueError, zlib.error):
         return None
     return values if digest(values) == name else None

@@ -34,7 +34,7 @@ class Closeness:
     Attributes:
         sqnr_db: of all outputs, by photograph: signal-to-quantisation-noise ratio.
         clipped: by map of the result, the share of the float network's values on all photographs
-            that lie beyond what the map's bytes can hold.
+            that lie beyond what the map can hold.
     """
 
     sqnr_db: Mapping[str, float]
@@ -74,15 +74,15 @@ def _clipped(program: "Program", outputs: "Iterable[Float32]") -> dict[str, floa
     stacked = np.stack([*outputs]).astype(np.float64)
     shares, at = {}, 0
     for tensor in program.output.tensors:
-        values = stacked[:, at : at + tensor.bytes]
+        values = stacked[:, at : at + tensor.count]
         low, high = _holds(tensor)
         shares[tensor.name] = float(np.mean((values < low) | (values > high)))
-        at += tensor.bytes
+        at += tensor.count
     return shares
 
 
 def _holds(tensor: "Tensor") -> tuple[float, float]:
-    """The least and the greatest value that is rounded to a byte, rather than cut off."""
-    levels = (-128.5 - tensor.zero_point, 127.5 - tensor.zero_point)
+    """The least and the greatest value that is rounded to a level, rather than cut off."""
+    levels = (tensor.least - 0.5 - tensor.zero_point, tensor.most + 0.5 - tensor.zero_point)
     low, high = (level * tensor.scale for level in levels)
     return low, high

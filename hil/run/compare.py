@@ -1,9 +1,12 @@
 """How far two vectors of outputs are apart."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+Whole: TypeAlias = npt.NDArray[np.int8 | np.int16]
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,8 @@ class Mismatch:
         )
 
 
-def compare(outputs: npt.NDArray[np.int8], expected: npt.NDArray[np.int8]) -> Mismatch | None:
-    """Compare outputs to the bit, both int8, (count,); None when they are equal.
+def compare(outputs: Whole, expected: Whole) -> Mismatch | None:
+    """Compare outputs to the bit, (count,) each; None when they are equal.
 
     Args:
         outputs: of the board.
@@ -42,8 +45,8 @@ def compare(outputs: npt.NDArray[np.int8], expected: npt.NDArray[np.int8]) -> Mi
     return Mismatch(count=int(wrong.size), first=int(wrong[0]), largest=int(difference.max()))
 
 
-def differing(outputs: npt.NDArray[np.int8], expected: npt.NDArray[np.int8]) -> int:
-    """Count the outputs that differ, both int8, (count,).
+def differing(outputs: Whole, expected: Whole) -> int:
+    """Count the outputs that differ, (count,) each.
 
     Args:
         outputs: of the board.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hil.build.image import Image
     from hil.build.symbols import Symbol
     from hil.compiler.plan import Plan
-    from hil.compiler.program import Int8, Tensor
+    from hil.compiler.program import Quantised, Tensor
     from hil.link.client import Device
     from hil.run.measurement import Prepared
     from hil.targets.debugger import Debugger
@@ -62,7 +62,7 @@ class Difference:
 
 
 def locate(
-    prepared: "Prepared", device: "Device", debugger: "Debugger", outputs: "Int8"
+    prepared: "Prepared", device: "Device", debugger: "Debugger", outputs: "Quantised"
 ) -> Difference | None:
     """Find the first map that differs; None where every map that can be read is right.
 
@@ -70,7 +70,7 @@ def locate(
         prepared: the scenario, with its input.
         device: the flashed board.
         debugger: of the same board.
-        outputs: what the board gave, int8, (count,).
+        outputs: what the board gave, (count,).
 
     Raises:
         MeasurementError: as a measurement does.
@@ -83,7 +83,7 @@ def locate(
 
 
 def _under_debugger(
-    prepared: "Prepared", device: "Device", debugger: "Debugger", wanted: "dict[str, Int8]"
+    prepared: "Prepared", device: "Device", debugger: "Debugger", wanted: "dict[str, Quantised]"
 ) -> Difference | None:
     plan = prepared.compiled.plan
     arena = _address(prepared.image, "model_arena")
@@ -103,7 +103,7 @@ def _under_debugger(
                 if not _is_whole(plan, tensor):
                     continue
                 data = stops.read(arena + plan.offsets[tensor.name], tensor.bytes)
-                values = np.frombuffer(data, dtype=np.int8).reshape(tensor.shape)
+                values = tensor.decode(data).reshape(tensor.shape)
                 if differing(values, wanted[tensor.name]):
                     return _difference(plan, tensor, wanted[tensor.name], values)
     return None
@@ -116,13 +116,13 @@ def _is_whole(plan: "Plan", tensor: "Tensor") -> bool:
 
 
 def _among_outputs(
-    prepared: "Prepared", wanted: "dict[str, Int8]", outputs: "Int8"
+    prepared: "Prepared", wanted: "dict[str, Quantised]", outputs: "Quantised"
 ) -> Difference | None:
     start = 0
     for tensor in prepared.program.output.tensors:
-        values = outputs[start : start + tensor.bytes]
-        start += tensor.bytes
-        if values.size != tensor.bytes:
+        values = outputs[start : start + tensor.count]
+        start += tensor.count
+        if values.size != tensor.count:
             return None
         shaped = values.reshape(tensor.shape)
         if differing(shaped, wanted[tensor.name]):
@@ -130,7 +130,9 @@ def _among_outputs(
     return None
 
 
-def _difference(plan: "Plan", tensor: "Tensor", wanted: "Int8", got: "Int8") -> Difference:
+def _difference(
+    plan: "Plan", tensor: "Tensor", wanted: "Quantised", got: "Quantised"
+) -> Difference:
     step = next(one for one in plan.steps if any(t.name == tensor.name for t in one.outputs))
     wrong = np.argwhere(wanted != got)
     place = tuple(int(at) for at in wrong[0])

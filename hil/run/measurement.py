@@ -8,8 +8,6 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from hil import files
 from hil.config.board import Board
 from hil.config.scenario import Scenario
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
     from hil.build.firmware import Image, Toolchain
     from hil.compiler.front.graph import Graph
     from hil.compiler.plan import Plan
-    from hil.compiler.program import Float32, Int8, Program
+    from hil.compiler.program import Float32, Int8, Program, Quantised
     from hil.link.client import Device, Run
     from hil.link.speed import Quality
     from hil.models import LoadedModel
@@ -101,7 +99,7 @@ class Prepared:
 
     Attributes:
         input: the quantised image, int8, (rows, columns, channels).
-        expected: the integer reference's outputs, int8, (count,).
+        expected: the integer reference's outputs, (count,).
         float_outputs: the PyTorch model's outputs on the same image, (count,).
         closeness: of the integers to the float model, on this photograph and others.
         weighed: what the network is worth on the scenario's dataset; None where it has none.
@@ -109,7 +107,7 @@ class Prepared:
 
     compiled: CompiledScenario
     input: "Int8"
-    expected: "Int8"
+    expected: "Quantised"
     float_outputs: "Float32"
     toolchain: "Toolchain"
     image: "Image"
@@ -146,7 +144,7 @@ class Iteration:
     """One inference of a measurement.
 
     Attributes:
-        outputs: int8, (count,).
+        outputs: (count,).
         cycles: from input in memory to outputs in memory.
         waiting_cycles: beside them, for the host: a streaming model's image and results.
         layers: of the schedule, in order.
@@ -155,7 +153,7 @@ class Iteration:
         seconds: of the whole by the host's clock; None where it was disturbed.
     """
 
-    outputs: "Int8"
+    outputs: "Quantised"
     cycles: int
     waiting_cycles: int
     layers: tuple[LayerCycles, ...]
@@ -208,8 +206,8 @@ class Measurement:
         return by_cycles[(len(by_cycles) - 1) // 2]
 
     @property
-    def outputs(self) -> "Int8":
-        """Outputs of the middle iteration, int8, (count,)."""
+    def outputs(self) -> "Quantised":
+        """Outputs of the middle iteration, (count,)."""
         return self.middle.outputs
 
     @property
@@ -361,7 +359,7 @@ def prepare(
 
 
 def compare_outputs(
-    compiled: QuantisedScenario, of_input: "tuple[Int8, Int8, Float32]"
+    compiled: QuantisedScenario, of_input: "tuple[Int8, Quantised, Float32]"
 ) -> "Closeness":
     """Compare integers and float on the scenario's photograph and on those that all are held to.
 
@@ -397,7 +395,7 @@ def with_photograph(prepared: Prepared, photograph: "Rgb8") -> Prepared:
     return replace(prepared, input=quantised, expected=expected, float_outputs=float_outputs)
 
 
-def answers(compiled: QuantisedScenario, photograph: "Rgb8") -> "tuple[Int8, Int8, Float32]":
+def answers(compiled: QuantisedScenario, photograph: "Rgb8") -> "tuple[Int8, Quantised, Float32]":
     """Compute what the integer reference and the float model say of a photograph.
 
     Args:
@@ -405,7 +403,7 @@ def answers(compiled: QuantisedScenario, photograph: "Rgb8") -> "tuple[Int8, Int
         photograph: uint8, (rows, columns, 3).
 
     Returns:
-        The quantised image, the reference's int8 outputs, (count,), and the float ones, (count,).
+        The quantised image, the reference's outputs, (count,), and the float ones, (count,).
     """
     from hil.compiler import reference
     from hil.vision import photographs
@@ -451,7 +449,7 @@ def measure(
                 progress(f"running inference {number} of {count}")
                 with _noting(prepared, spending) as moments:
                     run = device.run(per_layer=True, work_s=work_s)
-            outputs = device.outputs()
+            outputs = prepared.program.decode_output(device.outputs())
         iterations.append(_iteration(run, outputs, _laps(prepared, moments)))
     return Measurement(
         prepared=prepared,
@@ -525,10 +523,10 @@ def _spent(pairs: Sequence[Sequence[tuple[Moment, Moment]]]) -> tuple[Spent, ...
 
 
 def _iteration(
-    run: "Run", outputs: bytes, pairs: Sequence[Sequence[tuple[Moment, Moment]]]
+    run: "Run", outputs: "Quantised", pairs: Sequence[Sequence[tuple[Moment, Moment]]]
 ) -> Iteration:
     return Iteration(
-        outputs=np.frombuffer(outputs, dtype=np.int8),
+        outputs=outputs,
         cycles=run.cycles,
         waiting_cycles=run.waiting_cycles,
         layers=tuple(LayerCycles(layer.name, layer.macs, layer.cycles) for layer in run.layers),

@@ -8,7 +8,7 @@ from hil.config.scenario import Scenario
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
-    from hil.compiler.program import Float32, Int8, Program
+    from hil.compiler.program import Float32, Program, Quantised
 
 
 def check(scenario: Scenario, program: "Program") -> None:
@@ -31,31 +31,31 @@ def check(scenario: Scenario, program: "Program") -> None:
             )
 
 
-def values(scenario: Scenario, program: "Program", outputs: "Int8") -> "dict[str, Float32]":
+def values(scenario: Scenario, program: "Program", outputs: "Quantised") -> "dict[str, Float32]":
     """Return each map of the result as real numbers, (rows, columns, channels), by its name.
 
     Args:
         scenario: with the names.
         program: with the scales.
-        outputs: int8, (count,).
+        outputs: (count,).
     """
     exact = program.dequantise_output(outputs)
     tensors = program.output.tensors
     names = scenario.output_names or [tensor.name for tensor in tensors]
     found, at = {}, 0
     for name, tensor in zip(names, tensors, strict=True):
-        found[name] = exact[at : at + tensor.bytes].reshape(tensor.shape)
-        at += tensor.bytes
+        found[name] = exact[at : at + tensor.count].reshape(tensor.shape)
+        at += tensor.count
     return found
 
 
-def label(scenario: Scenario, program: "Program", outputs: "Int8") -> str | None:
+def label(scenario: Scenario, program: "Program", outputs: "Quantised") -> str | None:
     """Return the label of the greatest output; None where the scenario has no labels.
 
     Args:
         scenario: with the labels.
         program: with the scales.
-        outputs: int8, (count,).
+        outputs: (count,).
     """
     if not scenario.labels:
         return None

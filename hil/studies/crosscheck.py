@@ -20,7 +20,7 @@ from hil.run.measurement import Prepared, Progress, Stopwatch, silent
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hil.compiler.program import Int8
+    from hil.compiler.program import Quantised
     from hil.targets.base import Target
     from hil.targets.emulator.board import EmulatedBoard
 
@@ -34,14 +34,14 @@ class Trace:
 
     Attributes:
         layers: their names, in order. instructions: of each.
-        outputs: int8, (count,).
+        outputs: (count,).
         seconds: host seconds by stage: start, flash, load, run.
     """
 
     target: str
     layers: tuple[str, ...]
     instructions: tuple[int, ...]
-    outputs: "Int8"
+    outputs: "Quantised"
     seconds: dict[str, float]
 
 
@@ -52,7 +52,7 @@ class Crosscheck:
     scenario: str
     emulator: Trace
     renode: Trace
-    expected: "Int8"
+    expected: "Quantised"
 
     def disagreements(self) -> list[str]:
         """Say where the two part, from each other or from the integer reference."""
@@ -160,7 +160,7 @@ def _counts_at_reads(emulated: "EmulatedBoard", counts: list[int]) -> Iterator[N
         chip.dwt.on_read = None
 
 
-def _output_disagreements(of_whom: str, wanted: "Int8", trace: Trace) -> list[str]:
+def _output_disagreements(of_whom: str, wanted: "Quantised", trace: Trace) -> list[str]:
     if wanted.shape != trace.outputs.shape:
         return [f"{trace.target} gives {trace.outputs.size} outputs, {of_whom} {wanted.size}"]
     wrong = np.flatnonzero(wanted != trace.outputs)

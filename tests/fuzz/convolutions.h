@@ -54,16 +54,30 @@ static void give_weights(conv2d_t *conv) {
     conv->multiplier = words(4 * whole(conv->out_channels));
 }
 
-static void fuzz_conv2d(void) {
+static void conv2d_of_width(int32_t y_bytes) {
     conv2d_t conv = conv2d_of(pick(1, 5), pick(1, 5), pick(1, 6), flip());
     give_weights(&conv);
     const bool residual = flip();
     const int32_t first = about(0);
     const int32_t count = about(conv.out_rows);
     const int8_t *const x = room(map(conv.rows, conv.columns, conv.channels));
-    int8_t *const y = room(map(count, conv.out_columns, conv.out_channels));
+    void *const y = room(times(y_bytes, map(count, conv.out_columns, conv.out_channels)));
     const int64_t all = map(conv.out_rows, conv.out_columns, conv.out_channels);
-    conv2d_rows(&conv, x, residual_or_none(residual, all), first, count, y);
+    if (y_bytes == 1) {
+        conv2d_rows(&conv, x, residual_or_none(residual, all), first, count, y);
+    } else {
+        conv.low = about(-32768);
+        conv.high = about(32767);
+        conv2d_int16_rows(&conv, x, residual_or_none(residual, all), first, count, y);
+    }
+}
+
+static void fuzz_conv2d(void) {
+    conv2d_of_width(1);
+}
+
+static void fuzz_conv2d_int16(void) {
+    conv2d_of_width(2);
 }
 
 static void fuzz_inverted_residual(void) {
@@ -250,7 +264,7 @@ static void fuzz_stem(void) {
               room(map(count, whole(layer.columns) / 2, STEM_CHANNELS)));
 }
 
-static void fuzz_heads(void) {
+static void heads_of_width(int32_t y_bytes) {
     const int32_t slots = small(1, 3), channels = small(1, 5), columns = small(1, 5);
     const int32_t left_columns = small(0, 2), parts = small(1, HEADS_MOST_PARTS);
     const int32_t depth = even(slots * channels);
@@ -262,7 +276,7 @@ static void fuzz_heads(void) {
         part[i].groups = about(pick(1, part[i].channels > 0 ? part[i].channels % 8 + 1 : 1));
         outputs = (int32_t)(((int64_t)outputs + part[i].channels) % 64);
     }
-    heads_t layer = {.product = product_of(depth, slots, even(whole(outputs)), 1),
+    heads_t layer = {.product = product_of(depth, slots, even(whole(outputs)), y_bytes),
                      .rows = pick(1, 5),
                      .columns = about(columns),
                      .channels = about(channels),
@@ -286,15 +300,34 @@ static void fuzz_heads(void) {
     layer.turned = words(times(layer.product.segments, stream_bytes(&layer.product, false)));
     layer.ring = halves(times(layer.product.segments, layer.product.segment_bytes));
     layer.line = room(greater(times(layer.columns, layer.channels),
-                              times(layer.out_columns, layer.product.channels)));
+                              times(y_bytes, times(layer.out_columns, layer.product.channels))));
     const int32_t count = small(1, 4);
-    int8_t *y[HEADS_MOST_PARTS];
+    void *y[HEADS_MOST_PARTS];
     for (int i = 0; i < HEADS_MOST_PARTS; i++) {
         const bool alone = layer.parts == 1 && layer.part[0].groups == 1;
         const int64_t of_part = 1 + whole(part[i].channels) - part[i].groups;
-        y[i] = room(map(count, layer.out_columns, alone ? layer.product.channels : of_part));
+        const int64_t values =
+            map(count, layer.out_columns, alone ? layer.product.channels : of_part);
+        y[i] = room(times(y_bytes, values));
     }
-    heads_rows(&layer, room(map(layer.rows, layer.columns, layer.channels)), about(0), count, y);
+    const int8_t *const x = room(map(layer.rows, layer.columns, layer.channels));
+    if (y_bytes == 1) {
+        int8_t *out[HEADS_MOST_PARTS];
+        memcpy(out, y, sizeof out);
+        heads_rows(&layer, x, about(0), count, out);
+    } else {
+        int16_t *out[HEADS_MOST_PARTS];
+        memcpy(out, y, sizeof out);
+        heads_int16_rows(&layer, x, about(0), count, out);
+    }
+}
+
+static void fuzz_heads(void) {
+    heads_of_width(1);
+}
+
+static void fuzz_heads_int16(void) {
+    heads_of_width(2);
 }
 
 static void fuzz_pointwise(void) {

@@ -14,27 +14,32 @@ Reals: TypeAlias = npt.NDArray[np.floating]
 
 _SAMPLES = 100_000  # of a map; more change no figure in docs/quantisation.md
 _SHRINKS = np.linspace(1.0, 0.4, 25)
-_LEVELS = 255
 _MOST_SHIFT = 30
 
 
 @dataclass(frozen=True)
 class Affine:
-    """real = scale * (q - zero_point), q in -128 .. 127."""
+    """real = scale * (q - zero_point), q of so many bits."""
 
     scale: float
     zero_point: int
+    bits: int = 8
 
     def quantise(self, real: float) -> int:
         """Round to the nearest level, saturating."""
-        return int(np.clip(np.rint(real / self.scale) + self.zero_point, -128, 127))
+        return _saturated(np.rint(real / self.scale) + self.zero_point, self.bits)
 
 
-def affine(low: float, high: float) -> Affine:
-    """Spread -128 .. 127 over a range; it is widened to hold 0, which gets a level of its own."""
+def affine(low: float, high: float, bits: int = 8) -> Affine:
+    """Spread all levels over a range; it is widened to hold 0, which gets a level of its own."""
     low, high = min(low, 0.0), max(high, 0.0)
-    scale = (high - low) / _LEVELS or 1.0 / _LEVELS
-    return Affine(float(scale), int(np.clip(np.rint(-128 - low / scale), -128, 127)))
+    levels = (1 << bits) - 1
+    scale = (high - low) / levels or 1.0 / levels
+    return Affine(float(scale), _saturated(np.rint(-(1 << bits - 1) - low / scale), bits), bits)
+
+
+def _saturated(level: float, bits: int) -> int:
+    return int(np.clip(level, -(1 << bits - 1), (1 << bits - 1) - 1))
 
 
 def chosen_affine(values: Reals, recipe: Recipe, felt: Reals | None = None) -> Affine:

@@ -27,6 +27,8 @@ class Recipe:
         weight_scales: one per output channel, or one for the whole tensor.
         result_margin: by which the ranges of the result's maps are wider: of other photographs
             than calibration's some give more, and a value beyond its range is cut off.
+        wide_results: whether the result's maps are int16.
+        wide_margin: by which the range of an int16 map is wider than all that calibration met.
         centres: whether a map's channels stand around centres of their own, where the layers
             that read it can take them into their biases.
         index_bits: of the FastGRNN cells' tables.
@@ -40,6 +42,8 @@ class Recipe:
     exact_input: bool = False
     weight_scales: Literal["channel", "tensor"] = "channel"
     result_margin: float = 1.25
+    wide_results: bool = False
+    wide_margin: float = 4.0  # two of sixteen bits, so that next to nothing is cut off
     centres: bool = True
     index_bits: int = 8  # docs/quantisation.md: what 9 and 10 would buy, and cost
 
@@ -61,6 +65,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "learned": {"rounding": "learned", "corrected": True},
     "task": {"ranges": "task"},
     "whole": {"ranges": "whole"},
+    "int16": {"wide_results": True},
     "tables512": {"index_bits": 9},
 }
 """What a scenario may ask for beside the defaults, by name; only tables512 costs memory."""

@@ -29,6 +29,7 @@ class PlainConvolution(Kernel):
     """Convolutions that no other kernel takes."""
 
     name = "conv2d"
+    y_type: ClassVar[str] = "int8_t"
     step_bytes = 152
     code_bytes = 1728
     cycles: ClassVar[Costs] = {
@@ -62,18 +63,28 @@ class PlainConvolution(Kernel):
         return window_access(expect(step.operators[0], Conv2D))
 
     def code(self, site: Site) -> StepCode:
-        """Call `conv2d_rows`."""
+        """Call `conv2d_rows`, or what is that for another width."""
         conv = expect(site.step.operators[0], Conv2D)
         name = identifier(conv.name)
         x, y = site.map(conv.inputs[0]), site.row(conv.output)
+        y = y if self.bits == 8 else f"({self.y_type} *)(void *)({y})"
         span = site.span(conv.output.shape[0])
         return StepCode(
-            ("conv2d.h",),
+            (f"{self.name}.h",),
             conv_comment(conv),
             conv_constants(conv),
             structure("conv2d_t", name, conv_fields(conv)),
-            (call("conv2d_rows", f"&{name}", x, site.residual(conv), *span, y),),
+            (call(f"{self.name}_rows", f"&{name}", x, site.residual(conv), *span, y),),
         )
+
+
+class PlainConvolutionInt16(PlainConvolution):
+    """Such convolutions whose outputs are int16."""
+
+    name = "conv2d_int16"
+    bits = 16
+    y_type = "int16_t"
+    cycles: ClassVar[Costs] = {}
 
 
 class PlainFeed(Feed):
@@ -166,4 +177,5 @@ def conv_fields(conv: Conv2D) -> Fields:
 
 
 CONV2D = PlainConvolution()
+CONV2D_INT16 = PlainConvolutionInt16()
 CONV2D_FEED = PlainFeed()

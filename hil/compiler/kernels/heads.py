@@ -4,6 +4,7 @@ They read one map, with an L2 normalisation before them and max-outs after them.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from hil.compiler.code.c import Constant, Fields, identifier, nested, structure
 from hil.compiler.kernels.convolution import conv_comment
@@ -43,9 +44,10 @@ class Heads(Kernel):
     """Alike convolutions of one map, its norm before and their max-outs after them."""
 
     name = "heads"
-    parts = ("matmul", "l2norm")
+    parts: tuple[str, ...] = ("matmul", "l2norm")
     step_bytes = 284
     code_bytes = 1684
+    y_type: ClassVar[str] = "int8_t"
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices
@@ -99,29 +101,42 @@ class Heads(Kernel):
         return Access(conv.output.shape[0], conv.stride, unread, unread - conv.stride)
 
     def code(self, site: Site) -> StepCode:
-        """Call `heads_rows`."""
+        """Call `heads_rows`, or what is that for another width."""
         step = site.step
         norms, convs, product = _parts(step.operators)
         groups = {op.inputs[0].name: op.groups for op in step.operators if isinstance(op, MaxOut)}
         name = identifier(step.name)
-        outputs_at = ", ".join(site.row(tensor) for tensor in step.outputs)
+        outputs_at = ", ".join(self._at(site.row(tensor)) for tensor in step.outputs)
         span = ", ".join(site.span(convs[0].output.shape[0]))
         norm = f"&{identifier(norms[0].name)}" if norms else "NULL"
         return StepCode(
-            ("heads.h",),
+            (f"{self.name}.h",),
             "\n * ".join([*map(norm_comment, norms), *map(conv_comment, convs)]),
             (*map(norm_constant, norms), _constant(name, product, convs)),
             "".join(map(norm_structure, norms))
             + _descriptor(name, site, (product, convs), norm=norm, groups=groups),
             (
-                f"int8_t *const y[] = {{{outputs_at}}};",
-                f"heads_rows(&{name}, {site.map(step.inputs[0])}, {span}, y);",
+                f"{self.y_type} *const y[] = {{{outputs_at}}};",
+                f"{self.name}_rows(&{name}, {site.map(step.inputs[0])}, {span}, y);",
             ),
         )
+
+    def _at(self, place: str) -> str:
+        """Return a map's place as a pointer to its values."""
+        return place if self.bits == 8 else f"({self.y_type} *)(void *)({place})"
 
     def assembly(self, name: str, operators: tuple[Operator, ...], panel: int) -> str:
         """Write the product."""
         return product_assembly(f"{identifier(name)}_product", _parts(operators)[2])
+
+
+class HeadsInt16(Heads):
+    """Such convolutions whose outputs are int16, a single 1x1 one included."""
+
+    name = "heads_int16"
+    parts = ("matmul", "l2norm")
+    bits = 16
+    y_type = "int16_t"
 
 
 class HeadsFeed(Feed):
@@ -170,6 +185,7 @@ def heads_of(convs: Sequence[Conv2D]) -> MatMul | None:
     _, kernel_rows, kernel_columns, _ = first.weight.shape
     outputs = sum(conv.output.shape[2] for conv in convs)
     pixel_bytes = 2 * first.stride * channels
+    y_bytes = first.output.bits // 8
     if not all(_is_alike(conv, first) for conv in convs) or not 1 <= len(convs) <= MOST_HEADS:
         return None
     depth = kernel_columns * channels
@@ -183,15 +199,15 @@ def heads_of(convs: Sequence[Conv2D]) -> MatMul | None:
         segment_bytes=2 * even(width * channels + depth % 2),
         pixel_bytes=pixel_bytes,
         channels=outputs,
-        y_bytes=1,
-        y_channel_bytes=1,
-        y_pixel_bytes=outputs,
+        y_bytes=y_bytes,
+        y_channel_bytes=y_bytes,
+        y_pixel_bytes=y_bytes * outputs,
         low=first.low,
         high=first.high,
     )
     turned_bytes = 4 * kernel_rows * product.stream_words
     fits = product.is_reachable and pixel_bytes % 4 == 0 and turned_bytes <= _MOST_TURNED_BYTES
-    return product if fits and kernel_rows > 1 else None
+    return product if fits and (kernel_rows > 1 or y_bytes > 1) else None
 
 
 def _is_alike(conv: Conv2D, first: Conv2D) -> bool:
@@ -202,6 +218,7 @@ def _is_alike(conv: Conv2D, first: Conv2D) -> bool:
         and conv.stride == first.stride <= conv.weight.shape[1]
         and (conv.padding.top, conv.padding.left) == (first.padding.top, first.padding.left)
         and conv.output.shape[:2] == first.output.shape[:2]
+        and conv.output.bits == first.output.bits
         and conv.output.shape[2] % 2 == 0
         and conv.residual is None
         and (conv.low, conv.high) == (first.low, first.high)
@@ -231,7 +248,8 @@ def _maxout_of(conv: Conv2D, rest: Sequence[Operator], readers: Mapping[str, int
 
 def _scratch(conv: Conv2D, product: MatMul, *, normalised: bool = False) -> tuple[Scratch, ...]:
     _, columns, channels = conv.inputs[0].shape
-    line = max(columns * channels if normalised else 0, conv.output.shape[1] * product.channels)
+    of_outputs = conv.output.shape[1] * product.y_pixel_bytes
+    line = max(columns * channels if normalised else 0, of_outputs)
     return (
         Scratch("turned", 4 * product.segments * product.stream_words),
         Scratch("ring", product.segments * product.segment_bytes),
@@ -313,4 +331,5 @@ def _descriptor(
 
 
 HEADS = Heads()
+HEADS_INT16 = HeadsInt16()
 HEADS_FEED = HeadsFeed()

@@ -214,6 +214,7 @@ class Kernel(ABC):
             its name comes on top (`code_size.name_bytes`). Far buffers take some bytes more, of
             which RUNTIME_FLASH_BYTES has room.
         code_bytes: of the C file, code and constants, as the compiler that makes most of it.
+        bits: of the values that it writes.
         cycles: what each kind of work of its own costs; `registry.COSTS` has what it shares too.
     """
 
@@ -221,7 +222,12 @@ class Kernel(ABC):
     parts: tuple[str, ...] = ()
     step_bytes: int
     code_bytes: int
+    bits: ClassVar[int] = 8
     cycles: ClassVar[Costs] = {}
+
+    def suits(self, step: Step) -> bool:
+        """Whether it writes values of as many bits as the last of a step's operators give."""
+        return all(tensor.bits == self.bits for tensor in step.outputs)
 
     @abstractmethod
     def take(

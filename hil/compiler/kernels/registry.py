@@ -2,14 +2,14 @@
 
 from hil.compiler.kernels.add import ADD
 from hil.compiler.kernels.concat import CONCAT
-from hil.compiler.kernels.conv2d import CONV2D
+from hil.compiler.kernels.conv2d import CONV2D, CONV2D_INT16
 from hil.compiler.kernels.cycles import FLASH, Costs, Part
 from hil.compiler.kernels.depthwise import DEPTHWISE
 from hil.compiler.kernels.expand_filter import EXPAND_FILTER
 from hil.compiler.kernels.fastgrnn import FASTGRNN
 from hil.compiler.kernels.gated_pool import GATED, GATED_POOL
 from hil.compiler.kernels.gru import GRU
-from hil.compiler.kernels.heads import HEADS
+from hil.compiler.kernels.heads import HEADS, HEADS_INT16
 from hil.compiler.kernels.inverted_residual import INVERTED_RESIDUAL
 from hil.compiler.kernels.kernel import Kernel
 from hil.compiler.kernels.l2norm import L2NORM
@@ -37,12 +37,14 @@ KERNELS: tuple[Kernel, ...] = (
     RNNPOOL,
     GATED_POOL,
     HEADS,
+    HEADS_INT16,
     # One convolution, the fastest kernel first.
     POINTWISE_PANELS,
     POINTWISE,
     WINDOWED,
     SCALE,
     CONV2D,
+    CONV2D_INT16,
     # Operators that have one kernel.
     ADD,
     CONCAT,

@@ -14,7 +14,7 @@ def even(count: int) -> int:
 
 def row_bytes(tensor: Tensor) -> int:
     """Return the bytes of one row of a map."""
-    return tensor.shape[1] * tensor.shape[2]
+    return tensor.bytes // tensor.shape[0]
 
 
 def patch_grid(pool: PatchPool) -> tuple[int, int]:

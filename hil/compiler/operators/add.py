@@ -12,7 +12,7 @@ from hil.compiler.integers.exact import Int64, rounded_shift, smmulr
 from hil.compiler.integers.fixed_point import FixedPoint
 from hil.compiler.operators import fusing
 from hil.compiler.operators.kind import Calibration, Float64, Kept, Kind, Node, Place
-from hil.compiler.program import Int8, Operator, Tensor
+from hil.compiler.program import Operator, Quantised, Tensor
 
 HEADROOM_BITS = 20  # an input is scaled up by, so that its rounding does not show
 _LEAST = 30  # of shifts: beyond, a term is 0
@@ -76,7 +76,7 @@ class AddKind(Kind[Any, Add, nn.Module]):
         del drawn
         return maps[node.inputs[0]] + maps[node.inputs[1]]
 
-    def compute(self, operator: Add, maps: Mapping[str, Int8], kept: Kept | None) -> Int8:
+    def compute(self, operator: Add, maps: Mapping[str, Quantised], kept: Kept | None) -> Quantised:
         """Compute the sum of whole maps."""
         del kept
         op = operator

@@ -8,7 +8,7 @@ import numpy as np
 from hil.compiler.integers.exact import INT32_MOST, smmulr
 from hil.compiler.integers.ranges import multiplier_and_shift
 from hil.compiler.operators.kind import Calibration, Float64, Kept, Kind, Node, Place
-from hil.compiler.program import Int8, Operator, Tensor
+from hil.compiler.program import Operator, Quantised, Tensor
 from hil.errors import BuildError
 from hil.models import blocks
 
@@ -66,7 +66,9 @@ class ConcatKind(Kind[ConcatNode, Concat, blocks.Concat]):
         del drawn
         return np.concatenate([maps[name] for name in node.inputs], axis=-1)
 
-    def compute(self, operator: Concat, maps: Mapping[str, Int8], kept: Kept | None) -> Int8:
+    def compute(
+        self, operator: Concat, maps: Mapping[str, Quantised], kept: Kept | None
+    ) -> Quantised:
         """Compute a concatenation of whole maps."""
         del kept
         parts = []

@@ -13,7 +13,7 @@ from hil.compiler.operators import fusing
 from hil.compiler.operators.conv2d_weights import choose_weights
 from hil.compiler.operators.fusing import Conv2DNode
 from hil.compiler.operators.kind import Calibration, Float64, Kept, Kind, Macs, Permuted, Place
-from hil.compiler.program import Int8, Int32, Operator, Padding, Shape, Tensor
+from hil.compiler.program import Int8, Int32, Operator, Padding, Quantised, Shape, Tensor
 from hil.models.blocks import PaddedConv2d
 from hil.models.pooling import Classifier
 
@@ -112,7 +112,7 @@ class Conv2DKind(Kind[Conv2DNode, Conv2D, nn.Module]):
         step = output.scale * np.array(output.factor or 1.0)
         multiplier, shift = multiplier_and_shift(x.scale * weight_scale / step)
         check_sums(node.name, np.abs(rounded).sum(axis=(1, 2, 3)) * x.reach + np.abs(bias), shift)
-        how = Affine(output.scale, output.zero_point)
+        how = Affine(output.scale, output.zero_point, output.bits)
         return Conv2D(
             node.name,
             inputs,
@@ -125,12 +125,14 @@ class Conv2DKind(Kind[Conv2DNode, Conv2D, nn.Module]):
             stride=node.stride,
             padding=node.padding,
             depthwise=node.depthwise,
-            low=how.quantise(node.low) if np.isfinite(node.low) else -128,
-            high=how.quantise(node.high) if np.isfinite(node.high) else 127,
+            low=how.quantise(node.low) if np.isfinite(node.low) else output.least,
+            high=how.quantise(node.high) if np.isfinite(node.high) else output.most,
             residual=None if node.residual is None else _residual(inputs[1], output),
         )
 
-    def compute(self, operator: Conv2D, maps: Mapping[str, Int8], kept: Kept | None) -> Int8:
+    def compute(
+        self, operator: Conv2D, maps: Mapping[str, Quantised], kept: Kept | None
+    ) -> Quantised:
         """Compute a convolution of a whole map."""
         del kept
         op = operator
@@ -140,7 +142,7 @@ class Conv2DKind(Kind[Conv2DNode, Conv2D, nn.Module]):
             add = op.residual
             term = maps[add.source.name].astype(np.int64) - add.source.zero_point
             y += (term * add.multiplier + (1 << add.shift >> 1)) >> add.shift
-        return np.clip(y, op.low, op.high).astype(np.int8)
+        return np.clip(y, op.low, op.high).astype(op.output.dtype)
 
     def takes_centre(self, node: Conv2DNode, source: str) -> bool:
         """Where every sum has the same terms: nothing is padded."""
@@ -155,6 +157,10 @@ class Conv2DKind(Kind[Conv2DNode, Conv2D, nn.Module]):
         if source in node.inputs[1:]:
             return 0.0
         return 1.0 if node.depthwise else 0.5
+
+    def gives_int16(self, node: Conv2DNode) -> bool:
+        """Where no map is added."""
+        return node.residual is None
 
     def takes_levels(self, node: Conv2DNode) -> bool:
         """Where it adds no map, of which the input might be the one."""
@@ -204,7 +210,7 @@ def _residual(source: Tensor, output: Tensor) -> Residual:
     return Residual(source, multiplier, shift)
 
 
-def _sums(op: Conv2D, maps: Mapping[str, Int8]) -> Whole:
+def _sums(op: Conv2D, maps: Mapping[str, Quantised]) -> Whole:
     """Every output's sum of products."""
     source = op.inputs[0]
     weight = op.weight.astype(np.float64)

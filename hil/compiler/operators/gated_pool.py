@@ -31,7 +31,7 @@ from hil.compiler.operators.patch_pool import (
     pooled,
 )
 from hil.compiler.operators.rnnpool import rows_first
-from hil.compiler.program import Int8, Int16, Shape
+from hil.compiler.program import Int16, Quantised, Shape
 from hil.models.fastgrnn import Observer
 from hil.models.gated import GatedRNNPool
 
@@ -105,7 +105,9 @@ class GatedPoolKind(Kind[GatedPoolNode, GatedPool, GatedRNNPool]):
             shift=shift,
         )
 
-    def compute(self, operator: GatedPool, maps: Mapping[str, Int8], kept: Kept | None) -> Int8:
+    def compute(
+        self, operator: GatedPool, maps: Mapping[str, Quantised], kept: Kept | None
+    ) -> Quantised:
         """Compute a pooling of a whole map."""
         op = operator
         return pooled(

@@ -20,7 +20,7 @@ from hil.compiler.operators.kind import (
     Place,
     bound,
 )
-from hil.compiler.program import Int8, Int16, Operator, Shape
+from hil.compiler.program import Int8, Int16, Operator, Quantised, Shape
 from hil.models import renet
 
 
@@ -103,7 +103,9 @@ class GRUSweepKind(Kind[GRUSweepNode, GRUSweep, renet.GRUSweep]):
             table=made.table,
         )
 
-    def compute(self, operator: GRUSweep, maps: Mapping[str, Int8], kept: Kept | None) -> Int8:
+    def compute(
+        self, operator: GRUSweep, maps: Mapping[str, Quantised], kept: Kept | None
+    ) -> Quantised:
         """Compute a sweep of a whole map; its states are kept whole."""
         del kept
         return sweep(operator, maps[operator.inputs[0].name])
@@ -133,7 +135,7 @@ class GRUSweepKind(Kind[GRUSweepNode, GRUSweep, renet.GRUSweep]):
         return f"16, h 16, 2^{operator.index_bits}"
 
 
-def sweep(op: GRUSweep, x: Int8) -> Int8:
+def sweep(op: GRUSweep, x: Quantised) -> Int8:
     """Compute a sweep of a whole map."""
     rows, columns, _ = op.output.shape
     pixels = x[: rows * op.patch, : columns * op.patch].astype(np.float64)

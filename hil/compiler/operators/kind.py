@@ -15,9 +15,9 @@ import numpy.typing as npt
 from torch import nn
 
 from hil.compiler.integers.exact import Whole
-from hil.compiler.integers.ranges import Affine, chosen_affine
+from hil.compiler.integers.ranges import Affine, affine, chosen_affine
 from hil.compiler.integers.recipe import Recipe
-from hil.compiler.program import Int8, Operator, Shape, Tensor
+from hil.compiler.program import Operator, Quantised, Shape, Tensor
 from hil.errors import BuildError
 
 Float64: TypeAlias = npt.NDArray[np.float64]
@@ -100,6 +100,7 @@ class Calibration:
         activations: by node, (images, rows, columns, channels).
         chains: for maps that end in a concatenation, the last one of its chain.
         results: maps of the program's result, and those that give one its range.
+        wide: maps that are int16.
         centred: maps of which every reader takes the channels' centres into its bias.
         factors: by map, of its channels, where every reader takes them into its weights.
         felt: by map, how much the task feels a squared error of each value; empty for alike.
@@ -115,7 +116,8 @@ class Calibration:
     centred: frozenset[str] = frozenset()
     factors: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     felt: Mapping[str, Float64] = field(default_factory=dict)
-    met: Mapping[str, Int8] = field(default_factory=dict)
+    met: Mapping[str, Quantised] = field(default_factory=dict)
+    wide: frozenset[str] = frozenset()
 
     def inputs(self, node: Node) -> tuple[Tensor, ...]:
         """Return the tensors that a node reads."""
@@ -130,6 +132,9 @@ class Calibration:
         chosen_on = self.chains.get(node.name, node.name)
         factor = self.factors.get(node.name, ())
         values = self.activations[chosen_on]
+        if node.name in self.wide:
+            reach = self.recipe.wide_margin
+            return bound(node, affine(reach * float(values.min()), reach * float(values.max()), 16))
         how = chosen_affine(
             values / np.array(factor) if factor else values, self.recipe, self.felt.get(chosen_on)
         )
@@ -140,7 +145,7 @@ class Calibration:
 
 def bound(node: Node, how: Affine) -> Tensor:
     """Make a node's output, its range given."""
-    return Tensor(node.name, node.shape, how.scale, how.zero_point)
+    return Tensor(node.name, node.shape, how.scale, how.zero_point, bits=how.bits)
 
 
 @dataclass(frozen=True)
@@ -252,7 +257,9 @@ class Kind(ABC, Generic[NodeT, OperatorT, LayerT]):
         """
 
     @abstractmethod
-    def compute(self, operator: OperatorT, maps: Mapping[str, Int8], kept: Kept | None) -> Int8:
+    def compute(
+        self, operator: OperatorT, maps: Mapping[str, Quantised], kept: Kept | None
+    ) -> Quantised:
         """Compute the output exactly as the operator's docstring states it.
 
         Args:
@@ -289,6 +296,11 @@ class Kind(ABC, Generic[NodeT, OperatorT, LayerT]):
         """
         del node, source
         return 0.0
+
+    def gives_int16(self, node: NodeT) -> bool:
+        """Whether its output can be int16: its own, or where it has its input's range, with it."""
+        del node
+        return False
 
     def takes_levels(self, node: NodeT) -> bool:
         """Whether it reads an input whose channels have centres and factors, if it is padded too.

@@ -8,7 +8,7 @@ import numpy as np
 from hil.compiler.integers.exact import smmulr
 from hil.compiler.integers.ranges import check_sums
 from hil.compiler.operators.kind import Calibration, Float64, Kept, Kind, Node, Place
-from hil.compiler.program import Int8, Int32, Operator
+from hil.compiler.program import Int32, Operator, Quantised
 from hil.models import blocks
 
 
@@ -49,7 +49,9 @@ class L2NormKind(Kind[L2NormNode, L2Norm, blocks.L2Norm]):
         check_sums(node.name, np.abs(multiplier), 0)
         return L2Norm(node.name, by.inputs(node), output, node.macs, multiplier.astype(np.int32))
 
-    def compute(self, operator: L2Norm, maps: Mapping[str, Int8], kept: Kept | None) -> Int8:
+    def compute(
+        self, operator: L2Norm, maps: Mapping[str, Quantised], kept: Kept | None
+    ) -> Quantised:
         """Compute a norm of a whole map."""
         del kept
         source = operator.inputs[0]

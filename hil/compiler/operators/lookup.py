@@ -10,7 +10,7 @@ from torch import nn
 
 from hil.compiler.integers.ranges import Affine
 from hil.compiler.operators.kind import Calibration, Float64, Kept, Kind, Node, Place
-from hil.compiler.program import Int8, Operator
+from hil.compiler.program import Int8, Operator, Quantised
 
 _LEVELS = np.arange(-128, 128)
 
@@ -67,7 +67,9 @@ class LookupKind(Kind[LookupNode, Lookup, nn.Module]):
         table = np.array([how.quantise(answer) for answer in answers], np.int8)
         return Lookup(node.name, (x,), output, node.macs, type(node.layer).__name__, table)
 
-    def compute(self, operator: Lookup, maps: Mapping[str, Int8], kept: Kept | None) -> Int8:
+    def compute(
+        self, operator: Lookup, maps: Mapping[str, Quantised], kept: Kept | None
+    ) -> Quantised:
         """Look every value of a map up."""
         del kept
         values: Int8 = operator.table[maps[operator.inputs[0].name].astype(np.int16) + 128]

@@ -16,7 +16,7 @@ from hil.compiler.operators.kind import (
     Place,
     bound,
 )
-from hil.compiler.program import Int8, Operator
+from hil.compiler.program import Operator, Quantised
 from hil.models import blocks
 
 
@@ -48,15 +48,22 @@ class MaxOutKind(Kind[MaxOutNode, MaxOut, blocks.MaxOut]):
     def quantise(self, node: MaxOutNode, by: Calibration) -> MaxOut:
         """Keep the input's range."""
         (x,) = by.inputs(node)
-        output = bound(node, Affine(x.scale, x.zero_point))
+        output = bound(node, Affine(x.scale, x.zero_point, x.bits))
         return MaxOut(node.name, (x,), output, node.macs, node.groups)
 
-    def compute(self, operator: MaxOut, maps: Mapping[str, Int8], kept: Kept | None) -> Int8:
+    def compute(
+        self, operator: MaxOut, maps: Mapping[str, Quantised], kept: Kept | None
+    ) -> Quantised:
         """Compute a max-out of a whole map."""
         del kept
         x = maps[operator.inputs[0].name]
         best = x[..., : operator.groups].max(axis=-1, keepdims=True)
         return np.concatenate([best, x[..., operator.groups :]], axis=-1)
+
+    def gives_int16(self, node: MaxOutNode) -> bool:
+        """With its input."""
+        del node
+        return True
 
     def given(self, of: MaxOutNode | MaxOut) -> Given | None:
         """A maximum lies in the input's range."""

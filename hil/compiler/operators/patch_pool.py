@@ -8,7 +8,7 @@ import numpy as np
 
 from hil.compiler.integers.exact import Whole
 from hil.compiler.operators.kind import Float64, Macs
-from hil.compiler.program import Int8, Int16, Operator
+from hil.compiler.program import Int8, Int16, Operator, Quantised
 from hil.models import rnnpool
 from hil.models.fastgrnn import FastGRNN
 from hil.models.gated import GatedCell
@@ -45,7 +45,7 @@ class PatchPool(Operator):
     shift: int
 
 
-def pooled(op: PatchPool, maps: Mapping[str, Int8], row: Sweep, summary: Sweep) -> Int8:
+def pooled(op: PatchPool, maps: Mapping[str, Quantised], row: Sweep, summary: Sweep) -> Int8:
     """Sweep rows and columns once for all patches that share them.
 
     A sweep depends on nothing but the pixels under it, so sharing changes no bit.

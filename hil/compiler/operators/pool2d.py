@@ -21,7 +21,7 @@ from hil.compiler.operators.kind import (
     bound,
     refused,
 )
-from hil.compiler.program import Int8, Operator, Padding
+from hil.compiler.program import Int8, Operator, Padding, Quantised
 from hil.models.pooling import GlobalAverage
 
 _Layer: TypeAlias = GlobalAverage | nn.AvgPool2d | nn.MaxPool2d
@@ -105,7 +105,9 @@ class Pool2DKind(Kind[Pool2DNode, Pool2D, _Layer]):
         values: Float64 = np.clip(x.mean() + x.std() * drawn, x.min(), x.max())
         return values
 
-    def compute(self, operator: Pool2D, maps: Mapping[str, Int8], kept: Kept | None) -> Int8:
+    def compute(
+        self, operator: Pool2D, maps: Mapping[str, Quantised], kept: Kept | None
+    ) -> Quantised:
         """Compute a pooling of a whole map."""
         del kept
         op, source = operator, operator.inputs[0]

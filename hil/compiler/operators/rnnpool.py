@@ -29,7 +29,7 @@ from hil.compiler.operators.patch_pool import (
     pool_macs,
     pooled,
 )
-from hil.compiler.program import Int8, Shape
+from hil.compiler.program import Quantised, Shape
 from hil.models import rnnpool
 
 _SAMPLES = 60_000  # steps of each cell that its ranges are chosen on
@@ -110,7 +110,9 @@ class RNNPoolKind(Kind[RNNPoolNode, RNNPool, rnnpool.RNNPool]):
             shift=shift,
         )
 
-    def compute(self, operator: RNNPool, maps: Mapping[str, Int8], kept: Kept | None) -> Int8:
+    def compute(
+        self, operator: RNNPool, maps: Mapping[str, Quantised], kept: Kept | None
+    ) -> Quantised:
         """Compute a pooling of a whole map."""
         op = operator
         return pooled(

@@ -19,7 +19,7 @@ from hil.compiler.operators.kind import (
     bound,
     refused,
 )
-from hil.compiler.program import Int8, Int32, Operator, Tensor
+from hil.compiler.program import Int8, Int32, Operator, Quantised, Tensor
 from hil.limits import check_limit
 
 _EXPONENTIAL_BITS = 22  # of exp(0), so that 256 of it and half a sum fit 32 bits
@@ -68,7 +68,9 @@ class SoftmaxKind(Kind[SoftmaxNode, Softmax, nn.Softmax]):
         (x,) = by.inputs(node)
         return softmax_of(node.name, x, bound(node, _OUTPUT))
 
-    def compute(self, operator: Softmax, maps: Mapping[str, Int8], kept: Kept | None) -> Int8:
+    def compute(
+        self, operator: Softmax, maps: Mapping[str, Quantised], kept: Kept | None
+    ) -> Quantised:
         """Compute a softmax of a whole map."""
         del kept
         x = maps[operator.inputs[0].name].astype(np.int64)

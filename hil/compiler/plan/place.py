@@ -168,7 +168,7 @@ def place(program: Program, budget: Budget, choices: Choices, patience: int = PA
             b.offset < image.end and image.offset < b.end for b in maps.values() if b is not image
         ),
         output_offset=output_offset,
-        output_bytes=program.output.count,
+        output_bytes=program.output.bytes,
         flash_bytes=flash.bytes,
         flash_wait_states=budget.flash_wait_states,
         choices=choices,
@@ -270,7 +270,7 @@ def _maps(
         draft.add(name, Item(size[name], first[name], last[name], slack))
     if results:
         begin = min(first[name] for name in results)
-        draft.add("output", Item(program.output.count, begin, len(steps) - 1))
+        draft.add("output", Item(program.output.bytes, begin, len(steps) - 1))
     return draft
 
 

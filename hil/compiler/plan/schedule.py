@@ -32,7 +32,8 @@ def schedule(program: Program, choices: Choices) -> tuple[Step, ...]:
 
 def _take(rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices) -> Step:
     for kernel in KERNELS:
-        if step := kernel.take(rest, readers, choices):
+        step = kernel.take(rest, readers, choices)
+        if step and kernel.suits(step):
             return step
     raise BuildError(
         f"no kernel computes {type(rest[0]).__name__} ({rest[0].name})",

@@ -15,7 +15,7 @@ from hil.vision import detection, photographs
 from hil.vision.datasets import Dataset, Example
 
 if TYPE_CHECKING:
-    from hil.compiler.program import Float32, Int8
+    from hil.compiler.program import Float32, Quantised
     from hil.models import LoadedModel
     from hil.vision.detection import Float64
     from hil.vision.photographs import Rgb8
@@ -88,7 +88,7 @@ class Asker:
         return self.made(example, photograph, real, integers)
 
     def made(
-        self, example: Example, photograph: "Rgb8", real: "Float32", integers: "Int8"
+        self, example: Example, photograph: "Rgb8", real: "Float32", integers: "Quantised"
     ) -> Answer:
         """Put outputs, (count,), into an answer.
 

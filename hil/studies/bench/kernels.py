@@ -244,7 +244,7 @@ def measure(
         emit.write(program, planned, scratch)
         image = firmware.build(scratch, board, toolchain)
     profile = of_image(title, image, planned, board, x.tobytes())
-    mismatch = compare(np.frombuffer(profile.outputs, np.int8), reference.run(program, x))
+    mismatch = compare(program.decode_output(profile.outputs), reference.run(program, x))
     if mismatch:
         raise MismatchError(f"{title}: {mismatch}", stage="bench")
     return profile
