@@ -7,9 +7,9 @@
 | `sources/` | the C and assembly that the compiler generated |
 | `plan.txt` | the schedule: each buffer, and the steps in which it lives |
 | `input.npy` | the quantised image, int8, (rows, columns, channels) |
-| `expected.npy` | the integer reference's outputs, int8, (count,) |
+| `expected.npy` | the integer reference's outputs, int8 or int16, (count,) |
 | `float.npy` | the float model's outputs, float32, (count,) |
-| `outputs.npy` | the board's outputs, int8, (iterations, count) |
+| `outputs.npy` | the board's outputs, of the reference's type, (iterations, count) |
 | `uart.txt` | what the serial line carried, frame by frame |
 """
 
