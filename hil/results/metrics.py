@@ -143,7 +143,7 @@ KINDS = (
         "",
         "lower",
         "share of the float model's outputs on those photographs that are beyond the range of "
-        "their int8 map, of the worst map",
+        "their map, of the worst map",
         format=DECIMAL,
         label="clipped outputs",
         verdict=Verdict.ACCURACY,
