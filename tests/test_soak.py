@@ -20,10 +20,13 @@ def thumbs(tmp_path: Path) -> str:
 
 
 def test_inferences_are_counted_and_memory_is_told(
-    thumbs: str, capsys: pytest.CaptureFixture[str]
+    thumbs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["bench", "soak", f"--scenario={thumbs}", "--runs=30"]) == 0
+    table = tmp_path / "new" / "soak.csv"
+    words = ["bench", "soak", f"--scenario={thumbs}", "--runs=30", f"--csv={table}"]
+    assert cli.main(words) == 0
     said = capsys.readouterr().out
+    assert table.read_text() == "inference,cycles,resident_bytes\n"
     assert said.startswith("30 inferences in")
     assert "all outputs right" in said.replace("\n", " ")
     assert "MB at the end" in said
@@ -44,6 +47,20 @@ def test_an_inference_that_takes_longer_than_the_first_is_told_by_its_number(
     monkeypatch.setattr(Device, "run", drifts)
     with pytest.raises(MismatchError, match="inference 4 took"):
         soak.soak(thumbs, "stm32f439", 10, 60.0, lambda _: None)
+
+
+def test_memory_that_grows_is_told_by_the_second_half_alone() -> None:
+    fills = [400_000_000 + 800 * min(at, 2_000) for at in range(10_000)]
+    grows = [size + 16 * at for at, size in enumerate(fills)]
+    flat, leaking = (soak.Soak(10_000, 1, 1.0, sizes, 0) for sizes in (fills, grows))
+    assert flat.growth_bytes == pytest.approx(0, abs=1e-6)
+    assert leaking.growth_bytes == pytest.approx(16)
+    assert "16 B more with each inference of the second half" in str(leaking)
+
+
+def test_every_hundredth_inference_is_a_row_of_the_table(tmp_path: Path) -> None:
+    soak.Soak(250, 7, 1.0, range(1, 251), 0).write(tmp_path / "soak.csv")
+    assert (tmp_path / "soak.csv").read_text().splitlines()[1:] == ["100,7,100", "200,7,200"]
 
 
 @pytest.mark.parametrize("wrong", ["--runs=0", "--seconds=0", "--seconds=nan"])

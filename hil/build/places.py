@@ -1,6 +1,9 @@
 """Where in the source an address of an image is."""
 
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,33 +47,57 @@ class Places:
 
         What it says may be damaged: then it says nothing.
         """
+        at = address & ~_THUMB
         with suppress(BuildError), refusals(self._elf):
-            return self._line(address & ~_THUMB)
+            return next((str(row) for row in self._rows if row.start <= at < row.end), "")
         return ""
 
-    def _line(self, address: int) -> str:
-        from elftools.elf.elffile import ELFFile
-
-        with self._elf.open("rb") as stream:
-            file = ELFFile(stream)
-            if not file.has_dwarf_info():
-                return ""
-            dwarf = file.get_dwarf_info()
-            programs = (dwarf.line_program_for_CU(unit) for unit in dwarf.iter_CUs())
-            found = (_line_of(program, address) for program in programs if program)
-            return next(filter(None, found), "")
+    @cached_property
+    def _rows(self) -> list["_Row"]:
+        """What the image says of its lines; decoded once, as far as it is whole."""
+        rows: list[_Row] = []
+        with suppress(BuildError), refusals(self._elf):
+            for row in _rows_of(self._elf):
+                rows.append(row)  # noqa: PERF402  # those before a damaged one stay
+        return rows
 
 
-def _line_of(program: "LineProgram", address: int) -> str:
+@dataclass(frozen=True)
+class _Row:
+    """Addresses from `start` to below `end`, which a line of a source became."""
+
+    start: int
+    end: int
+    program: "LineProgram"
+    file: int
+    line: int
+
+    def __str__(self) -> str:
+        return f"{_file(self.program, self.file)}:{self.line}"
+
+
+def _rows_of(elf: Path) -> Iterator[_Row]:
+    from elftools.elf.elffile import ELFFile
+
+    with elf.open("rb") as stream:
+        file = ELFFile(stream)
+        if not file.has_dwarf_info():
+            return
+        dwarf = file.get_dwarf_info()
+        for unit in dwarf.iter_CUs():
+            if program := dwarf.line_program_for_CU(unit):
+                yield from _rows_of_program(program)
+
+
+def _rows_of_program(program: "LineProgram") -> Iterator[_Row]:
     before = None
     for entry in program.get_entries():
         state = entry.state
         if state is None:
             continue
-        if before is not None and before.address <= address < state.address:
-            return f"{_file(program, before.file)}:{before.line}"
+        if before is not None:
+            yield _Row(before.address, state.address, program, before.file, before.line)
         before = None if state.end_sequence else state
-    return ""
 
 
 def _file(program: "LineProgram", number: int) -> str:

@@ -203,6 +203,8 @@ def _soak(options: argparse.Namespace) -> int:
         lambda stage: print(stage, file=sys.stderr),
     )
     print(told)
+    if options.csv:
+        told.write(options.csv)
     return 0
 
 

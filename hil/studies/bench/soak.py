@@ -1,9 +1,12 @@
 """Many inferences in one process on one board: do cycles, outputs or memory drift?"""
 
+import csv
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from hil.errors import MismatchError
 from hil.link.client import Device
@@ -15,6 +18,7 @@ _WARM = 20
 """Inferences before memory is looked at: code is decoded, caches fill."""
 
 _TOLD = 20  # times in all
+_WRITTEN = 100  # inferences to a row of the table
 
 Progress = Callable[[str], None]
 
@@ -27,22 +31,43 @@ class Soak:
         count: of inferences; each gave the reference's outputs.
         cycles: of each, the same for all.
         seconds: of host time.
-        resident_bytes: of the harness's process behind the first few, in the middle, at the end.
+        resident_bytes: of the harness's process, behind each.
         resends: requests sent again.
+
+    Memory grows while the transcript of the link fills: some thousand inferences of a small network
+    long. So the second half tells whether something is kept of each.
     """
 
     count: int
     cycles: int
     seconds: float
-    resident_bytes: tuple[int, int, int]
+    resident_bytes: Sequence[int]
     resends: int
 
+    @property
+    def growth_bytes(self) -> float:
+        """Return the bytes by which memory grows with an inference, over the second half."""
+        half = self.resident_bytes[self.count // 2 :]
+        return float(np.polyfit(range(len(half)), half, 1)[0]) if len(half) > 1 else 0.0
+
+    def write(self, path: Path) -> None:
+        """Write a row of each hundredth inference: its number, cycles and resident bytes."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("inference", "cycles", "resident_bytes"))
+            for at in range(_WRITTEN - 1, self.count, _WRITTEN):
+                writer.writerow((at + 1, self.cycles, self.resident_bytes[at]))
+
     def __str__(self) -> str:
-        warm, middle, last = (f"{size / 1e6:.1f}" for size in self.resident_bytes)
+        sizes = self.resident_bytes
+        points = (sizes[min(_WARM, self.count) - 1], sizes[self.count // 2], sizes[-1])
+        warm, middle, last = (f"{size / 1e6:.1f}" for size in points)
         return (
             f"{self.count:,} inferences in {self.seconds:.0f} s: each {self.cycles:,} cycles, all "
             f"outputs right; {self.resends} requests sent again; resident memory {warm} MB after "
-            f"the first {_WARM}, {middle} MB halfway, {last} MB at the end"
+            f"the first {_WARM}, {middle} MB halfway, {last} MB at the end, "
+            f"{self.growth_bytes:.0f} B more with each inference of the second half"
         )
 
 
@@ -83,9 +108,7 @@ def soak(scenario: str, board: str, runs: int, seconds: float, progress: Progres
             if len(sizes) % max(1, runs // _TOLD) == 0:
                 progress(f"{len(sizes):,} inferences, {sizes[-1] / 1e6:.1f} MB resident")
         lasted = time.monotonic() - began
-    warm = min(_WARM, len(sizes)) - 1
-    resident = (sizes[warm], sizes[len(sizes) // 2], sizes[-1])
-    return Soak(len(sizes), cycles, lasted, resident, device.resends)
+    return Soak(len(sizes), cycles, lasted, sizes, device.resends)
 
 
 def _resident_bytes() -> int:
