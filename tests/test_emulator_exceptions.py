@@ -412,3 +412,40 @@ def test_a_fault_in_the_hard_fault_handler_locks_the_core_up() -> None:
             if chip.core.locked_up:
                 break
         assert chip.core.locked_up
+
+
+@pytest.mark.parametrize("urgent", ["bus", "svc"])
+def test_an_exception_whose_frame_fails_runs_behind_the_fault_or_before_it(urgent: str) -> None:
+    of_fault, of_call = (0x20, 0x40) if urgent == "bus" else (0x40, 0x20)
+    program = f"""
+    function start
+     {ENABLE_FAULTS}
+     ldr r1, ={of_fault << 8}
+     str r1, [r0, #-12]
+     ldr r1, ={of_call << 24}
+     str r1, [r0, #-8]
+     movs r4, #0
+     ldr r1, =0x20000010
+     mov sp, r1
+     svc 0
+    function svc
+     ldr r1, =0x20001000
+     mov sp, r1
+     lsls r4, r4, #4
+     adds r4, #11
+     b go_on
+    function bus
+     ldr r1, =0x20001000
+     mov sp, r1
+     lsls r4, r4, #4
+     adds r4, #5
+    function go_on
+     cmp r4, #16
+     bls 1f
+     bkpt 0
+    1: mvn r1, #0x16               @ EXC_RETURN: to the thread
+     bx lr
+    """
+    with finished(program) as chip:
+        assert registers(chip, "r4") == (0x5B if urgent == "bus" else 0xB5,)
+        assert memory_words(chip, CFSR, 2) == [0x1000, 0]

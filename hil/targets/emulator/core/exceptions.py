@@ -246,11 +246,9 @@ class Exceptions:
         except DeniedError:
             state.fault.cfsr |= MSTKERR
             number = self._derived(MEM_MANAGE, number)
-            self._note_fault(number)
         except BusError:
             state.fault.cfsr |= STKERR
             number = self._derived(BUS_FAULT, number)
-            self._note_fault(number)
         if state.locked_up:
             return
         xpsr = engine.read("xpsr")
@@ -447,14 +445,19 @@ class Exceptions:
         return self._group(self.priority(number)) < self.execution_priority()
 
     def _derived(self, fault: int, original: int) -> int:
-        """Return what a fault during entry to an exception turns it into."""
+        """Return which exception is entered when saving registers for one faults: B1.5.11.
+
+        The same fault does not escalate: its handler runs without a frame (PM0214 section 2.4.2).
+        """
         if original == HARD_FAULT:
             return original  # its handler runs without a frame, as after a stack overflow
         if self.execution_priority() <= -1:
             self.state.locked_up = True
             return original
-        if fault != original and self._is_enabled(fault) and self._preempts(fault):
-            self.state.pending.add(original)
-            return fault
-        self.state.fault.hfsr |= FORCED
-        return HARD_FAULT
+        if not self._is_enabled(fault) or not self._preempts(fault):
+            self.state.fault.hfsr |= FORCED
+            fault = HARD_FAULT
+        self._note_fault(fault)
+        first = min(fault, original, key=lambda number: (self.priority(number), number))
+        self.state.pending |= {fault, original} - {first}
+        return first
