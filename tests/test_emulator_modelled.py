@@ -53,18 +53,41 @@ def test_every_peripheral_is_modelled_or_left_out_and_none_is_both() -> None:
         (0x4000_6400, "CAN1_MCR", "CAN1 is left out by choice, Renode has it"),
     ],
 )
-def test_what_is_left_out_is_named_at_its_first_use(
+def test_each_register_that_is_left_out_is_named_at_its_first_use(
     address: int, named: str, elsewhere: str
 ) -> None:
     elf = thumb.assemble(TOUCH.format(address=address))
     told: list[str] = []
     outcome = emulate.run(elf, BOARD, max_seconds=60, warn=told.append)
-    assert len(told) == 1
-    assert told[0].startswith(f"{named} ({address:#010x}), which is not modelled, used in start")
-    assert elsewhere in told[0]
+    first, second = told
+    assert first.startswith(f"{named} ({address:#010x}), which is not modelled, used in start")
+    assert elsewhere in first
     ((peripheral, registers),) = outcome.unmodelled.items()
     assert named == f"{peripheral}_{registers[0]}"
-    assert len(registers) == 2
+    assert second.startswith(f"{peripheral}_{registers[1]} (")
+    assert second.endswith("which is not modelled, used in start")
+
+
+def test_a_block_with_very_many_registers_is_told_of_in_few_lines() -> None:
+    source = """
+    function start
+     ldr r0, =0x40023830
+     mov r1, #0x80
+     str r1, [r0, #4]
+     ldr r0, =0x50001000
+     movs r2, #200
+    1: str r1, [r0], #4
+     subs r2, #1
+     bne 1b
+     movs r0, #0x18
+     ldr r1, =0x20026
+     bkpt 0xAB
+    """
+    told: list[str] = []
+    outcome = emulate.run(thumb.assemble(source), BOARD, max_seconds=60, warn=told.append)
+    assert len(told) == 32
+    assert told[-1].endswith("--report-unmodelled lists what else of OTG_FS it uses")
+    assert sum(len(registers) for registers in outcome.unmodelled.values()) == 200
 
 
 @pytest.mark.parametrize(

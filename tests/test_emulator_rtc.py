@@ -7,6 +7,7 @@ HZ = 16_000_000
 RCC_BDCR, RCC_CSR, PWR_CR = 0x4002_3870, 0x4002_3874, 0x4000_7000
 DBP, LSI, RTCEN, BDRST = 1 << 8, 2 << 8, 1 << 15, 1 << 16
 RTC = 0x4000_2800
+BKPSRAM, RCC_AHB1ENR, BKPSRAMEN = 0x4002_4000, 0x4002_3830, 1 << 18
 TR, DR, CR, ISR, PRER, WUTR, ALRMAR, WPR, SSR = 0, 4, 8, 0xC, 0x10, 0x14, 0x1C, 0x24, 0x28
 TAFCR, ALRMASSR, BKP0R = 0x40, 0x44, 0x50
 INIT, INITF, RSF, INITS, WUTWF = 1 << 7, 1 << 6, 1 << 5, 1 << 4, 1 << 2
@@ -193,6 +194,23 @@ def test_the_backup_domain_outlives_a_reset(chip: StillChip) -> None:
     assert chip.read(RCC_BDCR) & (LSI | RTCEN) == LSI | RTCEN
     chip.write(RTC + BKP0R, 0)
     assert chip.read(RTC + BKP0R) == 0x1234_5678  # DBP is clear again
+
+
+def test_the_backup_sram_outlives_every_reset_and_dbp_guards_it(chip: StillChip) -> None:
+    last = BKPSRAM + 4092
+    chip.write(RCC_AHB1ENR, 0)
+    chip.write(last, 1)
+    assert chip.read(last) == 0  # without its clock
+    chip.write(RCC_AHB1ENR, BKPSRAMEN)
+    chip.write(last, 0x1234)
+    chip.write(PWR_CR, 0)
+    chip.write(last, 0x5678)
+    chip.write(PWR_CR, DBP)
+    chip.write(RCC_BDCR, BDRST)
+    chip.chip.reset()
+    assert chip.read(last) == 0
+    chip.write(RCC_AHB1ENR, BKPSRAMEN)
+    assert chip.read(last) == 0x1234
 
 
 def test_bdrst_resets_the_backup_domain_and_dbp_guards_it(chip: StillChip) -> None:

@@ -71,8 +71,8 @@ def run(
         until: words behind which it is done too.
         seconds: of its own time after which it is done too.
         max_seconds: host time after which the program is stopped.
-        strict: whether the first use of a register that is not modelled ends the program, and buses
-            that are too fast stop the chip.
+        strict: whether the first use of a register that is not modelled ends the program, and
+            clocks past their limits stop the chip.
         warn: told of each peripheral that is not modelled, once, when the program uses it.
         write: takes what it sends by UART, ITM and semihosting; standard output by default.
         arrange: called before it runs, to connect what is around the board.
@@ -88,15 +88,15 @@ def run(
     from hil.studies.unmodelled import Unmodelled
 
     names = [elf] if isinstance(elf, str | Path) else list(elf)
-    with Emulator(*names, board=board, base=base, wait_states=wait_states, art=art) as emulator:
+    with Emulator(
+        *names, board=board, base=base, wait_states=wait_states, art=art, strict=strict
+    ) as emulator:
         output = write or write_to_stdout
         emulator.on_console = output
         for uart in emulator.uarts:
             uart.on_data = output
         watched: list[Watched] = []
         emulator.before_giving_up = lambda: watched.append(_watch(emulator.chip))
-        if not strict:
-            emulator.chip.forgive()
         unmodelled = Unmodelled(emulator.chip, emulator.elf, warn, strict=strict)
         if arrange is not None:
             arrange(emulator)

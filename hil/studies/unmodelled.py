@@ -1,20 +1,23 @@
 """What a program uses that the emulated chip does not model, told when it first does."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.errors import FirmwareFault
 from hil.studies.program_places import ProgramPlaces
-from hil.targets.emulator.modelled import elsewhere
+from hil.targets.emulator.modelled import block_at, elsewhere
 from hil.targets.emulator.register_names import RegisterNames
 
 if TYPE_CHECKING:
     from hil.targets.emulator.chips.stm32.chip import Chip
 
+_MOST_TOLD = 32  # registers of one peripheral
+
 
 class Unmodelled:
-    """Tells of each peripheral once.
+    """Tells of each register once, and with a peripheral's first where that can be had.
 
     Args:
         warn: takes the text.
@@ -34,7 +37,7 @@ class Unmodelled:
         self._warn = warn
         self._strict = strict
         self._names = RegisterNames(chip.svd)
-        self._told: set[str] = set()
+        self._told: Counter[str] = Counter()
         self._first = ""
         chip.memory.bus.on_unmodelled = self._note
 
@@ -61,9 +64,7 @@ class Unmodelled:
         return {name: tuple(registers) for name, registers in found.items()}
 
     def _block(self, address: int) -> str:
-        """Return the name of the block that is left out by choice and holds an address."""
-        blocks = self._chip.unmodelled.items()
-        return next((n for n, b in blocks if b.address <= address < b.address + b.bytes), "")
+        return block_at(self._chip, address)
 
     def _note(self, address: int) -> None:
         pc = self._chip.engine.read("pc")
@@ -73,9 +74,16 @@ class Unmodelled:
         if self._strict and not self._first:
             self._first = text
             self._chip.core.halt(0)
-        name = self._names.peripheral(address)
-        if name not in self._told and not self._strict:
-            self._told.add(name)
+        if not self._strict:
+            self._tell(self._block(address) or self._names.peripheral(address), text, address)
+
+    def _tell(self, peripheral: str, text: str, address: int) -> None:
+        self._told[peripheral] += 1
+        if self._told[peripheral] == 1:
             self._warn(
                 f"{text}: it keeps what is written to it, and does nothing{self._other(address)}"
             )
+        elif self._told[peripheral] < _MOST_TOLD:
+            self._warn(text)
+        elif self._told[peripheral] == _MOST_TOLD:
+            self._warn(f"{text}; --report-unmodelled lists what else of {peripheral} it uses")

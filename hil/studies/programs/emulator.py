@@ -140,6 +140,8 @@ class Emulator:
         board: a name of `boards/`, the path of a board's file, or a board.
         base: where a binary belongs that does not say; the board's flash without it.
         wait_states, art: of flash, whatever the program sets; None for what it sets.
+        strict: whether clocks of APB1, APB2 and core stop the chip that go past their limits while
+            silicon often goes on; else they are a warning.
 
     Attributes:
         board: its facts.
@@ -159,6 +161,7 @@ class Emulator:
         base: int | None = None,
         wait_states: int | None = None,
         art: bool | None = None,
+        strict: bool = False,
     ) -> None:
         from hil.targets.emulator import chips
         from hil.targets.emulator.board import default_clock
@@ -171,6 +174,8 @@ class Emulator:
         kind = chips.find(self.board.chip)
         override = _acr_override(wait_states, art)
         self._chip = kind(self.board, make_clock=default_clock, override_acr=override)
+        if not strict:
+            self._chip.forgive()
         self.console = bytearray()
         self.on_console: Callable[[bytes], None] = lambda _data: None
         self._uarts = {

@@ -94,7 +94,8 @@ class Chip(ABC):
         peripherals: all of them.
         broken: which limit of the chip the firmware has gone past, in words; the core is locked up
             then, where silicon would do anything.
-        forgives_buses: whether APB1 and APB2 may be too fast, as public programs have them.
+        forgives_margins: whether APB1, APB2 and the regulator's scale may be gone past, as public
+            programs do.
         on_failure: called, in the core's thread, when the emulator itself has failed.
         on_event: told each reset, fault and sleep of the core, in words.
     """
@@ -129,7 +130,7 @@ class Chip(ABC):
         self._reset_requested = False
         self._powered = False
         self.broken = ""
-        self.forgives_buses = False
+        self.forgives_margins = False
         self._forgiven: set[str] = set()
         self._missed: set[str] = set()
         self.on_failure: Callable[[], None] = lambda: None
@@ -286,12 +287,12 @@ class Chip(ABC):
         self.exceptions.state.event = True
 
     @abstractmethod
-    def _broken_by(self, clocks: ClockTree, *, buses: bool = True) -> str:
+    def _broken_by(self, clocks: ClockTree, *, margins: bool = True) -> str:
         """Return which limit of the chip clocks go past, in words; nothing where it bears them.
 
         Args:
             clocks: as they are, or are for a moment.
-            buses: whether the limits of APB1 and APB2 count.
+            margins: whether those limits count that silicon is often beyond and goes on.
         """
 
     def _boots_from(self) -> int:
@@ -371,7 +372,7 @@ class Chip(ABC):
 
     def forgive(self) -> None:
         """Go on, with a warning, where silicon does so with many a public program."""
-        self.forgives_buses = True
+        self.forgives_margins = True
 
     def _gives_clock(self, name: str, gate: Gate) -> bool:
         """Whether a peripheral that the part has is switched on."""
@@ -402,7 +403,7 @@ class Chip(ABC):
     def _check_clocks(self, clocks: ClockTree) -> None:
         """Lock the core up where its clocks go past what the chip bears."""
         reason = self._broken_by(clocks)
-        if reason and self.forgives_buses and not self._broken_by(clocks, buses=False):
+        if reason and self.forgives_margins and not self._broken_by(clocks, margins=False):
             if reason not in self._forgiven:
                 self._forgiven.add(reason)
                 _log.warning("%s: silicon may go on, or do anything", reason)

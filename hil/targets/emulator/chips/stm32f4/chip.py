@@ -14,6 +14,7 @@ from hil.targets.emulator.chips.stm32.pins import SerialPins
 from hil.targets.emulator.chips.stm32.timer import Timer
 from hil.targets.emulator.chips.stm32.watchdog import Watchdog
 from hil.targets.emulator.chips.stm32f4 import clock_limits, dma, rtc
+from hil.targets.emulator.chips.stm32f4.backup_memory import BackupMemory
 from hil.targets.emulator.chips.stm32f4.dma import DirectMemoryAccess
 from hil.targets.emulator.chips.stm32f4.flash import Stm32F4Flash
 from hil.targets.emulator.chips.stm32f4.fmc import MemoryController
@@ -113,14 +114,15 @@ class Stm32F4(Chip):
         return [Stm32F4Usart(name, at, irq, self._wiring(at)) for name, at, irq in _USARTS]
 
     def _make_more(self) -> "Sequence[Peripheral]":
-        self.power = PowerControl(lambda: self.rcc.pll_is_on)
+        scale = clock_limits.limits(self.board.dev_id).scale_after_reset
+        self.power = PowerControl(lambda: self.rcc.pll_is_on, scale)
         exti = self._make_exti(0x4001_3C00, _EXTI_IRQS)
         configuration = SystemConfiguration(
             0x4001_3800, exti, self.pins, self.gpio.ports, _SYSCFG_OTHERS
         )
         return (
-            self.power, ChecksumUnit(), *self._make_dma(), exti, configuration,
-            self._make_rtc(exti), *self._make_external(),
+            self.power, BackupMemory(lambda: self.power.backup_is_writable), ChecksumUnit(),
+            *self._make_dma(), exti, configuration, self._make_rtc(exti), *self._make_external(),
         )  # fmt: skip
 
     def _make_rtc(self, exti: ExternalInterrupts) -> RealTimeClock:
@@ -217,14 +219,14 @@ class Stm32F4(Chip):
             DirectMemoryAccess("DMA2", 0x4002_6400, _DMA2_IRQS, wiring, copies=True),
         ]
 
-    def _broken_by(self, clocks: ClockTree, *, buses: bool = True) -> str:
+    def _broken_by(self, clocks: ClockTree, *, margins: bool = True) -> str:
         return clock_limits.broken_by(
             clocks,
             dev_id=self.board.dev_id,
             wait_states=self.flash_controller.least_wait_states,
             scale_bits=self.power.scale_bits,
             over_drive=self.power.over_drive,
-            buses=buses,
+            margins=margins,
         )
 
     def _boots_from(self) -> int:

@@ -12,7 +12,7 @@ def _gates(bus: str, **bits: int) -> dict[str, Gate]:
 
 GATES = (
     {f"GPIO{port}": Gate("AHB1", (bit,)) for bit, port in enumerate("ABCDEFGHIJK")}
-    | _gates("AHB1", CRC=12, DMA1=21, DMA2=22)
+    | _gates("AHB1", CRC=12, BKPSRAM=18, DMA1=21, DMA2=22)
     | _gates("APB1", TIM2=0, TIM3=1, TIM4=2, TIM5=3, TIM6=4, TIM7=5, TIM12=6, TIM13=7, TIM14=8)
     | _gates("APB1", WWDG=11, USART2=17, USART3=18, UART4=19, UART5=20, PWR=28, UART7=30, UART8=31)
     | _gates("APB2", TIM1=0, TIM8=1, USART1=4, USART6=5, SYSCFG=14, TIM9=16, TIM10=17, TIM11=18)
@@ -45,7 +45,6 @@ UNMODELLED = {
     **blocks("APB1", 0x4000_0000, _APB1),
     **blocks("APB2", 0x4001_0000, _APB2),
     "ADC": Unmodelled(0x4001_2000, _KIB, Gate("APB2", (8, 9, 10))),
-    "BKPSRAM": Unmodelled(0x4002_4000, 4 * _KIB, Gate("AHB1", (18,))),
     "ETH": Unmodelled(0x4002_8000, 5 * _KIB, Gate("AHB1", (25,))),
     "DMA2D": Unmodelled(0x4002_B000, 3 * _KIB, Gate("AHB1", (23,))),
     "OTG_HS": Unmodelled(0x4004_0000, 256 * _KIB, Gate("AHB1", (29,))),

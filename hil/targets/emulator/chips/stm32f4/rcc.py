@@ -67,13 +67,16 @@ class PowerControl(Peripheral):
 
     Args:
         pll_is_on: the regulator's scale can be changed only while it is not.
+        scale_after_reset: VOS.
     """
 
     models = "regulator scale, over-drive, DBP, wake-up and stand-by flags"
 
-    def __init__(self, pll_is_on: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, pll_is_on: Callable[[], bool] = lambda: False, scale_after_reset: int = 0b11
+    ) -> None:
         self._pll_is_on = pll_is_on
-        self._control = Storage(_SCALE, writable=0x000F_FFF3)
+        self._control = Storage(scale_after_reset << 14, writable=0x000F_FFF3)
         self._status = Storage(writable=0x0000_0300)
         self._flags = 0
         super().__init__(

@@ -119,8 +119,8 @@ class Stm32L4(Chip):
     def _range_changed(self) -> None:
         self._check_clocks(self.rcc.clocks)
 
-    def _broken_by(self, clocks: ClockTree, *, buses: bool = True) -> str:
-        del buses  # they bear whatever the core does
+    def _broken_by(self, clocks: ClockTree, *, margins: bool = True) -> str:
+        del margins  # they bear whatever the core does
         return clock_limits.broken_by(
             clocks,
             wait_states=self.flash_controller.least_wait_states,
