@@ -158,7 +158,8 @@ def test_a_convolution_over_windows_of_whole_words_equals_the_reference(  # noqa
 
 
 @pytest.mark.parametrize(
-    ("kernel", "channels", "pixels"), [(1, 988, 3), (1, 992, 2), (3, 128, 2), (3, 240, 1)]
+    ("kernel", "channels", "pixels"),
+    [(1, 660, 4), (1, 664, 3), (1, 988, 3), (1, 992, 2), (3, 128, 2), (3, 240, 1)],
 )
 def test_deep_convolutions_take_fewer_pixels_at_a_time(
     kernel: int, channels: int, pixels: int
@@ -171,6 +172,18 @@ def test_deep_convolutions_take_fewer_pixels_at_a_time(
     assert product is not None
     assert product.most_pixels == pixels
     check(b.program(conv.output))
+
+
+def test_products_of_four_pixels_of_any_depth_equal_the_reference() -> None:
+    # Unrolled or in rounds, with steps before them or none, words in the FPU or none, a residual.
+    b = Builder(5, (2, 6, 8), extremes=True)
+    x = b.input
+    for n, channels in enumerate((16, 24, 28, 32, 36, 40, 64, 68, 100, 128, 136, 256, 32)):
+        x = b.conv(f"conv{n}", x, channels, relu=n % 3 == 0, shift=n % 2)
+        if n % 4 == 1:
+            x = b.conv(f"sum{n}", x, channels, residual=x)
+    heads = [b.conv(f"head{n}", x, 6, kernel) for n, kernel in enumerate((2, 3))]
+    check(b.program(*heads))
 
 
 def test_heads_whose_weights_are_too_many_to_turn_go_over_windows() -> None:

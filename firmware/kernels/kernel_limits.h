@@ -4,7 +4,7 @@
 #define HIL_KERNEL_LIMITS_H
 
 enum {
-    MATMUL_MOST_PIXELS = 3,            /* multiplied at a time */
+    MATMUL_MOST_PIXELS = 4,            /* multiplied at a time */
     SCALE_MOST_PIXELS = 3,             /* scaled at a time */
     HEADS_MOST_PARTS = 4,              /* convolutions in one product */
     L2NORM_MOST_CHANNELS = 32768,      /* whose squares of 255 at most sum up within 31 bits */

@@ -1,4 +1,4 @@
-/* A matrix product with requantisation, up to three pixels at a time: pointwise and dense
+/* A matrix product with requantisation, up to four pixels at a time: pointwise and dense
  * convolutions over int16. */
 #ifndef HIL_MATMUL_H
 #define HIL_MATMUL_H
@@ -29,8 +29,8 @@ typedef struct {
     bool narrow;         /* the stream in flash has int8 weights, which matmul_unpack widens */
     int8_t shift;        /* of narrow weights, after they are widened */
     int32_t residual_zero, residual_multiplier, residual_shift; /* shift 0: there is none */
-    /* The same for one, two and three pixels as written out for this shape; NULL where there is
-     * only the C, as on the host and for more than most_pixels. */
+    /* The same for one to four pixels as written out for this shape; NULL where there is only the
+     * C: on the host, for more than most_pixels, and for numbers that it is not called with. */
     void (*code[MATMUL_MOST_PIXELS])(const int16_t *x, const int32_t *weights, void *y,
                                      const int8_t *residual);
 } matmul_t;

@@ -5,6 +5,7 @@ where there is one; outside of IT blocks most of those set flags, so that few ar
 """
 
 import re
+from collections.abc import Sequence
 
 _FUNCTION_ALIGNMENT = 16  # bytes
 _BRANCH = re.compile(r"b(?P<condition>[a-z]{2})?")
@@ -37,25 +38,35 @@ def function_bytes(text: str) -> dict[str, int]:
     return {body.partition(":")[0]: _function_bytes(body) for body in bodies}
 
 
-def _function_bytes(text: str) -> int:
-    """Count a function's bytes: its instructions, then its words from a multiple of four on."""
-    at = words = 0
+def instruction_sizes(lines: Sequence[str]) -> list[int]:
+    """Count the bytes of each line of a function; labels, words and directives have none."""
+    sizes: list[int] = []
     labels: dict[str, int] = {}
-    branches: list[tuple[int, int, str]] = []  # where, the reach of 16 bits, to which label
-    for line in (line.strip() for line in text.splitlines()):
+    branches: list[tuple[int, int, int, str]] = []  # line, where, the reach of 16 bits, the label
+    at = 0
+    for number, line in enumerate(line.strip() for line in lines):
+        sizes.append(0)
         if line.endswith(":"):
             labels[line[:-1]] = at
-        elif line.startswith(".word"):
-            words += line.count(",") + 1
         elif line[:1].isalpha():
             mnemonic, _, operands = line.partition(" ")
             if match := _BRANCH.fullmatch(mnemonic):
                 reach = _CONDITION_REACH if match["condition"] else _REACH
-                branches.append((at, reach, operands))
-            at += instruction_bytes(line)
+                branches.append((number, at, reach, operands))
+            sizes[-1] = instruction_bytes(line)
+            at += sizes[-1]
     # Branches were counted as 4 bytes: those that reach their label even so take 2.
-    short = sum(abs(labels[label] - where) <= reach for where, reach, label in branches)
-    return _aligned(at - 2 * short, 4) + 4 * words
+    for number, where, reach, label in branches:
+        if abs(labels[label] - where) <= reach:
+            sizes[number] = 2
+    return sizes
+
+
+def _function_bytes(text: str) -> int:
+    """Count a function's bytes: its instructions, then its words from a multiple of four on."""
+    lines = text.splitlines()
+    words = sum(line.count(",") + 1 for line in lines if line.strip().startswith(".word"))
+    return _aligned(sum(instruction_sizes(lines)), 4) + 4 * words
 
 
 def instruction_bytes(line: str) -> int:
@@ -69,6 +80,8 @@ def instruction_bytes(line: str) -> int:
 
 
 def _is_narrow(mnemonic: str, operands: str) -> bool:
+    if mnemonic.endswith(".w"):
+        return False
     if mnemonic in _UNITS:
         return _is_narrow_access(_UNITS[mnemonic], operands)
     if mnemonic in {"ldm", "stm"}:

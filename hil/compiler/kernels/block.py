@@ -127,6 +127,7 @@ def _planar(expand: Conv2D, plane_bytes: int) -> MatMul:
         y_pixel_bytes=2,
         low=expand.low - zero,
         high=expand.high - zero,
+        runs=(expand.output.shape[1],),
     )
 
 

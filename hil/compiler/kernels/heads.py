@@ -204,6 +204,7 @@ def heads_of(convs: Sequence[Conv2D]) -> MatMul | None:
         y_pixel_bytes=y_bytes * outputs,
         low=first.low,
         high=first.high,
+        runs=(first.output.shape[1],),
     )
     turned_bytes = 4 * kernel_rows * product.stream_words
     fits = product.is_reachable and pixel_bytes % 4 == 0 and turned_bytes <= _MOST_TURNED_BYTES

@@ -25,6 +25,9 @@ class MatMul:
         y_channel_bytes, y_pixel_bytes: from one output channel, pixel to the next.
         low, high: the clamp, after the residual.
         residual: its zero point, multiplier and shift, for int8 in the output's layout.
+        runs: how many pixels follow each other where it is called, each such number once; empty
+            where it may be any.
+        limit: the pixels to take at a time, at most.
     """
 
     depth: int
@@ -38,6 +41,8 @@ class MatMul:
     low: int
     high: int
     residual: tuple[int, int, int] | None = None
+    runs: tuple[int, ...] = ()
+    limit: int = MOST_PIXELS
 
     @property
     def stream_words(self) -> int:
@@ -47,12 +52,21 @@ class MatMul:
     @property
     def most_pixels(self) -> int:
         """Pixels at a time, so many that offsets fit the code's immediates; 0 if none do."""
-        for pixels in range(MOST_PIXELS, 0, -1):
+        for pixels in range(self.limit, 0, -1):
             x_reach = (pixels - 1) * self.pixel_bytes + UNROLLED_BYTES
             y_reach = (pixels - 1) * self.y_pixel_bytes + 2 * self.y_channel_bytes
             if max(x_reach, y_reach) <= REACH:
                 return pixels
         return 0
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The numbers of pixels at a time that its runs make; of no others is code written."""
+        most = self.most_pixels
+        if not self.runs or not most:
+            return tuple(range(1, most + 1))
+        found = {most for run in self.runs if run >= most}
+        return tuple(sorted(found | {run % most for run in self.runs if run % most}))
 
     @property
     def window_bytes(self) -> int:
@@ -80,6 +94,7 @@ def of_depth(conv: Conv2D, depth: int) -> MatMul:
         low=conv.low,
         high=conv.high,
         residual=residual_of(conv),
+        runs=(conv.output.shape[1],),
     )
 
 
@@ -103,6 +118,7 @@ MATMUL = Part(
             kept="vww_renet would get another schedule",
         ),
         "product.step_3": Cost(13.0, "two inputs of three pixels and two channels"),
+        "product.step_4": Cost(16.6, "two inputs of four pixels and two channels"),
         "product.ends": Cost(
             41.6, "two channels of the pixels taken together: begin, requantise, store"
         ),

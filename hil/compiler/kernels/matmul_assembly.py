@@ -1,12 +1,13 @@
 """Cortex-M4 code for a matrix product with requantisation: pointwise and dense convolutions.
 
-Three pixels by two output channels at a time: six sums in r4-r9, and for every two inputs five
-loads and six SMLAD, 12 cycles for 12 multiply-accumulates. The C that this code equals is in
-firmware/kernels/matmul.c.
+Up to three pixels by two output channels at a time: six sums in r4-r9, and for every two inputs
+five loads and six SMLAD, 12 cycles for 12 multiply-accumulates. Four pixels are in `matmul_four`.
+The C that this code equals is in firmware/kernels/matmul.c.
 """
 
 from hil.compiler.code.assembly import Assembly, clamp, immediate
 from hil.compiler.kernels.matmul import MatMul
+from hil.compiler.kernels.matmul_four import matmul_four
 
 _LOOP_BYTES = 760  # of unrolled code, which the instruction cache of a kibibyte holds with the rest
 _MOST_UNROLLED = 31  # 8 bytes each in a pre-indexed offset of 8 bits
@@ -16,10 +17,12 @@ _PIXELS = ("r10", "r11", "r12")
 
 
 def matmul(name: str, product: MatMul, pixels: int) -> Assembly:
-    """Write the product for one, two or three pixels.
+    """Write the product for one to four pixels.
 
     C: void name(const int16_t *x, const int32_t *weights, void *y, const int8_t *residual)
     """
+    if pixels > len(_PIXELS):
+        return matmul_four(name, product)
     out = Assembly()
     out.function(name, f"{pixels} pixels, {product.channels} channels")
     steps = product.depth // 2

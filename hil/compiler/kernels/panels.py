@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from hil.compiler.code.c import Fields, nested
 from hil.compiler.kernels.cycles import Part, Work
 from hil.compiler.kernels.kernel import Step
-from hil.compiler.kernels.matmul import MOST_PIXELS, MatMul
+from hil.compiler.kernels.matmul import MatMul
 from hil.compiler.kernels.product import (
     product_assembly,
     product_fields,
@@ -63,14 +63,6 @@ def widen_work(step: Step, conv: Conv2D, product: MatMul) -> Work:
     return {"widen.value": conv.inputs[0].bytes * times}
 
 
-def pixel_counts(product: MatMul, pixels: int) -> Iterator[int]:
-    """Yield the numbers of pixels that a product over so many of them is called with."""
-    if pixels >= product.most_pixels:
-        yield product.most_pixels
-    if pixels % product.most_pixels:
-        yield pixels % product.most_pixels
-
-
 def window_bytes(conv: Conv2D, product: MatMul, limit: int) -> int:
     """Return the bytes of widened pixels: all of them, or as many as a product takes at a time."""
     rows, columns, _ = conv.inputs[0].shape
@@ -100,14 +92,8 @@ def panel_channels(channels: int, pair_bytes: int, limit: int) -> int | None:
 def panels_fields(name: str, panels: Panels, conv: Conv2D, pixels: int) -> Fields:
     """Return the members of a `panels_t`, whose products are called over rows of so many pixels."""
     fields: Fields = {}
-    for member, part, product in _parts(name, panels):
-        counts = set(pixel_counts(product, pixels))
-        codes = [
-            f"HIL_CORTEX_M4_CODE({part}_{p})" if p in counts else "NULL"
-            for p in range(1, MOST_PIXELS + 1)
-        ]
-        described = product_fields(part, product, [conv], copied=True)
-        described |= {"narrow": True, "code": f"{{{', '.join(codes)}}}"}
+    for member, part, product in _parts(name, panels, pixels):
+        described = product_fields(part, product, [conv], copied=True) | {"narrow": True}
         fields[member] = nested(described, 3)
     return fields | {"whole": panels.whole}
 
@@ -115,24 +101,22 @@ def panels_fields(name: str, panels: Panels, conv: Conv2D, pixels: int) -> Field
 def panels_prototypes(name: str, panels: Panels, pixels: int) -> str:
     """Declare the products' functions in kernels.S, for the pixels they are called with."""
     return "".join(
-        product_prototypes(part, product, pixel_counts(product, pixels))
-        for _, part, product in _parts(name, panels)
+        product_prototypes(part, product) for _, part, product in _parts(name, panels, pixels)
     )
 
 
 def panels_assembly(name: str, panels: Panels, pixels: int) -> str:
     """Write the functions that `panels_prototypes` declares."""
     return "".join(
-        product_assembly(part, product, pixel_counts(product, pixels))
-        for _, part, product in _parts(name, panels)
+        product_assembly(part, product) for _, part, product in _parts(name, panels, pixels)
     )
 
 
-def _parts(name: str, panels: Panels) -> Iterator[tuple[str, str, MatMul]]:
+def _parts(name: str, panels: Panels, pixels: int) -> Iterator[tuple[str, str, MatMul]]:
     """Yield the member and the name of each product, and its shape."""
-    yield "product", name, panels.product
+    yield "product", name, replace(panels.product, runs=(pixels,))
     if panels.rest:
-        yield "rest", f"{name}_rest", panels.rest
+        yield "rest", f"{name}_rest", replace(panels.rest, runs=(pixels,))
 
 
 PANELS = Part(

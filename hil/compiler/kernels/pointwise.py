@@ -1,6 +1,7 @@
 """The 1x1 convolution, `pointwise.c`, with a batch norm before it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from hil.compiler.code.c import Constant, Fields, identifier, nested, structure
 from hil.compiler.kernels import scale
@@ -64,7 +65,7 @@ class Pointwise(Kernel):
         return self._step(second, (first,), choices) if alone else None
 
     def _step(self, conv: Conv2D, scales: tuple[Conv2D, ...], choices: Choices) -> Step:
-        product = pointwise_of(conv)
+        product = _product_of(conv, scales)
         maps = [*(s.inputs[0] for s in scales), *sources(conv)]
         between = {s.output.name for s in scales}
         inputs = {tensor.name: tensor for tensor in maps if tensor.name not in between}
@@ -151,14 +152,21 @@ def pointwise_of(conv: Conv2D) -> MatMul | None:
         or conv.shift > MOST_SHIFT
     ):
         return None
-    product = of_depth(conv, inputs)
+    rows, columns, _ = conv.output.shape
+    product = replace(of_depth(conv, inputs), runs=tuple({rows * columns, columns}))
     return product if product.is_reachable else None
+
+
+def _product_of(conv: Conv2D, scales: Sequence[Conv2D]) -> MatMul | None:
+    """Return the product of as many pixels at a time as the norm before it takes."""
+    product = pointwise_of(conv)
+    return replace(product, limit=scale.MOST_PIXELS) if product and scales else product
 
 
 def _parts(operators: Sequence[Operator]) -> tuple[list[Conv2D], Conv2D, MatMul]:
     """Return the norm if there is one, the convolution, and its product."""
     *scales, conv = (expect(op, Conv2D) for op in operators)
-    product = pointwise_of(conv)
+    product = _product_of(conv, scales)
     if product is None:
         raise BuildError(f"{conv.name} is planned as a product but is none")
     return scales, conv, product

@@ -1,6 +1,6 @@
 """What kernels with a matrix product share: its C, its bytes, its working memory, its work."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from hil.compiler.code.c import Fields
 from hil.compiler.kernels.cycles import Factor, Work, times
@@ -24,7 +24,10 @@ _PROTOTYPE = "(const int16_t *, const int32_t *, void *, const int8_t *)"
 def product_fields(name: str, product: MatMul, convs: Sequence[Conv2D], *, copied: bool) -> Fields:
     """Return the members of a `matmul_t`; `copied` to memory before it is read, or not."""
     zero, multiplier, shift = product.residual or (0, 0, 0)
-    codes = ", ".join(f"HIL_CORTEX_M4_CODE({name}_{p})" for p in range(1, product.most_pixels + 1))
+    codes = ", ".join(
+        f"HIL_CORTEX_M4_CODE({name}_{p})" if p in product.counts else "NULL"
+        for p in range(1, product.most_pixels + 1)
+    )
     return {
         "depth": product.depth,
         "segments": product.segments,
@@ -46,22 +49,14 @@ def product_fields(name: str, product: MatMul, convs: Sequence[Conv2D], *, copie
     }
 
 
-def product_prototypes(name: str, product: MatMul, counts: Iterable[int] = ()) -> str:
-    """Declare a product's functions in kernels.S.
-
-    Args:
-        name: of the product.
-        product: its shape.
-        counts: the numbers of pixels it is called with; every one that it can take where empty.
-    """
-    pixels = tuple(counts) or range(1, product.most_pixels + 1)
-    return "".join(f"void {name}_{count}{_PROTOTYPE};\n" for count in pixels)
+def product_prototypes(name: str, product: MatMul) -> str:
+    """Declare a product's functions in kernels.S, for the numbers of pixels it is called with."""
+    return "".join(f"void {name}_{count}{_PROTOTYPE};\n" for count in product.counts)
 
 
-def product_assembly(name: str, product: MatMul, counts: Iterable[int] = ()) -> str:
+def product_assembly(name: str, product: MatMul) -> str:
     """Write the functions that `product_prototypes` declares."""
-    pixels = tuple(counts) or range(1, product.most_pixels + 1)
-    return "".join(matmul(f"{name}_{count}", product, count).text for count in pixels)
+    return "".join(matmul(f"{name}_{count}", product, count).text for count in product.counts)
 
 
 def product_scratch(product: MatMul, choices: Choices) -> tuple[Scratch, ...]:

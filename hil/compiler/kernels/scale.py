@@ -31,7 +31,7 @@ from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.program import Int32, Operator
 from hil.limits import limit
 
-_MOST_PIXELS = limit("SCALE_MOST_PIXELS")  # scaled at a time
+MOST_PIXELS = limit("SCALE_MOST_PIXELS")  # scaled at a time
 _LAYOUT = "for channels 0 and 2, then 1 and 3 of every four: weights, biases, multipliers"
 _PIXELS = ("r3", "r4", "r5")
 _UNROLLED = 2  # groups of four channels
@@ -55,7 +55,7 @@ class Scale(Kernel):
         if not isinstance(conv, Conv2D) or not is_scale(conv):
             return None
         # Three pixels are read, channel by channel, before the next three are.
-        slack = -_MOST_PIXELS * conv.output.shape[2]
+        slack = -MOST_PIXELS * conv.output.shape[2]
         memory = scratch(conv, choices)
         return Step(conv.name, self, (conv,), sources(conv), (conv.output,), memory, slack)
 
@@ -119,7 +119,7 @@ def work(conv: Conv2D, site: Site) -> Work:
     values = {"scale.value": rows * columns * channels}
     if site.copied:
         return values
-    read = -(-rows * columns // _MOST_PIXELS) * words(conv)
+    read = -(-rows * columns // MOST_PIXELS) * words(conv)
     return add(values, {"flash.word": site.wait_states * read})
 
 
@@ -169,7 +169,7 @@ def _counts(conv: Conv2D, y_bytes: int) -> Sequence[int]:
     if (conv.low, conv.high) != (-128, 127):
         return ()
     channels = conv.output.shape[2]
-    return [p for p in range(1, _MOST_PIXELS + 1) if (p - 1) * channels * y_bytes + 6 <= REACH]
+    return [p for p in range(1, MOST_PIXELS + 1) if (p - 1) * channels * y_bytes + 6 <= REACH]
 
 
 def _code(conv: Conv2D, pixels: int, y_bytes: int) -> Assembly:

@@ -32,7 +32,6 @@ from hil.compiler.kernels.kernel import (
     call,
     expect,
 )
-from hil.compiler.kernels.matmul import MOST_PIXELS
 from hil.compiler.kernels.product import (
     STREAM,
     product_assembly,
@@ -109,7 +108,7 @@ class StreamedBlock(Kernel):
         products = [(block.expand, rows, columns)] if block.expand else []
         for product, y_rows, y_columns in (*products, (block.project, out_rows, out_columns)):
             works.append(product_work(product, y_rows * y_columns))
-            words += y_rows * -(-y_columns // MOST_PIXELS) * product.stream_words
+            words += y_rows * -(-y_columns // product.most_pixels) * product.stream_words
         work = times(BLOCK_IN_TWO_MEMORIES.factor if is_apart else 1.0, add(*works))
         return work if site.copied else add(work, {"flash.word": site.wait_states * words})
 

@@ -54,6 +54,7 @@ def product_of(sweep: GRUSweep) -> MatMul:
         y_pixel_bytes=2 * channels,
         low=-_INT16,
         high=_INT16 - 1,
+        runs=(lines_of(sweep).sequences,),
     )
 
 
