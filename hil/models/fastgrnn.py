@@ -9,6 +9,9 @@ from torch import Tensor, nn
 Observer: TypeAlias = Callable[[Tensor, Tensor], None]
 """Told the pre-activations and the state that they meet, (..., units) each, at every step."""
 
+_MAPS = 5  # dimensions of the sequences of a batch of maps
+_PART_ROWS = 16  # whose states stay in a core's cache; whole vectors, so that none is cut in two
+
 
 def sparsify(weight: nn.Parameter, density: float) -> None:
     """Zero all but the largest weights of a matrix, such that this fraction is left, in place."""
@@ -16,6 +19,25 @@ def sparsify(weight: nn.Parameter, density: float) -> None:
     order = weight.detach().abs().flatten().argsort(descending=True, stable=True)
     with torch.no_grad():
         weight.view(-1)[order[kept:]] = 0.0
+
+
+def in_parts(sweep: Callable[[Tensor], Tensor], projected: Tensor) -> Tensor:
+    """Sweep the sequences of a batch of maps a few rows at a time, where nobody learns from it.
+
+    All at once every step's states leave the caches, and take several times as long.
+
+    Args:
+        sweep: makes (..., units, steps) the last states, (..., units).
+        projected: (images, rows, columns, units, steps), or of other sizes, which are not parted.
+    """
+    if projected.dim() != _MAPS or torch.is_grad_enabled() or not projected.numel():
+        return sweep(projected)
+    try:
+        lines = projected.view(1, -1, *projected.shape[2:])
+    except RuntimeError:  # the rows of two images do not lie alike
+        lines = projected
+    parts = [sweep(rows) for image in lines for rows in image.split(_PART_ROWS)]
+    return torch.cat(parts).view(*projected.shape[:3], -1)
 
 
 class FastGRNN(nn.Module):
@@ -61,9 +83,9 @@ class FastGRNN(nn.Module):
         """z, the share of the old state."""
         return torch.sigmoid(pre_activation + self.bias_gate[0])
 
-    def update(self, pre_activation: Tensor) -> Tensor:
-        """What is added to the old state's share."""
-        fresh = torch.sigmoid(self.zeta[0]) * (1.0 - self.gate(pre_activation))
+    def update(self, pre_activation: Tensor, gate: Tensor) -> Tensor:
+        """What is added to the old state's share, which `gate` is."""
+        fresh = torch.sigmoid(self.zeta[0]) * (1.0 - gate)
         candidate = torch.tanh(pre_activation + self.bias_update[0])
         return (fresh + torch.sigmoid(self.nu[0])) * candidate
 
@@ -81,10 +103,14 @@ class FastGRNN(nn.Module):
         Returns:
             The last state, (..., units).
         """
+        return in_parts(lambda part: self._sweep(part, observe), projected)
+
+    def _sweep(self, projected: Tensor, observe: Observer | None) -> Tensor:
         state = torch.zeros_like(projected[..., 0])
         for step in range(projected.shape[-1]):
             pre_activation = projected[..., step] + state @ self.U
             if observe is not None:
                 observe(pre_activation, state)
-            state = self.gate(pre_activation) * state + self.update(pre_activation)
+            gate = self.gate(pre_activation)
+            state = gate * state + self.update(pre_activation, gate)
         return state

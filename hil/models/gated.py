@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from hil.models.fastgrnn import Observer, sparsify
+from hil.models.fastgrnn import Observer, in_parts, sparsify
 from hil.models.rnnpool import Order, RNNPool
 
 CellName: TypeAlias = Literal["fastgrnn", "gru", "lstm"]
@@ -67,6 +67,9 @@ class GatedCell(nn.Module, ABC):
         Returns:
             The last state, (..., units).
         """
+        return in_parts(lambda part: self._sweep(part, observe), projected)
+
+    def _sweep(self, projected: Tensor, observe: Observer | None) -> Tensor:
         h = torch.zeros_like(projected[..., : self.units, 0])
         memory = h
         for step in range(projected.shape[-1]):

@@ -81,20 +81,45 @@ class RNNPool(nn.Module):
         observe_summary: Observer | None = None,
     ) -> Tensor:
         """Do as `forward`, and tell the observers what the cells see."""
-        projected = self.row.project(x.permute(0, 2, 3, 1))  # n, rows, columns, units
-        across = projected.unfold(2, self.patch, self.stride)  # n, rows, px, units, steps
-        down = projected.unfold(1, self.patch, self.stride)  # n, py, columns, units, steps
-        of_rows = self.row.sweep(across, observe_row).unfold(1, self.patch, self.stride)
-        of_columns = self.row.sweep(down, observe_row).unfold(2, self.patch, self.stride)
-        halves = [self._summarise(s, observe_summary) for s in (of_rows, of_columns)]
+        across, down = self.of_pixels(x)
+        of_rows, of_columns = self.row.sweep(across, observe_row), self.row.sweep(down, observe_row)
+        states = [
+            self.summary.sweep(sequence, observe_summary)
+            for sequence in self.of_summaries(of_rows, of_columns)
+        ]
         if self.order == "columns_first":
-            halves.reverse()
-        y = torch.cat(halves, dim=-1).permute(0, 3, 1, 2)
+            states = states[2:] + states[:2]
+        y = torch.cat(states, dim=-1).permute(0, 3, 1, 2)
         return functional.pad(y, (0, self.repeat_last, 0, self.repeat_last), mode="replicate")
 
-    def _summarise(self, sequence: Tensor, observe: Observer | None) -> Tensor:
-        """Sweep (n, py, px, units, patch) forwards and backwards."""
-        projected = self.summary.project(sequence.transpose(-1, -2)).transpose(-1, -2)
-        forwards = self.summary.sweep(projected, observe)
-        backwards = self.summary.sweep(projected.flip(-1), observe)
-        return torch.cat([forwards, backwards], dim=-1)
+    def of_pixels(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Lay out what `row` sweeps: every patch's stretch of each row, and of each column.
+
+        Args:
+            x: (n, channels, rows, columns).
+
+        Returns:
+            x W as (n, rows, patches across, units, patch) and (n, patches down, columns, units,
+            patch).
+        """
+        projected = self.row.project(x.permute(0, 2, 3, 1))  # n, rows, columns, units
+        across = projected.unfold(2, self.patch, self.stride)
+        down = projected.unfold(1, self.patch, self.stride)
+        return across, down
+
+    def of_summaries(self, of_rows: Tensor, of_columns: Tensor) -> list[Tensor]:
+        """Lay out what `summary` sweeps: every patch's rows down and up, columns right and left.
+
+        Args:
+            of_rows: what `row` made of the first of `of_pixels`.
+            of_columns: and of the second.
+
+        Returns:
+            h W, (n, patches down, patches across, units, patch) each.
+        """
+        sequences = []
+        for states, axis in ((of_rows, 1), (of_columns, 2)):
+            steps = states.unfold(axis, self.patch, self.stride).transpose(-1, -2)
+            projected = self.summary.project(steps).transpose(-1, -2)
+            sequences += [projected, projected.flip(-1)]
+        return sequences

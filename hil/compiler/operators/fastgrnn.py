@@ -236,7 +236,8 @@ def _curves(cell: FastGRNN, pre_activations: Reals) -> tuple[Reals, Reals]:
     """Gate and update, (units, samples), at these pre-activations."""
     with torch.inference_mode():
         a = torch.from_numpy(pre_activations.T)
-        gate, update = cell.gate(a), cell.update(a)
+        gate = cell.gate(a)
+        update = cell.update(a, gate)
     return gate.numpy().T, update.numpy().T
 
 

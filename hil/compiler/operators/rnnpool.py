@@ -1,5 +1,6 @@
 """The RNNPool layer with FastGRNN cells."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -31,6 +32,7 @@ from hil.compiler.operators.patch_pool import (
 )
 from hil.compiler.program import Quantised, Shape
 from hil.models import rnnpool
+from hil.models.fastgrnn import FastGRNN
 
 _SAMPLES = 60_000  # steps of each cell that its ranges are chosen on
 
@@ -159,20 +161,21 @@ def rows_first(layer: rnnpool.RNNPool) -> Sequence[int] | None:
 
 def _observe(layer: rnnpool.RNNPool, activations: Float64) -> tuple[Seen, Seen]:
     """Run the float layer and sample what its cells meet."""
-    steps: tuple[list[tuple[torch.Tensor, torch.Tensor]], ...] = ([], [])
     with torch.inference_mode():
-        layer.pool(
-            torch.from_numpy(activations).permute(0, 3, 1, 2),
-            lambda a, h: steps[0].append((a.flatten(0, -2), h.flatten(0, -2))),
-            lambda a, h: steps[1].append((a.flatten(0, -2), h.flatten(0, -2))),
-        )
-    row, summary = (_sampled(s) for s in steps)
-    return row, summary
+        of_pixels = layer.of_pixels(torch.from_numpy(activations).permute(0, 3, 1, 2))
+        of_summaries = layer.of_summaries(*(layer.row.sweep(all_of) for all_of in of_pixels))
+        return _seen(layer.row, of_pixels), _seen(layer.summary, of_summaries)
 
 
-def _sampled(steps: list[tuple[torch.Tensor, torch.Tensor]]) -> Seen:
+def _seen(cell: FastGRNN, batches: Sequence[torch.Tensor]) -> Seen:
+    """Sweep some sequences of each batch, (..., units, steps), and note every step."""
+    steps = sum(math.prod(batch.shape[:-2]) * batch.shape[-1] for batch in batches)
     # An odd stride, so that no position within the patches is left out.
-    stride = max(1, sum(len(a) for a, _ in steps) // _SAMPLES) | 1
-    pre_activations = torch.cat([a[::stride] for a, _ in steps]).numpy()
-    states = torch.cat([h[::stride] for _, h in steps]).numpy()
+    stride = max(1, steps // _SAMPLES) | 1
+    met: list[tuple[torch.Tensor, torch.Tensor]] = []
+    for batch in batches:
+        shape = batch.shape[:-2]
+        chosen = np.unravel_index(np.arange(0, math.prod(shape), stride), shape)
+        cell.sweep(batch[chosen], lambda a, h: met.append((a, h)))
+    pre_activations, states = (torch.cat(one).numpy() for one in zip(*met, strict=True))
     return Seen(pre_activations, states)
