@@ -171,8 +171,28 @@ def test_a_scenario_can_keep_out_of_the_runs_that_name_none(tmp_path: Path) -> N
     (tmp_path / "quick.toml").write_text('model = "face_m4"\n')
     (tmp_path / "heavy.toml").write_text('model = "face_quant"\ndefault = false\n')
     assert scenario.names(tmp_path) == ["heavy", "quick"]
-    assert scenario.defaults(tmp_path) == ["quick"]
-    assert "face_quant" not in scenario.defaults()
+    assert scenario.defaults(tmp_path, board="stm32f439") == ["quick"]
+    assert "face_quant" not in scenario.defaults(board="stm32f439")
+
+
+def test_a_scenario_for_some_boards_is_met_on_no_other_unless_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "any.toml").write_text('model = "face_m4"\ntags = ["small"]\n')
+    (tmp_path / "large.toml").write_text(
+        'model = "face_c"\nboards = ["stm32f429i_disc1", "mine"]\ntags = ["large"]\n'
+    )
+    assert scenario.names(tmp_path) == scenario.names(tmp_path, board="mine") == ["any", "large"]
+    assert scenario.names(tmp_path, board="stm32f439") == ["any"]
+    assert scenario.defaults(tmp_path, board="stm32f439") == ["any"]
+    assert scenario.tagged([], tmp_path, board="stm32f439") == ["any"]
+    assert scenario.tagged(["large"], tmp_path, board="mine") == ["large"]
+    with pytest.raises(UsageError, match=r"unknown tag 'large'\n  known: small"):
+        scenario.tagged(["large"], tmp_path, board="stm32f439")
+    assert scenario.load("large", tmp_path).name == "large"
+
+
+def test_face_c_is_for_the_board_whose_memory_holds_it() -> None:
+    assert "face_c" in scenario.names(board="stm32f429i_disc1")
+    assert "face_c" not in scenario.names(board="stm32f439")
 
 
 def test_a_scenario_names_the_variant_of_its_network() -> None:

@@ -85,6 +85,18 @@ def test_what_was_planned_once_is_kept_and_a_change_makes_it_anew(
         kept.fit(tiny.override(optimise="ram"), chip)
 
 
+def test_what_is_for_another_board_is_listed_for_that_one_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hil.studies.scenarios._fit", lambda *_: None)  # planning takes minutes
+    on = {
+        name: {str(one["name"]) for one in listed(capsys, f"--board={name}")}
+        for name in ("stm32f429i_disc1", "stm32f439")
+    }
+    assert on["stm32f429i_disc1"] - on["stm32f439"] == {"face_c"}
+    assert on["stm32f429i_disc1"] == {str(one["name"]) for one in listed(capsys)}
+
+
 def test_tags_choose_scenarios(pytester: pytest.Pytester) -> None:
     assert {"face_m4", "face_a"} <= {*scenario.tagged(["face"])}
     assert "vww_base" not in scenario.tagged(["face", "classifier"])
@@ -92,6 +104,7 @@ def test_tags_choose_scenarios(pytester: pytest.Pytester) -> None:
         scenario.tagged(["faces"])
     pytester.makepyfile("def test_one(hil_scenario): pass")
     result = pytester.runpytest("--hil-tag=face", "-m", "not rnnpool", "--strict-markers")
-    result.assert_outcomes(deselected=len(scenario.tagged(["face"])))
+    faces = scenario.tagged(["face"], board="stm32f439")
+    result.assert_outcomes(deselected=len(faces))
     result = pytester.runpytest("--hil-tag=classifier", "-m", "classifier", "--strict-markers")
     result.assert_outcomes(passed=len(scenario.tagged(["classifier"])))

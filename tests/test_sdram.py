@@ -17,8 +17,11 @@ from hil.compiler import emit, plan, reference
 from hil.compiler.plan import Budget
 from hil.compiler.synthetic import synthetic_program
 from hil.config import board as boards
+from hil.config import scenario
 from hil.errors import FirmwareFault, MemoryLimitError
 from hil.link.client import Device
+from hil.run import measurement
+from hil.run.measurement import Stopwatch
 from hil.targets.emulator.chips.stm32f4.chip import Stm32F4
 from hil.targets.emulator.chips.stm32f4.fmc import MemoryController
 from hil.targets.emulator.errors import BusError
@@ -213,6 +216,28 @@ def test_a_plan_uses_it_only_where_the_chips_own_memory_is_too_small() -> None:
     made, board = plan.plan_on(small, own)
     assert board.arena_outside
     assert made.arena_bytes > own.sram.bytes
+
+
+def test_a_scenario_that_the_chips_own_memory_rules_out_is_built_for_the_boards(
+    tmp_path: Path,
+) -> None:
+    shape = "rows = 96\ncolumns = 96\nchannels = 3\n"
+    (tmp_path / "large.toml").write_text(
+        f'model = "rnnpool_layer"\nstream = false\n[variant]\n{shape}'
+    )
+    chosen = scenario.load(str(tmp_path / "large.toml"))
+    own = replace(
+        BOARD,
+        memories=tuple(
+            replace(one, bytes=16_384) if one.name in {"sram1", "ccm"} else one
+            for one in BOARD.memories
+            if one.name not in {"sram2", "sram3"}
+        ),
+    )
+    prepared = measurement.prepare(chosen, own, find_toolchain("zig"), Stopwatch())
+    (arena,) = (one for one in symbols.read(prepared.image.elf) if one.name == "model_arena")
+    assert prepared.board.arena_outside
+    assert arena.address >= SDRAM
 
 
 @pytest.mark.slow

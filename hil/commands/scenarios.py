@@ -66,7 +66,7 @@ def _run(options: argparse.Namespace) -> int:
     from hil.studies import scenarios
 
     chip = board.load(options.board) if options.board else None
-    names = options.scenario or scenario.tagged(options.tag)
+    names = options.scenario or scenario.tagged(options.tag, board=chip.name if chip else None)
     chosen = [scenario.load(name) for name in names]
     chosen = [one for one in chosen if not options.tag or {*options.tag} & {*one.tags}]
     history = options.hil_csv.parent / HISTORY

@@ -105,6 +105,8 @@ class Scenario:
         iterations: inferences per measurement; the cycle counts of all must agree.
         tags: words to choose scenarios by, such as "face".
         default: whether the suite runs it without being asked to by name.
+        boards: that it is for, where others have no room for it; on any other it runs only when
+            named. Empty for all.
         calibration: photographs to choose ranges on beside the usual ones, such as "faces", which
             are in none of them.
         calibration_folder: of photographs to choose ranges on in place of the usual ones; None for
@@ -132,6 +134,7 @@ class Scenario:
     stream: bool | None = None
     iterations: int = 1
     default: bool = True
+    boards: list[str] = field(default_factory=list, hash=False)
     tags: list[str] = field(default_factory=list, hash=False)
     calibration: list[str] = field(default_factory=list, hash=False)
     calibration_folder: Path | None = None
@@ -144,6 +147,10 @@ class Scenario:
     limits_by_board: dict[str, Limits] = field(default_factory=dict, hash=False)
     paper: Paper = Paper()
     tolerances: dict[str, Tolerance] = field(default_factory=dict, hash=False)
+
+    def is_for(self, board: str) -> bool:
+        """Whether runs on a board of this name take it where they name no scenario."""
+        return not self.boards or board in self.boards
 
     def limits_on(self, board: str) -> Limits:
         """Return the limits that hold on a board."""
@@ -191,27 +198,36 @@ class Scenario:
         )
 
 
-def names(directory: Path = SCENARIOS) -> list[str]:
-    """Scenarios that can be asked for."""
-    return sorted(path.stem for path in directory.glob("*.toml"))
+def names(directory: Path = SCENARIOS, *, board: str | None = None) -> list[str]:
+    """Name the scenarios that can be asked for.
+
+    Args:
+        directory: of the scenarios.
+        board: that they are for; None for any.
+    """
+    found = sorted(path.stem for path in directory.glob("*.toml"))
+    return [name for name in found if board is None or load(name, directory).is_for(board)]
 
 
-def defaults(directory: Path = SCENARIOS) -> list[str]:
-    """Scenarios that run where none is asked for."""
-    return [name for name in names(directory) if load(name, directory).default]
+def defaults(directory: Path = SCENARIOS, *, board: str) -> list[str]:
+    """Name the scenarios that run on a board where none is asked for."""
+    return [name for name in names(directory, board=board) if load(name, directory).default]
 
 
-def tagged(tags: Sequence[str], directory: Path = SCENARIOS) -> list[str]:
+def tagged(
+    tags: Sequence[str], directory: Path = SCENARIOS, *, board: str | None = None
+) -> list[str]:
     """Name the scenarios that have one of some tags; all of them where no tag is named.
 
     Args:
         tags: words of `tags` in scenarios.
         directory: of the scenarios.
+        board: that they are for; None for any.
 
     Raises:
         UsageError: no scenario has a tag; the error lists the tags there are.
     """
-    found = {name: load(name, directory).tags for name in names(directory)}
+    found = {name: load(name, directory).tags for name in names(directory, board=board)}
     there = sorted({tag for own in found.values() for tag in own})
     for tag in tags:
         if tag not in there:
@@ -259,6 +275,7 @@ def load(name: str, directory: Path = SCENARIOS) -> Scenario:
         stream=entries.stream,
         iterations=entries.iterations,
         default=entries.default,
+        boards=entries.boards,
         tags=entries.tags,
         calibration=_more_calibration(path, entries.calibration),
         calibration_folder=_calibration_folder(path, entries.calibration),
@@ -377,6 +394,7 @@ class _ScenarioFile(Entries, frozen=True):
     stream: bool | None = None
     iterations: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     default: bool = True
+    boards: list[_Text] = []  # noqa: RUF012
     tags: list[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]] = []  # noqa: RUF012
     calibration: list[_Text] | _Text = []  # noqa: RUF012
     dataset: str = ""

@@ -354,7 +354,7 @@ def prepare(
         emit.write(compiled.program, compiled.plan, scratch)
         if keep is not None:
             keep(scratch)
-        image = firmware.build(scratch, board, toolchain)
+        image = firmware.build(scratch, compiled.board, toolchain)
     return Prepared(compiled, *of_photograph, toolchain, image, close)
 
 

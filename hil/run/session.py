@@ -139,9 +139,10 @@ class Session:
             history = options.hil_history_dir or options.hil_csv.parent / HISTORY
             board = quarantine.leave_out(board, history, progress)
         target = choice.choose(options.hil_target, board)
-        names = scenario.names() if options.hil_all else scenario.defaults()
+        which = scenario.names if options.hil_all else scenario.defaults
+        names = which(board=board.name)
         if options.hil_tag:
-            names = scenario.tagged(options.hil_tag)
+            names = scenario.tagged(options.hil_tag, board=board.name)
         known = Scenarios(
             image=options.hil_input,
             checkpoint=options.hil_checkpoint,
