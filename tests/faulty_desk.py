@@ -16,7 +16,7 @@ from hil.config.board import Board
 from hil.errors import MeasurementError, UsageError, Verdict
 from hil.results import table
 from hil.results.rows import Row
-from hil.run import measurement
+from hil.run import measurement, recovery
 from hil.run.measurement import Measurement, Prepared
 from hil.run.session import Session
 from hil.targets import debugger, lock, ports
@@ -116,6 +116,10 @@ class Desk:
         """Have the harness give a silent inference less than its 30 s, a hello as ever."""
         patched = mock.patch.object(measurement, "longest_work_s", return_value=seconds)
         self._held.enter_context(patched)
+
+    def limit_greeting_again(self, seconds: float) -> None:
+        """Have a rung of the ladder be of no help sooner than after its 5 s."""
+        self._held.enter_context(mock.patch.object(recovery, "AGAIN_S", seconds))
 
     def at_access(self, number: int, act: Callable[[], object]) -> None:
         """Do something at one of the debugger's accesses from now on."""

@@ -130,6 +130,10 @@ class NativeDevice:
         """The port's speed."""
         return ctypes.c_uint32.in_dll(self._library, "baud").value
 
+    @baud.setter
+    def baud(self, baud: int) -> None:
+        ctypes.c_uint32.in_dll(self._library, "baud").value = baud
+
     @property
     def kept_bytes(self) -> int:
         """Bytes in the receiver's buffer."""

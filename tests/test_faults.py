@@ -68,6 +68,7 @@ def _silent(then: Callable[[Desk], object]) -> Callable[[Desk], object]:
 
     def plant(at: Desk) -> None:
         at.options["hil_timeout"] = 2.0
+        at.limit_greeting_again(0.2)
         then(at)
 
     return plant
@@ -94,6 +95,13 @@ def _dead_crystal(at: Desk) -> None:
 
 def _noise_at_speed(at: Desk) -> None:
     at.plant(Faults(seed=7, serial_flip=0.02, serial_bears=500_000))
+
+
+def _no_greeting_at_speed(at: Desk) -> None:
+    if at.current is None:
+        at.run()  # so that the firmware knows its port, and answers damaged requests at once
+    at.options["hil_retries"] = 1
+    at.plant(Faults(seed=7, serial_flip=0.15, serial_bears=500_000))
 
 
 def _hang(at: Desk) -> None:
@@ -193,6 +201,12 @@ FAULTS = (
         Verdict.PASS,
         _noise_at_speed,
         rows=(("link.baud", 460_800),),
+    ),
+    Fault(
+        "serial line on which no greeting passes above 500,000 baud",
+        Verdict.PASS,
+        _no_greeting_at_speed,
+        rows=(("link.baud", 460_800), ("setup.recovery.slower", 1)),
     ),
     Fault("serial port 3 s late", Verdict.PASS, _late),
     Fault(

@@ -60,7 +60,7 @@ def settled(firmware: NativeDevice, rate: Callable[[int], float]) -> tuple[Devic
     told: list[str] = []
     device = SpeedPort(firmware, rate).device()
     device.hello(BUILD_ID)
-    quality = device.settle(told.append)
+    quality = device.settle(told.append, BAUD)
     return device, quality, "\n".join(told)
 
 
@@ -89,6 +89,30 @@ def test_a_line_that_fails_at_speed_steps_down_until_it_does_not(
     device.run()
     assert device.outputs() == tiny_model.expected(INPUT)
     assert device.resends == before
+
+
+@pytest.mark.parametrize(
+    ("bears", "speed"), [(500_000, 460_800), (300_000, 230_400), (200_000, 115_200)]
+)
+def test_a_board_greeted_at_the_lowest_speed_steps_up_as_far_as_frames_pass(
+    firmware: NativeDevice, bears: int, speed: int
+) -> None:
+    """Where no greeting passes at the board's speed, the debugger has set the lowest."""
+    told: list[str] = []
+    port = SpeedPort(firmware, above(bears, 0.25))
+    with pytest.raises(LinkError, match="cannot be understood"):
+        port.device().hello(BUILD_ID)
+    port.baudrate = firmware.baud = 115_200
+    device = port.device()
+    device.hello(BUILD_ID)
+    quality = device.settle(told.append, BAUD)
+    assert (quality.baud, quality.damaged, firmware.baud) == (speed, 0, speed)
+    (said,) = told
+    assert "no greeting passes at 1,000,000 baud; 0 of 8 frames fail at 115,200 baud" in said
+    assert f"it is used at {speed:,} baud" in said
+    device.load_input(INPUT)
+    device.run()
+    assert device.outputs() == tiny_model.expected(INPUT)
 
 
 def test_a_line_that_is_as_bad_at_every_speed_keeps_the_fastest(firmware: NativeDevice) -> None:

@@ -12,6 +12,7 @@ from hil.config import board as boards
 from hil.config.board import Board
 from hil.errors import BootError, FirmwareFault, LinkError
 from hil.link.client import Device
+from hil.targets import serial_speed
 from hil.targets.emulator import serial_urls
 from hil.targets.emulator.target import EmulatedTarget
 
@@ -52,6 +53,26 @@ def wired(target: EmulatedTarget, uart: str, timeout_s: float = PATIENCE_S) -> D
     """Return a client on the board's serial port, which is wired to a USART."""
     unique_id = target.emulated.unique_id
     return Device(serial_urls.open_port(unique_id, uart), timeout_s=timeout_s)
+
+
+def speeds(target: EmulatedTarget) -> dict[str, float]:
+    """Return the baud rate of every serial port of the board, by name."""
+    chip = target.emulated.chip
+    return {port.uart: chip.usarts[port.uart].baud(chip.rcc.core_hz) for port in target.board.ports}
+
+
+@pytest.mark.parametrize("name", ["stm32f439", "nucleo_l4r5zi"])
+def test_the_debugger_slows_every_port_on_which_firmware_listens(name: str, tmp_path: Path) -> None:
+    board = boards.load(name)
+    image = image_for(board, tmp_path)
+    with EmulatedTarget(board) as opened:
+        opened.flash(image)
+        opened.reset()
+        wired(opened, board.uart).expect(image)  # once it has set them up
+        assert speeds(opened) == pytest.approx(dict.fromkeys(speeds(opened), board.baud), rel=0.02)
+        serial_speed.slow(board, opened.debugger, 115_200)
+        assert speeds(opened) == pytest.approx(dict.fromkeys(speeds(opened), 115_200), rel=0.01)
+        assert wired(opened, board.uart).expect(image)
 
 
 def drives(target: EmulatedTarget) -> list[str]:

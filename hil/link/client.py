@@ -171,16 +171,17 @@ class Device:
         self._line.reached = "hello"
         return hello
 
-    def settle(self, tell: Callable[[str], None]) -> Quality:
+    def settle(self, tell: Callable[[str], None], own_baud: int) -> Quality:
         """Measure the line of a greeted board, and step its speed down where frames fail.
 
         Args:
             tell: told of a line that fails.
+            own_baud: the board's; it was greeted at a lower one where no frame passes at that.
 
         Raises:
             LinkError, SilenceError, FirmwareFault.
         """
-        self.line = Line(self._line, self._port, self._clock).settle(tell)
+        self.line = Line(self._line, self._port, self._clock).settle(tell, own_baud)
         return self.line
 
     def load_input(self, data: bytes) -> None:

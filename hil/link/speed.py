@@ -64,30 +64,52 @@ class Line:
         self._port = port
         self._clock = clock
 
-    def settle(self, tell: Callable[[str], None]) -> Quality:
+    def settle(self, tell: Callable[[str], None], own_baud: int) -> Quality:
         """Measure the line, step down where frames fail, and return how it is from now on.
 
         Args:
             tell: told of a line that fails, and of the speed that is used.
+            own_baud: the board's. A board that was greeted at a lower speed steps up as far as
+                frames pass, as at its own none did.
 
         Raises:
             LinkError, SilenceError: the board is lost. FirmwareFault: the firmware crashed.
         """
+        if self._port.baudrate < own_baud:
+            found = self._step_up()
+            measured = [f"no greeting passes at {own_baud:,} baud", *map(str, found)]
+        else:
+            found = self._step_down()
+            measured = [str(one) for one in found]
+            if len(found) == 1 and not found[0].fails:
+                return found[0]
+        best = max(found, key=lambda one: one.worth)
+        if best.baud != self._port.baudrate:
+            self.use(best.baud)
+        told = "; ".join(measured)
+        tell(f"the serial line damages frames: {told}; it is used at {best.baud:,} baud")
+        return best
+
+    def _step_down(self) -> list[Quality]:
+        """Measure at lower and lower speeds, until frames pass."""
         found = [self.measure()]
-        if not found[0].fails:
-            return found[0]
-        for baud in (one for one in SPEEDS if one < found[0].baud):
+        for baud in (one for one in SPEEDS if found[0].fails and one < found[0].baud):
             if not (self.use(baud) or self.use(baud)):  # the first may have met an accident
                 continue
             found.append(self.measure())
             if not found[-1].fails:
                 break
-        best = max(found, key=lambda one: one.worth)
-        if best.baud != self._port.baudrate:
-            self.use(best.baud)
-        measured = "; ".join(map(str, found))
-        tell(f"the serial line damages frames: {measured}; it is used at {best.baud:,} baud")
-        return best
+        return found
+
+    def _step_up(self) -> list[Quality]:
+        """Measure at higher and higher speeds, until frames fail."""
+        self.use(self._port.baudrate)  # the debugger has set it: now the firmware knows it too
+        found = [self.measure()]
+        for baud in (one for one in reversed(SPEEDS) if one > found[0].baud):
+            if found[-1].fails or not self.use(baud):
+                break
+            found.append(self.measure())
+        return found
 
     def measure(self) -> Quality:
         """Send frames there and back at the present speed. Raises LinkError, SilenceError."""

@@ -433,8 +433,8 @@ KINDS = (
         "setup.recovery.<rung>",
         "",
         "lower",
-        "how often a rung of the recovery ladder was tried: `resync`, `pin-reset`, `under-reset`, "
-        "`reflash`, `power-cycle`, `mass-erase`; no row where it was not",
+        "how often a rung of the recovery ladder was tried: `resync`, `slower`, `pin-reset`, "
+        "`under-reset`, `reflash`, `power-cycle`, `mass-erase`; no row where it was not",
         repeats=False,
     ),
     Kind(

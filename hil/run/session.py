@@ -426,7 +426,7 @@ class Session:
         with self._explained(prepared):
             plausible.check_hello(prepared, device.expect(prepared.image))
             if within_s is None and target.wired:
-                device.settle(self.progress)
+                device.settle(self.progress, self.board.baud)
         if within_s is not None:
             return self._greet(prepared, target, None)
         return device

@@ -16,7 +16,7 @@ from hil.build.image import Image
 from hil.config.board import Board
 from hil.config.inventory import Unit
 from hil.errors import LockError, MeasurementError, ProbeError
-from hil.targets import labgrid, lock, ports, probes, recovery
+from hil.targets import labgrid, lock, ports, probes, recovery, serial_speed
 from hil.targets.base import Target
 from hil.targets.debugger import Debugger
 from hil.targets.recovery import GREETING, Rung
@@ -102,8 +102,11 @@ class ProbeTarget(Target):
 
     def recover(self, rung: Rung) -> None:
         """Do what a rung says, the board still taken. Raises ProbeError, LinkError."""
-        if rung is Rung.PIN_RESET:
-            self._use_own_baud()
+        if rung is Rung.SLOWER:
+            serial_speed.slow(self.board, self._opened, recovery.SLOWEST)
+            self._use_baud(recovery.SLOWEST)
+        elif rung is Rung.PIN_RESET:
+            self._use_baud(self.board.baud)
             self._opened.reset(by_pin=True)
         elif rung is Rung.UNDER_RESET:
             debugger, self._debugger = self._opened, None
@@ -126,13 +129,13 @@ class ProbeTarget(Target):
 
     def reset(self) -> None:
         """Reset the chip and let the firmware run. Raises ProbeError, LinkError."""
-        self._use_own_baud()
+        self._use_baud(self.board.baud)
         self._opened.reset()
 
-    def _use_own_baud(self) -> None:
-        """Give the port the speed that the firmware has behind a reset, and empty it."""
+    def _use_baud(self, baud: int) -> None:
+        """Give the port the speed that the firmware has, behind a reset the board's; empty it."""
         port: Any = self.serial()
-        port.baudrate = self.board.baud
+        port.baudrate = baud
         port.reset_input_buffer()
 
     def serial(self) -> SerialBase:

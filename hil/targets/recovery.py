@@ -7,6 +7,9 @@ from enum import StrEnum
 from hil.config.inventory import Unit
 from hil.errors import ProbeError
 
+SLOWEST = 115_200
+"""Baud that a line bears which damages every frame at the board's."""
+
 _CYCLES_S = 60.0
 
 
@@ -14,6 +17,7 @@ class Rung(StrEnum):
     """One way to have a board again, as `setup.recovery.<rung>` spells it."""
 
     RESYNC = "resync"
+    SLOWER = "slower"
     PIN_RESET = "pin-reset"
     UNDER_RESET = "under-reset"
     REFLASH = "reflash"
@@ -26,11 +30,12 @@ class Rung(StrEnum):
         return _MEANS[self]
 
 
-GREETING = (Rung.RESYNC, Rung.PIN_RESET, Rung.UNDER_RESET)
+GREETING = (Rung.RESYNC, Rung.SLOWER, Rung.PIN_RESET, Rung.UNDER_RESET)
 """Those for a board that holds the image and does not answer."""
 
 _MEANS = {
     Rung.RESYNC: "greeting it again",
+    Rung.SLOWER: f"greeting it at {SLOWEST:,} baud, which its debugger sets",
     Rung.PIN_RESET: "resetting it by its pin",
     Rung.UNDER_RESET: "connecting again while it is held in reset",
     Rung.REFLASH: "taking and flashing it anew",
