@@ -244,7 +244,7 @@ def always_dying(example: Example) -> Answer:
     return answer(example.name)
 
 
-TASK = engine.Task(scenario.load("face_m4"), None, None, 0.05, 0)
+TASK = engine.Task(scenario.load("face_m4"), "stm32f439", None, None, 0.05, 0)
 FOUR = Dataset(Path(), "wider", tuple(Example(str(i), Path()) for i in range(4)))
 
 

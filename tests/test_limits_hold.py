@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hil.compiler.similarity import cosine
-from hil.config import scenario
+from hil.config import board, scenario
 from hil.config.scenario import Scenario
 from hil.run import closeness, measurement
 from hil.run.closeness import Closeness, Pair
@@ -16,7 +16,7 @@ SEEDED = [name for name in scenario.names() if scenario.load(name).checkpoint is
 
 
 def compared(chosen: Scenario) -> tuple[dict[str, Pair], Closeness]:
-    quantised = measurement.quantise_scenario(chosen)
+    quantised = measurement.quantise_scenario(chosen, board.load("stm32f439"))
     pairs = {}
     for name in photographs.evaluation_set():
         _, integers, real = measurement.answers(quantised, photographs.read(name))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,20 +13,22 @@ from PIL import Image
 from torch import nn
 
 from hil import models
-from hil.compiler import auto, compile_model, quality, reference
+from hil.compiler import auto, compile_model, plan, quality, reference
 from hil.compiler.front.graph import Graph
 from hil.compiler.front.trace import trace
-from hil.compiler.integers.recipe import AUTO, FREE, OPTIONS, with_options
+from hil.compiler.integers.recipe import AUTO, FREE, OPTIONS, TRIED, with_options
 from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.operators.kind import INPUT, Float64
+from hil.compiler.plan import cost
 from hil.compiler.program import Program
 from hil.compiler.quantise import levels_of, quantise_on
 from hil.compiler.sensitivity import felt
 from hil.config import board, scenario
-from hil.errors import UsageError
+from hil.errors import MemoryLimitError, UsageError
 from hil.models.blocks import ConvBNReLU6, FlattenMaps, MBConv
 from hil.models.rnnpool import RNNPool
 from hil.models.seeded import calibrate_batch_norm, initialise
+from hil.run import room
 from hil.run.worth.weigh import Figure
 from hil.studies.quantisation import choices as quantisation
 from hil.studies.quantisation import costs
@@ -200,16 +203,81 @@ def test_the_task_feels_what_the_outputs_depend_on() -> None:
 def test_auto_takes_options_that_help_on_photographs_that_were_not_learned() -> None:
     graph, activations = seen()
     recipe, tried = auto.choose(
-        graph, activations, name="m", input_range=SPEC.range, levels=levels_of(SPEC)
+        graph,
+        {name: values[:4] for name, values in activations.items()},
+        name="m",
+        input_range=SPEC.range,
+        levels=levels_of(SPEC),
+        room=lambda _, dearer: "too dear" if dearer.notes["index_bits"] == "9" else "",
     )
-    assert [one.options[-1:] for one in tried] == [(), *((name,) for name in FREE)]
+    assert [one.options[-1:] for one in tried] == [(), *((name,) for name in TRIED)]
     best = tried[0].sqnr_db
     for one in tried[1:]:
-        assert one.kept == (one.sqnr_db >= best + auto.LEAST_GAIN_DB)
+        assert best is not None
+        assert one.sqnr_db is not None
+        better = one.sqnr_db >= best + auto.LEAST_GAIN_DB
+        dear = better and one.options[-1] == "tables512"
+        assert (one.kept, one.why) == (better and not dear, "too dear" if dear else "")
         best = one.sqnr_db if one.kept else best
     kept = next(one.options for one in reversed(tried) if one.kept)
     assert recipe == with_options(kept)
-    assert kept, "the exact input helps at least"
+    assert "int16" in kept, "it helps at least"
+    assert tried[-1].why, "the tables of 512 entries do too, but are too dear"
+
+
+def test_auto_keeps_no_option_that_costs_something_where_nobody_knows_the_room() -> None:
+    graph, activations = seen()
+    _, tried = auto.choose(
+        graph, activations, name="m", input_range=SPEC.range, options=["whole", "int16"]
+    )
+    assert [one.options for one in tried] == [(), ("whole",)]
+
+
+def test_auto_says_why_an_option_is_none_for_the_network() -> None:
+    graph, activations = seen()
+    read = replace(graph, outputs=("narrow.project",))
+    recipe, tried = auto.choose(
+        read,
+        activations,
+        name="m",
+        input_range=SPEC.range,
+        options=["int16"],
+        room=lambda *_: "",
+    )
+    assert recipe == with_options([])
+    assert tried[-1].sqnr_db is None
+    assert tried[-1].why == "narrow.project: its map cannot be int16"
+
+
+def test_the_planner_has_room_for_small_int16_results() -> None:
+    why = room.of(scenario.load("face_m4"), board.load("stm32f439"))
+    assert why(program(), program("int16")) == ""
+
+
+@pytest.mark.parametrize(
+    ("cycles", "ram", "flash", "why"),
+    [
+        (1_030, 5_096, 6_096, ""),
+        (1_031, 0, 0, "3.1 % more cycles"),
+        (0, 5_097, 0, "4,097 B more memory"),
+        (0, 0, 6_097, "4,097 B more flash"),
+        (None, 0, 0, "it needs 9 B more"),
+    ],
+)
+def test_a_board_has_room_for_so_many_cycles_and_bytes(
+    monkeypatch: pytest.MonkeyPatch, cycles: int | None, ram: int, flash: int, why: str
+) -> None:
+    def planned(made: Program, *_: object, **__: object) -> tuple[SimpleNamespace, None]:
+        if made is program():
+            return SimpleNamespace(cycles=1_000, ram_bytes=1_000, flash_bytes=2_000), None
+        if cycles is None:
+            raise MemoryLimitError("it needs 9 B more", stage="plan", lacking=9)
+        return SimpleNamespace(cycles=cycles, ram_bytes=ram, flash_bytes=flash), None
+
+    monkeypatch.setattr(plan, "plan_on", planned)
+    monkeypatch.setattr(cost, "estimate", lambda made: made.cycles)
+    ask = room.of(scenario.load("face_m4"), board.load("stm32f439"))
+    assert ask(program(), program("int16")) == why
 
 
 def test_a_model_is_compiled_as_auto_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,6 +294,15 @@ def test_free_options_cost_neither_cycles_nor_bytes() -> None:
     )
     assert free == plain
     assert fine.flash_bytes > plain.flash_bytes
+
+
+def test_a_report_says_which_variant_is_none_for_the_network() -> None:
+    module = nn.Sequential(nn.Conv2d(3, 2, 8, stride=8), nn.AvgPool2d((5, 6)), FlattenMaps()).eval()
+    network = models.LoadedModel("two", module, SPEC, "its own")
+    variants = [one for one in quantisation.optional(network) if one.name in {"bias", "int16"}]
+    report = quantisation.run(network, variants, ["astronaut"], calibration=SHOWN[:1])
+    assert [one.variant.name for one in report.outcomes] == ["as is", "bias"]
+    assert report.impossible == {"int16": "1: its map cannot be int16"}
 
 
 def test_a_report_has_the_options_with_their_gain_and_cost() -> None:

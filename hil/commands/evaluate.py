@@ -197,7 +197,12 @@ def _task(
         checked = frozenset(drawn[: options.sample])
     needs_board = checked is None or bool(checked)
     return dataset, Task(
-        chosen, board if needs_board else None, checked, options.score, len(dataset.classes)
+        chosen,
+        options.board,
+        board if needs_board else None,
+        checked,
+        options.score,
+        len(dataset.classes),
     )
 
 

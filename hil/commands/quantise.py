@@ -53,7 +53,7 @@ def add(commands: Commands) -> None:
         metavar="OPTION",
         nargs="+",
         help="options in place of the scenario's: auto, input, equalise, bias, learned, task, "
-        "whole, tables512",
+        "whole, int16, tables512",
     )
     board_option(parser)
     parser.add_argument(
@@ -74,7 +74,7 @@ def add(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     from hil.commands import progress
     from hil.config import board, scenario
-    from hil.run import calibration, network
+    from hil.run import calibration, network, room
     from hil.studies.quantisation import choices as quantisation
     from hil.studies.quantisation import costs
     from hil.studies.quantisation import table as quantisation_table
@@ -99,6 +99,7 @@ def _run(options: argparse.Namespace) -> int:
             bar.begin,
             calibration=calibration.names(chosen),
             options=chosen.quantise,
+            room=room.of(chosen, chip),
             cost=(lambda program: costs.on_board(program, chosen, chip)) if variants else None,
             worth=(lambda graph, program: costs.on_dataset(program, chosen, loaded, graph))
             if variants and chosen.dataset
@@ -116,6 +117,8 @@ def _run(options: argparse.Namespace) -> int:
     if variants and not options.markdown:
         show(quantisation_table.operators(report))
         show(quantisation_table.choices(report))
+        for name, why in report.impossible.items():
+            print(f"{name} is not possible here: {why}")
     if options.csv:
         quantisation_table.write_csv(report, options.csv)
     if options.json:

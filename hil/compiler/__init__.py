@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
+    from hil.compiler.auto import Room
     from hil.compiler.front.graph import Graph
     from hil.compiler.program import Float32, Program
     from hil.models import LoadedModel
@@ -21,7 +22,10 @@ class Compiled:
 
 
 def compile_model(
-    loaded: "LoadedModel", calibration: Sequence["Float32"], options: Sequence[str] = ()
+    loaded: "LoadedModel",
+    calibration: Sequence["Float32"],
+    options: Sequence[str] = (),
+    room: "Room | None" = None,
 ) -> Compiled:
     """Quantise a network; one that was imported has its integers already.
 
@@ -29,6 +33,7 @@ def compile_model(
         loaded: the network.
         calibration: preprocessed images, (rows, columns, channels) each, to choose ranges on.
         options: of the quantiser, by name; "auto" for those that help on the images.
+        room: as `auto.choose` takes it.
 
     Raises:
         BuildError: the network holds an operator that the compiler does not know.
@@ -61,7 +66,13 @@ def compile_model(
 
             seen = graph.activations(calibration)
             recipe, _ = choose(
-                graph, seen, name=name, input_range=input_range, recipe=recipe, levels=levels
+                graph,
+                seen,
+                name=name,
+                input_range=input_range,
+                recipe=recipe,
+                levels=levels,
+                room=room,
             )
         program = quantise(
             graph, calibration, name=name, input_range=input_range, recipe=recipe, levels=levels

@@ -12,7 +12,7 @@ from hil import files
 from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.errors import UsageError
-from hil.run import calibration, closeness, detections, laps, named
+from hil.run import calibration, closeness, detections, laps, named, room
 from hil.targets.spent import NOTHING, Moment, Spent
 
 if TYPE_CHECKING:
@@ -277,8 +277,12 @@ class Measurement:
         return self.timing != "silicon"
 
 
-def quantise_scenario(scenario: Scenario) -> QuantisedScenario:
+def quantise_scenario(scenario: Scenario, board: Board) -> QuantisedScenario:
     """Load, calibrate and quantise a scenario's model.
+
+    Args:
+        scenario: the model and what it is calibrated on.
+        board: that must have room for what `quantise = "auto"` takes.
 
     Raises:
         UsageError: unknown model, or a checkpoint that cannot be read.
@@ -289,7 +293,7 @@ def quantise_scenario(scenario: Scenario) -> QuantisedScenario:
 
     loaded = network.load(scenario)
     images = [photographs.prepare(name, loaded.spec) for name in calibration.names(scenario)]
-    compiled = compile_model(loaded, images, scenario.quantise)
+    compiled = compile_model(loaded, images, scenario.quantise, room.of(scenario, board))
     named.check(scenario, compiled.program)
     return QuantisedScenario(scenario, loaded, compiled.graph, compiled.program)
 
@@ -307,7 +311,7 @@ def compile_scenario(scenario: Scenario, board: Board) -> CompiledScenario:
     """
     from hil.compiler import plan
 
-    quantised = quantise_scenario(scenario)
+    quantised = quantise_scenario(scenario, board)
     schedule, board = plan.plan_on(
         quantised.program, board, scenario.optimise, streams=scenario.stream
     )

@@ -68,10 +68,13 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "int16": {"wide_results": True},
     "tables512": {"index_bits": 9},
 }
-"""What a scenario may ask for beside the defaults, by name; only tables512 costs memory."""
+"""What a scenario may ask for beside the defaults, by name."""
 
 FREE = ("input", "equalise", "bias", "learned", "task", "whole")
-"""Options that cost neither cycles nor bytes, in the order in which `auto` tries them."""
+"""Options that cost neither cycles nor bytes."""
+
+TRIED = (*FREE, "int16", "tables512")
+"""The order in which `auto` tries them: what costs something last."""
 
 
 def with_options(names: Sequence[str], recipe: Recipe = DEFAULT) -> Recipe:

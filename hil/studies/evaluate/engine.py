@@ -14,6 +14,7 @@ from functools import cache
 from hashlib import sha256
 from multiprocessing import get_context
 
+from hil.config import board as boards
 from hil.config.scenario import Scenario
 from hil.errors import BuildError, MeasurementError, MemoryLimitError, UsageError
 from hil.run import calibration, compare, measurement
@@ -30,6 +31,7 @@ class Task:
     """What answers, and how; the same for every process.
 
     Attributes:
+        board: by name, that the network is planned for.
         on_board: what runs the integers; None where nothing but the reference does.
         checked: names of the photographs that go to the board; None for all.
         least_score: that a box must exceed.
@@ -37,6 +39,7 @@ class Task:
     """
 
     scenario: Scenario
+    board: str
     on_board: BoardOptions | None
     checked: frozenset[str] | None
     least_score: float
@@ -63,7 +66,7 @@ class Worker:
             self._board = AnsweringBoard(task.scenario, task.on_board)
             compiled: measurement.QuantisedScenario = self._board.prepared.compiled
         else:
-            compiled = measurement.quantise_scenario(task.scenario)
+            compiled = measurement.quantise_scenario(task.scenario, boards.load(task.board))
         self._asker = Asker(compiled, task.classes, task.least_score)
 
     def answer(self, example: Example) -> Answer:

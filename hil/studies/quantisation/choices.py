@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hil.compiler import operators, quality
-from hil.compiler.auto import Tried, choose
+from hil.compiler.auto import Room, Tried, choose
 from hil.compiler.front.graph import Graph
 from hil.compiler.front.trace import trace
 from hil.compiler.integers.ranges import affine
@@ -18,6 +18,7 @@ from hil.compiler.integers.recipe import AUTO, DEFAULT, Recipe, with_options
 from hil.compiler.operators.kind import INPUT, Float64
 from hil.compiler.program import Operator, Program
 from hil.compiler.quantise import levels_of, quantise_on
+from hil.errors import BuildError, MemoryLimitError
 from hil.models.threads import one_thread
 from hil.run.measurement import Progress, silent
 from hil.run.worth.weigh import Figure
@@ -77,6 +78,7 @@ OPTIONAL = (
     Variant("bias", "biases make up for the integers before", with_options(["bias"])),
     Variant("learned", "weights and biases do", with_options(["learned"])),
     Variant("task", "ranges by what the outputs feel", with_options(["task"])),
+    Variant("int16", "results of 16 bits", with_options(["int16"])),
     Variant("tables512", "tables of 512 entries", with_options(["tables512"]), of_cells=True),
 )
 """The options of a scenario, one by one: `recipe.OPTIONS`, of which `UNDONE` has "whole"."""
@@ -102,16 +104,17 @@ class Layer:
     range: str
     weights: str
     given: str = ""
+    bits: int = 8
 
     @property
     def low(self) -> float:
-        """Least real value that the int8 output can hold."""
-        return (-128 - self.zero_point) * self.scale
+        """Least real value that the output's integers can hold."""
+        return (-(1 << self.bits - 1) - self.zero_point) * self.scale
 
     @property
     def high(self) -> float:
-        """Greatest real value that the int8 output can hold."""
-        return (127 - self.zero_point) * self.scale
+        """Greatest real value that the output's integers can hold."""
+        return ((1 << self.bits - 1) - 1 - self.zero_point) * self.scale
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ class Report:
         calibration, evaluation: photographs.
         outcomes: as is, then with every choice undone or option taken that was asked for.
         tried: what `auto` measured, where it chose.
+        impossible: why a variant is none for the network or the board, by name.
     """
 
     model: str
@@ -146,6 +150,7 @@ class Report:
     layers: tuple[Layer, ...]
     outcomes: tuple[Outcome, ...] = field(default=())
     tried: tuple[Tried, ...] = ()
+    impossible: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def as_is(self) -> "Quality":
@@ -182,6 +187,7 @@ def run(
     *,
     calibration: Sequence[str] = (),
     options: Sequence[str] = (),
+    room: Room | None = None,
     cost: Callable[[Program], Cost] | None = None,
     worth: Callable[[Graph, Program], Figure] | None = None,
 ) -> Report:
@@ -194,12 +200,14 @@ def run(
         begin: told every stage.
         calibration: photographs to calibrate on; none for the usual ones.
         options: of the quantiser, in every program, as `compile_model` takes them.
+        room: as `auto.choose` takes it.
         cost: of a program; None where nobody asks.
         worth: of a program on a dataset; likewise.
 
     Raises:
         BuildError: the network holds an operator that the compiler does not know.
         UsageError: a photograph cannot be read, or there is no such option.
+        MemoryLimitError: the network as it is does not fit, where its cost is asked for.
     """
     calibration = calibration or photographs.calibration_set()
     every = (AS_IS, *variants)
@@ -219,23 +227,33 @@ def run(
                 input_range=loaded.spec.range,
                 recipe=base,
                 levels=levels,
+                room=room,
             )
-        candidates = []
+        candidates: dict[Variant, quality.Candidate] = {}
+        costs: dict[Variant, Cost | None] = {}
+        impossible: dict[str, str] = {}
         for variant in every:
             begin(f"quantising: {variant.name}")
-            program = quantise_on(
-                graph,
-                seen,
-                name=loaded.model_id,
-                input_range=loaded.spec.range,
-                recipe=_changed(base, variant.recipe),
-                levels=levels,
-            )
-            candidates.append(quality.Candidate(program, variant.kept))
-        layers = _layers(candidates[0].program, seen, loaded.spec.range)
+            try:
+                program = quantise_on(
+                    graph,
+                    seen,
+                    name=loaded.model_id,
+                    input_range=loaded.spec.range,
+                    recipe=_changed(base, variant.recipe),
+                    levels=levels,
+                )
+                costs[variant] = cost(program) if cost else None
+            except (BuildError, MemoryLimitError) as error:
+                if variant is AS_IS:
+                    raise
+                impossible[variant.name] = error.what
+            else:
+                candidates[variant] = quality.Candidate(program, variant.kept)
+        layers = _layers(candidates[AS_IS].program, seen, loaded.spec.range)
         images = {name: photographs.prepare(name, loaded.spec) for name in names}
         measured = quality.measure_all(
-            graph, candidates, images, lambda name: begin(f"running on {name}")
+            graph, [*candidates.values()], images, lambda name: begin(f"running on {name}")
         )
     return Report(
         model=loaded.model_id,
@@ -247,12 +265,13 @@ def run(
             Outcome(
                 variant,
                 quality,
-                cost(candidate.program) if cost else None,
+                costs[variant],
                 worth(graph, candidate.program) if worth else None,
             )
-            for variant, quality, candidate in zip(every, measured, candidates, strict=True)
+            for (variant, candidate), quality in zip(candidates.items(), measured, strict=True)
         ),
         tried=tried,
+        impossible=impossible,
     )
 
 
@@ -280,8 +299,9 @@ def _layer(operator: Operator, seen: Mapping[str, Float64]) -> Layer:
     else:
         values = seen[output.name]
         low, high = float(values.min()), float(values.max())
-        share = output.scale / affine(low, high).scale
-        how = f"{share:.3g} of the calibrated {low:.4g} to {high:.4g}, by least squared error"
+        share = output.scale / affine(low, high, output.bits).scale
+        by = "by least squared error" if output.bits == 8 else "in int16"
+        how = f"{share:.3g} of the calibrated {low:.4g} to {high:.4g}, {by}"
     return Layer(
         operator=operator.name,
         kind=type(operator).__name__,
@@ -292,4 +312,5 @@ def _layer(operator: Operator, seen: Mapping[str, Float64]) -> Layer:
         range=how,
         weights=kind.weights(operator),
         given=given.short if given else "",
+        bits=output.bits,
     )

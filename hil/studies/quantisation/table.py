@@ -18,7 +18,7 @@ def layers(report: Report) -> "Table":
     """Lay out what was chosen for every layer, and how much noise it has."""
     out = _table(
         f"{report.model} ({report.weights}), calibrated on {len(report.calibration)} photographs",
-        "range of the int8 output, and its share of what calibration met (= input: its input's "
+        "range of the output, and its share of what calibration met (= input: its input's "
         "range; bound: the states'). weights: bits x scales; of cells: bits, bits of the state h, "
         "table entries. SQNR in dB with the noise of all layers before, and alone, of rounding "
         "this output: the most that wider outputs here could mend",
@@ -101,9 +101,9 @@ def tried(report: Report) -> "Table":
         ("SQNR", "kept"),
     )
     for one in report.tried:
-        out.add_row(
-            ", ".join(one.options) or "none", f"{one.sqnr_db:.2f}", "yes" if one.kept else "no"
-        )
+        ratio = "" if one.sqnr_db is None else f"{one.sqnr_db:.2f}"
+        kept = "yes" if one.kept else f"no: {one.why}" if one.why else "no"
+        out.add_row(", ".join(one.options) or "none", ratio, kept)
     return out
 
 
@@ -223,6 +223,7 @@ def _record(report: Report) -> dict[str, Any]:
         "layers": [
             asdict(layer) | {"low": layer.low, "high": layer.high} for layer in report.layers
         ],
+        "impossible": dict(report.impossible),
         "variants": [
             {
                 "name": outcome.variant.name,
