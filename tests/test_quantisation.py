@@ -131,6 +131,8 @@ def test_the_choices_stand_in_the_programs_notes() -> None:
         "exact_input": "False",
         "weight_scales": "channel",
         "result_margin": "1.25",
+        "wide_results": "False",
+        "wide_margin": "4.0",
         "centres": "True",
         "index_bits": "8",
     }
