@@ -75,29 +75,19 @@ static void sweep_columns(const rnnpool_t *pool, int32_t row) {
     }
 }
 
-/* Both halves of (h + offset) << (8 - shift), saturated: the bytes are the upper ones. */
-static int32_t centred(const int16_t *h, const int16_t *offset, int32_t shift) {
-    int32_t pair = dsp_qadd16(dsp_load_word(h), dsp_load_word(offset));
-    for (; shift < 8; shift++) {
-        pair = dsp_qadd16(pair, pair);
-    }
-    return pair;
-}
-
 /* y = clamp((h + offset) >> shift, -128, 127) into part `part` of every pixel of the row. */
 static void store(const rnnpool_t *pool, int32_t part, int8_t *y) {
     const int32_t units = pool->summary.units;
     const int16_t *h = pool->row_states;
     y += part * units;
-    for (int32_t column = 0; column < pool->patch_columns; column++, y += 3 * units) {
-        const int8_t *end = y + units;
-        const int16_t *offset = pool->offset;
-        for (; units % 4 == 0 && y != end; y += 4, h += 4, offset += 4) {
-            dsp_store_word(y, dsp_high_bytes(centred(h, offset, pool->shift),
-                                             centred(h + 2, offset + 2, pool->shift)));
-        }
-        for (; y != end; y++) {
-            *y = (int8_t)dsp_clamp((*h++ + *offset++) >> pool->shift, -128, 127);
+    if (pool->store != NULL) {
+        pool->store(h, pool->offset, pool->patch_columns, y);
+        return;
+    }
+    for (int32_t column = 0; column < pool->patch_columns; column++, h += units, y += 4 * units) {
+        for (int32_t i = 0; i < units; i++) {
+            REQUIRES(0 <= pool->order[i] && pool->order[i] < units);
+            y[pool->order[i]] = (int8_t)dsp_saturate8((h[i] + pool->offset[i]) >> pool->shift);
         }
     }
 }

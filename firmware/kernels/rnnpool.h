@@ -24,6 +24,7 @@ typedef struct {
     int32_t patch_rows, patch_columns;
     int32_t patch, stride;
     const int16_t *offset; /* [summary units]: the centres, taken off, and half for rounding */
+    const int8_t *order;   /* [summary units]: the channel that each unit is */
     int32_t shift;         /* 1 to 8 */
     int32_t band;          /* rows that go in together; divides patch and stride */
 
@@ -33,6 +34,10 @@ typedef struct {
     int32_t *row_products;   /* [patch][patch columns][summary units], row n at n modulo patch */
     int16_t *row_states;     /* [patch columns][row units], then [patch columns][summary units] */
     int16_t *column_states;  /* [ceil(patch / stride)][columns][row units] */
+
+    /* Writes row_states out as one part of each of `columns` pixels of y; NULL where there is only
+     * the C. */
+    void (*store)(const int16_t *h, const int16_t *offset, int32_t columns, int8_t *y);
 } rnnpool_t;
 
 /* Copy the tables; before the first rows. */

@@ -234,6 +234,11 @@ static void fuzz_rnnpool(void) {
     pool.out_rows = about((int64_t)down + pick(0, 1));
     pool.out_columns = about((int64_t)across + pick(0, 1));
     pool.offset = halves(2 * whole(pool.summary.units));
+    int8_t *const order = room(whole(pool.summary.units));
+    for (int32_t i = 0; i < pool.summary.units; i++) {
+        order[i] = (int8_t)(pick(0, 9) > 0 ? (i ^ 1) % pool.summary.units : pick(-1, 5));
+    }
+    pool.order = order;
     const bool copies = flip();
     if (copies && pool.row.index_bits >= 0 && pool.row.index_bits <= 12 &&
         pool.summary.index_bits >= 0 && pool.summary.index_bits <= 12) {

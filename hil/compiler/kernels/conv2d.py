@@ -82,6 +82,7 @@ class PlainConvolutionInt16(PlainConvolution):
     """Such convolutions whose outputs are int16."""
 
     name = "conv2d_int16"
+    code_bytes = 1684
     bits = 16
     y_type = "int16_t"
     cycles: ClassVar[Costs] = {}

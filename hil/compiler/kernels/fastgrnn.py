@@ -105,25 +105,33 @@ def cell_bytes(cell: Cell) -> int:
     return 2 * words + 4 * cell.units
 
 
-def pair_up(row: Cell, summary: Cell) -> tuple[Cell, Cell]:
-    """Renumber RNN1's units such that non-zero weights stand in the same words.
+def pair_up(row: Cell, summary: Cell) -> tuple[Cell, Cell, list[int]]:
+    """Renumber units such that non-zero weights stand in the same words.
 
     One SMLAD multiplies both weights of a word, so units that the same units read should be
     neighbours. RNN1's states go nowhere but into RNN2, whose inputs are renumbered alike; no
     value changes.
+
+    Returns:
+        Both cells, and the unit that each of RNN2's units was before.
     """
     order = _neighbours(
         7 * _read_together(row.u) + _read_together(summary.w)  # a sweep's steps, its summary
     )
-    renumbered = replace(
-        row,
-        w=row.w[order],
-        u=row.u[np.ix_(order, order)],
-        bias=row.bias[order],
-        gate=row.gate[order],
-        update=row.update[order],
+    summary = replace(summary, w=summary.w[:, order])
+    of_summary = _neighbours(_read_together(summary.u))
+    return _renumbered(row, order), _renumbered(summary, of_summary), of_summary
+
+
+def _renumbered(cell: Cell, order: list[int]) -> Cell:
+    return replace(
+        cell,
+        w=cell.w[order],
+        u=cell.u[np.ix_(order, order)],
+        bias=cell.bias[order],
+        gate=cell.gate[order],
+        update=cell.update[order],
     )
-    return renumbered, replace(summary, w=summary.w[:, order])
 
 
 def _read_together(weights: Int16) -> npt.NDArray[np.int64]:

@@ -135,6 +135,7 @@ class HeadsInt16(Heads):
 
     name = "heads_int16"
     parts = ("matmul", "l2norm")
+    code_bytes = 1776
     bits = 16
     y_type = "int16_t"
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from math import gcd
 
+import numpy as np
+
 from hil.compiler.code.c import Constant, Fields, identifier, nested, structure
 from hil.compiler.kernels.conv2d import CONV2D_FEED
 from hil.compiler.kernels.convolution import conv_comment
@@ -21,6 +23,7 @@ from hil.compiler.kernels.kernel import (
     StepCode,
     expect,
 )
+from hil.compiler.kernels.pool_store import store, suits_store
 from hil.compiler.kernels.shapes import patch_grid, row_bytes
 from hil.compiler.kernels.stem import STEM_FEED
 from hil.compiler.kernels.windowed import WINDOWED_FEED
@@ -43,6 +46,7 @@ _MEMORY = (
     "row_states",
     "column_states",
 )
+_STORE = "(const int16_t *, const int16_t *, int32_t, int8_t *)"
 _SUMMARY_CALLS = 1.5  # times a call's cycles: the summary's states go out as int8
 
 
@@ -52,7 +56,7 @@ class Pooling(Kernel):
     name = "rnnpool"
     parts = ("fastgrnn",)
     step_bytes = 600
-    code_bytes = 1632
+    code_bytes = 1668
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices
@@ -78,7 +82,7 @@ class Pooling(Kernel):
         """Count both cells' weights and tables, and the convolution's."""
         conv, pool = _fastgrnn(step.operators)
         feed = feed_of(conv).constant_bytes(conv, choices) if conv else 0
-        return feed + cell_bytes(pool.row) + cell_bytes(pool.summary) + 2 * pool.offset.size
+        return feed + cell_bytes(pool.row) + cell_bytes(pool.summary) + 3 * pool.offset.size
 
     def files(self, step: Step) -> tuple[str, ...]:
         """Add those of the convolution."""
@@ -118,7 +122,7 @@ class Pooling(Kernel):
         """Call `rnnpool_begin`, then `rnnpool_rows` for each band."""
         conv, pool = _fastgrnn(site.step.operators)
         name = identifier(pool.name)
-        cells = _cells(pool)
+        *cells, order = _cells(pool)
         before = feed_of(conv).code(conv, site) if conv else FeedCode()
         return StepCode(
             ("rnnpool.h", *before.headers),
@@ -126,9 +130,11 @@ class Pooling(Kernel):
             (
                 *before.constants,
                 *(constant for cell in cells for constant in cell.constants()),
-                Constant(f"{name}_offset", pool.offset, f"{name}: [summary units]"),
+                Constant(f"{name}_offset", pool.offset[order], f"{name}: [summary units]"),
+                Constant(f"{name}_order", np.array(order, np.int8), "the channel of each unit"),
             ),
             "".join(cell.prototypes() for cell in cells)
+            + (f"void {name}_store{_STORE};\n" if suits_store(len(order)) else "")
             + before.descriptor
             + structure("rnnpool_t", name, _fields(pool, cells, site)),
             _calls(site, name, before),
@@ -139,7 +145,13 @@ class Pooling(Kernel):
         """Write the convolution's functions and both cells'."""
         conv, pool = _fastgrnn(operators)
         feed = feed_of(conv).assembly(conv) if conv else ""
-        return feed + "".join(cell.assembly() for cell in _cells(pool))
+        *cells, order = _cells(pool)
+        out = (
+            store(f"{identifier(name)}_store", order, pool.shift).text
+            if suits_store(len(order))
+            else ""
+        )
+        return feed + "".join(cell.assembly() for cell in cells) + out
 
 
 def feed_of(conv: Conv2D) -> Feed:
@@ -179,11 +191,12 @@ def _fastgrnn(operators: Sequence[Operator]) -> tuple[Conv2D | None, RNNPool]:
     return conv, expect(pool, RNNPool)
 
 
-def _cells(pool: RNNPool) -> tuple[CellCode, CellCode]:
+def _cells(pool: RNNPool) -> tuple[CellCode, CellCode, list[int]]:
+    """Return both cells as they are written, and the channel that each of RNN2's units is."""
     name = identifier(pool.name)
-    row, summary = pair_up(pool.row, pool.summary)
+    row, summary, order = pair_up(pool.row, pool.summary)
     zero = pool.inputs[0].zero_point
-    return CellCode(f"{name}_row", row, zero), CellCode(f"{name}_summary", summary, 0)
+    return CellCode(f"{name}_row", row, zero), CellCode(f"{name}_summary", summary, 0), order
 
 
 def rows_read(pool: PatchPool) -> int:
@@ -232,8 +245,9 @@ def slack_of(conv: Conv2D | None, pool: PatchPool) -> int:
     return slack
 
 
-def _fields(pool: RNNPool, cells: tuple[CellCode, CellCode], site: Site) -> Fields:
+def _fields(pool: RNNPool, cells: Sequence[CellCode], site: Site) -> Fields:
     """Return the members of the `rnnpool_t`."""
+    name = identifier(pool.name)
     patch_rows, patch_columns = patch_grid(pool)
     fields: Fields = {
         "row": nested(cells[0].fields(), 2),
@@ -246,10 +260,13 @@ def _fields(pool: RNNPool, cells: tuple[CellCode, CellCode], site: Site) -> Fiel
         "patch_columns": patch_columns,
         "patch": pool.patch,
         "stride": pool.stride,
-        "offset": f"{identifier(pool.name)}_offset",
+        "offset": f"{name}_offset",
+        "order": f"{name}_order",
         "shift": pool.shift,
         "band": site.step.band,
     }
+    if suits_store(pool.summary.units):
+        fields["store"] = f"HIL_CORTEX_M4_CODE({name}_store)"
     return fields | {memory: site.planned(memory) for memory in _MEMORY}
 
 
