@@ -185,6 +185,23 @@ def test_renode_has_a_home_of_settings_and_a_history_of_its_own(
         assert (scratch / "config").read_text() == f"[general]\nhistory-path = {scratch}/history\n"
 
 
+def test_two_renodes_at_once_share_nothing(
+    tmp_path: Path, image: Image, process_note: Path
+) -> None:
+    with greeted(renodes.stand_in(tmp_path), image) as (first, one):
+        of_first = noted(process_note)
+        with greeted(renodes.stand_in(tmp_path), image) as (second, other):
+            assert of_first.scratch != noted(process_note).scratch
+            assert first.serial().port != second.serial().port
+            for device in (one, other):
+                device.load_input(INPUT)
+            for device in (other, one):
+                device.run()
+                assert device.outputs() == tiny_model.expected(INPUT)
+        assert of_first.scratch.is_dir()
+        assert runs(of_first.number)
+
+
 def test_a_port_that_somebody_took_is_replaced(
     tmp_path: Path, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:

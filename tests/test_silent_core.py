@@ -30,7 +30,16 @@ BOARD = boards.load("stm32f439")
 PATIENCE_S, SILENCE_S = 60.0, 2.0  # for an answer; for one that never comes
 INPUT = bytes(tiny_model.INPUT_BYTES)
 FAULTS = """
+#include "runtime/link.h"
+#include "runtime/link_messages.h"
 #include "runtime/port.h"
+static void storm(void) {
+    for (;;) {
+        link_report_t report;
+        link_log_pack(&report, &(link_log_t){.text = "still here"});
+        link_send(&report);
+    }
+}
 static void fail(void) {
     switch (model_arena[0]) {
     case 0: break;
@@ -39,11 +48,12 @@ static void fail(void) {
     case 3: __asm__ volatile("bkpt #1"); break;
     case 4: *(volatile uint32_t *)0xE000ED0Cu = 0x05FA0004u; for (;;) { }
     case 5: for (;;) { port_send(0x55); port_send(0x00); }
-    case 6: *(volatile uint32_t *)0xE000ED08u = 0x60000000u; __asm__ volatile("udf #0");
+    case 6: *(volatile uint32_t *)0xE000ED08u = 0x60000000u; __asm__ volatile("udf #0"); break;
+    case 7: storm();
     }
 }
 """
-LOOP, SLEEP, STOP, RESET, BABBLE, LOCK_UP = range(1, 7)
+LOOP, SLEEP, STOP, RESET, BABBLE, LOCK_UP, STORM = range(1, 8)
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +104,9 @@ def run(image: Image, target: EmulatedTarget, how: int) -> None:
         (RESET, FirmwareFault, "restarted itself: a software reset"),
         (BABBLE, FirmwareFault, "at work and does not come back"),
         (LOCK_UP, FirmwareFault, r"locked up at .* after .*model\.c:\d+"),
+        (STORM, FirmwareTimeout, "at work and does not come back"),
     ],
-    ids=["loop", "sleep", "stop", "reset", "babble", "lock-up"],
+    ids=["loop", "sleep", "stop", "reset", "babble", "lock-up", "storm"],
 )
 def test_what_the_firmware_does_is_told_with_its_place(
     image: Image, target: EmulatedTarget, how: int, kind: type[MeasurementError], words: str
