@@ -1,5 +1,6 @@
 """The serial port of a physical board: found by USB identity, opened for one user alone."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
@@ -61,7 +62,9 @@ def open_exclusively(device: str, baud: int) -> SerialBase:
     _wait_for(device)
     alone = {} if "://" in device else {"exclusive": True}
     try:
-        port: Any = serial.serial_for_url(device, baudrate=baud, **alone)
+        with warnings.catch_warnings():  # pyserial's RFC 2217 ports name their threads the old way
+            warnings.simplefilter("ignore", DeprecationWarning)
+            port: Any = serial.serial_for_url(device, baudrate=baud, **alone)
         port.reset_input_buffer()
     except (serial.SerialException, OSError, ValueError) as error:
         users = ", ".join(holders(device))
