@@ -39,6 +39,10 @@ static void enter(const heads_t *layer, const int8_t *x, int32_t row) {
         return;
     }
     x += row * count;
+    if (layer->norm != NULL && layer->channels % 4 == 0) {
+        l2norm_widened(layer->norm, layer->columns, x, y);
+        return;
+    }
     if (layer->norm != NULL) {
         l2norm(layer->norm, layer->columns, x, layer->line);
         x = layer->line;

@@ -19,4 +19,7 @@ typedef struct {
 /* `pixels` of them, one after the other; `y` may be `x`. */
 void l2norm(const l2norm_t *layer, int32_t pixels, const int8_t *x, int8_t *y);
 
+/* The same as int16 in the order of `widen`, of channels that are a multiple of four. */
+void l2norm_widened(const l2norm_t *layer, int32_t pixels, const int8_t *x, int16_t *y);
+
 #endif

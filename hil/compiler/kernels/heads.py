@@ -46,7 +46,7 @@ class Heads(Kernel):
     name = "heads"
     parts: tuple[str, ...] = ("matmul", "l2norm")
     step_bytes = 284
-    code_bytes = 1684
+    code_bytes = 1724
     y_type: ClassVar[str] = "int8_t"
 
     def take(
@@ -135,7 +135,7 @@ class HeadsInt16(Heads):
 
     name = "heads_int16"
     parts = ("matmul", "l2norm")
-    code_bytes = 1776
+    code_bytes = 1812
     bits = 16
     y_type = "int16_t"
 
@@ -251,7 +251,7 @@ def _maxout_of(conv: Conv2D, rest: Sequence[Operator], readers: Mapping[str, int
 def _scratch(conv: Conv2D, product: MatMul, *, normalised: bool = False) -> tuple[Scratch, ...]:
     _, columns, channels = conv.inputs[0].shape
     of_outputs = conv.output.shape[1] * product.y_pixel_bytes
-    line = max(columns * channels if normalised else 0, of_outputs)
+    line = max(columns * channels if normalised and channels % 4 else 0, of_outputs)
     return (
         Scratch("turned", 4 * product.segments * product.stream_words),
         Scratch("ring", product.segments * product.segment_bytes),
