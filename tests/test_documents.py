@@ -99,7 +99,8 @@ def test_figures_of_scenarios_are_those_of_the_baseline() -> None:
         if one.body.strip() and one.state is State.STALE
     ]
     assert stale == []
-    assert [one.mark.source for one in found if one.state is State.LEFT] == []
+    left = [one.mark.source for one in found if one.state is State.LEFT]
+    assert left == [source for source in left if ".trained " in source], "a baseline has the rest"
 
 
 def test_tests_that_are_said_to_hold_figures_exist() -> None:

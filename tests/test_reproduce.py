@@ -1,6 +1,7 @@
 """Numbers printed in documents are held to what is measured."""
 
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,6 +102,46 @@ def test_counts_of_instructions_do_not_pass_for_time() -> None:
         report_rows.CONTEXT, timing="instructions", rules="instructions", fingerprint=""
     )
     assert printed.measured(gather(in_context(context, report_rows.SMALL))) == {}
+
+
+def test_figures_of_trained_weights_are_measured_where_a_checkpoint_is_given(
+    page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = page.parent / "small.pth"
+    checkpoint.write_bytes(b"")
+    page.write_text("<!-- rows: value small.trained latency -->9 s<!-- end -->")
+    assert run(page) == 0
+    assert "left out" in capsys.readouterr().out
+    asked: list[str] = []
+
+    def suite(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.extend(command)
+        (csv,) = (word.removeprefix("--hil-csv=") for word in command if "--hil-csv=" in word)
+        table.write(in_context(report_rows.CONTEXT, report_rows.SMALL), Path(csv))
+        return subprocess.CompletedProcess(command, 1, "a limit is not kept")
+
+    monkeypatch.setattr(subprocess, "run", suite)
+    assert run(page, f"--trained=small={checkpoint}") == 1
+    assert {"--hil-scenario=small", f"--hil-checkpoint={checkpoint}"} <= set(asked)
+    assert "stale" in capsys.readouterr().out
+    assert run(page, f"--trained=small={checkpoint}", "--write") == 0
+    assert ">0.1 s<" in page.read_text()
+
+
+def test_what_cannot_be_measured_with_trained_weights_is_told(
+    page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="face_m4 is no SCENARIO=CHECKPOINT"):
+        reproduce.trained("face_m4")
+    with pytest.raises(UsageError, match=r"no checkpoint nowhere\.pth"):
+        reproduce.trained("face_m4=nowhere.pth")
+
+    def silent(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 4, "unknown scenario")
+
+    monkeypatch.setattr(subprocess, "run", silent)
+    with pytest.raises(UsageError, match="was not measured:\nunknown scenario"):
+        reproduce.trained(f"face_m5={page}")
 
 
 def test_every_mark_of_this_projects_documents_is_known() -> None:

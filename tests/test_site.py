@@ -20,7 +20,7 @@ _PROGRAMS = ("hil", "pytest", "make", "pyocd")
 _NEEDS = {
     r"hil (run|test|doctor|scenarios|plan|profile|quantise|models|detect|report)\b": "tests/",
     r"hil (emulate|survey|crosscheck|compare|import|new|mlperf-run)\b": "tests/",
-    r"hil (evaluate|poolings|bisect)\b": "tests/",
+    r"hil (evaluate|poolings|bisect|reproduce)\b": "tests/",
     r"hil boards (list|serve)\b": "tests/",
     r"hil boards (check|lock|unlock)\b": "a board on the desk; an emulated one in tests/",
     r"hil bench\b": "minutes; its parts in tests/test_bench_*.py and tests/test_soak.py",

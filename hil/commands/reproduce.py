@@ -11,6 +11,7 @@ examples:
   hil reproduce                     what the last run measured, and what needs no run
   hil reproduce --csv baselines/stm32f439.csv   what the baseline says, without a run
   hil reproduce --all               run the commands too: minutes
+  hil reproduce --trained face_m4=face_m4.pth   figures of trained weights too; a minute
   hil reproduce --write README.md   put right what is stale
 
 Without files it reads README.md and docs/*.md. Exit status: 1 where something is stale.
@@ -31,6 +32,14 @@ def add(commands: Commands) -> None:
         help="measured rows, or a baseline (default: %(default)s)",
     )
     parser.add_argument("--all", action="store_true", help="run commands that take minutes too")
+    parser.add_argument(
+        "--trained",
+        action="append",
+        default=[],
+        metavar="SCENARIO=CHECKPOINT",
+        help="measure it with these weights on the emulated board; without it, figures of "
+        "SCENARIO.trained stay as they are printed",
+    )
     parser.add_argument("--write", action="store_true", help="put right what is stale")
 
 
@@ -39,7 +48,11 @@ def _run(options: argparse.Namespace) -> int:
     from hil.studies import printed, reproduce
     from hil.studies.reproduce import State
 
-    rows = printed.measured(sources.read(options.csv)) if options.csv.is_file() else {}
+    rows: printed.Measured = {}
+    if options.csv.is_file():
+        rows = printed.measured(sources.read(options.csv))
+    for given in options.trained:
+        rows = {**rows, **reproduce.trained(given)}
     paths = options.file or list(reproduce.documents(Path.cwd()))
     marks = [mark for path in paths for mark in reproduce.marks(path)]
     findings = []

@@ -8,7 +8,8 @@
     <!-- evidence: hil validate-timing --embench DIR -->0.994<!-- end -->   measured once, so
 
 A mark ends at `<!-- end -->`. Rows are those of a results.csv or of a baseline; a scenario that
-they lack keeps what is printed, and is told. Evidence was measured as its mark says: on what this
+they lack keeps what is printed, and is told. So do figures of trained weights, of SCENARIO.trained,
+where no checkpoint is at hand. Evidence was measured as its mark says: on what this
 repository does not have, by host time, or when a choice was made. It is told, never made anew.
 """
 
@@ -22,8 +23,10 @@ from difflib import unified_diff
 from enum import StrEnum
 from pathlib import Path
 
+from hil import files
 from hil.errors import UsageError
 from hil.results import metrics
+from hil.run import sources
 from hil.studies import printed
 from hil.studies.boards import ledger
 from hil.studies.printed import Measured
@@ -37,6 +40,15 @@ MARK = re.compile(
 
 _CALL = "from hil.cli import main; raise SystemExit(main())"
 _DEADLINE_S = 3600.0
+_TRAINED = ".trained"
+_ON_EMULATOR = (
+    "test",
+    "--board=stm32f439",
+    "--hil-target=emulator",
+    "-q",
+    "-p",
+    "no:cacheprovider",
+)
 _NOT_MADE_ANEW = {"evidence:": "measured once, as the mark says", "held:": "held by these tests"}
 
 
@@ -135,6 +147,49 @@ def _printed(mark: Mark) -> str:
             hint="run it by itself",
         )
     return done.stdout.strip()
+
+
+def trained(given: str) -> Measured:
+    """Measure a scenario with trained weights, on the emulated board.
+
+    Args:
+        given: SCENARIO=CHECKPOINT.
+
+    Returns:
+        Its metrics, under SCENARIO.trained.
+
+    Raises:
+        UsageError: it is said otherwise, there is no such file, or nothing was measured.
+    """
+    name, _, checkpoint = given.partition("=")
+    if not (name and checkpoint):
+        raise UsageError(f"{given} is no SCENARIO=CHECKPOINT", hint="such as face_m4=face_m4.pth")
+    if not files.is_file(Path(checkpoint)):
+        raise UsageError(f"there is no checkpoint {checkpoint}")
+    with files.scratch() as folder:
+        rows = folder / "results.csv"
+        options = (
+            f"--hil-scenario={name}",
+            f"--hil-checkpoint={checkpoint}",
+            f"--hil-csv={rows}",
+            f"--hil-history-dir={folder / 'history'}",
+        )
+        command = [sys.executable, "-c", _CALL, *_ON_EMULATOR, *options]
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=_DEADLINE_S,
+            check=False,
+        )
+        known = printed.measured(sources.read(rows)) if rows.is_file() else {}
+    if name not in known:
+        raise UsageError(
+            f"{name} with {checkpoint} was not measured:\n{done.stdout.strip()}",
+            hint=f"hil run {name} --checkpoint {checkpoint}",
+        )
+    return {f"{name}{_TRAINED}": known[name]}
 
 
 def rewrite(path: Path, findings: Sequence[Finding]) -> int:
