@@ -202,6 +202,7 @@ def test_a_scenario_names_the_variant_of_its_network() -> None:
 def test_a_scenario_names_photographs_to_calibrate_on(tmp_path: Path) -> None:
     assert scenario.load("densenet_small").calibration == []
     assert scenario.load("face_quant").calibration == ["faces"]
+    assert scenario.load("face_quant").quantise == ["input"]
     path = tmp_path / "mine.toml"
     path.write_text('model = "face_m4"\ncalibration = 3\n')
     with pytest.raises(UsageError, match="calibration = 3: expected"):
