@@ -205,8 +205,9 @@ def test_a_board_held_by_hand_is_let_go_by_hand(
         assert "is yours" in process.stdout.readline()
         with pytest.raises(LockError, match="solder") as caught:
             ServedTarget(desk.board).open()
-        assert "hil boards unlock" in caught.value.hint
-        assert cli.main(["boards", "unlock", "desk-1", *where]) == 0
+        said = f"hil boards unlock {desk.unit.probe}"
+        assert said in caught.value.hint
+        assert cli.main([*said.split()[1:], *where]) == 0
         assert process.wait(120) == 0
     assert "is free again; it was held by" in capsys.readouterr().out
     with ServedTarget(desk.board):

@@ -18,10 +18,12 @@ from hil.compiler.plan import Budget
 from hil.compiler.synthetic import synthetic_program
 from hil.config import board as boards
 from hil.config import scenario
+from hil.config.board import Board
 from hil.errors import FirmwareFault, MemoryLimitError
 from hil.link.client import Device
-from hil.run import measurement
+from hil.run import measurement, network
 from hil.run.measurement import Stopwatch
+from hil.studies.counts import count
 from hil.targets.emulator.chips.stm32f4.chip import Stm32F4
 from hil.targets.emulator.chips.stm32f4.fmc import MemoryController
 from hil.targets.emulator.errors import BusError
@@ -57,6 +59,16 @@ def chip() -> Stm32F4:
         write(made, half, read(made, half) | 12 << shift)
         write(made, port, read(made, port) & ~(3 << 2 * number) | 2 << 2 * number)
     return made
+
+
+def with_little_of_its_own(of_each: int) -> Board:
+    """Return the board with so many bytes of SRAM and of CCM in its chip."""
+    memories = tuple(
+        replace(one, bytes=of_each) if one.name in {"sram1", "ccm"} else one
+        for one in BOARD.memories
+        if one.name not in {"sram2", "sram3"}
+    )
+    return replace(BOARD, memories=memories)
 
 
 def write(chip: Stm32F4, address: int, value: int) -> None:
@@ -203,14 +215,7 @@ def test_a_plan_uses_it_only_where_the_chips_own_memory_is_too_small() -> None:
     b = Builder(1, (60, 60, 3))
     small = b.program(b.pool("pool", b.input, 4, 2, (4, 4), repeat=0))
     assert plan.plan_on(small, BOARD)[1] is BOARD
-    own = replace(
-        BOARD,
-        memories=tuple(
-            replace(one, bytes=4096) if one.name in {"sram1", "ccm"} else one
-            for one in BOARD.memories
-            if one.name not in {"sram2", "sram3"}
-        ),
-    )
+    own = with_little_of_its_own(4096)
     with pytest.raises(MemoryLimitError):
         plan.make_plan(small, Budget.of(own))
     made, board = plan.plan_on(small, own)
@@ -226,14 +231,8 @@ def test_a_scenario_that_the_chips_own_memory_rules_out_is_built_for_the_boards(
         f'model = "rnnpool_layer"\nstream = false\n[variant]\n{shape}'
     )
     chosen = scenario.load(str(tmp_path / "large.toml"))
-    own = replace(
-        BOARD,
-        memories=tuple(
-            replace(one, bytes=16_384) if one.name in {"sram1", "ccm"} else one
-            for one in BOARD.memories
-            if one.name not in {"sram2", "sram3"}
-        ),
-    )
+    own = with_little_of_its_own(16_384)
+    assert not count.planned(network.structure(chosen), own, streams=chosen.stream).obstacle
     prepared = measurement.prepare(chosen, own, find_toolchain("zig"), Stopwatch())
     (arena,) = (one for one in symbols.read(prepared.image.elf) if one.name == "model_arena")
     assert prepared.board.arena_outside

@@ -72,7 +72,9 @@ def _run(options: argparse.Namespace) -> int:
     compiled = compile_scenario(chosen, chip)
     planned = compiled.plan
     if options.pareto:
-        points = plan.pareto(compiled.program, plan.Budget.of(chip), streams=chosen.stream)
+        points = plan.pareto(
+            compiled.program, plan.Budget.of(compiled.board), streams=chosen.stream
+        )
         return _pareto(points, chip.clock_hz)
     heads, rows = plan.table(planned)
     fixed = len(heads) - len(planned.steps)
@@ -92,7 +94,8 @@ def _run(options: argparse.Namespace) -> int:
             f"steps 0 to {planned.choices.streamed - 1} run row by row as the image comes in, of "
             f"which {rows_kept} rows are kept; results go out as they are computed"
         )
-    print(f"arena {planned.arena_bytes:,} B in SRAM, working memory {planned.ccm_bytes:,} B in CCM")
+    arena = f"{planned.arena_bytes:,} B in {'SDRAM' if compiled.board.arena_outside else 'SRAM'}"
+    print(f"arena {arena}, working memory {planned.ccm_bytes:,} B in CCM")
     return 0
 
 

@@ -200,7 +200,7 @@ def _wait(file: int, key: str, name: str, wait_s: float, tell: Callable[[str], N
             left = deadline - time.monotonic()
             who = holder(key)
             if left <= 0:
-                raise _still_held(name, who, wait_s)
+                raise _still_held(key, name, who, wait_s)
             tell(f"waiting {left:.0f} s at most for {name}, held by {who or 'nobody any more'}")
             try:
                 status = child.wait(min(_TELL_EVERY_S, left))
@@ -214,10 +214,10 @@ def _wait(file: int, key: str, name: str, wait_s: float, tell: Callable[[str], N
         child.wait()
 
 
-def _still_held(name: str, who: Holder | None, wait_s: float) -> LockError:
+def _still_held(key: str, name: str, who: Holder | None, wait_s: float) -> LockError:
     hint = "wait for it, or take another board with --hil-probe"
     if who is not None and who.by_hand:
-        hint = f"hil boards unlock {name}, if you may; or take another board with --hil-probe"
+        hint = f"hil boards unlock {key}, if you may; or take another board with --hil-probe"
     return LockError(f"{name} was held for {wait_s:g} s, by {who or 'nobody known'}", hint=hint)
 
 

@@ -14,7 +14,7 @@ from hil import models
 from hil.compiler import operators
 from hil.compiler.front.trace import shape_of
 from hil.compiler.operators.kind import Macs
-from hil.compiler.plan import Budget, make_plan
+from hil.compiler.plan import plan_on
 from hil.compiler.synthetic import synthetic_program
 from hil.config.board import Board
 from hil.config.scenario import Aim
@@ -114,7 +114,7 @@ def planned(
         streams: whether the image comes in row by row; None where it does not fit otherwise.
     """
     try:
-        plan = make_plan(synthetic_program(made), Budget.of(board), aim, streams=streams)
+        plan, _ = plan_on(synthetic_program(made), board, aim, streams=streams)
     except MemoryLimitError as error:
         obstacle = f"{error.verdict}: {error.what}"
         return Memory(obstacle=obstacle, lacking=error.lacking, lacks=error.region)

@@ -37,9 +37,7 @@ def on_board(program: Program, scenario: Scenario, board: Board) -> Cost:
     Raises:
         MemoryLimitError: no schedule fits the board.
     """
-    made = plan.make_plan(
-        program, plan.Budget.of(board), scenario.optimise, streams=scenario.stream
-    )
+    made, _ = plan.plan_on(program, board, scenario.optimise, streams=scenario.stream)
     return Cost(estimate(made), made.ram_bytes, flash_bytes(made.steps, made.choices))
 
 
