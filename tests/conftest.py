@@ -1,6 +1,7 @@
 """Fixtures that several test files share, and a cache of builds of the tests' own."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -27,6 +28,10 @@ if sanitized() and hasattr(os, "RTLD_DEEPBIND"):
 # A developer's own boards are not the tests'.
 os.environ["HIL_CONFIG"] = str(_CACHE / "no-configuration")
 
+
+# A shell has what it runs in the background ignore interrupts, and so would its children.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # An example takes as long as a busy machine lets it.
 settings.register_profile("patient", deadline=None)

@@ -162,6 +162,13 @@ def test_collecting_alone_writes_no_report(pytester: pytest.Pytester) -> None:
     assert report.read_text() == "of the last run"
 
 
+def test_the_suite_behind_a_link_is_the_suite(pytester: pytest.Pytester) -> None:
+    (pytester.path / "hil").symlink_to(Path(paths.__file__).parent)
+    result = pytester.runpytest_inprocess("hil/", "--collect-only", "-q")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.no_fnmatch_line("*test_baseline*")
+
+
 def test_the_suite_is_collected_without_junit(pytester: pytest.Pytester) -> None:
     arguments = ("--pyargs", "hil.suite", "--collect-only", "-q", "-p", "no:junitxml")
     assert pytester.runpytest_inprocess(*arguments).ret == pytest.ExitCode.OK
