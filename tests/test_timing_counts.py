@@ -2,8 +2,11 @@
 
 import random
 
+import pytest
 import timing_machine as machine
 from timing_machine import ART_OFF, ART_ON, COUNTER, FLASH, SRAM1, Machine
+
+from hil.targets.emulator.timing import TimingCore
 
 SOURCE = (
     machine.loop_source(
@@ -143,6 +146,28 @@ def test_code_that_changes_is_costed_anew() -> None:
     core.timing.invalidate(labels["counter"], 16)
     core.run(labels["counter"], labels["counter_end"])
     assert core.timing.cycles - before > before
+
+
+def test_a_page_of_flash_is_looked_through_once_and_again_when_it_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+    look = TimingCore._prepare
+
+    def note(timing: TimingCore, page: int) -> None:
+        seen.append(page)
+        look(timing, page)
+
+    monkeypatch.setattr(TimingCore, "_prepare", note)
+    labels = machine.program(SOURCE).labels
+    core = prepared(ART_OFF)
+    for _ in range(3):  # each reads the counter, after which addresses are translated anew
+        core.run(labels["counter"], labels["counter_end"])
+    assert seen == [FLASH]
+    core.timing.invalidate(labels["counter"], 4)
+    core.timing.watch_flash_data(on=True)  # translates anew
+    core.run(labels["counter"], labels["counter_end"])
+    assert seen == [FLASH, FLASH]
 
 
 def test_cycles_that_no_instruction_stands_for_are_added() -> None:

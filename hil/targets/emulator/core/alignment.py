@@ -17,6 +17,7 @@ _MULTIPLE = frozenset({Kind.LOAD_MULTIPLE, Kind.STORE_MULTIPLE})
 _ALWAYS_BY_WORDS = _MULTIPLE | {Kind.FLOAT_LOAD, Kind.FLOAT_STORE}
 _EXCLUSIVE = {"ldrex": 3, "strex": 3, "ldrexh": 1, "strexh": 1}
 _REGISTERS = 16
+_NONE = (0,) * _REGISTERS
 _ALWAYS = 14
 
 
@@ -24,16 +25,20 @@ _ALWAYS = 14
 class LowBits:
     """The two lowest bits of a value: an offset and registers, each so many times, modulo 4."""
 
-    weights: tuple[int, ...] = (0,) * _REGISTERS
+    weights: tuple[int, ...] = _NONE
     offset: int = 0
 
     def plus(self, other: "LowBits") -> "LowBits":
         """Return the low bits of a sum."""
+        if other.weights == _NONE:  # most are constants
+            return LowBits(self.weights, self.offset + other.offset & 3)
         pairs = zip(self.weights, other.weights, strict=True)
         return LowBits(tuple(a + b & 3 for a, b in pairs), self.offset + other.offset & 3)
 
     def times(self, factor: int) -> "LowBits":
         """Return the low bits of a multiple."""
+        if factor == 1:
+            return self
         return LowBits(tuple(w * factor & 3 for w in self.weights), self.offset * factor & 3)
 
     def never_meets(self, mask: int) -> bool:
@@ -144,14 +149,16 @@ def is_unaligned(instruction: Instruction, registers: Sequence[int], *, all_trap
     return low is not None and bool(low.value(registers) & mask)
 
 
+_WORD = LowBits()
+_AT_ENTRY = tuple(
+    _WORD if register in {SP, PC} else LowBits(tuple(int(i == register) for i in range(_REGISTERS)))
+    for register in range(_REGISTERS)
+)
+"""Registers of which nothing is known but that SP and PC are those of words."""
+
+
 def _fresh() -> list[LowBits | None]:
-    """Return registers of which nothing is known but that SP and PC are those of words."""
-    values: list[LowBits | None] = [
-        LowBits(tuple(int(i == register) for i in range(_REGISTERS)))
-        for register in range(_REGISTERS)
-    ]
-    values[SP] = values[PC] = LowBits()
-    return values
+    return list(_AT_ENTRY)
 
 
 def _address(instruction: Instruction, values: Sequence[LowBits | None]) -> LowBits | None:
@@ -186,7 +193,7 @@ def _follow(
             values[register] = value
         else:
             values[register] = None
-    values[SP] = values[PC] = LowBits()
+    values[SP] = values[PC] = _WORD
 
 
 def _result(

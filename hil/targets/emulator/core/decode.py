@@ -11,6 +11,10 @@ from typing import Any
 class Kind(Enum):
     """What decides an instruction's cost."""
 
+    __hash__ = (
+        object.__hash__
+    )  # Enum's own is Python's, and sets of kinds are asked millions of times
+
     SIMPLE = auto()
     LOAD = auto()
     STORE = auto()

@@ -88,6 +88,8 @@ class Sum:
 
     def plus(self, other: "Sum") -> "Sum":
         """Return the sum of two."""
+        if not other.terms:  # most are constants
+            return Sum(self.terms, self.constant + other.constant & _WORD)
         times = dict(self.terms)
         for term, more in other.terms:
             times[term] = times.get(term, 0) + more & _WORD
@@ -96,6 +98,8 @@ class Sum:
 
     def times(self, factor: int) -> "Sum":
         """Return a multiple."""
+        if factor == 1:
+            return self
         terms = ((term, n * factor & _WORD) for term, n in self.terms)
         return Sum(tuple((t, n) for t, n in terms if n), self.constant * factor & _WORD)
 
@@ -344,12 +348,16 @@ def _bytes_of(instruction: Instruction) -> int:
     return 4 * instruction.words if instruction.kind in _MULTIPLE else instruction.access_bytes
 
 
+_AT_ENTRY = tuple(Sum(((register, 1),)) for register in range(REGISTERS))
+"""Registers as sums of what they hold when a block is entered: each is itself."""
+
+
 class _Follower:
     """Follows the registers through a block."""
 
     def __init__(self, literal: Literal) -> None:
         self._literal = literal
-        self._values = [Sum(((register, 1),)) for register in range(REGISTERS)]
+        self._values = list(_AT_ENTRY)
         self._loads: list[Load] = []
         self._stores: list[tuple[Sum, int]] = []
         self._opaque = FIRST_OPAQUE

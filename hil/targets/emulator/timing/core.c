@@ -326,6 +326,7 @@ bool timing_invalidate(timing_t *t, uint32_t address, uint32_t length) {
         known |= *code_page(t, at);
         if (offset < t->flash_bytes) {
             t->shadow_valid[offset / PAGE_BYTES] = 0;
+            t->prepared[offset / PAGE_BYTES] = 0;
         }
     }
     t->forget |= known;
@@ -539,6 +540,20 @@ typedef struct {
     int permissions;
 } translation_t;
 
+/* Have a page of code looked through; one of flash, which only timing_invalidate changes, once: its
+ * address is translated for every access to a device. */
+static void prepare(timing_t *t, uint32_t page) {
+    uint32_t offset = page - t->flash_base;
+    if (offset < t->flash_bytes) {
+        uint8_t *prepared = &t->prepared[offset / PAGE_BYTES];
+        if (*prepared) {
+            return;
+        }
+        *prepared = 1;
+    }
+    t->prepare(page);
+}
+
 /*
  * Every address stands for itself, and the memory map says what may be done there; only data reads
  * of flash go to an alias, whose accesses call timing_read_flash. A page of flash is therefore
@@ -562,7 +577,7 @@ bool timing_translate(void *engine, uint64_t address, int kind, translation_t *r
         offset = page - t->boot_alias;
     }
     if (kind != UNICORN_READ && kind != UNICORN_WRITE) {
-        t->prepare(page);
+        prepare(t, page);
         result->permissions = offset < t->flash_bytes && t->sees_data
                                   ? MAY_EXECUTE
                                   : MAY_READ | MAY_WRITE | MAY_EXECUTE;

@@ -165,6 +165,7 @@ struct timing {
     uint32_t fetch_count;
     uint8_t code_pages[CODE_PAGES]; /* some node is there */
     uint8_t shadow_valid[MOST_FLASH_BYTES / PAGE_BYTES];
+    uint8_t prepared[MOST_FLASH_BYTES / PAGE_BYTES]; /* `prepare` has seen the page as it is */
     uint8_t shadow[MOST_FLASH_BYTES];
     node_t *buckets[BUCKETS];
     node_t nodes[NODES];
