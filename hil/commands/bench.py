@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil import numbers
@@ -24,6 +25,7 @@ examples:
   hil bench face_m4 --csv layers.csv   cycles by layer, RNN weights sparse and dense
   hil bench mlperf                     MLPerf Tiny's networks beside the certified figures
   hil bench mlperf --network vww=vww_96_int8.toml   with weights that hil import made a scenario of
+  hil bench peers --cmsis-nn CMSIS-NN --tinyengine tinyengine   kernels of others beside ours
 """
 
 
@@ -38,11 +40,12 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "what",
-        choices=("emulator", "kernels", "link", "soak", "face_m4", "mlperf"),
+        choices=("emulator", "kernels", "link", "soak", "face_m4", "mlperf", "peers"),
         help="emulator: emulated instructions per second of host time; kernels: cycles of every "
         "operator; link: runs over a line that damages bytes; soak: inferences one after another; "
         "face_m4: cycles by layer, with sparse and with dense RNN weights; mlperf: MLPerf Tiny's "
-        "networks on a NUCLEO-L4R5ZI, beside the best that were certified on one",
+        "networks on a NUCLEO-L4R5ZI, beside the best that were certified on one; peers: kernels "
+        "of others from your checkouts, layer by layer beside ours",
     )
     parser.add_argument("--board", help="whose (default: stm32f439; of mlperf nucleo_l4r5zi)")
     parser.add_argument(
@@ -54,10 +57,23 @@ def add(commands: Commands) -> None:
         "may be given several times",
     )
     parser.add_argument(
+        "--cmsis-nn",
+        type=Path,
+        metavar="DIR",
+        help="peers: a checkout of github.com/ARM-software/CMSIS-NN",
+    )
+    parser.add_argument(
+        "--tinyengine",
+        type=Path,
+        metavar="DIR",
+        help="peers: a checkout of github.com/mit-han-lab/tinyengine with its submodules; its "
+        "generator, a Python program, is run",
+    )
+    parser.add_argument(
         "--toolchain",
         choices=("zig", "gcc", "both"),
         default="both",
-        help="cross compiler of kernels and face_m4 (default: both, where gcc is found)",
+        help="cross compiler of kernels, face_m4 and peers (default: both, where gcc is found)",
     )
     parser.add_argument(
         "--fit",
@@ -94,7 +110,7 @@ def add(commands: Commands) -> None:
         nargs="?",
         const="sparse",
         choices=("sparse", "dense"),
-        help="print the table of docs/kernels.md; of face_m4 with sparse or with dense weights",
+        help="print the table as a document has it; of face_m4 with sparse or with dense weights",
     )
     csv_option(parser)
 
@@ -111,6 +127,8 @@ def _run(options: argparse.Namespace) -> int:
         return _link(options)
     if options.what == "soak":
         return _soak(options)
+    if options.what == "peers":
+        return _peers(options)
 
     from hil.build import toolchain
     from hil.config import board
@@ -157,6 +175,36 @@ def _mlperf(options: argparse.Namespace) -> int:
         show(bench.table(results))
     if options.csv:
         bench.write_csv(results, options.csv)
+    return 0
+
+
+def _peers(options: argparse.Namespace) -> int:
+    from hil.build import toolchain
+    from hil.errors import UsageError
+    from hil.studies.bench.peers import bench, report
+    from hil.studies.bench.peers.checkouts import cmsis_nn, tinyengine
+
+    found = [
+        find(folder)
+        for find, folder in ((cmsis_nn, options.cmsis_nn), (tinyengine, options.tinyengine))
+        if folder is not None
+    ]
+    if not found:
+        raise UsageError(
+            "no checkout of a peer is named",
+            hint="name one or both: --cmsis-nn DIR --tinyengine DIR",
+        )
+    both = options.toolchain == "both"
+    compilers = toolchain.find_all() if both else [toolchain.find_toolchain(options.toolchain)]
+    lines = list(
+        bench.run(found, compilers, options.board, lambda stage: print(stage, file=sys.stderr))
+    )
+    if options.markdown:
+        print(report.markdown(lines, found))
+    else:
+        show(report.table(lines, found))
+    if options.csv:
+        bench.write_csv(lines, options.csv)
     return 0
 
 

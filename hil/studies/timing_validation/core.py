@@ -87,17 +87,47 @@ class CoreRun:
             contents = ELFFile(file)
             for segment in contents.iter_segments():
                 if segment["p_type"] == "PT_LOAD" and segment["p_filesz"]:
-                    self._put(segment["p_paddr"], segment.data())
+                    self.write(segment["p_paddr"], segment.data())
             table: Any = contents.get_section_by_name(".symtab")
             return {s.name: s["st_value"] & ~1 for s in table.iter_symbols() if s.name}
 
-    def _put(self, address: int, data: bytes) -> None:
+    def write(self, address: int, data: bytes) -> None:
+        """Write to the memory, as nobody on the chip could: into flash too, in no time.
+
+        Raises:
+            UsageError: the board has no memory there.
+        """
+        memory, offset = self._place(address, len(data))
+        memory[offset : offset + len(data)] = data
+
+    def read(self, address: int, count: int) -> bytes:
+        """Read from the memory.
+
+        Raises:
+            UsageError: the board has no memory there.
+        """
+        memory, offset = self._place(address, count)
+        return bytes(memory[offset : offset + count])
+
+    def _place(self, address: int, count: int) -> tuple[bytearray, int]:
         for region, memory in self._memory:
             offset = address - region.address
-            if offset >= 0 and offset + len(data) <= region.bytes:
-                memory[offset : offset + len(data)] = data
-                return
-        raise UsageError(f"the program has {len(data)} B at {address:#010x}, outside the memory")
+            if 0 <= offset <= region.bytes - count:
+                return memory, offset
+        raise UsageError(f"the program has {count} B at {address:#010x}, outside the memory")
+
+    def symbol(self, name: str) -> int:
+        """Return where a function or a variable of the program is.
+
+        Raises:
+            UsageError: it has none of this name.
+        """
+        if name not in self._symbols:
+            raise UsageError(
+                f"the program has no function {name}",
+                hint="is this the release that the command's help names?",
+            )
+        return self._symbols[name]
 
     def reach(self, functions: Sequence[str]) -> list[Mark]:
         """Run until each of these functions has been entered, in this order.
@@ -112,12 +142,7 @@ class CoreRun:
         from hil.targets.emulator.core.engine import Stop
 
         engine, timing = self._engine, self.timing
-        if function not in self._symbols:
-            raise UsageError(
-                f"the program has no function {function}",
-                hint="is this the release that the command's help names?",
-            )
-        goal = self._symbols[function]
+        goal = self.symbol(function)
         engine.set_exits({goal})
         while True:
             stop = engine.run()

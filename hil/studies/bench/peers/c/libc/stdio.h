@@ -1,0 +1,1 @@
+/* Headers of others include <stdio.h>; nothing of it is called. */
