@@ -84,7 +84,7 @@ def build(checkout: Checkout, toolchain: Toolchain, how: tuple[str, ...], scratc
     include += [] if toolchain.name == "gcc" else [f"-isystem{_OURS / 'libc'}"]
     kernels = [*checkout.sources, *written, checkout.glue, _OURS / "main.c"]
     common = [*compiler, *target, *_LOOSE, *include]
-    title = f"{toolchain.name} {' '.join(how)}"
+    title = f"{toolchain} {' '.join(how)}"
     _call([*common, *how, "-c", *map(str, kernels)], scratch, f"{checkout} with {title}")
     start = [BARE / "bare.c", *([] if toolchain.name == "gcc" else [_MEMORY])]
     slowly = ["-O1", "-fno-builtin", "-c", *map(str, start)]
