@@ -22,7 +22,7 @@ from hil.studies.profile.layers import LayerProfile, of_image
 if TYPE_CHECKING:
     from hil.build.toolchain import Toolchain
     from hil.compiler.plan import Plan
-    from hil.compiler.program import Int8, Program
+    from hil.compiler.program import Program, Quantised
     from hil.studies.bench.peers.works import Work
 
 NETWORKS: Mapping[str, str] = {"face_m4": "blocks.", "vww_base": "", "mlperf_vww": ""}
@@ -50,7 +50,7 @@ class Subject:
     prefix: str
     program: "Program"
     plan: "Plan"
-    x: "Int8"
+    x: "Quantised"
     ours: tuple[LayerProfile, ...]
     compiler: str
 

@@ -14,7 +14,7 @@ from hil.studies.bench.peers.calls import Call
 from hil.studies.timing_validation.core import CoreRun
 
 if TYPE_CHECKING:
-    from hil.compiler.program import Int8
+    from hil.compiler.program import Quantised
     from hil.studies.bench.peers.works import Work
 
 MOST_OFF = 1
@@ -98,7 +98,7 @@ def _at_main(build: Build, board: Board) -> CoreRun:
 
 def _computed(
     run: CoreRun, work: "Work", call: Call, numbers: dict[str, float], places: Mapping[str, int]
-) -> tuple[int, "Int8"]:
+) -> tuple[int, "Quantised"]:
     """Have a layer computed.
 
     Args:
@@ -133,7 +133,7 @@ def _computed(
     return end.cycles - begin.cycles, found
 
 
-def _compared(found: "Int8", expected: "Int8", title: str) -> tuple[int, float]:
+def _compared(found: "Quantised", expected: "Quantised", title: str) -> tuple[int, float]:
     apart = np.abs(found.astype(np.int32) - expected.reshape(-1).astype(np.int32))
     off = int(apart.max())
     if off > MOST_OFF:

@@ -12,7 +12,7 @@ from hil.compiler.integers.ranges import multiplier_and_shift
 from hil.compiler.operators.add import Add, add_of
 from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.operators.pool2d import Pool2D
-from hil.compiler.program import Int8, Operator, Padding
+from hil.compiler.program import Operator, Padding, Quantised
 
 if TYPE_CHECKING:
     from hil.compiler.kernels.kernel import Step
@@ -34,7 +34,7 @@ class Work:
 
     step: str
     layer: Layer
-    inputs: tuple[Int8, ...]
+    inputs: tuple[Quantised, ...]
 
     @property
     def name(self) -> str:
@@ -42,7 +42,7 @@ class Work:
         return self.layer.name
 
     @cached_property
-    def expected(self) -> Int8:
+    def expected(self) -> Quantised:
         """What our integer reference answers, (rows, columns, channels)."""
         named = (tensor.name for tensor in self.layer.inputs)
         return reference.compute(self.layer, dict(zip(named, self.inputs, strict=True)))
@@ -59,7 +59,7 @@ class Work:
         return replace(self, layer=replace(self.layer, padding=before))
 
 
-def works(program: "Program", plan: "Plan", x: Int8, prefix: str = "") -> Iterator[Work]:
+def works(program: "Program", plan: "Plan", x: Quantised, prefix: str = "") -> Iterator[Work]:
     """Yield the layers of a network, in order.
 
     Args:
@@ -86,6 +86,7 @@ def left_out(plan: "Plan", prefix: str = "") -> list[str]:
         for _, operator in _operators(plan, prefix)
         if not isinstance(operator, Layer)
         or (isinstance(operator, Pool2D) and operator.kind != "average")
+        or operator.output.bits != 8
     ]
 
 
@@ -95,7 +96,7 @@ def _operators(plan: "Plan", prefix: str) -> "Iterator[tuple[Step, Operator]]":
             yield step, operator
 
 
-def _convolution(step: str, operator: Conv2D, maps: Mapping[str, Int8]) -> Iterator[Work]:
+def _convolution(step: str, operator: Conv2D, maps: Mapping[str, Quantised]) -> Iterator[Work]:
     """A convolution, and what it adds as an addition of its own: peers fuse neither."""
     read = maps[operator.inputs[0].name]
     if operator.residual is None:
