@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hil.compiler.operators.add import HEADROOM_BITS, Add
 from hil.compiler.operators.conv2d import Conv2D
-from hil.compiler.program import Float64, Int32
+from hil.compiler.program import Float64, Int32, Quantised
 
 if TYPE_CHECKING:
     from hil.studies.bench.peers.works import Work
@@ -29,7 +29,7 @@ _POINTERS: Mapping[str, str] = {
 STATUS_BYTES = 4
 """Of the structure's first field."""
 
-Values = npt.NDArray[np.int8] | Int32 | npt.NDArray[np.float32]
+Values = Quantised | Int32 | npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
