@@ -101,6 +101,23 @@ def test_dense_layers_softmax_sums_and_poolings_are_litert_s_to_the_bit(
         assert np.array_equal(reference.run(made.program, x), theirs(x))
 
 
+@pytest.mark.parametrize("scale", [0.11, 0.05, 0.011])
+@pytest.mark.parametrize("shape", [(7, 5, 6), (8, 8, 4), (3, 3, 8)])
+def test_a_mean_over_all_pixels_is_litert_s_level_or_the_one_beside(
+    shape: tuple[int, int, int], scale: float
+) -> None:
+    w = Writer()
+    w.mean(w.image(*shape), scale)
+    data = w.write()
+    theirs, made = litert(data), translated(data)
+    pairs = [(reference.run(made.program, x), theirs(x)) for x in images(shape, 100)]
+    ours, wanted = (np.stack(values).astype(int) for values in zip(*pairs, strict=True))
+    assert np.ptp(wanted) > 3
+    assert np.abs(ours - wanted).max() <= 1
+    assert (ours != wanted).mean() < 0.15
+    assert not made.exactness[0].counted, "the importer's table does not call it equal"
+
+
 @pytest.mark.parametrize("act", [RELU, NONE])
 def test_a_convolution_is_off_by_one_level_at_the_steps_that_are_counted(act: int) -> None:
     data = one_conv(act).write()

@@ -137,6 +137,12 @@ class Writer:
             version=2,
         )
 
+    def mean(self, x: int, scale: float) -> int:
+        of = self.tensors[x]
+        axes = self.tensor(2, kind="int32", data=np.array([1, 2], np.int32))
+        y = self.tensor(1, 1, 1, of.shape[3], scales=(scale,), zeros=(11,))
+        return self.add("MEAN", (x, axes), y, "ReducerOptions", KeepDims=True, version=2)
+
     def sum(self, x: int, other: int, act: int = NONE) -> int:
         y = self.tensor(*self.tensors[x].shape, scales=(0.13,), zeros=(-20,))
         return self.add("ADD", (x, other), y, "AddOptions", FusedActivationFunction=act, version=2)

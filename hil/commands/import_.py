@@ -133,7 +133,7 @@ def _table(loaded: "LoadedModel") -> "Table":
     for column in ("layer", "output", "MACs", "rounding"):
         result.add_column(column, justify="right" if column == "MACs" else "left")
     for operator, exact in zip(made.program.operators, made.exactness, strict=True):
-        rounding = "equal"
+        rounding = "equal" if exact.counted else "the level, or the one beside"
         if exact.missed:
             rounding = f"{exact.missed:,} of {exact.steps:,} steps one sum aside"
         size = "x".join(map(str, operator.output.shape))

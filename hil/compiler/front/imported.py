@@ -31,11 +31,14 @@ class Exactness:
     Attributes:
         steps: levels of its outputs that sums can reach, over all channels.
         missed: steps at which a sum, or two, get the level beside; 0 where it is equal.
+        counted: whether these are known; a mean over all pixels is rounded once here, and any of
+            its outputs may be the level beside.
     """
 
     layer: str
     steps: int
     missed: int
+    counted: bool = True
 
 
 @dataclass(frozen=True)
@@ -195,4 +198,4 @@ def _mean(layer: Mean, x: Tensor, y: Tensor) -> tuple[Pool2D, Exactness]:
         kind="average", window=(rows, columns), stride=1, padding=Padding(),
         multiplier=int(factors[0]), shift=shift,
     )  # fmt: skip
-    return pool, Exactness(layer.name, 0, 0)
+    return pool, Exactness(layer.name, 0, 0, counted=False)
