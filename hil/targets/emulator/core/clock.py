@@ -82,7 +82,7 @@ class Loops(Protocol):
         """Note what has run up to the block that runs now; None where that is not known."""
 
     def is_pure(self, before: Mark | None, after: Mark | None) -> bool:
-        """Whether one round, between two marks in the same block, wrote nothing."""
+        """Whether one round, between two marks in the same block, wrote core registers alone."""
 
     def skip(self, cycles: int, instructions: int) -> None:
         """Charge whole rounds."""

@@ -79,6 +79,7 @@ class Engine:
     def __init__(self) -> None:
         import unicorn
         from unicorn import arm_const, unicorn_const
+        from unicorn.unicorn_py3 import unicorn as binding
 
         self._unicorn: Any = unicorn
         self._const: Any = unicorn_const
@@ -98,8 +99,10 @@ class Engine:
         self._unmapped_hooks: dict[int, Any] = {}
         self._writable_at: list[range] = []
         self._stops = _stops(unicorn_const)
-        # For calls that the binding has no method for.
+        # For calls that the binding has no method for, or a slow one.
         self._handle = self.uc._uch  # noqa: SLF001
+        self._uc_reg_read = binding.uclib.uc_reg_read
+        self._control = self._readable["control"]
         self.trap: Trap | None = None
         self.fault_address = 0
         self.uc.hook_add(unicorn_const.UC_HOOK_INTR, self._on_interrupt)
@@ -111,8 +114,13 @@ class Engine:
         if register in _PRIVILEGED and self.unprivileged:
             with self._privileged():
                 return self.read(register)
-        value: int = self.uc.reg_read(self._readable[register])
-        return value & _VALID_BITS.get(register, 0xFFFF_FFFF)
+        return self._read(self._readable[register]) & _VALID_BITS.get(register, 0xFFFF_FFFF)
+
+    def _read(self, number: int) -> int:
+        """Return a register by Unicorn's number, without the binding's way there: it is long."""
+        value = ctypes.c_uint64()
+        self._check(self._uc_reg_read(self._handle, number, ctypes.byref(value)))
+        return value.value
 
     def read_many(self, registers: Sequence[str]) -> tuple[int, ...]:
         """Return some unprivileged registers' values at once."""
@@ -141,7 +149,7 @@ class Engine:
     @property
     def unprivileged(self) -> bool:
         """Whether thread mode without privilege runs."""
-        return bool(self.uc.reg_read(self._readable["control"]) & 1) and not self.read("ipsr")
+        return bool(self._read(self._control) & 1) and not self.read("ipsr")
 
     @contextmanager
     def _privileged(self) -> Iterator[None]:

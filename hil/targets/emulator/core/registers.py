@@ -158,6 +158,7 @@ class Bus:
             `POLLS` times in a row.
         unmodelled: the addresses of those without a model that the core has used.
         on_unmodelled: called with the address of each when it is used for the first time.
+        accesses: writes, and reads of registers that no program waits for.
     """
 
     windows: Iterable[tuple[int, int]]
@@ -169,6 +170,7 @@ class Bus:
     _polls: int = 0
     _dead_blocks: set[int] = field(default_factory=set)
     unmodelled: set[int] = field(default_factory=set)
+    accesses: int = 0
     on_unmodelled: Callable[[int], None] = ignore
     _observed: dict[int, Accesses] | None = None
 
@@ -212,13 +214,16 @@ class Bus:
         register = self.registers.get(address)
         if size == 4 and register is not None:
             if register.changes is None:
+                self.accesses += 1
                 return register.read()
             return self._read_awaited(address, register, register.changes)
         word = address & ~3
         register = self.registers.get(word)
         if register is None:
+            self.accesses += 1
             value = self._read_unmodelled(word)
         elif register.changes is None:
+            self.accesses += 1
             value = register.read()
         else:
             value = self._read_awaited(word, register, register.changes)
@@ -269,6 +274,7 @@ class Bus:
 
     def write(self, address: int, size: int, value: int) -> None:
         """Write 1, 2 or 4 bytes."""
+        self.accesses += 1
         register = self.registers.get(address)
         if size == 4 and register is not None:
             register.write(value)

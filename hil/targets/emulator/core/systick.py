@@ -59,10 +59,11 @@ class SysTick(Peripheral):
         owed, self._owes_interrupt = self._owes_interrupt, False
         return owed
 
-    def _catch_up(self) -> None:
+    def _catch_up(self) -> int:
+        """Reload as often as it was due; returns the cycle count."""
         zero_at, now = self._zero_at, self._now()
         if zero_at is None or now < zero_at:
-            return
+            return now
         self._counted = True
         self._owes_interrupt |= bool(self._control & _TICKINT)
         if self._reload:
@@ -71,19 +72,19 @@ class SysTick(Peripheral):
             self._most = self._reload
         else:
             self._zero_at = None  # a reload of zero stops the counter at zero
+        return now
 
     @property
     def _step(self) -> int:
         """The core's cycles per count: the external reference is HCLK/8 (RM0090 section 6.2)."""
         return 1 if self._control & _CLKSOURCE else 8
 
-    @property
-    def _current(self) -> int:
+    def _value_at(self, now: int) -> int:
         if not self._control & _ENABLE:
             return self._held
         if self._zero_at is None:
             return 0
-        left = -((self._now() - self._zero_at) // self._step)
+        left = -((now - self._zero_at) // self._step)
         return left if left <= self._most else 0
 
     def _count_from(self, value: int) -> None:
@@ -99,8 +100,7 @@ class SysTick(Peripheral):
         return value
 
     def _write_control(self, value: int) -> None:
-        self._catch_up()
-        changed, current = self._control ^ value, self._current
+        changed, current = self._control ^ value, self._value_at(self._catch_up())
         self._control = value & 7
         if not value & _ENABLE:
             self._held, self._zero_at = current, None
@@ -117,8 +117,7 @@ class SysTick(Peripheral):
         self._on_change()
 
     def _read_current(self) -> int:
-        self._catch_up()
-        return self._current
+        return self._value_at(self._catch_up())
 
     def _clear_current(self, value: int) -> None:
         del value

@@ -1,11 +1,33 @@
-"""What the C side is told of a block beside its cost."""
+"""A block as it was costed, and what the C side is told of it beside that."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from hil.targets.emulator.core.decode import SP, Instruction, Kind
+from hil.targets.emulator.timing.addresses import Case
 from hil.targets.emulator.timing.c_side import Transfer, Writes
+from hil.targets.emulator.timing.pipeline import BlockTiming
 
 _MASK_WRITERS = frozenset({"cps", "msr"})
+
+
+@dataclass(frozen=True)
+class Costed:
+    """A block as it was costed for one state of the pipeline and some registers."""
+
+    instructions: tuple[Instruction, ...]
+    case: Case
+    timing: BlockTiming
+
+    @cached_property
+    def issue_at(self) -> dict[int, int]:
+        """When each instruction is issued, by the addresses of its halfwords."""
+        return {
+            address: issue
+            for instruction, issue in zip(self.instructions, self.timing.issues, strict=False)
+            for address in range(instruction.address, instruction.end, 2)
+        }
 
 
 def may_write(instructions: Sequence[Instruction]) -> Writes:

@@ -6,7 +6,7 @@ first time.
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from hil.config.board import Board
@@ -14,7 +14,7 @@ from hil.errors import UsageError
 from hil.targets.emulator.core.clock import NEVER, RunControl, address_of, core_register_ids
 from hil.targets.emulator.core.decode import Decoder, Instruction, Kind
 from hil.targets.emulator.timing.addresses import Case
-from hil.targets.emulator.timing.blocks import may_write, transfer_of
+from hil.targets.emulator.timing.blocks import Costed, may_write, transfer_of
 from hil.targets.emulator.timing.c_side import (
     CACHE_BYTES,
     CONDITION_HOLDS,
@@ -49,15 +49,6 @@ _FLOATS = 32  # single registers of the float unit
 _ALWAYS = 14  # the condition that always holds
 # Where nothing is known of what went before, the pipeline is empty and code is asked for anew.
 _FRESH = State(branched=True)
-
-
-@dataclass(frozen=True)
-class _Costed:
-    """A block as it was costed for one state of the pipeline and some registers."""
-
-    instructions: tuple[Instruction, ...]
-    case: Case
-    timing: BlockTiming
 
 
 class TimingCore:
@@ -106,7 +97,7 @@ class TimingCore:
         self._states: list[State] = []
         self._state_ids: dict[State, int] = {}
         self._code: dict[tuple[int, int], tuple[Instruction, ...]] = {}
-        self._timings: dict[int, _Costed] = {}
+        self._timings: dict[int, Costed] = {}
         self._spent_before = [0] * len(Cause)  # in blocks that are forgotten
         self._failure: Exception | None = None
         self._prepared: dict[int, bytes] = {}
@@ -222,13 +213,10 @@ class TimingCore:
         current = self._library.timing_current(self._buffer)
         if current == _NONE:
             return self.run.cycles
-        costed = self._timings[current]
-        instructions, timing = costed.instructions, costed.timing
         t = self._t
-        at = 0
-        if instructions[0].address <= t.access_pc < instructions[-1].end:
-            at = timing.issues[_index_at(instructions, t.access_pc)]
-        later = sum(s.cycles for s in t.stall[: t.stalls] if s.needed > at)
+        at = self._timings[current].issue_at.get(t.access_pc, 0)
+        stalls = t.stalls
+        later = sum(s.cycles for s in t.stall[:stalls] if s.needed > at) if stalls else 0
         # Another device access of this block must say anew which instruction it is.
         self._library.timing_forget_translations(self._buffer, self._uc._uch)  # noqa: SLF001
         cycles: int = self.run.cycles + at - later
@@ -435,7 +423,7 @@ class TimingCore:
             self._uc.ctl_remove_cache(address, address + size)
             return False
         timing = self._cost(instructions, state, case)
-        self._timings[index] = _Costed(instructions, case, timing)
+        self._timings[index] = Costed(instructions, case, timing)
         self._places.add(node, case)
         node.instructions = len(instructions)
         node.transfer = transfer_of(instructions[-1])

@@ -11,7 +11,7 @@ from hil.targets.emulator.timing.c_side import Head, Node
 _NONE = 0xFFFF_FFFF
 _MOST_BLOCKS = 24
 _WRITES = frozenset({Kind.STORE, Kind.STORE_MULTIPLE, Kind.FLOAT_STORE})
-_CHANGES_THE_CORE = frozenset({"cps", "msr", "vmsr"})
+_CHANGES_THE_CORE = frozenset({"cps", "msr"})  # and the names of the FPU's, which begin with v
 
 
 class Loops:
@@ -53,7 +53,7 @@ class Loops:
         return counts
 
     def is_pure(self, before: Mark | None, after: Mark | None) -> bool:
-        """Whether the one round between two marks wrote neither memory nor special registers."""
+        """Whether the one round between two marks wrote core registers alone."""
         if before is None or after is None or before.keys() != after.keys():
             return False
         ran = [index for index, counts in after.items() if counts != before[index]]
@@ -64,7 +64,8 @@ class Loops:
     def _writes_nothing(self, index: int) -> bool:
         instructions = self._instructions_of(index)
         return bool(instructions) and not any(
-            one.kind in _WRITES or one.name in _CHANGES_THE_CORE for one in instructions
+            one.kind in _WRITES or one.name in _CHANGES_THE_CORE or one.name.startswith("v")
+            for one in instructions
         )
 
     def skip(self, cycles: int, instructions: int) -> None:

@@ -94,8 +94,7 @@ class Chip(ABC):
         peripherals: all of them.
         broken: which limit of the chip the firmware has gone past, in words; the core is locked up
             then, where silicon would do anything.
-        forgives_margins: whether APB1, APB2 and the regulator's scale may be gone past, as public
-            programs do.
+        forgives_margins: whether limits may be gone past beyond which silicon often goes on.
         on_failure: called, in the core's thread, when the emulator itself has failed.
         on_event: told each reset, fault and sleep of the core, in words.
     """
@@ -157,7 +156,7 @@ class Chip(ABC):
         self.traps = Traps(self.engine, self._request_stop)
         self.code = SeenCode(self.engine, self.clock)
         self._mpu = MemoryProtectionUnit()
-        self._polls = Polls(self.engine, self.clock)
+        self._polls = Polls(self.engine, self.clock, self.memory)
         self.system_control = SystemControl(
             self.exceptions, lambda: self.engine.read("ipsr"), self._request_reset
         )

@@ -116,9 +116,12 @@ class MemoryMap:
         for band in self._bands:
             engine.map_device(band.alias, band.bytes, band.read_bit, band.write_bit)
         first, last = self._flash_address, self._flash_address + len(self.flash) - 1
-        engine.on_read_only_write(
-            first, last, lambda address, size, value: program(address - first, size, value)
-        )
+
+        def store(address: int, size: int, value: int) -> bool:
+            self.bus.accesses += 1
+            return program(address - first, size, value)
+
+        engine.on_read_only_write(first, last, store)
         engine.note_bad_accesses(self._later)
 
     def _checked(self, check: Callable[[int, bool], None]) -> tuple[Read, Write]:
@@ -133,6 +136,16 @@ class MemoryMap:
             write_bus(address, size, value)
 
         return read, write
+
+    def accesses(self) -> int:
+        """Return how often the core has read registers that nobody waits for, and written any."""
+        return self.bus.accesses
+
+    def content(self) -> list[bytes] | None:
+        """Return a copy of all RAM; None where it is too much, with a memory outside the chip."""
+        if self.outside() is not None:
+            return None
+        return [bytes(memory) for _, memory, writable, _ in self._memories if writable]
 
     @property
     def ranges(self) -> list[range]:

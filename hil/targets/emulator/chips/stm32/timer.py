@@ -106,7 +106,7 @@ class Timer(Peripheral):
             0x18: Register(lambda: self._modes(0), self._syncing(lambda v: self._set_modes(0, v))),
             0x1C: Register(lambda: self._modes(2), self._syncing(lambda v: self._set_modes(2, v))),
             0x20: Register(self._channel_enables, self._syncing(self._set_channel_enables)),
-            0x24: Register(self._read_count, self._write_count),
+            0x24: Register(self._read_count, self._write_count, changes=self._next_count),
             0x28: self._wanted_prescaler.register(),
             0x44: self._output_enable.register(),
             0x50: self._option.register(),
@@ -528,6 +528,12 @@ class Timer(Peripheral):
     def _read_count(self) -> int:
         self.advance()
         return self._count
+
+    def _next_count(self) -> int | None:
+        """Return the cycle of the next count, None where another clock than its own makes it."""
+        if not self._runs or self._slave_choice[0]:
+            return None
+        return int(self._counted_at + self._period)
 
     def _write_count(self, value: int) -> None:
         self.sync()
