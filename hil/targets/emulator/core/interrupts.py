@@ -29,15 +29,28 @@ class Interrupts:
         self._all = sources
         self._sources: Sequence[Source] = sources
         self._deadlines = deadlines
+        self._living: Sequence[Source] | None = None
 
     def choose(self) -> None:
         """Look from now on at the peripherals that have a clock, so that others cost nothing."""
-        self._sources = [source for source in self._all if source.clocked]
+        able = self._all if self._living is None else self._living
+        self._sources = [source for source in able if source.clocked]
+
+    def stop(self, living: Sequence[Source]) -> None:
+        """Look at some sources alone: the clocks of the others, and SysTick's, stand."""
+        self._living = living
+        self.choose()
+        self.set_deadline()
+
+    def go_on(self) -> None:
+        """Look at all sources again."""
+        self._living = None
+        self.choose()
 
     def pend(self) -> None:
         """Make the exceptions pending whose lines are high."""
         pending, active = self._exceptions.state.pending, self._exceptions.state.active
-        if self._systick.tick():
+        if self._living is None and self._systick.tick():
             pending.add(SYSTICK)
         self.set_deadline()
         for source in self._sources:
@@ -46,6 +59,8 @@ class Interrupts:
 
     def set_deadline(self) -> None:
         """Have runs end when the first line may change."""
-        deadlines = [self._systick.deadline(), *(source.deadline() for source in self._sources)]
+        deadlines = [source.deadline() for source in self._sources]
         deadlines += [deadline() for deadline in self._deadlines]
+        if self._living is None:
+            deadlines.append(self._systick.deadline())
         self._run.deadline = min((d for d in deadlines if d is not None), default=NEVER)

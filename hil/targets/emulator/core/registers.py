@@ -102,6 +102,13 @@ class Peripheral:
         """Count up to now: the core's clock, or a bus's, is about to change."""
         del core_hz
 
+    def stop(self) -> None:
+        """Stand: its clock stops."""
+
+    def go_on(self, cycles: int) -> None:
+        """Go on as if so many cycles had not been, in which it stood."""
+        del cycles
+
 
 class StoragePeripheral(Peripheral):
     """A peripheral whose registers only keep what is written: configuration without effect here."""

@@ -33,6 +33,7 @@ class Runner:
         lockup_pc: where the core met a fault that it could not take, None before.
         runs: how often the engine was started: a measure of what a waiting firmware costs.
         on_lockup: called when the core meets a fault that it cannot take.
+        before_sleep: called whenever the core is about to wait, asleep. on_wake: behind that.
     """
 
     def __init__(
@@ -68,6 +69,8 @@ class Runner:
         self.lockup_pc: int | None = None
         self.runs = 0
         self.on_lockup: Callable[[], None] = lambda: None
+        self.before_sleep: Callable[[], None] = lambda: None
+        self.on_wake: Callable[[], None] = lambda: None
 
     def turn(self) -> None:
         """Do one thing."""
@@ -75,16 +78,22 @@ class Runner:
         if not self._debugger.masks_interrupts:
             number = self._exceptions.next()
             if number is not None:
-                self._core.asleep = False
+                self._wake()
                 self._exceptions.enter(number)
                 self._end_step()
                 return
         if self._core.asleep:
             if not self._wakes():
+                self.before_sleep()
                 self._waiting.sleep()
                 return
-            self._core.asleep = False
+            self._wake()
         self._run()
+
+    def _wake(self) -> None:
+        if self._core.asleep:
+            self._core.asleep = False
+            self.on_wake()
 
     def _wakes(self) -> bool:
         """Whether WFI or WFE ends without an exception that is taken: ARM DDI 0403E B1.5.18."""

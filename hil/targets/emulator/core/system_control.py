@@ -74,6 +74,11 @@ class SystemControl(Peripheral):
         return bool(self._scr & 0x10)
 
     @property
+    def sleeps_deep(self) -> bool:
+        """SCR.SLEEPDEEP: sleep stops the chip's clocks too."""
+        return bool(self._scr & 4)
+
+    @property
     def sleeps_on_exit(self) -> bool:
         """SCR.SLEEPONEXIT: the core sleeps when the last handler returns."""
         return bool(self._scr & 2)

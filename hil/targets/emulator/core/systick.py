@@ -49,6 +49,11 @@ class SysTick(Peripheral):
         self._zero_at = None
         self._counted = self._owes_interrupt = False
 
+    def go_on(self, cycles: int) -> None:
+        """Go on as if so many cycles had not been."""
+        if self._zero_at is not None:
+            self._zero_at += cycles
+
     def deadline(self) -> int | None:
         """Return the cycle of the next tick, None while the counter stands."""
         return self._zero_at

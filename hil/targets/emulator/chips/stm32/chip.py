@@ -532,6 +532,9 @@ class Chip(ABC):
             if watchdog.is_due():
                 self._reset(watchdog.cause)
                 return
+        self._take_turn()
+
+    def _take_turn(self) -> None:
         self.runner.turn()
 
     def paused(self) -> AbstractContextManager[None]:

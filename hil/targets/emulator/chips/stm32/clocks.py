@@ -24,7 +24,9 @@ _AHB_SHIFTS = (1, 2, 3, 4, 6, 7, 8, 9)
 BROWN_OUT_RESET = 1 << 25
 PIN_RESET, SOFTWARE_RESET, WATCHDOG_RESET = 1 << 26, 1 << 28, 1 << 29
 WINDOW_WATCHDOG_RESET, LOW_POWER_RESET = 1 << 30, 1 << 31
+STANDBY_EXIT = 0  # has no flag of its own
 RESETS = {
+    STANDBY_EXIT: "the end of Standby",
     BROWN_OUT_RESET: "brown-out",
     PIN_RESET: "power or pin",
     SOFTWARE_RESET: "by software",

@@ -147,6 +147,12 @@ class MemoryMap:
             return None
         return [bytes(memory) for _, memory, writable, _ in self._memories if writable]
 
+    def lose(self) -> None:
+        """Have all RAM empty, as it is when power comes on."""
+        for _, memory, writable, _ in self._memories:
+            if writable:
+                memory[:] = bytes(len(memory))
+
     @property
     def ranges(self) -> list[range]:
         """Where memories are."""

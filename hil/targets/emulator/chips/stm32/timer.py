@@ -270,6 +270,10 @@ class Timer(Peripheral):
         del core_hz
         self.sync()
 
+    def go_on(self, cycles: int) -> None:
+        """Go on as if so many cycles had not been."""
+        self._counted_at += cycles
+
     def sync(self) -> None:
         """Count up to now, and go on at what its clock then is."""
         self.advance()

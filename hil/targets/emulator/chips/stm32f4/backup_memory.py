@@ -18,12 +18,17 @@ class BackupMemory(Peripheral):
 
     def __init__(self, is_writable: Callable[[], bool]) -> None:
         self._is_writable = is_writable
-        words = [Storage() for _ in range(_BYTES // 4)]
+        self._words = words = [Storage() for _ in range(_BYTES // 4)]
         super().__init__(
             "BKPSRAM",
             _ADDRESS,
             {4 * at: Register(one.read, self._guarded(one)) for at, one in enumerate(words)},
         )
+
+    def lose(self) -> None:
+        """Forget everything."""
+        for word in self._words:
+            word.reset()
 
     def _guarded(self, word: Storage) -> Callable[[int], None]:
         def write(value: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from hil.targets.emulator.chips.stm32.chip import Chip
-from hil.targets.emulator.chips.stm32.clocks import LSI_HZ, ClockTree
+from hil.targets.emulator.chips.stm32.clocks import LSI_HZ, STANDBY_EXIT, ClockTree
 from hil.targets.emulator.chips.stm32.crc import ChecksumUnit
 from hil.targets.emulator.chips.stm32.exti import ExternalInterrupts, SystemConfiguration
 from hil.targets.emulator.chips.stm32.flash import FlashCalls
@@ -13,7 +13,7 @@ from hil.targets.emulator.chips.stm32.identity import SystemMemory
 from hil.targets.emulator.chips.stm32.pins import SerialPins
 from hil.targets.emulator.chips.stm32.timer import Timer
 from hil.targets.emulator.chips.stm32.watchdog import Watchdog
-from hil.targets.emulator.chips.stm32f4 import clock_limits, dma, rtc
+from hil.targets.emulator.chips.stm32f4 import clock_limits, dma, low_power, rtc
 from hil.targets.emulator.chips.stm32f4.backup_memory import BackupMemory
 from hil.targets.emulator.chips.stm32f4.dma import DirectMemoryAccess
 from hil.targets.emulator.chips.stm32f4.flash import Stm32F4Flash
@@ -46,7 +46,7 @@ _EXTI_IRQS = {  # RM0090 table 62: PVD, RTC's alarms, USB and Ethernet, tamper, 
     1: 1 << 16, 41: 1 << 17, 42: 1 << 18, 62: 1 << 19, 76: 1 << 20, 2: 1 << 21, 3: 1 << 22,
 }  # fmt: skip
 _SYSCFG_OTHERS = {0x00: 0x107, 0x04: 0x0080_0007, 0x20: 0x101}  # MEMRMP, PMC, CMPCR
-_RTC_PIN, _WWDG = "PC13", 0x4000_2C00
+_RTC_PIN, _WAKE_UP_PIN, _WWDG = "PC13", "PA0", 0x4000_2C00
 _RAM = 0x2000_0000  # where a stack pointer points that the boot loader takes for a program's
 
 
@@ -117,23 +117,31 @@ class Stm32F4(Chip):
         scale = clock_limits.limits(self.board.dev_id).scale_after_reset
         self.power = PowerControl(lambda: self.rcc.pll_is_on, scale)
         exti = self._make_exti(0x4001_3C00, _EXTI_IRQS)
+        self._backup_memory = BackupMemory(lambda: self.power.backup_is_writable)
+        self._exti, self._clock = exti, self._make_rtc(exti)
         configuration = SystemConfiguration(
             0x4001_3800, exti, self.pins, self.gpio.ports, _SYSCFG_OTHERS
         )
         return (
-            self.power, BackupMemory(lambda: self.power.backup_is_writable), ChecksumUnit(),
-            *self._make_dma(), exti, configuration, self._make_rtc(exti), *self._make_external(),
+            self.power, self._backup_memory, ChecksumUnit(), *self._make_dma(), exti, configuration,
+            self._clock, *self._make_external(),
         )  # fmt: skip
 
     def _make_rtc(self, exti: ExternalInterrupts) -> RealTimeClock:
         rcc, power = self.rcc, self.power
+
+        def set_line(line: int, level: bool) -> None:
+            if level:
+                self._low_power.notice(is_pin=False)
+            exti.set_level(line, level=level)
+
         wiring = rtc.Wiring(
             now=self.clock.now,
             core_hz=lambda: rcc.clocks.core_hz,
             is_on=lambda: rcc.rtc_is_on,
             clock_hz=lambda: rcc.rtc_hz,
             writable=lambda: power.backup_is_writable,
-            set_line=lambda line, level: exti.set_level(line, level=level),
+            set_line=set_line,
             on_change=self.waiting.attend,
         )
         clock = RealTimeClock(wiring, self._choose_interrupts)
@@ -149,11 +157,58 @@ class Stm32F4(Chip):
         self.pins.watch(_RTC_PIN, lambda level: clock.touch(level=level))
         return clock
 
+    def _build_runner(self) -> None:
+        super()._build_runner()
+        wiring = low_power.Wiring(
+            now=self.clock.now,
+            sleeps_deep=lambda: self.system_control.sleeps_deep,
+            interrupts=self.interrupts,
+            stand=(self.systick, *self._timers, self._window_watchdog),
+            living=(self._exti, self._clock),
+            attend=self._request_stop,
+            tell=self._tell_event,
+        )
+        self._low_power = low_power.LowPower(self.rcc, self.power, wiring)
+        self.runner.before_sleep = self._low_power.fall_asleep
+        self.runner.on_wake = self._low_power.wake_up
+        self.pins.watch(_WAKE_UP_PIN, self._note_wake_up_pin)
+
+    def _tell_event(self, words: str) -> None:
+        self.on_event(words)
+
+    def _note_wake_up_pin(self, level: bool) -> None:
+        if level:
+            self._low_power.notice(is_pin=True)
+            self.waiting.attend()
+
+    def _turn(self) -> None:
+        if not self.core.asleep:
+            self._low_power.wake_up()  # where a debugger has halted the core
+        super()._turn()
+
+    def _take_turn(self) -> None:
+        if not self._low_power.in_standby:
+            super()._take_turn()
+        elif self._low_power.wakes:
+            self._reset(STANDBY_EXIT)
+        else:
+            self.interrupts.pend()
+            if not self._low_power.wakes:
+                self.waiting.sleep()
+
+    def _reset(self, cause: int) -> None:
+        if self._low_power.in_standby:
+            self.memory.lose()
+            if not self.power.keeps_backup_sram:
+                self._backup_memory.lose()
+        self._low_power.reset()
+        super()._reset(cause)
+
     def _make_watchdogs(self) -> Sequence[Watchdog]:
-        window = WindowWatchdog(
+        self._window_watchdog = WindowWatchdog(
             self.clock.now, lambda: self.rcc.bus_divider(_WWDG), self.waiting.attend
         )
-        return (*super()._make_watchdogs(), window)
+        return (*super()._make_watchdogs(), self._window_watchdog)
 
     def _make_external(self) -> "Sequence[Peripheral]":
         """Return the controller of the board's SDRAM, if it has some."""

@@ -12,6 +12,7 @@ from hil.targets.emulator.chips.stm32.clocks import (
 from hil.targets.emulator.core.registers import Peripheral, Register, Storage
 
 _PLLCFGR_SOURCE = 1 << 22
+_ALL_BUT_HSI = 0x1509_0000  # RCC_CR: HSEON, CSSON, PLLON, PLLI2SON, PLLSAION
 
 LAYOUT = Layout(
     address=0x4002_3800,
@@ -53,6 +54,15 @@ class Stm32F4Clocks(ResetAndClockControl):
     def _pll_setting(self) -> Pll:
         return pll_of(self._pll.value, self._hz(self._pll_source))
 
+    def stop(self) -> None:
+        """Leave HSI alone on, and the core on it, as Stop does: RM0090 section 5.3.5."""
+        self._settle()
+        configuration = self._configuration.value & ~0b11
+        self.on_core_clock(self._tree("hsi", configuration).core_hz)
+        self._configuration.value = configuration
+        self._source, self._ready_at = "hsi", {"hsi": 0}
+        self._control.value = self._control.value & ~_ALL_BUT_HSI | 1
+
 
 def pll_of(setting: int, source_hz: int) -> Pll:
     """Work out RCC_PLLCFGR: 0.95 to 2.1 MHz after M, 100 to 432 MHz after N, the output after P."""
@@ -70,7 +80,7 @@ class PowerControl(Peripheral):
         scale_after_reset: VOS.
     """
 
-    models = "regulator scale, over-drive, DBP, wake-up and stand-by flags"
+    models = "regulator scale, over-drive, DBP; Stop and Standby, and what wakes from them"
 
     def __init__(
         self, pll_is_on: Callable[[], bool] = lambda: False, scale_after_reset: int = 0b11
@@ -110,6 +120,34 @@ class PowerControl(Peripheral):
         return bool(self._control.value >> 8 & 1)
 
     @property
+    def wants_standby(self) -> bool:
+        """PWR_CR.PDDS: deep sleep is Standby."""
+        return bool(self._control.value & _PDDS)
+
+    @property
+    def has_wake_up_pin(self) -> bool:
+        """PWR_CSR.EWUP."""
+        return bool(self._status.value & _EWUP)
+
+    @property
+    def keeps_backup_sram(self) -> bool:
+        """PWR_CSR.BRE: in Standby too."""
+        return bool(self._status.value & _BRE)
+
+    @property
+    def has_woken(self) -> bool:
+        """PWR_CSR.WUF."""
+        return bool(self._flags & _WUF)
+
+    def note_wake_up(self) -> None:
+        """Set WUF."""
+        self._flags |= _WUF
+
+    def note_standby(self) -> None:
+        """Set SBF: the chip has been in Standby."""
+        self._flags |= _SBF
+
+    @property
     def scale_bits(self) -> int:
         """PWR_CR.VOS."""
         return (self._control.value & _SCALE) >> 14
@@ -121,4 +159,6 @@ class PowerControl(Peripheral):
 
 
 _SCALE = 0x0000_C000
+_PDDS, _EWUP, _BRE = 1 << 1, 1 << 8, 1 << 9
+_WUF, _SBF = 1 << 0, 1 << 1
 _BRR = 1 << 3  # the backup regulator is ready

@@ -51,7 +51,7 @@ class WindowWatchdog(Watchdog):
         )
 
     def _forget(self) -> None:
-        self._on = False
+        self._on = self._stands = False
         self._count = _COUNTER
         self._counted_at: float = self._now()
         self._divider: float = self._clock_divider()
@@ -68,9 +68,18 @@ class WindowWatchdog(Watchdog):
         self._advance()
         self._divider = self._clock_divider()
 
+    def stop(self) -> None:
+        """Stand: its clock stops."""
+        self._stands = True
+
+    def go_on(self, cycles: int) -> None:
+        """Go on as if so many cycles had not been."""
+        self._stands = False
+        self._counted_at += cycles
+
     def deadline(self) -> int | None:
         """Return the cycle at which it warns or resets the chip, None while it stands."""
-        if not self._on:
+        if not self._on or self._stands:
             return None
         left = self._count - (_T6 if self._count > _T6 else _T6 - 1)
         return int(self._counted_at + left * self._period) + 1
@@ -92,7 +101,7 @@ class WindowWatchdog(Watchdog):
         return _PCLK_CYCLES * self._divider * (1 << (self._configuration.value >> 7 & 3))
 
     def _advance(self) -> None:
-        if not self._on:
+        if not self._on or self._stands:
             return
         counts = int((self._now() - self._counted_at) / self._period)
         if counts <= 0:
