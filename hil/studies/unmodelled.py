@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from hil.errors import FirmwareFault
 from hil.studies.program_places import ProgramPlaces
-from hil.targets.emulator.modelled import block_at, elsewhere
+from hil.targets.emulator.chips.stm32.gates import block_at
+from hil.targets.emulator.modelled import elsewhere
 from hil.targets.emulator.register_names import RegisterNames
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Unmodelled:
         return {name: tuple(registers) for name, registers in found.items()}
 
     def _block(self, address: int) -> str:
-        return block_at(self._chip, address)
+        return block_at(self._chip.unmodelled, address)
 
     def _note(self, address: int) -> None:
         pc = self._chip.engine.read("pc")

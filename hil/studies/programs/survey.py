@@ -152,12 +152,12 @@ def one(path: Path, name: str, terms: Terms) -> Row:
 
 
 def _missing(chip: "Chip") -> Iterator[str]:
-    from hil.targets.emulator.modelled import block_at
+    from hil.targets.emulator.chips.stm32.gates import block_at
     from hil.targets.emulator.register_names import RegisterNames
 
     names = RegisterNames(chip.svd)
     for address in chip.memory.bus.unmodelled:
-        yield names.peripheral(address) or block_at(chip, address) or f"{address:#010x}"
+        yield names.peripheral(address) or block_at(chip.unmodelled, address) or f"{address:#010x}"
 
 
 def _begins(said: bytearray) -> str:

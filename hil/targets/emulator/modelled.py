@@ -35,12 +35,6 @@ def rows(chip: "Chip") -> list[tuple[str, str]]:
     return [(ranges(names), text) for text, names in by_text.items()]
 
 
-def block_at(chip: "Chip", address: int) -> str:
-    """Return the name of the block that is left out by choice and holds an address, if one does."""
-    blocks = chip.unmodelled.items()
-    return next((n for n, b in blocks if b.address <= address < b.address + b.bytes), "")
-
-
 def left_out(chip: "Chip") -> list[str]:
     """Return the names of what is left out by choice."""
     return sorted(chip.unmodelled)

@@ -21,7 +21,7 @@ from hil.targets.emulator.chips.stm32.clocks import (
 )
 from hil.targets.emulator.chips.stm32.exti import ExternalInterrupts
 from hil.targets.emulator.chips.stm32.flash import FlashCalls, FlashController, Options
-from hil.targets.emulator.chips.stm32.gates import Gate, Unmodelled
+from hil.targets.emulator.chips.stm32.gates import Gate, Unmodelled, block_at
 from hil.targets.emulator.chips.stm32.gpio import PortLayout, all_ports
 from hil.targets.emulator.chips.stm32.identity import DebugMcu, SystemMemory
 from hil.targets.emulator.chips.stm32.memory_map import BOOT_ALIAS, MemoryMap, Windows
@@ -224,15 +224,11 @@ class Chip(ABC):
 
     def _tell_poll(self, address: int) -> None:
         """Say that the program waits for what never comes."""
-        there = (
-            (name, block.gate)
-            for name, block in self.unmodelled.items()
-            if block.address <= address < block.address + block.bytes
-        )
-        name, gate = next(there, ("", None))
-        if gate is None:
+        name = block_at(self.unmodelled, address)
+        if not name:
             _log.warning("the program polls %#010x, where no register is modelled", address)
             return
+        gate = self.unmodelled[name].gate
         on = self.rcc.is_clocked(gate) and not self.rcc.is_reset(gate)
         why = "is not modelled: its registers only keep what is written" if on else "has no clock"
         _log.warning("the program polls %#010x of %s, which %s", address, name, why)

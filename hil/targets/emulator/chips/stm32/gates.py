@@ -39,6 +39,12 @@ class Unmodelled:
     gate: Gate
 
 
+def block_at(blocks: Mapping[str, Unmodelled], address: int) -> str:
+    """Return the name of the block that holds an address, empty where none does."""
+    found = (n for n, one in blocks.items() if one.address <= address < one.address + one.bytes)
+    return next(found, "")
+
+
 BLOCK_BYTES = 0x400
 """What most peripherals have of a bus."""
 
