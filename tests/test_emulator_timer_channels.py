@@ -3,6 +3,8 @@
 The core stands by; timers run at 16 MHz.
 """
 
+from collections.abc import Sequence
+
 import pytest
 from emulated import StillChip
 
@@ -265,3 +267,80 @@ def test_tim5_measures_the_internal_32_khz_oscillator(chip: StillChip) -> None:
         captured.append(chip.read(tim5 + 0x40))
         chip.chip.exceptions.state.pending.clear()
     assert captured[1] - captured[0] == 8 * 500
+
+
+PULSES = ((0, True), (1, True), (0, False), (1, False))
+TI1, TI2 = "PA6", "PA7"
+
+
+def _encoder(chip: StillChip, mode: int, polarity: int = 0) -> None:
+    _route(chip, GPIOA, 6, 2)
+    _route(chip, GPIOA, 7, 2)
+    chip.write(TIM3 + CCMR1, 0x0101)
+    chip.write(TIM3 + CCER, polarity)
+    chip.write(TIM3 + SMCR, mode)
+    _start(chip, TIM3, 99)
+
+
+def _turn(chip: StillChip, edges: Sequence[tuple[int, bool]]) -> None:
+    for pin, level in edges:
+        chip.chip.pins.drive((TI1, TI2)[pin], level=level)
+        chip.wait(10)
+
+
+@pytest.mark.parametrize(("mode", "counts"), [(1, 2), (2, 2), (3, 4)])
+def test_an_encoder_counts_up_and_down(chip: StillChip, mode: int, counts: int) -> None:
+    """RM0090 table 96: TI1 leads, up; TI2 leads, down. Time counts nothing."""
+    _encoder(chip, mode)
+    chip.wait(1000)
+    _turn(chip, PULSES)
+    assert (chip.read(TIM3 + CNT), chip.read(TIM3 + CR1) & DOWN) == (counts, 0)
+    back = [(pin, not level) for pin, level in reversed(PULSES)]
+    _turn(chip, back)
+    assert (chip.read(TIM3 + CNT), chip.read(TIM3 + CR1) & DOWN) == (0, DOWN)
+    assert not chip.read(TIM3 + SR) & UIF
+    _turn(chip, back)
+    assert chip.read(TIM3 + CNT) == 100 - counts
+    assert chip.read(TIM3 + SR) & UIF
+
+
+def test_a_polarity_turns_an_encoder_round(chip: StillChip) -> None:
+    _encoder(chip, 3, polarity=2)
+    _turn(chip, PULSES)
+    assert chip.read(TIM3 + CNT) == 96
+
+
+def test_etr_is_a_clock_with_a_prescaler(chip: StillChip) -> None:
+    _route(chip, 0x4002_0C00, 2, 2)  # PD2
+    chip.write(TIM3 + SMCR, 1 << 14 | 1 << 12)
+    _start(chip, TIM3, 99)
+    for _ in range(6):
+        chip.chip.pins.drive("PD2", level=True)
+        chip.chip.pins.drive("PD2", level=False)
+        chip.wait(50)
+    assert chip.read(TIM3 + CNT) == 3
+
+
+def test_etr_restarts_a_timer(chip: StillChip) -> None:
+    _route(chip, GPIOA, 12, 1)
+    chip.write(TIM1 + SMCR, 7 << 4 | 4)
+    _start(chip, TIM1, 0xFFFF)
+    chip.wait(500)
+    chip.chip.pins.drive("PA12", level=True)
+    chip.wait(7)
+    assert chip.read(TIM1 + CNT) == 7
+    assert chip.read(TIM1 + SR) & TIF
+
+
+def test_a_pin_gates_a_timer(chip: StillChip) -> None:
+    _route(chip, GPIOA, 6, 2)
+    chip.write(TIM3 + CCMR1, 0x0001)
+    chip.write(TIM3 + SMCR, 5 << 4 | 5)
+    _start(chip, TIM3, 0xFFFF)
+    chip.wait(100)
+    assert chip.read(TIM3 + CNT) == 0
+    chip.chip.pins.drive("PA6", level=True)
+    chip.wait(100)
+    chip.chip.pins.drive("PA6", level=False)
+    chip.wait(100)
+    assert chip.read(TIM3 + CNT) == 100

@@ -85,6 +85,21 @@ class Pins:
 
         for letter, port in self._ports.items():
             port.driver = driver(letter)
+        for timer in {found[0] for found in channels.values()}:
+            timer.inputs.level = self._level_of(timer)
+
+    def _level_of(self, timer: Timer) -> Callable[[int], bool]:
+        """Return what tells the level of a timer's pin by its number: low where it has none."""
+        places = [(place, found[1]) for place, found in self._channels.items() if found[0] is timer]
+
+        def level(number: int) -> bool:
+            return any(
+                self._ports[letter].levels() >> pin & 1
+                for (letter, pin, function), one in places
+                if one == number and self._ports[letter].function(pin) == function
+            )
+
+        return level
 
     def level(self, name: str) -> bool:
         """Return a pin's level. Raises UsageError where there is no such pin."""

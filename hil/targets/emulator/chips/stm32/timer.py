@@ -1,13 +1,20 @@
 """Timers: time base, channels, requests of DMA, and one timer as the clock of another.
 
-They count up, down or both ways, by their clock, by edges of a pin or by another timer's updates.
-Encoder modes, external triggers (ETR), dead time and break have no effect.
+They count up, down or both ways, by their clock, by edges of pins or by another timer's updates.
+Dead time and break have no effect.
 Source: RM0090 sections 17 to 20, RM0432 section 38.4 (TIM2 to TIM5).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 
-from hil.targets.emulator.chips.stm32.timer_channels import Channel
+from hil.targets.emulator.chips.stm32.timer_channels import (
+    Channel,
+    enable,
+    enables,
+    modes,
+    set_modes,
+)
+from hil.targets.emulator.chips.stm32.timer_inputs import ETR, CompareLine, Inputs
 from hil.targets.emulator.core.registers import Peripheral, Register, Storage, write_only
 from hil.targets.emulator.core.source import Request
 
@@ -15,14 +22,14 @@ _CEN, _UDIS, _URS, _OPM, _DIR, _ARPE = (1 << bit for bit in (0, 1, 2, 3, 4, 7))
 _UIF = _UIE = _UG = 1 << 0
 _TIF = _TG = 1 << 6
 EVERY_FLAG, UPDATES = 0x5F, 1 << 0
-_COMPARES = 0x1E
 _FIRST_COMPARE = 0x34
 _REQUEST_SHIFT = 8  # from a flag to its request's enable in DIER
 _OVERCAPTURE_SHIFT = 8
 _MOE = 1 << 15
 _MOST_EDGES = 16  # of an internal clock that are looked at behind a long time
+_LAST_ENCODER = 3
 _RESET_MODE, _GATED_MODE, _TRIGGER_MODE, _CLOCK_MODE = 4, 5, 6, 7  # SMCR.SMS
-_FIRST_EDGE_DETECTOR, _FIRST_FILTERED = 4, 5  # SMCR.TS: TI1F_ED, TI1FP1, TI2FP2
+_FIRST_EDGE_DETECTOR, _FIRST_FILTERED, _EXTERNAL = 4, 5, 7  # SMCR.TS: TI1F_ED, TI1FP1, ETRF
 _TRGO_RESET, _TRGO_ENABLE, _TRGO_UPDATE = 0, 1, 2  # CR2.MMS
 
 
@@ -47,7 +54,7 @@ class Timer(Peripheral):
 
     models = (
         "up, down, both ways; preload, repetition, one pulse; compare, PWM, capture on pins; DMA; "
-        "reset, gated, trigger and clock mode by pins and other timers"
+        "reset, gated, trigger and clock mode by pins, ETR and other timers; encoders"
     )
 
     def __init__(
@@ -70,6 +77,7 @@ class Timer(Peripheral):
         self._on_change = on_change
         self._most = most = (1 << bits) - 1
         self._is_advanced = bool(compare_irq)
+        self._etr_is_first = name == "TIM2"  # TIM2_CH1_ETR is one pin
         self._lines = UPDATES if compare_irq else EVERY_FLAG
         self.masters: tuple[Timer | None, ...] = ()
         self.slaves: list[Timer] = []
@@ -77,6 +85,8 @@ class Timer(Peripheral):
         self.channels = [Channel(number) for number in range(channels)]
         self._control, self._control_2 = Storage(writable=0xFFFF), Storage(writable=0xFFFF)
         self._slave_mode = Storage(writable=0xFFFF)
+        self.inputs = Inputs(self.channels, self._slave_mode.read)
+        self._gate: bool | None = None
         self._enables = Storage(writable=0x7FFF)
         self._wanted_reload = Storage(most, writable=most)
         self._wanted_prescaler = Storage(writable=0xFFFF)
@@ -91,7 +101,11 @@ class Timer(Peripheral):
         }
         super().__init__(name, address, self._registers())
 
+    def _modes(self, pair: Sequence[Channel]) -> Register:
+        return Register(lambda: modes(pair), self._syncing(lambda value: set_modes(pair, value)))
+
     def _registers(self) -> dict[int, Register]:
+        all_ = self.channels
         stored = {
             0x00: self._control, 0x08: self._slave_mode, 0x0C: self._enables,
             0x2C: self._wanted_reload, 0x30: self._wanted_repetition,
@@ -103,9 +117,9 @@ class Timer(Peripheral):
                 self._read_status, self._clear_status, merges=False, changes=self.changes
             ),
             0x14: write_only(self._generate),
-            0x18: Register(lambda: self._modes(0), self._syncing(lambda v: self._set_modes(0, v))),
-            0x1C: Register(lambda: self._modes(2), self._syncing(lambda v: self._set_modes(2, v))),
-            0x20: Register(self._channel_enables, self._syncing(self._set_channel_enables)),
+            0x18: self._modes(self.channels[:2]),
+            0x1C: self._modes(self.channels[2:]),
+            0x20: Register(lambda: enables(all_), self._syncing(lambda v: enable(all_, v))),
             0x24: Register(self._read_count, self._write_count, changes=self._next_count),
             0x28: self._wanted_prescaler.register(),
             0x44: self._output_enable.register(),
@@ -182,7 +196,7 @@ class Timer(Peripheral):
 
     def _next_event(self, flags: int) -> float | None:
         """Return the cycle at which one of some flags is set next by counting."""
-        if not self._runs:
+        if not self._runs or self._clocks_by_edges or self._gate is False:
             return None
         left = [self._distance(place) for place in self._turns()] if flags & _UIE else []
         for channel in self.channels:
@@ -277,6 +291,7 @@ class Timer(Peripheral):
     def sync(self) -> None:
         """Count up to now, and go on at what its clock then is."""
         self.advance()
+        self._open_gate()
         self._counted_at = self._counted_at if self._runs else self._now()
         self._divider = self._clock_divider()
 
@@ -403,13 +418,18 @@ class Timer(Peripheral):
     @property
     def _clocks_by_edges(self) -> bool:
         mode, trigger = self._slave_choice
-        return mode == _CLOCK_MODE and trigger >= _FIRST_EDGE_DETECTOR
+        by_pin = mode == _CLOCK_MODE and trigger >= _FIRST_EDGE_DETECTOR
+        return by_pin or self.inputs.counts_edges
+
+    def _open_gate(self) -> None:
+        mode, trigger = self._slave_choice
+        self._gate = self.inputs.gate(trigger) if mode == _GATED_MODE else None
 
     @property
     def _is_gated_off(self) -> bool:
         mode, trigger = self._slave_choice
         if mode != _GATED_MODE or trigger >= len(self.masters):
-            return False
+            return self._gate is False
         master = self.masters[trigger]
         return master is not None and not master.runs
 
@@ -457,18 +477,39 @@ class Timer(Peripheral):
     # pins
 
     def take_edge(self, number: int, *, level: bool) -> None:
-        """Take an edge of the pin of a channel."""
+        """Take an edge of the pin of a channel, or of ETR's."""
         self.advance()
+        self._open_gate()
+        mode, trigger = self._slave_choice
+        if number == ETR or (number == 0 and self._etr_is_first):
+            self._take_external(trigger, level=level)
+        step = self.inputs.step(number, level=level)
+        if step:
+            self._step(step)
         for channel in self.channels:
             is_input = channel.input == 1 and channel.number == number
             is_input |= channel.input == 2 and channel.number == number ^ 1
             if is_input and channel.captures(level=level):
                 self._capture(channel)
-        mode, trigger = self._slave_choice
         triggers = trigger == _FIRST_FILTERED + number and self.channels[number].takes(level=level)
-        if mode and (triggers or (trigger == _FIRST_EDGE_DETECTOR and number == 0)):
+        if mode > _LAST_ENCODER and (triggers or (trigger == _FIRST_EDGE_DETECTOR and number == 0)):
             self._be_triggered(1)
         self._on_change()
+
+    def _take_external(self, trigger: int, *, level: bool) -> None:
+        if not self.inputs.external_edge(level=level):
+            return
+        if self.inputs.counts_external:
+            self.count(1)
+        elif trigger == _EXTERNAL and self._slave_choice[0] != _GATED_MODE:
+            self._be_triggered(1)
+
+    def _step(self, direction: int) -> None:
+        """Count an edge of an encoder, which says the direction too."""
+        count = self._count
+        self._control.value = self._control.value & ~_DIR | (_DIR if direction < 0 else 0)
+        self._place(count)
+        self.count(1)
 
     def _capture(self, channel: Channel) -> None:
         if self._status & channel.flag:
@@ -478,6 +519,8 @@ class Timer(Peripheral):
 
     def level(self, number: int) -> bool | None:
         """Return the level that a channel puts on its pin, None where it does not."""
+        if number == ETR:
+            return None
         if self._is_advanced and not self._output_enable.value & _MOE:
             return None
         self.advance()
@@ -554,47 +597,3 @@ class Timer(Peripheral):
             return channel.value
 
         return read
-
-    def _pair(self, first: int) -> Iterator[tuple[int, Channel]]:
-        for channel in self.channels[first : first + 2]:
-            yield 8 * (channel.number - first), channel
-
-    def _modes(self, first: int) -> int:
-        return sum(channel.setting << shift for shift, channel in self._pair(first))
-
-    def _set_modes(self, first: int, value: int) -> None:
-        for shift, channel in self._pair(first):
-            channel.configure(value >> shift & 0xFF)
-
-    def _channel_enables(self) -> int:
-        return sum(channel.enables << 4 * channel.number for channel in self.channels)
-
-    def _set_channel_enables(self, value: int) -> None:
-        for channel in self.channels:
-            channel.enables = value >> 4 * channel.number & 0xF
-
-
-class CompareLine:
-    """The interrupt that an advanced timer has for its compare channels alone.
-
-    Attributes:
-        irq: its interrupt number.
-    """
-
-    def __init__(self, timer: Timer, irq: int) -> None:
-        self.irq = irq
-        self._timer = timer
-
-    @property
-    def clocked(self) -> bool:
-        """Whether the timer has its clock."""
-        return self._timer.clocked
-
-    @property
-    def interrupt(self) -> bool:
-        """Whether the interrupt line is high."""
-        return self._timer.raises(_COMPARES)
-
-    def deadline(self) -> int | None:
-        """Return None: the timer tells of its own."""
-        return None

@@ -3,6 +3,7 @@
 Source: RM0090 sections 18.3.5 to 18.3.11 and 18.4.7 to 18.4.9.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _FROZEN, _ACTIVE, _INACTIVE, _TOGGLE, _FORCED_LOW, _FORCED_HIGH, _PWM_1, _PWM_2 = range(8)
@@ -108,3 +109,25 @@ class Channel:
             return False
         self._edges = (self._edges + 1) % (1 << (self.setting >> 2 & 3))
         return not self._edges
+
+
+def modes(pair: Sequence[Channel]) -> int:
+    """Return CCMR1 or CCMR2, of the channels that it is for."""
+    return sum(channel.setting << 8 * at for at, channel in enumerate(pair))
+
+
+def set_modes(pair: Sequence[Channel], value: int) -> None:
+    """Take CCMR1 or CCMR2."""
+    for at, channel in enumerate(pair):
+        channel.configure(value >> 8 * at & 0xFF)
+
+
+def enables(channels: Sequence[Channel]) -> int:
+    """Return CCER."""
+    return sum(channel.enables << 4 * channel.number for channel in channels)
+
+
+def enable(channels: Sequence[Channel], value: int) -> None:
+    """Take CCER."""
+    for channel in channels:
+        channel.enables = value >> 4 * channel.number & 0xF

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from hil.targets.emulator.chips.stm32.timer_inputs import ETR
+
 
 class Placed(NamedTuple):
     """A timer's place.
@@ -124,12 +126,19 @@ _PINS = {  # STM32F439 data sheet, table 12: alternate function, then pins by ch
 }
 
 
+_TRIGGERS = {"TIM1": (1, "A12 E7"), "TIM3": (2, "D2"), "TIM4": (2, "E0"), "TIM8": (3, "A0 I3")}
+"""ETR's pins, TIM2's being those of its first channel too."""
+
+
 def _channels() -> Iterator[tuple[tuple[str, int, int], tuple[str, int]]]:
     for timer, (function, channels) in _PINS.items():
         for number, pins in enumerate(channels):
             for pin in pins.split():
                 yield (pin[0], int(pin[1:]), function), (timer, number)
+    for timer, (function, triggers) in _TRIGGERS.items():
+        for pin in triggers.split():
+            yield (pin[0], int(pin[1:]), function), (timer, ETR)
 
 
 CHANNELS = dict(_channels())
-"""A timer's name and the number of its channel, from 0, by port, pin and alternate function."""
+"""A timer's name and its channel's number from 0, or ETR, by port, pin and alternate function."""
