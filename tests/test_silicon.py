@@ -205,6 +205,31 @@ def test_runs_on_a_board_fill_in_what_a_check_cannot_see() -> None:
     assert list(runs.of(rows("modelled", UID, *metrics), UID)) == []
 
 
+@pytest.mark.parametrize(
+    ("board", "arena_bytes", "wrong", "good"),
+    [
+        ("stm32f429i_disc1", 1_449_472, 0, True),
+        ("stm32f429i_disc1", 1_449_472, 3, False),
+        ("stm32f429i_disc1", 109_056, 0, None),
+        ("stm32f439", 1_449_472, 0, None),
+    ],
+)
+def test_a_run_whose_activations_are_in_the_sdram_shows_it(
+    board: str, arena_bytes: int, wrong: int, good: bool | None
+) -> None:
+    metrics = (
+        Metric("cycles", 5, "cycle"),
+        Metric("ram.paper", arena_bytes, "B"),
+        Metric("output.mismatches", wrong, ""),
+    )
+    ran = [
+        replace(row, context=replace(row.context, board=board))
+        for row in rows("silicon", UID, *metrics)
+    ]
+    found = {one.name: one.good for one in runs.of(ran, UID)}
+    assert found.get("sdram") is good
+
+
 def test_the_report_has_every_assumption_look_and_layer(tmp_path: Path) -> None:
     from hil.config.inventory import Unit
 

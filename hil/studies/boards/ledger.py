@@ -220,6 +220,14 @@ ASSUMPTIONS = (
         ("ccm", "sram?"),
     ),
     Assumption(
+        "SDRAM",
+        "The memory outside the chip keeps what is written with its data sheet's timings at 84 MHz",
+        "RM0090 section 37.7.3, UM1670 table 6, the data sheet of the IS42S16400J",
+        "boards/stm32f429i_disc1.toml",
+        "A run whose activations are there, such as `--hil-scenario=face_c`, has right outputs",
+        ("sdram",),
+    ),
+    Assumption(
         "flashing",
         "pyOCD's algorithm erases and programs within its time-outs: a sector of 128 KiB in 2 s",
         "the data sheet's flash characteristics",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from hil.config import board as boards
 from hil.errors import Verdict
 from hil.results.rows import Row
 from hil.studies.boards.finding import Finding
@@ -48,6 +49,7 @@ def of(rows: Sequence[Row], uid: str) -> Iterator[Finding]:
     yield Finding("resends", resends == 0, f"{resends:,.0f} frames were sent again", resends)
     flashing = max(_values(own, "time.flash"), default=0.0)
     yield Finding("flashing", True, f"{flashing:.1f} s at most", flashing, None, "s")
+    yield from _in_sdram(own)
     found = layers(rows, uid)
     if found:
         worst = max(found, key=lambda one: abs(one.part))
@@ -56,6 +58,22 @@ def of(rows: Sequence[Row], uid: str) -> Iterator[Finding]:
             f"{worst.scenario}"
         )
         yield Finding("layers", abs(worst.part) <= _APART, detail, worst.silicon, worst.modelled)
+
+
+def _in_sdram(own: Sequence[Row]) -> Iterator[Finding]:
+    """Yield what runs have shown whose activations exceed the chip's own RAM; nothing of none."""
+    fits = {one.name: one.sram.bytes for one in boards.known() if one.external is not None}
+    there = {
+        (row.context.run, row.context.scenario)
+        for row in own
+        if row.metric.name == "ram.paper"
+        and row.metric.value > fits.get(row.context.board, row.metric.value)
+    }
+    if there:
+        outputs = [row for row in own if (row.context.run, row.context.scenario) in there]
+        wrong = sum(_values(outputs, "output.mismatches"))
+        detail = f"{len(there):,} scenarios with activations there: {wrong:,.0f} wrong outputs"
+        yield Finding("sdram", wrong == 0, detail, wrong)
 
 
 def layers(rows: Iterable[Row], uid: str) -> list[Layer]:
