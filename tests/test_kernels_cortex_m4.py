@@ -258,6 +258,14 @@ def test_a_gru_whose_patches_are_out_of_reach_equals_the_reference() -> None:
     check(b.program(b.sweep("sweep", b.input, 4, 4, "columns")))
 
 
+@pytest.mark.parametrize(("channels", "units"), [(44, (20, 12)), (40, (18, 6)), (36, (24, 40))])
+def test_an_rnnpool_of_many_channels_equals_the_reference(
+    channels: int, units: tuple[int, int]
+) -> None:
+    b = Builder(channels, (5, 7, channels), extremes=channels == 40)
+    check(b.program(b.pool("pool", b.input, 3, 2, units, dense=channels == 44)))
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3, 6, 8, 32])
 @pytest.mark.parametrize("units", [(4, 4), (16, 8)])
 def test_rnnpool_over_any_number_of_channels_equals_the_reference(

@@ -1,5 +1,7 @@
 #include "fastgrnn.h"
 
+#include <stdbool.h>
+
 #include "contract.h"
 #include "dsp.h"
 #include "widen.h"
@@ -25,10 +27,44 @@ static void widened_products(const fastgrnn_t *cell, const int8_t *x, int32_t co
     }
 }
 
+/* Two pixels by two units at a time, of channels that are a multiple of four. */
+static void two_pixels(const fastgrnn_t *cell, const int8_t *x, int32_t *products) {
+    const int32_t inputs = cell->inputs;
+    const int16_t *w = cell->w;
+    for (int32_t i = 0; i < cell->units; i += 2, w += 2 * inputs) {
+        int32_t sums[2][2] = {{0}};
+        const int16_t *row = w;
+        for (const int8_t *a = x, *end = x + inputs; a != end; a += 4, row += 4) {
+            const int32_t w00 = dsp_load_word(row), w01 = dsp_load_word(row + 2);
+            const int32_t w10 = dsp_load_word(row + inputs);
+            const int32_t w11 = dsp_load_word(row + inputs + 2);
+            int32_t even = dsp_sxtb16(dsp_load_word(a));
+            int32_t odd = dsp_sxtb16_odd(dsp_load_word(a));
+            int32_t low = dsp_pack_halfwords(even, odd), high = dsp_pkhtb(odd, even);
+            sums[0][0] = dsp_smlad(high, w01, dsp_smlad(low, w00, sums[0][0]));
+            sums[0][1] = dsp_smlad(high, w11, dsp_smlad(low, w10, sums[0][1]));
+            even = dsp_sxtb16(dsp_load_word(a + inputs));
+            odd = dsp_sxtb16_odd(dsp_load_word(a + inputs));
+            low = dsp_pack_halfwords(even, odd);
+            high = dsp_pkhtb(odd, even);
+            sums[1][0] = dsp_smlad(high, w01, dsp_smlad(low, w00, sums[1][0]));
+            sums[1][1] = dsp_smlad(high, w11, dsp_smlad(low, w10, sums[1][1]));
+        }
+        for (int32_t p = 0; p < 2; p++) {
+            for (int32_t u = 0; u < 2; u++) {
+                products[p * cell->units + i + u] =
+                    (int32_t)((uint32_t)cell->bias[i + u] +
+                              ((uint32_t)sums[p][u] << (uint32_t)cell->w_shift));
+            }
+        }
+    }
+}
+
 void fastgrnn_pixel_products(const fastgrnn_t *cell, const int8_t *x, int32_t count,
                              int32_t *products) {
     REQUIRES(count > 0 && cell->units > 0 && cell->inputs > 0);
     REQUIRES(0 <= cell->w_shift && cell->w_shift < 32);
+    const bool by_words = cell->inputs % 4 == 0 && cell->units % 2 == 0 && IS_ALIGNED(x, 4);
     if (cell->pixel_products != NULL && count >= FASTGRNN_LEAST_VECTORS) {
         cell->pixel_products(x, count, products);
         return;
@@ -36,6 +72,9 @@ void fastgrnn_pixel_products(const fastgrnn_t *cell, const int8_t *x, int32_t co
     if (cell->state_products != NULL && count >= FASTGRNN_LEAST_VECTORS) {
         widened_products(cell, x, count, products);
         return;
+    }
+    for (; by_words && count >= 2; count -= 2, x += 2 * cell->inputs, products += 2 * cell->units) {
+        two_pixels(cell, x, products);
     }
     for (int32_t n = 0; n < count; n++, x += cell->inputs) {
         const int16_t *w = cell->w;
@@ -78,10 +117,17 @@ static void step(const fastgrnn_t *cell, const int32_t *products, const uint32_t
                  int16_t *h) {
     REQUIRES(cell->units > 0 && cell->units <= FASTGRNN_MOST_UNITS);
     int16_t next[FASTGRNN_MOST_UNITS];
+    const bool by_words = cell->units % 4 == 0;
     const int16_t *u = cell->u;
     for (int32_t i = 0; i < cell->units; i++, u += cell->units) {
         uint32_t acc = (uint32_t)products[i];
-        for (int32_t k = 0; k < cell->units; k++) {
+        int32_t k = 0;
+        for (; by_words && k < cell->units; k += 4) {
+            const int32_t u0 = dsp_load_word(u + k), u1 = dsp_load_word(u + k + 2);
+            const int32_t h0 = dsp_load_word(h + k), h1 = dsp_load_word(h + k + 2);
+            acc = (uint32_t)dsp_smlad(u1, h1, dsp_smlad(u0, h0, (int32_t)acc));
+        }
+        for (; k < cell->units; k++) {
             acc += (uint32_t)(u[k] * h[k]);
         }
         uint32_t entry = entry_of(cell, table, (int32_t)acc, i);

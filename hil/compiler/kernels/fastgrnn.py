@@ -161,7 +161,7 @@ def _neighbours(gain: npt.NDArray[np.int64]) -> list[int]:
 
 FASTGRNN = Part(
     "fastgrnn",
-    code_bytes=2948,
+    code_bytes=3492,
     cycles={
         "fastgrnn.sparse_update": Cost(14.5, "an update of a unit, in straight-line code"),
         "fastgrnn.dense_update": Cost(29.9, "an update of a unit, in blocked code"),
