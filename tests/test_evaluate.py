@@ -244,6 +244,15 @@ def always_dying(example: Example) -> Answer:
     return answer(example.name)
 
 
+def test_what_auto_takes_depends_on_the_board_and_so_do_answers() -> None:
+    heads = []
+    for options, name in ((["auto"], "a"), (["auto"], "b"), ([], "a"), ([], "b")):
+        chosen = scenario.load("face_m4").override(quantise=options)
+        heads.append(engine.head(replace(TASK, scenario=chosen, board=name), FOUR))
+    assert heads[0] != heads[1]
+    assert heads[2] == heads[3]
+
+
 TASK = engine.Task(scenario.load("face_m4"), "stm32f439", None, None, 0.05, 0)
 FOUR = Dataset(Path(), "wider", tuple(Example(str(i), Path()) for i in range(4)))
 

@@ -14,6 +14,7 @@ from functools import cache
 from hashlib import sha256
 from multiprocessing import get_context
 
+from hil.compiler.integers.recipe import AUTO
 from hil.config import board as boards
 from hil.config.scenario import Scenario
 from hil.errors import BuildError, MeasurementError, MemoryLimitError, UsageError
@@ -123,7 +124,7 @@ def head(task: Task, dataset: Dataset) -> dict[str, object]:
         "model": scenario.model,
         "variant": {name: str(value) for name, value in sorted(scenario.variant.items())},
         "calibration": [*scenario.calibration, calibration.fingerprint(scenario)],
-        "quantise": list(scenario.quantise),
+        "quantise": [*scenario.quantise, *([task.board] if AUTO in scenario.quantise else [])],
         "weights": weights,
         "dataset": str(dataset.folder.resolve()),
         "score": task.least_score,
