@@ -2,12 +2,10 @@
 
 import argparse
 import shutil
-import sys
 from pathlib import Path
 
 from hil.commands.options import Commands, command, measuring_options
 
-_WIDE = 160
 _EPILOG = """\
 A and B are files (results.csv, a baseline), runs of the history (a name, last, last~1), or
 revisions of git, which are built and run in a directory of their own.
@@ -83,6 +81,5 @@ def _run(options: argparse.Namespace) -> int:
         before, after = ([f for f in side if f.key.scenario in names] for side in (before, after))
     rules = against.rules_of_names({one.key.scenario for one in [*before, *after]})
     found = compare.compare(before, after, rules)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDE
-    print(render.render(found, options.format, width))
+    print(render.render(found, options.format, shutil.get_terminal_size().columns))
     return fail_on.exit_status(found, fails)

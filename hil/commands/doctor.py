@@ -32,9 +32,18 @@ def _run(options: argparse.Namespace) -> int:
     for finding in findings:
         mark = "ok" if finding.found else "--"
         print(_filled(f"{mark}  {finding.name}: {finding.detail}"))
-        for line in finding.remedy.splitlines():
-            print(f"      to have it: {line}")  # whole, so that it can be pasted
+        print("".join(f"{line}\n" for line in _remedy(finding.remedy)), end="")
     return 0 if all(finding.found or finding.optional for finding in findings) else 1
+
+
+def _remedy(remedy: str) -> list[str]:
+    """Lay a remedy out; its commands stay whole, so that they can be pasted."""
+    if not remedy:
+        return []
+    head, lines = "    to have it:", remedy.splitlines()
+    if len(lines) == 1 and len(f"{head} {remedy}") <= _COLUMNS:
+        return [f"{head} {remedy}"]
+    return [head, *(f"      {line}" for line in lines)]
 
 
 def _filled(text: str) -> str:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from hil.studies.profile.flame import Chain
 
-_WIDE = 160
 _NARROW = 79  # of a terminal's 80 columns
 _BELOW: Any = dict.fromkeys(("initial_indent", "subsequent_indent"), " " * 6)
 _STATUS = (
@@ -151,13 +150,13 @@ def csv_option(parser: argparse.ArgumentParser) -> None:
 
 
 def show(table: "Table") -> None:
-    """Print a table: within a terminal's width, but whole into a file or a pipe."""
+    """Print a table: as wide as the terminal, 80 columns into a pipe, wider if it needs to be."""
     from rich.console import Console
+    from rich.measure import Measurement
 
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=max(console.width, _WIDE))
-    console.print(table)
+    least = Measurement.get(console, console.options, table).minimum
+    Console(width=max(console.width, least)).print(table)
 
 
 def flame_options(parser: argparse.ArgumentParser) -> None:

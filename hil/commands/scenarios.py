@@ -1,6 +1,7 @@
 """`hil scenarios`: what can be run, what it is held to, and how it last ended."""
 
 import argparse
+import textwrap
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from hil.config.scenario import Limits
     from hil.studies.scenarios import Listed
 
+_COLUMNS = 79
 _EXAMPLES = """\
 examples:
   hil scenarios                        names, tags, limits, last results
@@ -76,10 +78,25 @@ def _run(options: argparse.Namespace) -> int:
         print(scenarios.as_json(listed))
         return 0
     show(_table(listed))
-    for one in listed:
-        if one.fit is not None and not one.fit.fits:
-            print(f"{one.name} does not fit: {one.fit.obstacle}")
+    for line in (*_tags(listed), *_obstacles(listed)):
+        print(textwrap.fill(line, _COLUMNS, subsequent_indent="  ", break_on_hyphens=False))
     return 0
+
+
+def _tags(listed: "list[Listed]") -> list[str]:
+    """Say what each tag stands for."""
+    known = sorted({tag for one in listed for tag in one.tags})
+    return [
+        f"tag {tag}: {', '.join(one.name for one in listed if tag in one.tags)}" for tag in known
+    ]
+
+
+def _obstacles(listed: "list[Listed]") -> list[str]:
+    return [
+        f"{one.name} does not fit: {one.fit.obstacle}"
+        for one in listed
+        if one.fit is not None and not one.fit.fits
+    ]
 
 
 def _table(listed: "list[Listed]") -> "Table":
@@ -92,15 +109,15 @@ def _table(listed: "list[Listed]") -> "Table":
     table.caption = (
         "at most so much time, RAM and flash, at least such a cosine. *: runs when named"
     )
-    for heading in ("scenario", "tags", *(["fits"] if fits else [])):
-        table.add_column(heading, no_wrap=heading == "scenario")
+    for heading in ("scenario", *(["fits"] if fits else [])):
+        table.add_column(heading, no_wrap=True)
     for heading in ("s", "RAM, B", "flash, B", "cosine"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("last result")
     for one in listed:
         name = one.name if one.default else f"{one.name}*"
         fit = [("yes" if one.fit.fits else "no") if one.fit else ""] if fits else []
-        table.add_row(name, ", ".join(one.tags), *fit, *_limits(one.limits), one.last)
+        table.add_row(name, *fit, *_limits(one.limits), one.last)
     return table
 
 

@@ -195,6 +195,7 @@ def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def _drawn(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
     from rich import box
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -204,6 +205,7 @@ def _drawn(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> s
     for row in rows:
         drawn.add_row(*row)
     console = Console(file=io.StringIO(), width=width, no_color=True)
-    console.print(drawn)
+    least = Measurement.get(console, console.options, drawn).minimum
+    console.print(drawn, width=max(width, least), crop=False)
     output = console.file
     return output.getvalue().rstrip() + "\n" if isinstance(output, io.StringIO) else ""

@@ -92,22 +92,30 @@ def usb_rights(devices: Path, bus: Path) -> Iterator[Finding]:
             continue
         file = bus / f"{int(place):03}" / f"{int(number):03}"
         if file.exists() and not os.access(file, os.R_OK | os.W_OK):
+            match, grant = rule(vendor)
             yield Finding(
                 "right to a probe",
                 False,
                 f"{_VENDORS[vendor]} {_text(device / 'product')}: no right to {file}",
                 "\n".join(
                     (
-                        f"echo '{rule(vendor)}' | sudo tee -a {_RULES}",
+                        f"echo '{match}' \\",
+                        f"  '{grant}' \\",
+                        f"  | sudo tee -a {_RULES}",
                         "sudo udevadm control --reload && sudo udevadm trigger",
                     )
                 ),
             )
 
 
-def rule(vendor: str) -> str:
-    """Return udev's rule that gives who is logged in the right to a vendor's devices."""
-    return f'SUBSYSTEM=="usb", ATTR{{idVendor}}=="{vendor}", MODE="0660", TAG+="uaccess"'
+def rule(vendor: str) -> tuple[str, str]:
+    """Return udev's rule that gives who is logged in the right to a vendor's devices.
+
+    Returns:
+        which devices it is about, and what it gives. A space between makes them one line.
+    """
+    match = f'SUBSYSTEM=="usb", ATTR{{idVendor}}=="{vendor}",'
+    return match, 'MODE="0660", TAG+="uaccess"'
 
 
 def _text(file: Path) -> str:

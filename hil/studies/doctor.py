@@ -96,7 +96,7 @@ def _renode() -> Finding:
             "Renode",
             found=False,
             detail=f"{error.what}: a second emulator, --hil-target=renode",
-            remedy=installation.REMEDY,
+            remedy="\n".join(installation.REMEDY),
         )
     return Finding("Renode", found=True, detail=f"{version}, {found.command[0]}")
 

@@ -11,7 +11,8 @@ from hil.errors import ProbeError, UsageError
 
 OLDEST = (1, 16)  # before, SSUB8 set GE on signed overflow, so that SEL picked no maximum
 _NUMBER = re.compile(r"[0-9]{1,6}")  # str.isdigit() takes digits that int() does not
-REMEDY = "pip install git+https://github.com/antmicro/renode-run, then renode-run download"
+REMEDY = ("pip install git+https://github.com/antmicro/renode-run", "renode-run download")
+"""Commands that install it."""
 _ANSWER_DEADLINE_S = 30.0
 
 
@@ -54,7 +55,9 @@ def find(path: str = "") -> Installation:
         return Installation((on_path,), "renode on PATH")
     if launcher:
         raise ProbeError("renode-run is here, but no Renode yet", hint="renode-run download")
-    raise ProbeError("there is no Renode on this machine", hint=f"to have it: {REMEDY}")
+    raise ProbeError(
+        "there is no Renode on this machine", hint=f"to have it: {', then '.join(REMEDY)}"
+    )
 
 
 def require_recent(text: str) -> str:
