@@ -24,6 +24,10 @@ _LEAST = 1 / 16  # so that multipliers stay within their bits, and rare channels
 def factors(graph: Graph, activations: Mapping[str, Float64]) -> dict[str, tuple[float, ...]]:
     """Choose the factors of every map of which all readers can take them in.
 
+    Args:
+        graph: the network's operators.
+        activations: what each node gave in calibration, (images, rows, columns, channels).
+
     Returns:
         By map, for each channel, 1 at most.
     """

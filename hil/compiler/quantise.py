@@ -70,6 +70,14 @@ def quantise_on(
 ) -> Program:
     """Quantise a network on its activations, as `graph.activations` gives them.
 
+    Args:
+        graph: the network's operators.
+        activations: by node and `INPUT`, (images, rows, columns, channels).
+        name: of the program.
+        input_range: the least and the greatest value of the input.
+        recipe: how integers are chosen.
+        levels: the input's scale and zero point; None to choose them by `input_range`.
+
     Raises:
         BuildError: an accumulator would not fit 32 bits.
     """

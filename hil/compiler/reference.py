@@ -52,5 +52,14 @@ def maps(program: Program, x: Quantised, kept: Kept | None = None) -> dict[str, 
 def compute(
     operator: Operator, read: Mapping[str, Quantised], kept: Kept | None = None
 ) -> Quantised:
-    """Compute one operator from the maps it reads, by name; `kept` as for `maps`."""
+    """Compute one operator from the maps it reads, by name; `kept` as for `maps`.
+
+    Args:
+        operator: of a program.
+        read: int8 maps, (rows, columns, channels).
+        kept: of its cells' states; None for all.
+
+    Returns:
+        its output, int8, (rows, columns, channels).
+    """
     return operators.of(operator).compute(operator, read, kept)

@@ -11,6 +11,13 @@ def cosine(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
 
     Products of float32 are exact in float64, and their sums are exact before they are rounded: so
     it is the same to the bit on every machine, whatever its BLAS does.
+
+    Args:
+        a: of any shape.
+        b: of the same number of values.
+
+    Returns:
+        -1 to 1.
     """
     x, y = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
     lengths = math.sqrt(math.fsum(x * x)) * math.sqrt(math.fsum(y * y))
@@ -19,6 +26,10 @@ def cosine(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
 
 def sqnr_db(exact: npt.NDArray[np.floating], got: npt.NDArray[np.floating]) -> float:
     """Signal-to-quantisation-noise ratio: power of the exact values over that of the difference.
+
+    Args:
+        exact: of any shape.
+        got: of the same shape.
 
     Returns:
         Decibels; infinite where nothing differs, minus infinity where the exact values are all 0.
@@ -29,7 +40,15 @@ def sqnr_db(exact: npt.NDArray[np.floating], got: npt.NDArray[np.floating]) -> f
 
 
 def decibels(signal: float, noise: float) -> float:
-    """Write a ratio of two powers in decibels."""
+    """Write a ratio of two powers in decibels.
+
+    Args:
+        signal: a power.
+        noise: a power.
+
+    Returns:
+        10 log10(signal / noise); infinite without noise.
+    """
     if noise == 0.0:
         return np.inf
     return 10.0 * float(np.log10(signal / noise)) if signal else -np.inf

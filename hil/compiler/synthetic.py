@@ -53,6 +53,11 @@ def activations(
 
     The input is drawn evenly from its range, and what follows such that it goes with what it is
     computed from. Maps are cut to what is needed to choose a range.
+
+    Args:
+        graph: the network's operators.
+        input_range: the least and the greatest value of the input.
+        seed: of the values that are made up.
     """
     random = np.random.default_rng(seed)
     most = max([_MOST_PIXELS, *(operators.of(node).least_side(node) for node in graph.nodes)])

@@ -210,7 +210,12 @@ def names(directory: Path = SCENARIOS, *, board: str | None = None) -> list[str]
 
 
 def defaults(directory: Path = SCENARIOS, *, board: str) -> list[str]:
-    """Name the scenarios that run on a board where none is asked for."""
+    """Name the scenarios that run on a board where none is asked for.
+
+    Args:
+        directory: of the scenarios' files.
+        board: name of its kind.
+    """
     return [name for name in names(directory, board=board) if load(name, directory).default]
 
 

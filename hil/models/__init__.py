@@ -165,7 +165,17 @@ def names() -> list[str]:
 def load(
     model_id: str, checkpoint: Path | None = None, seed: int = 0, **variant: Any
 ) -> LoadedModel:
-    """Make a network of `names()`; `made` says what the arguments mean and what is raised."""
+    """Make a network of `names()`; `made` says what the arguments mean and what is raised.
+
+    Args:
+        model_id: one of `names()`, or a function of one's own.
+        checkpoint: trained weights; None for seeded ones.
+        seed: of seeded weights.
+        **variant: further arguments of the network's constructor.
+
+    Raises:
+        UsageError: an unknown network, or a checkpoint that does not fit it.
+    """
     return made(Request(model_id, variant, checkpoint, seed))
 
 

@@ -144,7 +144,17 @@ def densenet121(
     growth: int = _GROWTH,
     layers: Sequence[int] = _LAYERS,
 ) -> DenseNet121:
-    """Make a network of the ImageNet-10 column of table 2, or a smaller one of its kind."""
+    """Make a network of the ImageNet-10 column of table 2, or a smaller one of its kind.
+
+    Args:
+        row: of table 2, such as "rnnpool".
+        order: of RNNPool's outputs in the weights.
+        stem: channels of the first convolution.
+        hidden: units of each of RNNPool's cells.
+        transition: channels that the first block reads.
+        growth: channels that a layer adds.
+        layers: of each block.
+    """
     return DenseNet121(
         row,
         order=order,

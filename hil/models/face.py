@@ -152,6 +152,10 @@ def face_m4(*, order: Order = "rows_first", cell: CellName = "fastgrnn") -> Face
     The patch of 8 pixels is EdgeML's; the paper does not state it.
 
     Source: RNNPool paper, table 15 and section 4.3; EdgeML, RPool_Face_M4.py.
+
+    Args:
+        order: of RNNPool's outputs in the weights.
+        cell: of the pooling layer.
     """
     return FaceDetector(
         stem=[ConvBNReLU6(1, 4, stride=2)],
@@ -175,6 +179,10 @@ def face_qvga(*, order: Order = "rows_first", cell: CellName = "fastgrnn") -> Fa
     """RNNPool-Face-QVGA, the monochrome detector that EdgeML deploys beside Face-M4: 18,000 values.
 
     Source: EdgeML, RPool_Face_QVGA_monochrome.py; the paper does not describe it.
+
+    Args:
+        order: of RNNPool's outputs in the weights.
+        cell: of the pooling layer.
     """
     stages = ((2, 32, 4, 1), (2, 32, 4, 1), (2, 96, 3, 2), (2, 128, 3, 1))
     return FaceDetector(

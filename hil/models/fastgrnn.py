@@ -14,7 +14,12 @@ _PART_ROWS = 16  # whose states stay in a core's cache; whole vectors, so that n
 
 
 def sparsify(weight: nn.Parameter, density: float) -> None:
-    """Zero all but the largest weights of a matrix, such that this fraction is left, in place."""
+    """Zero all but the largest weights of a matrix, such that this fraction is left, in place.
+
+    Args:
+        weight: which is changed.
+        density: 0 to 1.
+    """
     kept = round(weight.numel() * density)
     order = weight.detach().abs().flatten().argsort(descending=True, stable=True)
     with torch.no_grad():
@@ -84,7 +89,12 @@ class FastGRNN(nn.Module):
         return torch.sigmoid(pre_activation + self.bias_gate[0])
 
     def update(self, pre_activation: Tensor, gate: Tensor) -> Tensor:
-        """What is added to the old state's share, which `gate` is."""
+        """What is added to the old state's share, which `gate` is.
+
+        Args:
+            pre_activation: W x + U h, (..., units).
+            gate: the old state's share, (..., units), 0 to 1.
+        """
         fresh = torch.sigmoid(self.zeta[0]) * (1.0 - gate)
         candidate = torch.tanh(pre_activation + self.bias_update[0])
         return (fresh + torch.sigmoid(self.nu[0])) * candidate

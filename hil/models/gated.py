@@ -80,7 +80,16 @@ class GatedCell(nn.Module, ABC):
 
     @abstractmethod
     def step(self, projected: Tensor, h: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Go one step: x W of all gates, state and memory to state and memory."""
+        """Go one step: x W of all gates, state and memory to state and memory.
+
+        Args:
+            projected: x W of all gates, (sequences, gates * units).
+            h: states, (sequences, units).
+            memory: of the cell, (sequences, units).
+
+        Returns:
+            the next state and the next memory.
+        """
 
 
 class GRU(GatedCell):
@@ -188,7 +197,18 @@ def rnnpool(
     density: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0),
     order: Order = "rows_first",
 ) -> RNNPool:
-    """Make an RNNPool layer of cells of a kind; the arguments are `RNNPool`'s."""
+    """Make an RNNPool layer of cells of a kind; the arguments are `RNNPool`'s.
+
+    Args:
+        channels: of the map.
+        hidden: units of RNN1 and of RNN2.
+        cell: "gru" or "lstm".
+        patch: pixels of a patch's side.
+        stride: pixels from patch to patch.
+        repeat_last: times that the last row and column of patches stands in the output.
+        density: of the cells' weights W and U, of RNN1 and of RNN2; 1 for dense.
+        order: of the outputs in the weights.
+    """
     if cell == "fastgrnn":
         return RNNPool(
             channels,

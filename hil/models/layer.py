@@ -45,6 +45,17 @@ def rnnpool_layer(
 
     The output is as large as that of other layers that reduce by the stride: the last row and
     column are repeated where the patches leave one out.
+
+    Args:
+        rows: of the map.
+        columns: of the map.
+        channels: of the map.
+        patch: pixels of a patch's side.
+        stride: pixels from patch to patch.
+        hidden_row: units of RNN1.
+        hidden_summary: units of RNN2.
+        order: of the outputs in the weights.
+        cell: of both RNNs.
     """
     _check_patch(patch, rows, columns)
     missing = max(0, rows // stride - (rows - patch) // stride - 1)

@@ -75,5 +75,12 @@ def mnv1(
     width: float = 1.0,
     cell: CellName = "fastgrnn",
 ) -> MobileNetV1:
-    """Make a network of table 3, or a narrower one of its kind."""
+    """Make a network of table 3, or a narrower one of its kind.
+
+    Args:
+        row: of table 3, such as "rnnpool".
+        order: of RNNPool's outputs in the weights.
+        width: factor on the channels.
+        cell: of the pooling layer.
+    """
     return MobileNetV1(row, order=order, width=width, cell=cell)

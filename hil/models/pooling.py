@@ -72,7 +72,14 @@ def early_pooling(
 
 
 def strided_convolution(inputs: int, outputs: int, *, kernel: int, stride: int) -> nn.Module:
-    """Convolution with the patch and stride of an RNNPool layer."""
+    """Convolution with the patch and stride of an RNNPool layer.
+
+    Args:
+        inputs: channels.
+        outputs: channels.
+        kernel: pixels of its side.
+        stride: both ways.
+    """
     return ConvBNReLU6(inputs, outputs, kernel=kernel, stride=stride)
 
 
@@ -84,6 +91,12 @@ def plain_pooling(
     The paper's text has all poolings leave maps of one size. A pooling keeps its channels, so
     something must widen them, and the paper does not say what; the 1x1 convolution costs 0.2 M
     multiply-accumulates in the Visual Wake Words network and meets its count there within 1 %.
+
+    Args:
+        kind: torch's average or maximum pooling.
+        inputs: channels.
+        outputs: channels.
+        stride: pixels of a window's side, and from window to window.
     """
     pool: nn.Module = kind(stride)
     if inputs == outputs:

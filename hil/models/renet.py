@@ -27,7 +27,12 @@ class GRUSweep(nn.Module):
         self.gru = nn.GRU(channels * patch**2, hidden, batch_first=True, bidirectional=True)
 
     def macs(self, rows: int, columns: int) -> int:
-        """Multiply-accumulates on a map of this size."""
+        """Multiply-accumulates on a map of this size.
+
+        Args:
+            rows: of the map.
+            columns: of the map.
+        """
         gru = self.gru
         per_patch = 2 * 3 * gru.hidden_size * (gru.input_size + gru.hidden_size)
         return (rows // self.patch) * (columns // self.patch) * per_patch

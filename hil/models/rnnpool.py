@@ -56,7 +56,12 @@ class RNNPool(nn.Module):
         return 4 * self.summary.units
 
     def grid(self, rows: int, columns: int) -> tuple[int, int]:
-        """Patches down and across a map."""
+        """Patches down and across a map.
+
+        Args:
+            rows: of the map.
+            columns: of the map.
+        """
         return (rows - self.patch) // self.stride + 1, (columns - self.patch) // self.stride + 1
 
     def macs(self, rows: int, columns: int) -> int:
@@ -64,6 +69,10 @@ class RNNPool(nn.Module):
 
         Source: the paper's algorithm 1: 2 r c (k h1 + h1^2) + 2 (r + c) (h1 h2 + h2^2) per patch,
             times the gates of a cell that have weights of their own.
+
+        Args:
+            rows: of the map.
+            columns: of the map.
         """
         down, across = self.grid(rows, columns)
         step1 = self.row.gates * self.row.units * (self.row.inputs + self.row.units)
@@ -80,7 +89,16 @@ class RNNPool(nn.Module):
         observe_row: Observer | None = None,
         observe_summary: Observer | None = None,
     ) -> Tensor:
-        """Do as `forward`, and tell the observers what the cells see."""
+        """Do as `forward`, and tell the observers what the cells see.
+
+        Args:
+            x: maps, (images, channels, rows, columns).
+            observe_row: told what RNN1's cells see; None for nobody.
+            observe_summary: told what RNN2's cells see; None for nobody.
+
+        Returns:
+            (images, 4 * hidden_summary, patches down, patches across).
+        """
         across, down = self.of_pixels(x)
         of_rows, of_columns = self.row.sweep(across, observe_row), self.row.sweep(down, observe_row)
         states = [

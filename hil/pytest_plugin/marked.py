@@ -40,7 +40,12 @@ def on_boards(test: pytest.Item, config: pytest.Config) -> "tuple[list[Session],
 
 
 def scenarios(test: pytest.Item, session: "Session") -> "Sequence[Scenario]":
-    """Return the scenarios that a test runs on: those of its nearest marker, or the session's."""
+    """Return the scenarios that a test runs on: those of its nearest marker, or the session's.
+
+    Args:
+        test: that is about to run.
+        session: of this run.
+    """
     names = _named(test, "scenario")
     if not names:
         return session.scenarios

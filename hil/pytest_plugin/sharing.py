@@ -22,5 +22,10 @@ def group_of(nodeid: str) -> str:
 
 
 def scheduler(config: Any, log: Any) -> LoadScopeScheduling:
-    """Return the scheduler of a run."""
+    """Return the scheduler of a run.
+
+    Args:
+        config: pytest-xdist's.
+        log: pytest-xdist's.
+    """
     return ByScenario(config, log)

@@ -120,6 +120,14 @@ def run(
 ) -> Culprit:
     """Find the commit at which a scenario's metric became worse.
 
+    Args:
+        metric: one of the table of metrics.
+        scenario: its name.
+        good: a revision at which it was well.
+        bad: a later revision.
+        how: board, target and compiler.
+        progress: told each commit.
+
     Raises:
         UsageError: a revision does not exist, `good` is no ancestor of `bad`, one of them cannot be
             measured, or nothing became worse between them.
@@ -162,7 +170,13 @@ def _began_earlier(
 
 
 def measuring(metric: str, scenario: str, how: How) -> Measure:
-    """Return what measures one metric of one scenario at a commit."""
+    """Return what measures one metric of one scenario at a commit.
+
+    Args:
+        metric: one of the table of metrics.
+        scenario: its name.
+        how: board, target and compiler.
+    """
 
     def measure(commit: str) -> float | None:
         try:

@@ -75,6 +75,14 @@ def run(
 ) -> Crosscheck:
     """Build a scenario's firmware once and run it on both; `renode` is None to look for one.
 
+    Args:
+        name: of the scenario.
+        board: its kind.
+        toolchain: the compiler's name.
+        checkpoint: trained weights instead of the scenario's.
+        renode: where Renode is; None to look for one.
+        progress: told each stage.
+
     Raises:
         UsageError, MeasurementError: as the suite does.
     """
@@ -94,14 +102,24 @@ def run(
 
 
 def on_renode(prepared: Prepared, progress: Progress = silent) -> Trace:
-    """Run a prepared scenario in Renode, whose cycle counter counts instructions."""
+    """Run a prepared scenario in Renode, whose cycle counter counts instructions.
+
+    Args:
+        prepared: the built scenario.
+        progress: told each stage.
+    """
     from hil.targets.renode.target import RenodeTarget
 
     return _trace(prepared, RenodeTarget(prepared.board), progress)
 
 
 def on_emulator(prepared: Prepared, progress: Progress = silent) -> Trace:
-    """Run a prepared scenario on the emulated board, and count instructions beside its cycles."""
+    """Run a prepared scenario on the emulated board, and count instructions beside its cycles.
+
+    Args:
+        prepared: the built scenario.
+        progress: told each stage.
+    """
     from hil.targets.emulator.target import EmulatedTarget
 
     target = EmulatedTarget(prepared.board)

@@ -138,7 +138,12 @@ def _ports() -> Iterator[Finding]:
 
 
 def port_rights(device: Path, description: str) -> Finding:
-    """Say whether this user may open a serial port, and what gives the right."""
+    """Say whether this user may open a serial port, and what gives the right.
+
+    Args:
+        device: its file, such as /dev/ttyACM0.
+        description: as the system names it.
+    """
     name = f"{device}, {description}" if description else str(device)
     if os.access(device, os.R_OK | os.W_OK):
         return Finding("serial port", True, name)

@@ -193,7 +193,12 @@ def trained(given: str) -> Measured:
 
 
 def rewrite(path: Path, findings: Sequence[Finding]) -> int:
-    """Put what is stale in a document right; returns how many places were changed."""
+    """Put what is stale in a document right; returns how many places were changed.
+
+    Args:
+        path: of the document.
+        findings: about its marks.
+    """
     stale = {
         (found.mark.source, found.mark.body): found.body
         for found in findings

@@ -65,7 +65,13 @@ def _stacks(chip: "Chip") -> dict[Chain, int]:
 
 
 def tell(chip: "Chip", elf: Path | None, watched: Watched) -> Iterator[str]:
-    """Yield lines about a halted program."""
+    """Yield lines about a halted program.
+
+    Args:
+        chip: which is halted.
+        elf: the program, which names its functions; None for addresses alone.
+        watched: what was seen while it ran.
+    """
     places, names = ProgramPlaces(elf), RegisterNames(chip.svd)
     yield f"it stands at {places.describe(chip.core.read_register('pc'))}{_caller(chip, places)}"
     called = [places.function(entry) or "?" for entry in watched.chain]

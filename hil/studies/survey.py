@@ -101,7 +101,12 @@ def _costs(name: str, compiled: CompiledScenario, board: Board) -> Row:
 
 
 def table(rows: list[Row], board: Board) -> "Table":
-    """Return the rows for a person."""
+    """Return the rows for a person.
+
+    Args:
+        rows: one of each network.
+        board: whose memory they were planned for.
+    """
     from rich.table import Table
 
     fit = sum(row.verdict == "fits" for row in rows)
@@ -119,7 +124,12 @@ def table(rows: list[Row], board: Board) -> "Table":
 
 
 def write_csv(rows: list[Row], path: Path) -> None:
-    """Write the rows."""
+    """Write the rows.
+
+    Args:
+        rows: one of each network.
+        path: of the file.
+    """
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [one.name for one in fields(Row)], lineterminator="\n")
         writer.writeheader()

@@ -21,7 +21,12 @@ class Assembly:
         self.lines.append(f"{name}:")
 
     def function(self, name: str, comment: str) -> None:
-        """Begin a function."""
+        """Begin a function.
+
+        Args:
+            name: its symbol, which C declares.
+            comment: what it computes, a line above it.
+        """
         self.lines += [
             "",
             f"/* {comment} */",
@@ -34,7 +39,12 @@ class Assembly:
         ]
 
     def words(self, name: str, values: Sequence[int]) -> None:
-        """Append words in flash under a label."""
+        """Append words in flash under a label.
+
+        Args:
+            name: the label.
+            values: words of 32 bits, signed or unsigned.
+        """
         self.lines += ["    .balign 4", f"{name}:"]
         for first in range(0, len(values), 8):
             row = ", ".join(f"0x{v & 0xFFFFFFFF:08X}" for v in values[first : first + 8])
@@ -47,7 +57,12 @@ class Assembly:
 
 
 def registers(first: int, count: int) -> str:
-    """A list of core registers as LDM takes it."""
+    """A list of core registers as LDM takes it.
+
+    Args:
+        first: number of the first core register.
+        count: how many, one at least.
+    """
     return f"{{r{first}-r{first + count - 1}}}" if count > 1 else f"{{r{first}}}"
 
 
@@ -76,7 +91,13 @@ def clamp(out: Assembly, sums: Sequence[str], low: int, high: int, scratch: str)
 
 
 def immediate(out: Assembly, register: str, value: int) -> None:
-    """Load a constant of 32 bits."""
+    """Load a constant of 32 bits.
+
+    Args:
+        out: the code that the load is appended to.
+        register: its destination, such as "r4".
+        value: the constant, signed or unsigned.
+    """
     word = value & 0xFFFFFFFF
     out.put(f"movw {register}, #{word & 0xFFFF}")
     if word >> 16:

@@ -57,12 +57,24 @@ def comment(text: str) -> str:
 
 
 def structure(ctype: str, name: str, fields: Fields, *, constant: bool = True) -> str:
-    """A structure with named members."""
+    """A structure with named members.
+
+    Args:
+        ctype: name of the structure's type.
+        name: of the variable.
+        fields: its members, by name.
+        constant: whether it is `const`, and so in flash.
+    """
     return f"static {'const ' if constant else ''}{ctype} {name} = {nested(fields, 1)};\n"
 
 
 def nested(fields: Fields, depth: int) -> str:
-    """The initialiser of a structure, its members indented `depth` times."""
+    """The initialiser of a structure, its members indented `depth` times.
+
+    Args:
+        fields: the members, by name.
+        depth: 1 for the members of a variable.
+    """
     pad = "    " * depth
     lines = [f"{pad}.{member} = {_literal(value)}," for member, value in fields.items()]
     return "{\n" + "\n".join(lines) + "\n" + "    " * (depth - 1) + "}"

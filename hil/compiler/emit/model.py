@@ -19,6 +19,11 @@ def write(program: Program, plan: Plan, directory: Path) -> None:
 
     They include "runtime/..." and "kernels/..." from the firmware's root.
 
+    Args:
+        program: the quantised network.
+        plan: its steps, and where their memory is.
+        directory: an existing folder; files of these names are replaced.
+
     Raises:
         BuildError: a parameter that a kernel cannot take, two names that are one in C, or more
             steps than the firmware can count.

@@ -14,14 +14,30 @@ from hil.compiler.program import Program, Tensor
 
 
 def strips(program: Program, plan: Plan) -> str:
-    """Define the strips of all maps of the streamed steps, the image first."""
+    """Define the strips of all maps of the streamed steps, the image first.
+
+    Args:
+        program: the quantised network.
+        plan: with streamed steps.
+
+    Returns:
+        C definitions.
+    """
     steps = plan.steps[: plan.choices.streamed]
     maps = [program.input, *(tensor for step in steps for tensor in step.outputs)]
     return "\n".join(_strip(plan, tensor) for tensor in maps)
 
 
 def stage(step: Step, code: StepCode) -> str:
-    """Define a streamed step's descriptors and the function of one call."""
+    """Define a streamed step's descriptors and the function of one call.
+
+    Args:
+        step: a streamed one.
+        code: what its kernel has written.
+
+    Returns:
+        C definitions.
+    """
     calls = "\n".join(f"    {call}" for call in code.calls)
     name = identifier(step.name)
     text = f"/* {comment(code.comment)} */\n{code.descriptors}\n"
@@ -32,7 +48,16 @@ def stage(step: Step, code: StepCode) -> str:
 
 
 def layer(program: Program, plan: Plan, codes: Sequence[StepCode]) -> str:
-    """Define the stages, and the function that runs them all: that of the last streamed layer."""
+    """Define the stages, and the function that runs them all: that of the last streamed layer.
+
+    Args:
+        program: the quantised network.
+        plan: with streamed steps.
+        codes: what the kernels have written for the streamed steps, in their order.
+
+    Returns:
+        C definitions.
+    """
     steps = plan.steps[: plan.choices.streamed]
     stages = ",\n".join(
         _stage(step, index, code)
@@ -53,7 +78,15 @@ def layer(program: Program, plan: Plan, codes: Sequence[StepCode]) -> str:
 
 
 def gives(plan: Plan, step: Step) -> tuple[str, ...]:
-    """The statements that send the results of a step behind the streamed ones."""
+    """The statements that send the results of a step behind the streamed ones.
+
+    Args:
+        plan: with streamed steps.
+        step: any step of it.
+
+    Returns:
+        C statements; none where it writes no result.
+    """
     return tuple(
         f"(void)model_give({plan.results[tensor.name]}, {_arena(plan, tensor)}, {tensor.bytes});"
         for tensor in step.outputs

@@ -46,7 +46,16 @@ class Graph:
 def values_of(
     traced: fx.GraphModule, batch: torch.Tensor, wanted: set[str] | None
 ) -> dict[str, torch.Tensor]:
-    """Run the traced network and keep the values of the wanted nodes, or of all."""
+    """Run the traced network and keep the values of the wanted nodes, or of all.
+
+    Args:
+        traced: the network.
+        batch: images, (images, channels, rows, columns).
+        wanted: names of nodes; None for all.
+
+    Returns:
+        by node, the values as torch lays them out.
+    """
     kept: dict[str, torch.Tensor] = {}
 
     class Recorder(fx.Interpreter):

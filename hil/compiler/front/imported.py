@@ -53,6 +53,10 @@ class Translated:
 def translate(module: Imported, name: str) -> Translated:
     """Make a program of an imported network.
 
+    Args:
+        module: the network, as it was read from its file.
+        name: of the program.
+
     Raises:
         BuildError: a layer's sums would not fit 32 bits.
     """

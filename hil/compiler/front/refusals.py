@@ -45,6 +45,10 @@ def owner(node: fx.Node) -> str:
 def check(traced: fx.GraphModule, node: fx.Node) -> None:
     """Refuse a call of what the compiler does not know, or on what it cannot take.
 
+    Args:
+        traced: the network.
+        node: a call of a layer or a function.
+
     Raises:
         BuildError: it is refused.
     """
@@ -138,6 +142,11 @@ def _check_arguments(node: fx.Node) -> None:
 
 def check_value(traced: fx.GraphModule, node: fx.Node, value: object) -> None:
     """Refuse a layer's result that is no map, or one without a pixel.
+
+    Args:
+        traced: the network.
+        node: what gave the value.
+        value: its result.
 
     Raises:
         BuildError: it is refused.

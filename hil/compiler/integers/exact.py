@@ -20,12 +20,25 @@ INT16_MOST = 2**15 - 1
 
 
 def smmulr(a: Int64, b: Int64) -> Int64:
-    """Multiply 32-bit integers and keep the upper half of the product, rounded."""
+    """Multiply 32-bit integers and keep the upper half of the product, rounded.
+
+    Args:
+        a: values within int32.
+        b: values within int32, of a shape that fits.
+
+    Returns:
+        (a * b + 2**31) >> 32, as the instruction SMMULR computes it.
+    """
     return (a * b + 2**31) >> 32
 
 
 def rounded_shift(values: Int64, shift: int) -> Int64:
-    """Divide by 2**shift and round to the nearest, halves away from 0."""
+    """Divide by 2**shift and round to the nearest, halves away from 0.
+
+    Args:
+        values: of any shape.
+        shift: bits, 0 and more.
+    """
     if shift == 0:
         return values
     return (values + (1 << shift >> 1) - (values < 0)) >> shift

@@ -26,7 +26,12 @@ class Levels:
     deviation: tuple[float, ...]
 
     def tensor(self, name: str, shape: Shape) -> Tensor:
-        """Make the input's tensor. Its zero point is the level of which padding is made."""
+        """Make the input's tensor. Its zero point is the level of which padding is made.
+
+        Args:
+            name: of the tensor.
+            shape: (rows, columns, channels).
+        """
         zero_point = int(np.clip(np.rint(np.mean(self.mean)) - _LEAST, -128, 127))
         scales = 1.0 / np.array(self.deviation)
         scale = float(scales.max())

@@ -31,7 +31,16 @@ class Affine:
 
 
 def affine(low: float, high: float, bits: int = 8) -> Affine:
-    """Spread all levels over a range; it is widened to hold 0, which gets a level of its own."""
+    """Spread all levels over a range; it is widened to hold 0, which gets a level of its own.
+
+    Args:
+        low: the least real value.
+        high: the greatest.
+        bits: of a level.
+
+    Returns:
+        scale and zero point.
+    """
     low, high = min(low, 0.0), max(high, 0.0)
     levels = (1 << bits) - 1
     scale = (high - low) / levels or 1.0 / levels

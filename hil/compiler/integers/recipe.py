@@ -80,6 +80,10 @@ TRIED = (*FREE, "int16", "tables512")
 def with_options(names: Sequence[str], recipe: Recipe = DEFAULT) -> Recipe:
     """Change a recipe as options say.
 
+    Args:
+        names: of `OPTIONS`, in the order in which they are applied.
+        recipe: that is changed.
+
     Raises:
         UsageError: there is no such option.
     """

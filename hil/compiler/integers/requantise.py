@@ -94,6 +94,15 @@ def constant_levels(
 
     A converter gives a channel without weights a scale near zero, and with it a bias that leaves
     no bit for a shift.
+
+    Args:
+        factors: of each channel, from sums to levels.
+        levels: the least and the greatest level of the output.
+        span: the least and the greatest sum of each channel.
+        twice: whether the sum is doubled first, as the kernels do.
+
+    Returns:
+        the level by channel, of the constant ones alone.
     """
     found = {}
     for channel, factor in enumerate(factors):

@@ -81,7 +81,16 @@ def _damped(covariance: Float64, share: float) -> Float64:
 
 
 def round_to_nearest(weight: Float64, scale: Float64, most: int = 127) -> Float64:
-    """Round each weight by itself, as `round_weights` does not."""
+    """Round each weight by itself, as `round_weights` does not.
+
+    Args:
+        weight: real values.
+        scale: of a shape that fits; a weight is scale times its integer.
+        most: the greatest absolute value of an integer.
+
+    Returns:
+        integers, of the weight's shape.
+    """
     by_channel = scale.reshape(-1, *[1] * (weight.ndim - 1))
     rounded: Float64 = np.clip(np.rint(weight / by_channel), -most, most)
     return rounded

@@ -33,7 +33,15 @@ class Block:
 def expanded_of(
     rest: Sequence[Operator], readers: Mapping[str, int]
 ) -> tuple[Conv2D, Conv2D, Conv2D] | None:
-    """Match 1x1 expansion, depthwise, 1x1 projection, with no other reader of the maps between."""
+    """Match 1x1 expansion, depthwise, 1x1 projection, with no other reader of the maps between.
+
+    Args:
+        rest: operators without a step, in the program's order.
+        readers: how many operators read each tensor.
+
+    Returns:
+        the three convolutions; None where the next operators are no such block.
+    """
     if len(rest) < 3:
         return None
     expand, depthwise, project = rest[:3]
@@ -62,6 +70,13 @@ def separable_of(
     """Match a depthwise and a 1x1 convolution: a separable one, or a block without expansion.
 
     Apart they would store the filtered map, beside the input where that is added in the end.
+
+    Args:
+        rest: operators without a step, in the program's order.
+        readers: how many operators read each tensor.
+
+    Returns:
+        the two convolutions; None where the next operators are no such block.
     """
     depthwise = rest[0]
     if not (isinstance(depthwise, Conv2D) and depthwise.depthwise and len(rest) > 1):
@@ -76,7 +91,15 @@ def separable_of(
 
 
 def front_of(expand: Conv2D | None, depthwise: Conv2D) -> tuple[MatMul | None, DepthwiseRow] | None:
-    """Return the expansion, if any, and the filter of a packed block, if it is of that kind."""
+    """Return the expansion, if any, and the filter of a packed block, if it is of that kind.
+
+    Args:
+        expand: the 1x1 convolution before; None where there is none.
+        depthwise: the 3x3 convolution.
+
+    Returns:
+        None where the packed kernel cannot take them.
+    """
     zero = depthwise.output.zero_point
     padding = depthwise.padding
     fits = (
@@ -104,7 +127,13 @@ def front_of(expand: Conv2D | None, depthwise: Conv2D) -> tuple[MatMul | None, D
 
 
 def block_of(expand: Conv2D | None, depthwise: Conv2D, project: Conv2D) -> Block | None:
-    """Return the packed block that computes them together, None where not of its kind."""
+    """Return the packed block that computes them together, None where not of its kind.
+
+    Args:
+        expand: the 1x1 convolution before; None where there is none.
+        depthwise: the 3x3 convolution.
+        project: the 1x1 convolution behind.
+    """
     front = front_of(expand, depthwise)
     if front is None or project.shift > MOST_SHIFT:
         return None
@@ -143,6 +172,14 @@ def block_slack(depthwise: Conv2D, project: Conv2D, *, x: Tensor | None = None) 
     or copied where the depthwise convolution reads the input itself.
     A residual that is the input itself is read element by element just before the same element
     is written.
+
+    Args:
+        depthwise: the 3x3 convolution.
+        project: the 1x1 convolution behind, which writes the output.
+        x: the block's input; None where the depthwise convolution reads it.
+
+    Returns:
+        bytes; negative where the output has to start first.
     """
     x = x or depthwise.inputs[0]
     slack = ring_slack(

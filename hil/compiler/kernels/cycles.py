@@ -73,12 +73,22 @@ FLASH: Costs = {
 
 
 def cycles_of(work: Work, cycles: Mapping[str, float]) -> float:
-    """Return the cycles of some work."""
+    """Return the cycles of some work.
+
+    Args:
+        work: how often each kind of work is done.
+        cycles: what each kind costs, in cycles.
+    """
     return sum(cycles[name] * count for name, count in work.items())
 
 
 def times(factor: float, work: Work) -> dict[str, float]:
-    """Return a work so many times."""
+    """Return a work so many times.
+
+    Args:
+        factor: how many times.
+        work: how often each kind of work is done.
+    """
     return {name: factor * count for name, count in work.items()}
 
 

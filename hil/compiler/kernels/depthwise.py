@@ -59,7 +59,12 @@ class DepthwiseRow:
 
 
 def row_fields(code: str, row: DepthwiseRow) -> Fields:
-    """Return the members of a `depthwise_t` whose function in kernels.S is `code`."""
+    """Return the members of a `depthwise_t` whose function in kernels.S is `code`.
+
+    Args:
+        code: the function's symbol.
+        row: its shape.
+    """
     return {
         "channels": row.channels,
         "columns": row.columns,
@@ -99,6 +104,10 @@ def depthwise(name: str, row: DepthwiseRow) -> Assembly:
 
     C: void name(const int16_t *ring, const int32_t *weights, const int32_t *bias_multiplier,
     int16_t *y), or int8_t *y
+
+    Args:
+        name: the function's symbol.
+        row: its shape, which becomes immediates.
     """
     out = Assembly()
     out.function(name, f"{row.channels} channels, {row.columns} columns, stride {row.stride}")

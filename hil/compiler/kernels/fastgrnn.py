@@ -112,6 +112,10 @@ def pair_up(row: Cell, summary: Cell) -> tuple[Cell, Cell, list[int]]:
     neighbours. RNN1's states go nowhere but into RNN2, whose inputs are renumbered alike; no
     value changes.
 
+    Args:
+        row: RNN1, which sweeps rows and columns.
+        summary: RNN2, which reads RNN1's states as inputs.
+
     Returns:
         Both cells, and the unit that each of RNN2's units was before.
     """

@@ -29,7 +29,12 @@ def suits_states(cell: Cell) -> bool:
 
 
 def go_on(name: str, cell: Cell) -> Assembly:
-    """Write `fastgrnn_t.go_on`: further steps from the states in memory."""
+    """Write `fastgrnn_t.go_on`: further steps from the states in memory.
+
+    Args:
+        name: the function's symbol.
+        cell: its weights become a table of the code.
+    """
     out = Assembly()
     out.function(name, "h = the states after some more steps")
     weights = _blocked(cell.u)
@@ -74,7 +79,12 @@ def go_on(name: str, cell: Cell) -> Assembly:
 
 
 def state_products(name: str, cell: Cell) -> Assembly:
-    """Write `fastgrnn_t.state_products` for three vectors or more."""
+    """Write `fastgrnn_t.state_products` for three vectors or more.
+
+    Args:
+        name: the function's symbol.
+        cell: its weights become a table of the code.
+    """
     out = Assembly()
     out.function(name, "products = bias + (W x << w_shift)")
     weights = _blocked(cell.w, [int(b) for b in cell.bias])

@@ -79,7 +79,12 @@ def suits_states(cell: Cell) -> bool:
 
 
 def start(name: str, cell: Cell) -> Assembly:
-    """Write `fastgrnn_t.start`: one step from a zero state, next state = table entry >> 15."""
+    """Write `fastgrnn_t.start`: one step from a zero state, next state = table entry >> 15.
+
+    Args:
+        name: the function's symbol.
+        cell: its non-zero weights become instructions.
+    """
     out = Assembly()
     out.function(name, "h = the states after one step from zero")
     states = _states(cell.units)
@@ -101,7 +106,12 @@ def start(name: str, cell: Cell) -> Assembly:
 
 
 def go_on(name: str, cell: Cell) -> Assembly:
-    """Write `fastgrnn_t.go_on`: further steps from the states in memory."""
+    """Write `fastgrnn_t.go_on`: further steps from the states in memory.
+
+    Args:
+        name: the function's symbol.
+        cell: its non-zero weights become instructions.
+    """
     out = Assembly()
     out.function(name, "h = the states after some more steps")
     rows = _matrix(cell.u)
@@ -128,7 +138,12 @@ def go_on(name: str, cell: Cell) -> Assembly:
 
 
 def state_products(name: str, cell: Cell) -> Assembly:
-    """Write `fastgrnn_t.state_products`: W times int16 states, shifted, plus the bias."""
+    """Write `fastgrnn_t.state_products`: W times int16 states, shifted, plus the bias.
+
+    Args:
+        name: the function's symbol.
+        cell: its non-zero weights become instructions.
+    """
     out = Assembly()
     out.function(name, "products = bias + (W x << w_shift)")
     rows = _matrix(cell.w)

@@ -40,19 +40,42 @@ class Feed(ABC):
 
     @abstractmethod
     def scratch(self, conv: Conv2D, choices: Choices) -> tuple[Scratch, ...]:
-        """Return its working memory."""
+        """Return its working memory.
+
+        Args:
+            conv: the convolution that is fed.
+            choices: the schedule's.
+        """
 
     @abstractmethod
     def constant_bytes(self, conv: Conv2D, choices: Choices) -> int:
-        """Count the bytes of its arrays in flash."""
+        """Count the bytes of its arrays in flash.
+
+        Args:
+            conv: the convolution that is fed.
+            choices: the schedule's.
+        """
 
     @abstractmethod
     def work(self, conv: Conv2D, site: Site) -> Work:
-        """Count the work of the whole map."""
+        """Count the work of the whole map.
+
+        Args:
+            conv: the convolution that is fed.
+            site: where its step stands in the plan.
+
+        Returns:
+            how often each kind of work is done.
+        """
 
     @abstractmethod
     def code(self, conv: Conv2D, site: Site) -> FeedCode:
-        """Write its C."""
+        """Write its C.
+
+        Args:
+            conv: the convolution that is fed.
+            site: where its step stands in the plan.
+        """
 
     def assembly(self, conv: Conv2D) -> str:
         """Write its Cortex-M4 code for kernels.S."""

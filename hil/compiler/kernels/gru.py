@@ -26,6 +26,10 @@ def step(name: str, sweep: GRUSweep) -> Assembly:
 
     C: void name(const int16_t *products, const int32_t *recurrent, const int16_t *middle,
                  const int16_t *h, int16_t *next, int32_t pairs)
+
+    Args:
+        name: the function's symbol.
+        sweep: whose cells it steps.
     """
     out = Assembly()
     out.function(name, f"one step of pairs of sequences, {sweep.forward.units} units")

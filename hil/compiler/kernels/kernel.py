@@ -246,7 +246,12 @@ class Kernel(ABC):
 
     @abstractmethod
     def constant_bytes(self, step: Step, choices: Choices) -> int:
-        """Count the bytes of a step's arrays in flash."""
+        """Count the bytes of a step's arrays in flash.
+
+        Args:
+            step: one that this kernel has made.
+            choices: the schedule's.
+        """
 
     @abstractmethod
     def work(self, site: Site) -> Work:
@@ -279,7 +284,12 @@ class Kernel(ABC):
         return None
 
     def made(self, step: Step, calls: int) -> int:
-        """Count the rows of a step's outputs that are complete after so many calls."""
+        """Count the rows of a step's outputs that are complete after so many calls.
+
+        Args:
+            step: one that this kernel has made, streamed.
+            calls: that are done.
+        """
         return calls
 
     def bands(self, step: Step) -> int:
@@ -299,6 +309,10 @@ def call(function: str, *arguments: str) -> str:
 
 def expect(operator: Operator, kind: type[T]) -> T:
     """Return the operator, if it is of the kind that its step says.
+
+    Args:
+        operator: of a step.
+        kind: the class that it must have.
 
     Raises:
         BuildError: it is another.

@@ -80,7 +80,12 @@ class MatMul:
 
 
 def of_depth(conv: Conv2D, depth: int) -> MatMul:
-    """Return the product of int16 pixels of so many inputs with a dense convolution's weights."""
+    """Return the product of int16 pixels of so many inputs with a dense convolution's weights.
+
+    Args:
+        conv: a dense convolution.
+        depth: inputs of each pixel, a multiple of two.
+    """
     outputs = conv.weight.shape[0]
     return MatMul(
         depth=depth,

@@ -20,6 +20,11 @@ def matmul(name: str, product: MatMul, pixels: int) -> Assembly:
     """Write the product for one to four pixels.
 
     C: void name(const int16_t *x, const int32_t *weights, void *y, const int8_t *residual)
+
+    Args:
+        name: the function's symbol.
+        product: its shape, which becomes immediates.
+        pixels: that it takes at once.
     """
     if pixels > len(_PIXELS):
         return matmul_four(name, product)

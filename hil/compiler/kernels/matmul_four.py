@@ -56,6 +56,10 @@ def matmul_four(name: str, product: MatMul) -> Assembly:
     """Write the product for four pixels.
 
     C: void name(const int16_t *x, const int32_t *weights, void *y, const int8_t *residual)
+
+    Args:
+        name: the function's symbol.
+        product: its shape, which becomes immediates.
     """
     out = Assembly()
     out.function(name, f"{_PIXELS} pixels, {product.channels} channels")

@@ -39,7 +39,12 @@ class Panels:
 
     @classmethod
     def of(cls, product: MatMul, channels: int) -> "Panels":
-        """Cut a product into panels of so many channels, an even number."""
+        """Cut a product into panels of so many channels, an even number.
+
+        Args:
+            product: of the whole convolution.
+            channels: of a panel; the last one may have fewer.
+        """
         whole, left = divmod(product.channels, channels)
         rest = replace(product, channels=left) if left else None
         return cls(replace(product, channels=channels), rest, whole)
@@ -51,20 +56,37 @@ class Panels:
 
 
 def is_held(step: Step, product: MatMul) -> bool:
-    """Tell whether all pixels of the step's map are widened once, not for each panel anew."""
+    """Tell whether all pixels of the step's map are widened once, not for each panel anew.
+
+    Args:
+        step: with panels of weights.
+        product: of the whole convolution.
+    """
     rows, columns, _ = step.inputs[0].shape
     window = step.scratch_bytes("window") or step.scratch_bytes("pixels")
     return window >= rows * columns * product.pixel_bytes
 
 
 def widen_work(step: Step, conv: Conv2D, product: MatMul) -> Work:
-    """Count widening a step's pixels, all of them once or for each panel anew."""
+    """Count widening a step's pixels, all of them once or for each panel anew.
+
+    Args:
+        step: with panels of weights.
+        conv: whose pixels are widened.
+        product: of the whole convolution.
+    """
     times = 1 if is_held(step, product) else -(-product.channels // step.panel)
     return {"widen.value": conv.inputs[0].bytes * times}
 
 
 def window_bytes(conv: Conv2D, product: MatMul, limit: int) -> int:
-    """Return the bytes of widened pixels: all of them, or as many as a product takes at a time."""
+    """Return the bytes of widened pixels: all of them, or as many as a product takes at a time.
+
+    Args:
+        conv: whose pixels are widened.
+        product: of the whole convolution.
+        limit: bytes of a panel; pixels that are few beside it are widened all at once.
+    """
     rows, columns, _ = conv.inputs[0].shape
     whole = rows * columns * product.pixel_bytes
     return whole if whole <= _HELD * limit else product.window_bytes
@@ -90,7 +112,14 @@ def panel_channels(channels: int, pair_bytes: int, limit: int) -> int | None:
 
 
 def panels_fields(name: str, panels: Panels, conv: Conv2D, pixels: int) -> Fields:
-    """Return the members of a `panels_t`, whose products are called over rows of so many pixels."""
+    """Return the members of a `panels_t`, whose products are called over rows of so many pixels.
+
+    Args:
+        name: the variable's.
+        panels: how the product is cut.
+        conv: whose weights they are.
+        pixels: of a row.
+    """
     fields: Fields = {}
     for member, part, product in _parts(name, panels, pixels):
         described = product_fields(part, product, [conv], copied=True) | {"narrow": True}
@@ -99,14 +128,32 @@ def panels_fields(name: str, panels: Panels, conv: Conv2D, pixels: int) -> Field
 
 
 def panels_prototypes(name: str, panels: Panels, pixels: int) -> str:
-    """Declare the products' functions in kernels.S, for the pixels they are called with."""
+    """Declare the products' functions in kernels.S, for the pixels they are called with.
+
+    Args:
+        name: the variable's, with which the functions' names begin.
+        panels: how the product is cut.
+        pixels: of a row.
+
+    Returns:
+        C declarations.
+    """
     return "".join(
         product_prototypes(part, product) for _, part, product in _parts(name, panels, pixels)
     )
 
 
 def panels_assembly(name: str, panels: Panels, pixels: int) -> str:
-    """Write the functions that `panels_prototypes` declares."""
+    """Write the functions that `panels_prototypes` declares.
+
+    Args:
+        name: the variable's, with which the functions' names begin.
+        panels: how the product is cut.
+        pixels: of a row.
+
+    Returns:
+        text for kernels.S.
+    """
     return "".join(
         product_assembly(part, product) for _, part, product in _parts(name, panels, pixels)
     )

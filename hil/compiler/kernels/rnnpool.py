@@ -205,7 +205,12 @@ def rows_read(pool: PatchPool) -> int:
 
 
 def lines_of(conv: Conv2D, choices: Choices) -> tuple[Scratch, ...]:
-    """Return the memory of a band of the convolution's rows, and what computes them."""
+    """Return the memory of a band of the convolution's rows, and what computes them.
+
+    Args:
+        conv: the one that runs into the pooling layer.
+        choices: the schedule's; `band` says how many rows.
+    """
     lines = Scratch("lines", choices.band * row_bytes(conv.output), "sram", lasts=False)
     return lines, *feed_of(conv).scratch(conv, choices)
 
@@ -233,6 +238,13 @@ def slack_of(conv: Conv2D | None, pool: PatchPool) -> int:
 
     A pooled row is written when the last row under its patches has gone in, and the rows before
     the next band's are never read again; the last pooled row is written when all rows have.
+
+    Args:
+        conv: the one that runs into the pooling layer, if there is one.
+        pool: the pooling layer.
+
+    Returns:
+        bytes; negative where the pooled map has to start first.
     """
     source = conv.inputs[0] if conv else pool.inputs[0]
     in_row, out_row = row_bytes(source), row_bytes(pool.output)

@@ -109,12 +109,25 @@ def words(conv: Conv2D) -> int:
 
 
 def scratch(conv: Conv2D, choices: Choices) -> tuple[Scratch, ...]:
-    """Return the working memory: its factors, unless they are read in flash."""
+    """Return the working memory: its factors, unless they are read in flash.
+
+    Args:
+        conv: a depthwise 1x1 convolution: a factor and an offset per channel.
+        choices: the schedule's.
+    """
     return () if choices.weights_in_flash else (Scratch("factors", 4 * words(conv)),)
 
 
 def work(conv: Conv2D, site: Site) -> Work:
-    """Count the values of the whole map, and the words read from flash."""
+    """Count the values of the whole map, and the words read from flash.
+
+    Args:
+        conv: a depthwise 1x1 convolution.
+        site: where its step stands in the plan.
+
+    Returns:
+        how often each kind of work is done.
+    """
     rows, columns, channels = conv.output.shape
     values = {"scale.value": rows * columns * channels}
     if site.copied:
@@ -129,7 +142,16 @@ def constant(conv: Conv2D) -> Constant:
 
 
 def descriptor(site: Site, conv: Conv2D, *, y_bytes: int) -> str:
-    """Define the `scale_t`, and declare its functions in kernels.S."""
+    """Define the `scale_t`, and declare its functions in kernels.S.
+
+    Args:
+        site: where the step stands in the plan.
+        conv: a depthwise 1x1 convolution.
+        y_bytes: of a value that it writes: 1, or 2 where a product reads it.
+
+    Returns:
+        C definitions.
+    """
     name = identifier(conv.name)
     functions = [f"{name}_scale_{pixels}" for pixels in _counts(conv, y_bytes)]
     codes = ", ".join(f"HIL_CORTEX_M4_CODE({function})" for function in functions)
@@ -148,7 +170,15 @@ def descriptor(site: Site, conv: Conv2D, *, y_bytes: int) -> str:
 
 
 def assembly(conv: Conv2D, *, y_bytes: int) -> str:
-    """Write the functions that `descriptor` declares."""
+    """Write the functions that `descriptor` declares.
+
+    Args:
+        conv: a depthwise 1x1 convolution.
+        y_bytes: of a value that it writes: 1, or 2 where a product reads it.
+
+    Returns:
+        text for kernels.S.
+    """
     return "".join(_code(conv, pixels, y_bytes).text for pixels in _counts(conv, y_bytes))
 
 

@@ -75,6 +75,16 @@ def ring_slack(x: Tensor, y: Tensor, *, stride: int, top: int, kernel_rows: int)
     """Return how far after its input's start an output may start whose input goes into a ring.
 
     When output row r is being written, the rows under its window have been entered in the ring.
+
+    Args:
+        x: the input.
+        y: the output.
+        stride: of the filter, both ways.
+        top: rows of padding above.
+        kernel_rows: of the filter.
+
+    Returns:
+        bytes; negative where the output has to start first.
     """
     in_row, out_row = row_bytes(x), row_bytes(y)
     slack = x.shape[0] * in_row

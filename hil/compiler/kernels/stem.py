@@ -94,6 +94,10 @@ def row(name: str, conv: Conv2D) -> Assembly:
     """Write a row.
 
     C: void name(const int32_t *slots, const int32_t *weights, int8_t *y)
+
+    Args:
+        name: the function's symbol.
+        conv: a 3x3 convolution of stride 2, one channel to four.
     """
     columns = conv.inputs[0].shape[1]
     slot_bytes = 4 * (columns // 2 + 1)

@@ -74,6 +74,10 @@ def sweep_scratch(sweep: GRUSweep, choices: Choices) -> tuple[Scratch, ...]:
 
     Along columns the states of the backward direction wait apart until the forward one has read
     the rows under which the output may lie.
+
+    Args:
+        sweep: along columns or rows.
+        choices: the schedule's.
     """
     product = product_of(sweep)
     sequences = even(lines_of(sweep).sequences)

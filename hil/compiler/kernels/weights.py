@@ -65,7 +65,12 @@ def product_stream(
 
 
 def is_narrow(convs: Sequence[Conv2D], *, copied: bool) -> bool:
-    """Whether a product's weights stand as int8 in flash: they are copied, with one shift."""
+    """Whether a product's weights stand as int8 in flash: they are copied, with one shift.
+
+    Args:
+        convs: of one product.
+        copied: whether weights are copied to memory before they are read.
+    """
     return copied and len({conv.shift for conv in convs}) == 1
 
 
@@ -87,7 +92,15 @@ def shifted(conv: Conv2D) -> Int64:
 
 
 def stream_bias(conv: Conv2D, *, with_zero_point: bool) -> Int64:
-    """Return the biases times 2**shift, less the zero point's share if that is folded in."""
+    """Return the biases times 2**shift, less the zero point's share if that is folded in.
+
+    Args:
+        conv: a convolution.
+        with_zero_point: whether the input's zero point is folded in.
+
+    Returns:
+        by output channel.
+    """
     bias = conv.shifted_bias
     if with_zero_point:
         bias = bias - conv.inputs[0].zero_point * shifted(conv).sum(axis=1)
@@ -95,5 +108,10 @@ def stream_bias(conv: Conv2D, *, with_zero_point: bool) -> Int64:
 
 
 def pack(bottom: Int64, top: Int64) -> Int64:
-    """Put two int16 in the halves of a word."""
+    """Put two int16 in the halves of a word.
+
+    Args:
+        bottom: values for bits 0 to 15.
+        top: values for bits 16 to 31, of the same shape.
+    """
     return (bottom & 0xFFFF) | (top & 0xFFFF) << 16

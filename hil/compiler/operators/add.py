@@ -91,7 +91,15 @@ class AddKind(Kind[Any, Add, nn.Module]):
 def add_of(
     name: str, inputs: tuple[Tensor, Tensor], output: Tensor, low: int = -128, high: int = 127
 ) -> Add:
-    """Make the addition of two maps with these scales."""
+    """Make the addition of two maps with these scales.
+
+    Args:
+        name: of the operator.
+        inputs: the two maps, of one shape.
+        output: the map that it writes.
+        low: the least level, which a ReLU raises.
+        high: the greatest.
+    """
     unit = 2.0 * max(x.scale for x in inputs)
     first, second = (_factor(x.scale / unit) for x in inputs)
     total = _factor(unit / (2.0**HEADROOM_BITS * output.scale))

@@ -29,7 +29,12 @@ class Chosen:
 
 
 def choose_weights(node: Conv2DNode, by: Calibration) -> Chosen:
-    """Choose the integers of a convolution, in the way that the recipe asks for."""
+    """Choose the integers of a convolution, in the way that the recipe asks for.
+
+    Args:
+        node: the convolution.
+        by: calibration and recipe.
+    """
     x = by.inputs(node)[0]
     bias = node.bias + _of_centres(node, x)
     node = _with_factors(node, x)

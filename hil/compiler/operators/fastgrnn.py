@@ -249,7 +249,12 @@ def _midpoints(low: Reals, high: Reals, index_bits: int) -> Reals:
 
 
 def constant_bytes(cell: FastGRNN, index_bits: int = INDEX_BITS) -> int:
-    """Bytes of the arrays that a cell will have."""
+    """Bytes of the arrays that a cell will have.
+
+    Args:
+        cell: the layer.
+        index_bits: of its tables: each has 2**index_bits entries of four bytes per unit.
+    """
     tables = 2 * 2 * cell.units << index_bits
     return 2 * (cell.W.numel() + cell.U.numel()) + 4 * cell.units + tables
 
@@ -275,7 +280,16 @@ def sweep(cell: Cell, sequence: Whole, kept: Kept | None = None) -> Whole:
 
 
 def step(cell: Cell, x: Whole, h: Whole) -> Whole:
-    """One step of a cell: inputs (..., inputs) and states (..., units) to states."""
+    """One step of a cell: inputs (..., inputs) and states (..., units) to states.
+
+    Args:
+        cell: its integers.
+        x: int16 range, (..., inputs).
+        h: int16 range, (..., units).
+
+    Returns:
+        the next states, (..., units).
+    """
     of_x = (x @ cell.w.astype(np.float64).T).astype(np.int64) << cell.w_shift
     acc = cell.bias + of_x + (h @ cell.u.astype(np.float64).T).astype(np.int64)
     j = np.clip(acc >> cell.index_shift, 0, (1 << cell.index_bits) - 1)

@@ -39,7 +39,13 @@ class Conv2DNode(Node):
 
 
 def take_in(layer: nn.Module, place: Place, macs: int) -> Conv2DNode:
-    """Make a convolution of a layer, or let the one before take it in."""
+    """Make a convolution of a layer, or let the one before take it in.
+
+    Args:
+        layer: a batch norm or an activation.
+        place: where it stands.
+        macs: that the layer counts.
+    """
     match layer:
         case nn.Conv2d():
             return _convolution(layer, place, macs)

@@ -192,7 +192,12 @@ def sweep(cell: GatedCell, table: Int16, sequence: Whole, kept: Kept | None = No
 
 
 def products(cell: GatedCell, x: Whole) -> Int64:
-    """p, (gates, ..., units), of input vectors (..., inputs)."""
+    """p, (gates, ..., units), of input vectors (..., inputs).
+
+    Args:
+        cell: its integers.
+        x: int16 range, (..., inputs).
+    """
     acc = np.stack([x @ w.T for w in cell.w.astype(np.float64)]).astype(np.int64)
     shape = (cell.gates, *[1] * (x.ndim - 1), cell.units)
     acc += cell.bias.astype(np.int64).reshape(shape)
@@ -202,7 +207,18 @@ def products(cell: GatedCell, x: Whole) -> Int64:
 
 
 def step(cell: GatedCell, table: Int16, p: Int64, h: Whole, memory: Int64) -> tuple[Whole, Int64]:
-    """One step: products (gates, ..., units), states and memories (..., units) to the next."""
+    """One step: products (gates, ..., units), states and memories (..., units) to the next.
+
+    Args:
+        cell: its integers.
+        table: the sigmoid's.
+        p: sums of W x, (gates, ..., units).
+        h: states, (..., units).
+        memory: of an LSTM, (..., units).
+
+    Returns:
+        states and memories.
+    """
     u = cell.u.astype(np.float64)
 
     def gate(g: int, read: Whole) -> Int64:

@@ -132,7 +132,12 @@ def sigmoids(index_bits: int) -> Int16:
 
 
 def patches(x: Reals, patch: int) -> Reals:
-    """A map's patches as vectors: (n, rows, columns, channels) to (n, down, across, inputs)."""
+    """A map's patches as vectors: (n, rows, columns, channels) to (n, down, across, inputs).
+
+    Args:
+        x: (n, rows, columns, channels).
+        patch: pixels of its side.
+    """
     n, rows, columns, channels = x.shape
     down, across = rows // patch, columns // patch
     cut = x[:, : down * patch, : across * patch]

@@ -136,7 +136,15 @@ class GRUSweepKind(Kind[GRUSweepNode, GRUSweep, renet.GRUSweep]):
 
 
 def sweep(op: GRUSweep, x: Quantised) -> Int8:
-    """Compute a sweep of a whole map."""
+    """Compute a sweep of a whole map.
+
+    Args:
+        op: the operator.
+        x: the map, (rows, columns, channels).
+
+    Returns:
+        its output, (rows, columns, 2 * units).
+    """
     rows, columns, _ = op.output.shape
     pixels = x[: rows * op.patch, : columns * op.patch].astype(np.float64)
     cells = (pixels - op.inputs[0].zero_point).reshape(
@@ -153,7 +161,13 @@ def sweep(op: GRUSweep, x: Quantised) -> Int8:
 
 
 def states(op: GRUSweep, gru: GRU, lines: Whole) -> Whole:
-    """Every state of one direction, (steps, sequences, units), from inputs in the same order."""
+    """Every state of one direction, (steps, sequences, units), from inputs in the same order.
+
+    Args:
+        op: the operator, which has the table.
+        gru: one direction's integers.
+        lines: inputs, (steps, sequences, inputs).
+    """
     h = np.zeros((lines.shape[1], gru.units))
     after = np.empty((*lines.shape[:2], gru.units))
     for t, x in enumerate(lines):
@@ -162,7 +176,12 @@ def states(op: GRUSweep, gru: GRU, lines: Whole) -> Whole:
 
 
 def products(gru: GRU, x: Whole) -> Int64:
-    """p, (3, ..., units), of input vectors (..., inputs)."""
+    """p, (3, ..., units), of input vectors (..., inputs).
+
+    Args:
+        gru: one direction's integers.
+        x: int16 range, (..., inputs).
+    """
     acc = np.stack([x @ w.T for w in gru.w.astype(np.float64)]).astype(np.int64)
     shape = (3, *[1] * (x.ndim - 1), gru.units)
     acc += gru.bias.reshape(shape)
@@ -172,7 +191,17 @@ def products(gru: GRU, x: Whole) -> Int64:
 
 
 def step(op: GRUSweep, gru: GRU, p: Int64, h: Whole) -> Whole:
-    """One step: products (3, ..., units) and states (..., units) to states."""
+    """One step: products (3, ..., units) and states (..., units) to states.
+
+    Args:
+        op: the operator, which has the table.
+        gru: one direction's integers.
+        p: sums of W x, (3, ..., units).
+        h: states, (..., units).
+
+    Returns:
+        the next states, (..., units).
+    """
     of_r, of_z, m = (h @ u.T for u in gru.u.astype(np.float64))
     r = _sigmoid(op, (p[0] << op.product_shift) + of_r.astype(np.int64))
     z = _sigmoid(op, (p[1] << op.product_shift) + of_z.astype(np.int64))

@@ -87,7 +87,17 @@ class Place:
 
 
 def refused(name: str, reason: str, hint: str, stage: str = "trace") -> BuildError:
-    """Say which layer cannot be compiled, why, and what would work."""
+    """Say which layer cannot be compiled, why, and what would work.
+
+    Args:
+        name: of the layer.
+        reason: what of it is not taken.
+        hint: what would work.
+        stage: of the compilation.
+
+    Returns:
+        the error, to be raised.
+    """
     return BuildError(f"{name}: {reason}", hint=hint, stage=stage)
 
 
@@ -144,7 +154,12 @@ class Calibration:
 
 
 def bound(node: Node, how: Affine) -> Tensor:
-    """Make a node's output, its range given."""
+    """Make a node's output, its range given.
+
+    Args:
+        node: whose output it is.
+        how: scale and zero point.
+    """
     return Tensor(node.name, node.shape, how.scale, how.zero_point, bits=how.bits)
 
 
@@ -222,6 +237,10 @@ class Kind(ABC, Generic[NodeT, OperatorT, LayerT]):
 
         A node of the name of one that stands already takes its place: it has taken it in.
 
+        Args:
+            layer: a module of `layers`.
+            place: where it stands in the network.
+
         Raises:
             BuildError: the layer is set up in a way that has no integers.
         """
@@ -244,13 +263,26 @@ class Kind(ABC, Generic[NodeT, OperatorT, LayerT]):
         return None
 
     def permute(self, layer: LayerT, order: Sequence[int]) -> Permuted:
-        """Let a layer find in channel i of its input what was in channel order[i], in place."""
+        """Let a layer find in channel i of its input what was in channel order[i], in place.
+
+        Args:
+            layer: that reads the map.
+            order: of the input's channels, one of each.
+
+        Returns:
+            "taken" where its weights have taken the order in, "passed" where its own outputs have
+            that order now, "impossible" where neither can be.
+        """
         del layer, order
         return "impossible"
 
     @abstractmethod
     def quantise(self, node: NodeT, by: Calibration) -> OperatorT:
         """Choose the integers.
+
+        Args:
+            node: of the graph.
+            by: what calibration and recipe say.
 
         Raises:
             BuildError: a sum would not fit 32 bits.
@@ -279,7 +311,12 @@ class Kind(ABC, Generic[NodeT, OperatorT, LayerT]):
         return 1
 
     def takes_centre(self, node: NodeT, source: str) -> bool:
-        """Whether it takes the centres of the channels of a map that it reads into its bias."""
+        """Whether it takes the centres of the channels of a map that it reads into its bias.
+
+        Args:
+            node: of the graph.
+            source: the map's name.
+        """
         del node, source
         return False
 
@@ -290,6 +327,10 @@ class Kind(ABC, Generic[NodeT, OperatorT, LayerT]):
 
     def takes_factors(self, node: NodeT, source: str) -> float:
         """How far it takes the factors of a map that it reads into its weights.
+
+        Args:
+            node: of the graph.
+            source: the map's name.
 
         Returns:
             1 where that costs nothing, less where it makes weights coarser, 0 where it cannot.
@@ -311,12 +352,24 @@ class Kind(ABC, Generic[NodeT, OperatorT, LayerT]):
         return False
 
     def plausible(self, node: NodeT, drawn: Float64, maps: Mapping[str, Float64]) -> Float64:
-        """Turn values of N(0, 1) into what the output might be where these maps are read."""
+        """Turn values of N(0, 1) into what the output might be where these maps are read.
+
+        Args:
+            node: of the graph.
+            drawn: of the output's shape, (1, rows, columns, channels).
+            maps: that it reads, by name.
+        """
         del node, maps
         return drawn
 
     def macs(self, layer: LayerT, x: Shape, y: Shape) -> Macs:
-        """Count a layer from its input's to its output's shape."""
+        """Count a layer from its input's to its output's shape.
+
+        Args:
+            layer: a module of `layers`.
+            x: shape of its input, (rows, columns, channels).
+            y: shape of its output.
+        """
         del layer, x, y
         return Macs()
 

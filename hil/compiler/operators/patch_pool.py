@@ -49,6 +49,15 @@ def pooled(op: PatchPool, maps: Mapping[str, Quantised], row: Sweep, summary: Sw
     """Sweep rows and columns once for all patches that share them.
 
     A sweep depends on nothing but the pixels under it, so sharing changes no bit.
+
+    Args:
+        op: the operator.
+        maps: that it reads, by name, int8 (rows, columns, channels).
+        row: sweeps RNN1 along the rows or columns of the map.
+        summary: sweeps RNN2 along the states of a patch.
+
+    Returns:
+        int8, (patches down, patches across, outputs).
     """
     source = op.inputs[0]
     pixels = maps[source.name].astype(np.float64) - source.zero_point
@@ -69,7 +78,12 @@ def pooled(op: PatchPool, maps: Mapping[str, Quantised], row: Sweep, summary: Sw
 
 
 def offsets(centre: Float64, shift: int) -> Int16:
-    """Write what is added before the shift: a half to round, less the centres."""
+    """Write what is added before the shift: a half to round, less the centres.
+
+    Args:
+        centre: of each output, in levels.
+        shift: bits that the kernel shifts by.
+    """
     added: Int16 = (2 ** (shift - 1) - centre).astype(np.int16)
     return added
 
@@ -102,6 +116,11 @@ def pool_macs(pool: rnnpool.RNNPool, rows: int, columns: int) -> Macs:
 
     Source: the paper's algorithm 1; per patch of r x c pixels, plain: 2 r c (k h1 + h1^2) +
         2 (r + c) (h1 h2 + h2^2).
+
+    Args:
+        pool: the layer.
+        rows: of the map.
+        columns: of the map.
     """
     down, across = pool.grid(rows, columns)
     patches, length = down * across, pool.patch

@@ -104,6 +104,12 @@ class SoftmaxKind(Kind[SoftmaxNode, Softmax, nn.Softmax]):
 def softmax_of(name: str, x: Tensor, output: Tensor, beta: float = 1.0) -> Softmax:
     """Make the softmax of a map; `output` has the scale 1/256 and the zero point -128.
 
+    Args:
+        name: of the operator.
+        x: the map of logits.
+        output: the map that it writes.
+        beta: factor on the logits.
+
     Raises:
         BuildError: there are more channels than a sum holds.
     """

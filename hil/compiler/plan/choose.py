@@ -81,6 +81,12 @@ def plan_on(
 ) -> tuple[Plan, Board]:
     """Plan for a board: in its chip's own RAM, else in the memory outside the chip, if it has some.
 
+    Args:
+        program: the quantised network.
+        board: whose memories and flash hold it.
+        aim: what is made small among the plans that fit.
+        streams: whether the image comes in row by row; None for that only where nothing else fits.
+
     Returns:
         the plan, and the board with its activations there.
 
@@ -97,7 +103,13 @@ def plan_on(
 
 
 def pareto(program: Program, budget: Budget, *, streams: bool | None = None) -> list[Point]:
-    """The schedules of which no other takes both fewer cycles and less memory, fastest first."""
+    """The schedules of which no other takes both fewer cycles and less memory, fastest first.
+
+    Args:
+        program: the quantised network.
+        budget: bytes of each memory and of flash.
+        streams: whether the image comes in row by row; None for that only where nothing else fits.
+    """
     frontier: list[Point] = []
     for point in sorted(_points(program, budget, streams), key=lambda p: (p.cycles, p.ram_bytes)):
         if not frontier or point.ram_bytes < frontier[-1].ram_bytes:

@@ -17,7 +17,12 @@ from hil.limits import limit
 
 
 def flash_bytes(steps: Sequence[Step], choices: Choices) -> int:
-    """Estimate the bytes of the image that these steps make."""
+    """Estimate the bytes of the image that these steps make.
+
+    Args:
+        steps: of a schedule.
+        choices: the schedule's.
+    """
     files = {file for step in steps for file in step.kernel.files(step)}
     kernels = sum(FILE_BYTES[file] for file in files)
     stages = STREAM_BYTES + STAGE_BYTES * choices.streamed if choices.streamed else 0
@@ -36,7 +41,13 @@ def flash_bytes(steps: Sequence[Step], choices: Choices) -> int:
 
 
 def flash_need(steps: Sequence[Step], choices: Choices, budget: Budget) -> Need:
-    """Return what the image of these steps takes, with the steps' constants as its parts."""
+    """Return what the image of these steps takes, with the steps' constants as its parts.
+
+    Args:
+        steps: of a schedule.
+        choices: the schedule's.
+        budget: whose flash it is held to.
+    """
     constants = {step.name: step.kernel.constant_bytes(step, choices) for step in steps}
     return Need("flash", flash_bytes(steps, choices), budget.flash_bytes, constants)
 

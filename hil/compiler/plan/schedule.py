@@ -15,6 +15,10 @@ def schedule(program: Program, choices: Choices) -> tuple[Step, ...]:
 
     Kernels fuse operators where they can, so that the maps between them are never stored.
 
+    Args:
+        program: the quantised network.
+        choices: what the schedule is free to choose.
+
     Raises:
         BuildError: an operator that no kernel computes, or more than a kernel has room for.
     """

@@ -49,7 +49,16 @@ _OPTIONS = {
 
 
 def not_taken(place: str, reason: str, instead: str) -> UsageError:
-    """Say what of a file is not taken, where it stands, why, and what would be."""
+    """Say what of a file is not taken, where it stands, why, and what would be.
+
+    Args:
+        place: of the operator or tensor in its file.
+        reason: what of it is not taken.
+        instead: what would be.
+
+    Returns:
+        the error, to be raised.
+    """
     return UsageError(f"{place}: {reason}", hint=f"what is taken: {instead}")
 
 
@@ -82,6 +91,10 @@ class File:
     @classmethod
     def of(cls, data: bytes, name: str) -> "File":
         """Look at a file's head.
+
+        Args:
+            data: the file's bytes.
+            name: the file's, for errors.
 
         Raises:
             UsageError: it is no TensorFlow Lite file, of another version, or of several graphs.
@@ -323,7 +336,16 @@ class Operator:
         return strides[0]
 
     def padding(self, size: tuple[int, int], window: tuple[int, int], stride: int) -> Edges:
-        """Return the zeros around a map of a size: the odd one of SAME stands behind."""
+        """Return the zeros around a map of a size: the odd one of SAME stands behind.
+
+        Args:
+            size: rows and columns of the map.
+            window: rows and columns of the filter.
+            stride: both ways.
+
+        Returns:
+            zeros above, below, left and right.
+        """
         kind = _names("Padding").get(self.option("Padding"))
         if kind == "VALID":
             return (0, 0, 0, 0)

@@ -57,7 +57,12 @@ def read(path: Path) -> Network:
 
 
 def parse(data: bytes, name: str) -> Network:
-    """Read a network from a file's bytes; `name` is the file's. Raises UsageError."""
+    """Read a network from a file's bytes; `name` is the file's. Raises UsageError.
+
+    Args:
+        data: of an int8 TensorFlow Lite file.
+        name: of the file, for errors and for the network.
+    """
     file = File.of(data, name)
     try:
         return _Reader(file, hashlib.sha256(data).hexdigest()).network()

@@ -84,6 +84,11 @@ def step_bytes(
 def streaming(program: "Program", depth: int, toolchains: Sequence["Toolchain"]) -> Streaming:
     """Emit a program with no step streamed, with one and with `depth`, and measure model.c.
 
+    Args:
+        program: a network that can be streamed.
+        depth: steps that the deepest plan streams.
+        toolchains: to compile with, each by itself.
+
     Raises:
         BuildError: a source does not compile.
         MemoryLimitError: so many steps cannot be streamed.
@@ -126,6 +131,14 @@ def _by_step(plan: "Plan", sections: Mapping[str, int]) -> dict[str, int]:
 
 def of_model(program: "Program", plan: "Plan", toolchain: "Toolchain") -> dict[str, int]:
     """Emit a program and compile its model.c; bytes by section.
+
+    Args:
+        program: the quantised network.
+        plan: its steps, and where their memory is.
+        toolchain: the compiler.
+
+    Returns:
+        bytes by section: text, rodata and so on.
 
     Raises:
         BuildError: it does not compile.

@@ -53,6 +53,10 @@ def emulator(scenario_name: str = "face_m4", board: str = "stm32f439") -> int:
     The fastest of a few runs counts: other load on the host can only slow one down. In the first
     run after a reset, which a suite's every run is, blocks are translated and costed too.
 
+    Args:
+        scenario_name: what runs.
+        board: which kind is emulated.
+
     Returns:
         the exit status, 0.
 
@@ -75,7 +79,12 @@ def emulator(scenario_name: str = "face_m4", board: str = "stm32f439") -> int:
 
 
 def first_and_second(first: Speed, second: Speed) -> str:
-    """Say what the first run after a reset costs beside the second."""
+    """Say what the first run after a reset costs beside the second.
+
+    Args:
+        first: speed of the first run behind the reset.
+        second: speed of the second.
+    """
     return (
         f"first run: {first.cpu_s:.2f} CPU seconds, second: {second.cpu_s:.2f}; "
         f"{first.cpu_s / second.cpu_s:.2f} times as much"

@@ -38,6 +38,12 @@ def layers(
 ) -> list[Layer]:
     """Measure every layer of some cases on the emulated board.
 
+    Args:
+        cases: networks in the shapes to be measured.
+        board: which kind is emulated.
+        toolchain: the compiler.
+        progress: told each case.
+
     Raises:
         MismatchError: a layer computes wrong results.
         MeasurementError: as the suite does.
@@ -57,7 +63,12 @@ def layers(
 
 
 def write_csv(measured: Iterable[Layer], path: Path) -> None:
-    """Write measured layers, so that a fit can be made again without a board."""
+    """Write measured layers, so that a fit can be made again without a board.
+
+    Args:
+        measured: layers, a row each.
+        path: of the file.
+    """
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("layer", "kernel", "cycles", "work"))
@@ -108,7 +119,15 @@ def _share(layer: Layer, kept: Collection[str]) -> float:
 
 
 def errors(measured: Sequence[Layer], cycles: Mapping[str, float] = CYCLES) -> dict[str, float]:
-    """Return each kernel's greatest relative error among the measured layers."""
+    """Return each kernel's greatest relative error among the measured layers.
+
+    Args:
+        measured: layers.
+        cycles: what each kind of work is taken to cost.
+
+    Returns:
+        by kernel, the greatest |modelled / measured - 1|.
+    """
     worst: dict[str, float] = {}
     for layer in measured:
         error = cycles_of(layer.work, cycles) / layer.cycles - 1
@@ -120,6 +139,10 @@ def table(measured: Sequence[Layer], fitted: Mapping[str, float]) -> "Table":
     """Lay out each kind of work: the layers that hold it, its cycles, and what the fit gives.
 
     Work whose cycles stay although a fit gives others has its reason.
+
+    Args:
+        measured: layers.
+        fitted: by kind of work, the cycles of the fit.
     """
     from rich import box
     from rich.table import Table
@@ -137,7 +160,12 @@ def table(measured: Sequence[Layer], fitted: Mapping[str, float]) -> "Table":
 
 
 def error_table(measured: Sequence[Layer], fitted: Mapping[str, float]) -> "Table":
-    """Lay out each kernel's greatest error, with old and with new cycles."""
+    """Lay out each kernel's greatest error, with old and with new cycles.
+
+    Args:
+        measured: layers.
+        fitted: by kind of work, the cycles of the fit.
+    """
     from rich import box
     from rich.table import Table
 

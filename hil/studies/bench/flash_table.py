@@ -26,6 +26,10 @@ _PANELS = Choices(panel_bytes=4096)
 def table(board: Board, toolchains: Sequence["Toolchain"]) -> "Table":
     """Lay out each figure: what it is of, stated bytes, and the most that a compiler makes.
 
+    Args:
+        board: whose chip it is compiled for.
+        toolchains: the compilers.
+
     Raises:
         BuildError: a source does not compile.
     """

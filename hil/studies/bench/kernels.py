@@ -48,6 +48,11 @@ def kernels(
 ) -> list[Row]:
     """Measure every kind of operator of RNNPool-Face-M4, in its shapes.
 
+    Args:
+        board: which kind is emulated.
+        toolchains: the compilers; every layer is measured with each.
+        progress: told each layer.
+
     Raises:
         MeasurementError: as the suite does.
     """
@@ -64,6 +69,11 @@ def face_m4(
     board: Board, toolchains: Sequence["Toolchain"], progress: Progress = silent
 ) -> list[Row]:
     """Measure RNNPool-Face-M4 by layer, with the paper's sparse RNN weights and with dense ones.
+
+    Args:
+        board: which kind is emulated.
+        toolchains: the compilers; the network is measured with each.
+        progress: told each network.
 
     Raises:
         MeasurementError: as the suite does.
@@ -110,7 +120,12 @@ def table(rows: Sequence[Row]) -> "Table":
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """Write one row each: name, toolchain, MACs, cycles, cycles by cause."""
+    """Write one row each: name, toolchain, MACs, cycles, cycles by cause.
+
+    Args:
+        rows: what was measured.
+        path: of the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -169,7 +184,14 @@ def _alone(layer: "nn.Module") -> "nn.Module":
 def quantise(
     name: str, shape: tuple[int, int, int], layer: "nn.Module", *, sparse: bool = False
 ) -> "Program":
-    """Give a layer seeded weights and quantise it on noise; `sparse`: its RNNs' are mostly zero."""
+    """Give a layer seeded weights and quantise it on noise; `sparse`: its RNNs' are mostly zero.
+
+    Args:
+        name: of the program.
+        shape: of the input: rows, columns, channels.
+        layer: in evaluation mode; its weights are replaced.
+        sparse: whether most weights of its RNNs are zero.
+    """
     import torch
 
     from hil.models import LoadedModel
@@ -231,6 +253,13 @@ def measure(
     title: str, program: "Program", planned: "Plan", board: Board, toolchain: "Toolchain"
 ) -> Profile:
     """Build a planned program, run it, and refuse figures of wrong results.
+
+    Args:
+        title: of the row.
+        program: the quantised network.
+        planned: its steps, and where their memory is.
+        board: which kind is emulated.
+        toolchain: the compiler.
 
     Raises:
         MismatchError: the results are not the integer reference's.

@@ -88,6 +88,13 @@ def table(outcomes: dict[float, list[Outcome]]) -> Table:
 def flashed(name: str, board: str) -> Iterator[tuple[Prepared, "EmulatedTarget"]]:
     """Build a scenario's firmware and program an emulated board with it, for as long as the block.
 
+    Args:
+        name: of the scenario.
+        board: which kind is emulated.
+
+    Returns:
+        the built scenario, and the board.
+
     Raises:
         UsageError, MeasurementError: as `pytest hil/` does.
     """

@@ -16,7 +16,12 @@ def kernels(rows: Sequence[Row]) -> str:
 
 
 def face_m4(rows: Sequence[Row], *, dense: bool) -> str:
-    """Write a line for each step of the schedule, with sparse or with dense RNN weights."""
+    """Write a line for each step of the schedule, with sparse or with dense RNN weights.
+
+    Args:
+        rows: what `kernels.face_m4` measured.
+        dense: whether the rows of dense RNN weights are written, or those of sparse ones.
+    """
     prefix = _DENSE if dense else _SPARSE
     chosen = [row for row in rows if row.cost.name.startswith(prefix)]
     compilers = [f"{compiler} cycles, M" for compiler in _compilers(chosen)]

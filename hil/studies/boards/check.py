@@ -60,6 +60,10 @@ class Checked:
 def opened(unit: Unit, tell: Callable[[str], None]) -> Iterator[ProbeTarget]:
     """Take a board as a run takes it, while the block runs.
 
+    Args:
+        unit: of the inventory.
+        tell: takes a line for a person.
+
     Raises:
         LockError, ProbeError: as the target raises them.
         UsageError: there is no such kind of board.
@@ -73,7 +77,12 @@ def opened(unit: Unit, tell: Callable[[str], None]) -> Iterator[ProbeTarget]:
 
 
 def check(unit: Unit, tell: Callable[[str], None]) -> Checked:
-    """Look at everything; what fails first ends the looks that need it."""
+    """Look at everything; what fails first ends the looks that need it.
+
+    Args:
+        unit: of the inventory.
+        tell: takes a line for a person.
+    """
     findings: list[Finding] = []
     uid = probe = timing = ""
     try:
@@ -118,7 +127,12 @@ def _options(board: Board, debugger: "Debugger") -> Iterator[Finding]:
 
 
 def of_another_chip(board: Board, debugger: "Debugger") -> Finding:
-    """Say what the option bytes of a chip that is no STM32F4 keep it from."""
+    """Say what the option bytes of a chip that is no STM32F4 keep it from.
+
+    Args:
+        board: its file.
+        debugger: of the board.
+    """
     chip = chips.find(board.chip)
     found = chip.option_bytes(board, debugger.read_word) if chip is not None else None
     wrong = [what for what, _ in found.obstacles] if found is not None else []

@@ -84,13 +84,23 @@ def of(board: Board) -> list[Loop]:
 
 
 def cycles(loop: Loop, board: Board, debugger: "Debugger") -> float:
-    """Run a loop; returns cycles a pass. Raises ProbeError."""
+    """Run a loop; returns cycles a pass. Raises ProbeError.
+
+    Args:
+        loop: a few instructions.
+        board: its file.
+        debugger: of the board; the loop runs from its RAM.
+    """
     before = _run(loop, board, debugger)
     return (before[3] - before[2] & 0xFFFF_FFFF) / _PASSES
 
 
 def unsettled(board: Board, debugger: "Debugger") -> int:
     """Switch the flash's caches on and off; returns how often FLASH_ACR read otherwise at once.
+
+    Args:
+        board: its file.
+        debugger: of the board.
 
     Raises:
         ProbeError: the probe or the core is lost.
@@ -123,7 +133,13 @@ def compare(board: Board, debugger: "Debugger", model: "Debugger | None") -> Ite
 
 
 def judged(name: str, here: float, there: float | None) -> Finding:
-    """Hold a board's cycles a pass against the model's."""
+    """Hold a board's cycles a pass against the model's.
+
+    Args:
+        name: of the loop.
+        here: cycles a pass on the board.
+        there: cycles a pass on the emulated board; None where it has not run there.
+    """
     detail = f"{here:.2f} cycles a pass"
     if there is None:
         return Finding(name, None, f"{detail}; no model here", here, None, "cycle")

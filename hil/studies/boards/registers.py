@@ -14,12 +14,25 @@ _PORT_BYTES = 0x400
 
 
 def write(debugger: "Debugger", address: int, value: int) -> None:
-    """Write 32 bits. Raises ProbeError."""
+    """Write 32 bits. Raises ProbeError.
+
+    Args:
+        debugger: of the board.
+        address: of the register.
+        value: 32 bits.
+    """
     debugger.write(address, value.to_bytes(4, "little"))
 
 
 def change(debugger: "Debugger", address: int, *, clear: int, set_: int) -> None:
-    """Clear some bits of a register and set others. Raises ProbeError."""
+    """Clear some bits of a register and set others. Raises ProbeError.
+
+    Args:
+        debugger: of the board.
+        address: of the register.
+        clear: a mask.
+        set_: a mask.
+    """
     write(debugger, address, debugger.read_word(address) & ~clear | set_)
 
 

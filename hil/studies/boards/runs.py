@@ -39,7 +39,12 @@ class Layer:
 
 
 def of(rows: Sequence[Row], uid: str) -> Iterator[Finding]:
-    """Yield what rows of silicon with this unique id say; nothing where there are none."""
+    """Yield what rows of silicon with this unique id say; nothing where there are none.
+
+    Args:
+        rows: of any runs.
+        uid: the chip's unique id, in hexadecimal.
+    """
     own = [row for row in rows if _is_silicon(row) and row.context.board_uid == uid and uid]
     ran = {(row.context.run, row.context.scenario) for row in own if row.metric.name == "cycles"}
     if not ran:

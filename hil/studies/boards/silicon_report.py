@@ -42,7 +42,12 @@ class Report:
 
 
 def write(report: Report, path: Path) -> None:
-    """Write all of it as one table. Raises UsageError where the file cannot be written."""
+    """Write all of it as one table. Raises UsageError where the file cannot be written.
+
+    Args:
+        report: what was found.
+        path: of the file.
+    """
     identity, checked = RunIdentity.now(Path.cwd()), report.checked
     board = {
         "when": identity.when,
@@ -89,5 +94,11 @@ def _figures(
 
 
 def gathered(checked: Checked, found: Sequence[Finding], layers: Sequence[Layer]) -> Report:
-    """Put a check and what runs have shown together."""
+    """Put a check and what runs have shown together.
+
+    Args:
+        checked: by `hil boards check`.
+        found: what runs on the board have shown.
+        layers: that silicon and model have both counted.
+    """
     return Report(checked, (*checked.findings, *found), tuple(layers))

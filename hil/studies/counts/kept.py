@@ -40,7 +40,12 @@ class _Counted:
 
 
 def counts(name: str, board: "Board | None" = None) -> Counts:
-    """Return `hil.studies.counts.count.of_model`, as it was kept or made now."""
+    """Return `hil.studies.counts.count.of_model`, as it was kept or made now.
+
+    Args:
+        name: of the network.
+        board: whose memory is planned; None for none.
+    """
 
     def make() -> _Counted:
         made = of_model(name, board)
@@ -54,6 +59,10 @@ def fit(scenario: "Scenario", board: "Board") -> Memory:
     """Return the memory that a scenario's network needs on a board, or why it does not fit.
 
     Weights stand for none and nothing is calibrated, so bytes of flash are an estimate.
+
+    Args:
+        scenario: whose network it is.
+        board: whose memory is planned.
     """
 
     def make() -> Memory:

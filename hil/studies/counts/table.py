@@ -251,7 +251,12 @@ def as_json(all_counts: Sequence[Counts]) -> str:
 
 
 def write_csv(all_counts: Sequence[Counts], path: Path) -> None:
-    """Write the records as CSV, one row per network."""
+    """Write the records as CSV, one row per network.
+
+    Args:
+        all_counts: one of each network.
+        path: of the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = records(all_counts)
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -83,7 +83,15 @@ def _of_folder(folder: Path) -> list[str]:
 
 
 def about(chosen: Scenario, on_board: BoardOptions | None) -> dict[str, str]:
-    """Say what finds the faces."""
+    """Say what finds the faces.
+
+    Args:
+        chosen: the scenario.
+        on_board: how the board is reached; None without one.
+
+    Returns:
+        a heading and a text for each line of the report.
+    """
     weights = str(chosen.checkpoint) if chosen.checkpoint else f"seed {chosen.seed}"
     facts = {"scenario": chosen.name, "model": chosen.model, "weights": weights}
     if on_board is None:

@@ -132,7 +132,12 @@ def _picture_path(image: str, directory: Path, taken: Sequence[Entry]) -> Path:
 
 
 def draw(found: Found, path: Path) -> None:
-    """Write a photograph with its boxes: the float model's in blue, the board's in orange."""
+    """Write a photograph with its boxes: the float model's in blue, the board's in orange.
+
+    Args:
+        found: of one photograph.
+        path: of the picture.
+    """
     from PIL import Image, ImageDraw
 
     picture = Image.fromarray(photographs.read(found.image))

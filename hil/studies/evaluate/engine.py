@@ -111,7 +111,15 @@ class Worker:
 
 
 def head(task: Task, dataset: Dataset) -> dict[str, object]:
-    """Say what answers, so that answers of unlike runs are not mixed."""
+    """Say what answers, so that answers of unlike runs are not mixed.
+
+    Args:
+        task: what is evaluated.
+        dataset: the photographs.
+
+    Returns:
+        what stands in the first line of `answers.jsonl`.
+    """
     scenario = task.scenario
     weights = f"seed {scenario.seed}"
     if scenario.checkpoint is not None:

@@ -40,6 +40,13 @@ def draw_worst(
 
     A detector's boxes above the cut are drawn, float's in blue, the integers' in orange; of a
     classifier the answers stand below the photograph.
+
+    Args:
+        dataset: the photographs.
+        worst: those to be drawn, the worst first.
+        answers: by photograph.
+        cut: the least score of a box that is drawn.
+        directory: for the pictures.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for old in directory.glob(f"*{PICTURE}"):
@@ -96,7 +103,12 @@ def _boxes(said: Said, cut: float, rows: int, columns: int) -> list[Box]:
 
 
 def svg(worth: Worth, title: str) -> str:
-    """Draw precision over recall, float beside integers, a panel for each average precision."""
+    """Draw precision over recall, float beside integers, a panel for each average precision.
+
+    Args:
+        worth: the figures, with their curves.
+        title: of the picture.
+    """
     panels = [name for name in worth.curves if " above " not in name]
     width = _LEFT + len(panels) * (_SIDE + _GAP)
     height = _TOP + _SIDE + 60

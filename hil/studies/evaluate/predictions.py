@@ -9,7 +9,12 @@ from hil.vision.datasets import Dataset
 
 
 def write_wider(answers: Mapping[str, Answer], directory: Path) -> None:
-    """Write the integers' boxes as the benchmark of WIDER FACE takes them: a file a photograph."""
+    """Write the integers' boxes as the benchmark of WIDER FACE takes them: a file a photograph.
+
+    Args:
+        answers: by photograph.
+        directory: a folder for each event is made in it.
+    """
     for name, answer in answers.items():
         if answer.error:
             continue
@@ -28,6 +33,11 @@ def write_coco(dataset: Dataset, answers: Mapping[str, Answer], path: Path) -> N
 
     Images and the category have the numbers of the dataset's JSON; where it has none, images are
     numbered from 1, as read, and the category is 1.
+
+    Args:
+        dataset: the photographs, with COCO's numbers.
+        answers: by photograph.
+        path: of the JSON file.
     """
     category = 1 if dataset.category is None else dataset.category
     found = [

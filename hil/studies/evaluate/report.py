@@ -47,7 +47,12 @@ def facts(worth: Worth) -> list[str]:
 
 
 def confusion_tables(worth: Worth, classes: Sequence[str]) -> "list[Table]":
-    """Lay out how often each class is taken for each, by float and by integers; none to detect."""
+    """Lay out how often each class is taken for each, by float and by integers; none to detect.
+
+    Args:
+        worth: the figures.
+        classes: their names, in the network's order.
+    """
     from rich import box
     from rich.table import Table
 
@@ -62,7 +67,13 @@ def confusion_tables(worth: Worth, classes: Sequence[str]) -> "list[Table]":
 
 
 def write_confusion(worth: Worth, classes: Sequence[str], path: Path) -> None:
-    """Write how often each class is taken for each as CSV, for classification."""
+    """Write how often each class is taken for each as CSV, for classification.
+
+    Args:
+        worth: the figures.
+        classes: their names, in the network's order.
+        path: of the file.
+    """
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["label", "answer", *_WHOSE])
@@ -76,7 +87,12 @@ def write_confusion(worth: Worth, classes: Sequence[str], path: Path) -> None:
 
 
 def write_figures(worth: Worth, path: Path) -> None:
-    """Write the figures as CSV; shares are 0 to 1."""
+    """Write the figures as CSV; shares are 0 to 1.
+
+    Args:
+        worth: the figures.
+        path: of the file.
+    """
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["figure", "float", "integers", "drop", "standard_error"])

@@ -145,7 +145,12 @@ def heads() -> tuple[str, ...]:
 
 
 def cells(result: Result, beside: Certified) -> tuple[str, ...]:
-    """Write a network's line."""
+    """Write a network's line.
+
+    Args:
+        result: what was measured here.
+        beside: the certified figures.
+    """
     return (
         f"{result.network} ({_NAMES[result.task]})",
         f"{result.cycles:,}",
@@ -194,7 +199,12 @@ def markdown(results: Sequence[Result]) -> str:
 
 
 def write_csv(results: Sequence[Result], path: Path) -> None:
-    """Write the results with the certified figures and their sources."""
+    """Write the results with the certified figures and their sources.
+
+    Args:
+        results: what was measured here.
+        path: of the file.
+    """
     known = certified()
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

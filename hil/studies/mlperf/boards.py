@@ -31,6 +31,10 @@ _HELD_HIGH = {"G": 1 << 12}
 def segments(path: Path, board: Board) -> tuple[Segment, ...]:
     """Return what to program: an ELF's segments, or a binary file's bytes at the flash's start.
 
+    Args:
+        path: of the image.
+        board: whose flash it is for.
+
     Raises:
         UsageError: there is no such file, or it is larger than the flash.
         BuildError: it is a damaged ELF.

@@ -96,6 +96,10 @@ class Image:
     def infer(self, inferences: int, warm_ups: int = 1) -> Window:
         """Have it infer; the time is from lap to lap, as the runner takes it.
 
+        Args:
+            inferences: in the window that is timed.
+            warm_ups: before it.
+
         Raises:
             ProtocolError: there are not two laps.
         """

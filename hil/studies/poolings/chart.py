@@ -109,7 +109,14 @@ def svg(rows: Sequence[Row], title: str, subtitle: str) -> str:
 
 
 def write(rows: Sequence[Row], path: Path, title: str, subtitle: str) -> None:
-    """Draw the rows into a file."""
+    """Draw the rows into a file.
+
+    Args:
+        rows: what was measured.
+        path: of the SVG file.
+        title: of the picture.
+        subtitle: below the title.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(svg(rows, title, subtitle), encoding="utf-8")
 

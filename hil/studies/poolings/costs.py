@@ -111,7 +111,12 @@ def scenarios(family: str) -> list[Scenario]:
 
 
 def measure(session: "Session", chosen: Scenario) -> Row:
-    """Measure one network on the session's board."""
+    """Measure one network on the session's board.
+
+    Args:
+        session: of the board.
+        chosen: the network's scenario.
+    """
     try:
         prepared = session.prepare(chosen)
         with session.flashed(prepared) as device:

@@ -63,7 +63,12 @@ def how(session: "Session") -> str:
 
 
 def table(rows: Sequence[Row], title: str) -> "Table":
-    """Lay the rows out for a person."""
+    """Lay the rows out for a person.
+
+    Args:
+        rows: what was measured.
+        title: of the table.
+    """
     from rich import box
     from rich.table import Table
 
@@ -87,7 +92,12 @@ def table(rows: Sequence[Row], title: str) -> "Table":
 
 
 def markdown(rows: Sequence[Row], title: str) -> str:
-    """Lay the rows out for a document."""
+    """Lay the rows out for a document.
+
+    Args:
+        rows: what was measured.
+        title: the line below the table; empty for none.
+    """
     lines = [
         "| pooling | " + " | ".join(_HEADINGS) + " |",
         "|---|" + "--:|" * len(_HEADINGS),
@@ -104,7 +114,12 @@ def notes(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """Write one row per pooling, the paper's figures beside ours, empty where there are none."""
+    """Write one row per pooling, the paper's figures beside ours, empty where there are none.
+
+    Args:
+        rows: what was measured.
+        path: of the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")

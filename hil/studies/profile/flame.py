@@ -85,13 +85,23 @@ def _is_function(symbol: Any) -> bool:
 
 
 def spent_between(before: Mapping[Chain, int], after: Mapping[Chain, int]) -> dict[Chain, int]:
-    """Return what was spent in each chain of calls from one reading to a later one."""
+    """Return what was spent in each chain of calls from one reading to a later one.
+
+    Args:
+        before: cycles by chain of callers.
+        after: of the same core, later.
+    """
     spent = {chain: cycles - before.get(chain, 0) for chain, cycles in after.items()}
     return {chain: cycles for chain, cycles in spent.items() if cycles}
 
 
 def by_function(stacks: Mapping[Chain, int], functions: Functions) -> dict[str, int]:
-    """Return the cycles of each function itself, most first."""
+    """Return the cycles of each function itself, most first.
+
+    Args:
+        stacks: cycles by chain of callers.
+        functions: the program's.
+    """
     found: dict[str, int] = {}
     for chain, cycles in stacks.items():
         name = functions.name(chain[-1]) if chain else "(not called)"

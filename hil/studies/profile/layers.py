@@ -80,6 +80,13 @@ def run(
 ) -> Profile:
     """Build a scenario's firmware, run it on the emulated board, and say where its cycles went.
 
+    Args:
+        name: of the scenario.
+        board: which kind is emulated.
+        toolchain: the compiler's name.
+        checkpoint: trained weights instead of the scenario's.
+        progress: told each stage.
+
     Raises:
         UsageError, MeasurementError: as the suite does.
     """
@@ -204,7 +211,12 @@ def _cells(layer: LayerProfile, total: int) -> tuple[str, ...]:
 
 
 def write_csv(profile: Profile, path: Path) -> None:
-    """Write one row per layer: name, MACs, cycles, cycles by cause."""
+    """Write one row per layer: name, MACs, cycles, cycles by cause.
+
+    Args:
+        profile: what was measured.
+        path: of the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

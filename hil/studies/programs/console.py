@@ -23,7 +23,12 @@ class Console:
         self._ends_line = True
 
     def take(self, name: str, data: bytes) -> None:
-        """Take what somebody says."""
+        """Take what somebody says.
+
+        Args:
+            name: whose bytes they are: a port's.
+            data: bytes, of any number of lines.
+        """
         self._first = self._first or name
         if name != self._first and not self._labels:
             self._labels = True

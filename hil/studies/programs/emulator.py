@@ -359,7 +359,12 @@ class Emulator:
         return self._chip.core.read_register(name)
 
     def set_register(self, name: str, value: int) -> None:
-        """Change a core register."""
+        """Change a core register.
+
+        Args:
+            name: such as "r0", "pc" or "xpsr".
+            value: 32 bits.
+        """
         self._chip.core.write_register(name, value)
 
     def where(self) -> str:
@@ -380,7 +385,12 @@ class Emulator:
         return tuple(self._uarts.values())
 
     def drive(self, pin: str, *, level: bool | None) -> None:
-        """Hold a pin, such as "PA0", at a level; None lets it go. Raises UsageError."""
+        """Hold a pin, such as "PA0", at a level; None lets it go. Raises UsageError.
+
+        Args:
+            pin: its port and number.
+            level: True for high.
+        """
         self._chip.pins.drive(pin, level=level)
 
     def level(self, pin: str) -> bool:
@@ -388,7 +398,12 @@ class Emulator:
         return self._chip.pins.level(pin)
 
     def watch(self, pin: str, function: Callable[[bool], None]) -> None:
-        """Call a function with a pin's level whenever it changes. Raises UsageError."""
+        """Call a function with a pin's level whenever it changes. Raises UsageError.
+
+        Args:
+            pin: its port and number, such as "PA0".
+            function: gets True for high.
+        """
         self._chip.pins.watch(pin, function)
 
     # faults
@@ -402,7 +417,12 @@ class Emulator:
             self._chip.exceptions.state.pending.add(number)
 
     def flip(self, where: str | int, bit: int) -> None:
-        """Flip a bit of memory, as radiation does. Raises UsageError, as `read` does."""
+        """Flip a bit of memory, as radiation does. Raises UsageError, as `read` does.
+
+        Args:
+            where: an address, or a symbol's name.
+            bit: from the lowest of the byte there; 8 and more are bits of the bytes behind.
+        """
         address = self._symbols.address(where) + bit // 8
         self.write(address, bytes([self.read(address, 1)[0] ^ 1 << bit % 8]))
 

@@ -117,7 +117,13 @@ def run(folder: Path, paths: Sequence[Path], terms: Terms, jobs: int) -> Iterato
 
 
 def one(path: Path, name: str, terms: Terms) -> Row:
-    """Run one program; whatever it does becomes a row."""
+    """Run one program; whatever it does becomes a row.
+
+    Args:
+        path: of the ELF.
+        name: of the row.
+        terms: how long it may run, and on what.
+    """
     from hil.studies import emulate
     from hil.studies.programs.emulator import Reason
 

@@ -149,7 +149,12 @@ def _server(uart: Uart, port: str, tell: Callable[[str], None]) -> Iterator[None
 
 
 def drive(emulator: Emulator, wanted: Sequence[str]) -> None:
-    """Hold pins at levels, such as "PA0=1". Raises UsageError."""
+    """Hold pins at levels, such as "PA0=1". Raises UsageError.
+
+    Args:
+        emulator: whose pins.
+        wanted: a pin and a level each, such as "PA0=1".
+    """
     for one in wanted:
         pin, level = _pin(one, f"--gpio={one}")
         emulator.drive(pin, level=level)
@@ -157,6 +162,10 @@ def drive(emulator: Emulator, wanted: Sequence[str]) -> None:
 
 def drive_by_script(emulator: Emulator, path: Path) -> None:
     """Have pins change at times: lines such as "0.5 PA0=1", in seconds since power came on.
+
+    Args:
+        emulator: whose pins.
+        path: of the script.
 
     Raises:
         UsageError: the file cannot be read, or a line is not understood; the error names it.
@@ -185,13 +194,24 @@ def drive_by_script(emulator: Emulator, path: Path) -> None:
 
 
 def watch(emulator: Emulator, pins: Sequence[str], tell: Callable[[str], None]) -> None:
-    """Tell each change of pins, with its time. Raises UsageError."""
+    """Tell each change of pins, with its time. Raises UsageError.
+
+    Args:
+        emulator: whose pins.
+        pins: such as "PA0".
+        tell: takes a line for a person.
+    """
     for pin in pins:
         emulator.watch(pin, _teller(emulator, pin, tell))
 
 
 def trace(emulator: Emulator, tell: Callable[[str], None]) -> None:
-    """Tell each byte of every serial port, with its time."""
+    """Tell each byte of every serial port, with its time.
+
+    Args:
+        emulator: whose ports.
+        tell: takes a line for a person.
+    """
 
     def told(name: str) -> Callable[[bytes, str], None]:
         def tell_one(data: bytes, way: str) -> None:

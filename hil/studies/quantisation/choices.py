@@ -175,7 +175,12 @@ def optional(loaded: "LoadedModel") -> tuple[Variant, ...]:
 
 
 def stages(variants: Sequence[Variant], names: Sequence[str]) -> int:
-    """How often `run` tells that something begins."""
+    """How often `run` tells that something begins.
+
+    Args:
+        variants: that are tried.
+        names: of the scenario's own options.
+    """
     return 2 + 1 + len(variants) + len(names)
 
 

@@ -34,6 +34,11 @@ class Cost:
 def on_board(program: Program, scenario: Scenario, board: Board) -> Cost:
     """Plan a program as the scenario asks.
 
+    Args:
+        program: the quantised network.
+        scenario: which says what to plan for.
+        board: whose memory it is.
+
     Raises:
         MemoryLimitError: no schedule fits the board.
     """
@@ -43,6 +48,12 @@ def on_board(program: Program, scenario: Scenario, board: Board) -> Cost:
 
 def on_dataset(program: Program, scenario: Scenario, loaded: LoadedModel, graph: Graph) -> Figure:
     """Weigh a program on the scenario's dataset, by the integer reference.
+
+    Args:
+        program: the quantised network.
+        scenario: which names the dataset.
+        loaded: the float model, which is weighed beside it.
+        graph: the network's operators.
 
     Raises:
         UsageError: the scenario has no dataset, or one that does not suit it.

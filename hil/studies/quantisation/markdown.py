@@ -10,7 +10,12 @@ PARTS = ("photographs", "operators", "choices")
 
 
 def write(report: Report, part: str) -> str:
-    """Write one of `PARTS`: cosines by photograph, noise by operator, what each choice buys."""
+    """Write one of `PARTS`: cosines by photograph, noise by operator, what each choice buys.
+
+    Args:
+        report: what was measured.
+        part: one of `PARTS`.
+    """
     quality = report.as_is
     if part == "photographs":
         lines = [[name, f"{quality.cosine[name]:.5f}"] for name in report.evaluation]

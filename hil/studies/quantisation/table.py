@@ -200,7 +200,12 @@ def _figures(report: Report) -> Iterator[tuple[str, str, str, float | int]]:
 
 
 def write_csv(report: Report, path: Path) -> None:
-    """Write every figure as a row: variant, metric, of what, value."""
+    """Write every figure as a row: variant, metric, of what, value.
+
+    Args:
+        report: what was measured.
+        path: of the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -209,7 +214,12 @@ def write_csv(report: Report, path: Path) -> None:
 
 
 def write_json(report: Report, path: Path) -> None:
-    """Write the report; a ratio without noise is null."""
+    """Write the report; a ratio without noise is null.
+
+    Args:
+        report: what was measured.
+        path: of the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(_record(report), indent=2) + "\n", encoding="utf-8")
 

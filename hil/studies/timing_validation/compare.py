@@ -103,7 +103,12 @@ def by_look(comparisons: Sequence[Comparison]) -> dict[str, list[Comparison]]:
 
 
 def table(comparisons: Sequence[Comparison], title: str) -> "Table":
-    """Lay comparisons out for a person, with their errors below."""
+    """Lay comparisons out for a person, with their errors below.
+
+    Args:
+        comparisons: of one suite.
+        title: of the table.
+    """
     from rich import box
     from rich.table import Table
 
@@ -119,7 +124,12 @@ def table(comparisons: Sequence[Comparison], title: str) -> "Table":
 
 
 def ablation(parts: Mapping[str, Sequence[Comparison]], title: str) -> "Table":
-    """Lay the errors of the same comparisons by different rules out, one row each."""
+    """Lay the errors of the same comparisons by different rules out, one row each.
+
+    Args:
+        parts: by the name of the rules, comparisons of the same figures.
+        title: of the table.
+    """
     from rich import box
     from rich.table import Table
 

@@ -94,6 +94,10 @@ class CoreRun:
     def write(self, address: int, data: bytes) -> None:
         """Write to the memory, as nobody on the chip could: into flash too, in no time.
 
+        Args:
+            address: of the first byte.
+            data: the bytes.
+
         Raises:
             UsageError: the board has no memory there.
         """
@@ -102,6 +106,10 @@ class CoreRun:
 
     def read(self, address: int, count: int) -> bytes:
         """Read from the memory.
+
+        Args:
+            address: of the first byte.
+            count: bytes.
 
         Raises:
             UsageError: the board has no memory there.

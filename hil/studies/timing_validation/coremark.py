@@ -35,6 +35,11 @@ class Result:
 def measure(checkout: Path, board: Board, optimisation: str = "-O3") -> Result:
     """Build CoreMark from the user's checkout and run it at 0 and at 5 wait states.
 
+    Args:
+        checkout: of eembc/coremark.
+        board: which kind is emulated.
+        optimisation: of the compiler.
+
     Raises:
         UsageError: this is no checkout of CoreMark. BuildError: it does not compile.
     """

@@ -72,7 +72,12 @@ def figures(suite: str) -> tuple[Figure, ...]:
 
 
 def of_program(suite: str, program: str) -> tuple[Figure, ...]:
-    """Return a program's figures. Raises KeyError without any."""
+    """Return a program's figures. Raises KeyError without any.
+
+    Args:
+        suite: of the evidence, such as "pqm4".
+        program: as the evidence names it.
+    """
     found = tuple(f for f in figures(suite) if f.program == program)
     if not found:
         raise KeyError(program)

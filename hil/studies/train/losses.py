@@ -22,7 +22,12 @@ class Loss(Protocol):
         """Return a number for outputs (n, count) and what is true of n photographs."""
 
     def right(self, outputs: Tensor, targets: Sequence[Target]) -> int | None:
-        """Return how many photographs are told rightly; None where that is no question."""
+        """Return how many photographs are told rightly; None where that is no question.
+
+        Args:
+            outputs: of the network, (photographs, values).
+            targets: what each photograph shows.
+        """
 
 
 class CrossEntropy:
@@ -33,7 +38,12 @@ class CrossEntropy:
         return functional.cross_entropy(outputs, _labels(targets, outputs.device))
 
     def right(self, outputs: Tensor, targets: Sequence[Target]) -> int | None:
-        """Return how many photographs have their largest logit in the right place."""
+        """Return how many photographs have their largest logit in the right place.
+
+        Args:
+            outputs: of the network, (photographs, classes).
+            targets: the class of each photograph.
+        """
         return int((outputs.argmax(dim=1) == _labels(targets, outputs.device)).sum())
 
 
@@ -65,7 +75,12 @@ class MultiBox:
         return ((of_class * counted).sum() + of_boxes) / max(1, int(is_face.sum()))
 
     def right(self, outputs: Tensor, targets: Sequence[Target]) -> int | None:
-        """Return None: average precision is `hil evaluate`'s to tell."""
+        """Return None: average precision is `hil evaluate`'s to tell.
+
+        Args:
+            outputs: of the network.
+            targets: the boxes of each photograph.
+        """
         del outputs, targets
         return None
 

@@ -48,6 +48,10 @@ def begun_network(scenario: Scenario, seed: int) -> LoadedModel:
     Fresh ones are those of its layers' constructors, RNN cells' as EdgeML's: a tenth of a normal
     distribution.
 
+    Args:
+        scenario: which names the network.
+        seed: of fresh weights.
+
     Raises:
         UsageError: there is no such network, or the checkpoint does not fit it.
     """
@@ -149,6 +153,10 @@ def trainer(
 
 def loss_of(loaded: LoadedModel, dataset: Dataset) -> Loss:
     """Return what is made small when a network learns a dataset.
+
+    Args:
+        loaded: the network.
+        dataset: what it learns.
 
     Raises:
         UsageError: one is of boxes and the other of classes, or the classes are not as many.

@@ -35,7 +35,12 @@ class ClockTree:
 
     @classmethod
     def with_access(cls, core_hz: int, access: int) -> "ClockTree":
-        """Return what FLASH_ACR says beside a core's clock; its bits are those of every family."""
+        """Return what FLASH_ACR says beside a core's clock; its bits are those of every family.
+
+        Args:
+            core_hz: the core's clock.
+            access: the value of FLASH_ACR.
+        """
         return cls(
             core_hz=core_hz,
             wait_states=access & 15,

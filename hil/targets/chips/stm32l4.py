@@ -35,6 +35,10 @@ def with_banks(board: Board, banks: int) -> Board:
 
     A bank has 256 pages; in two banks the flash reads 64 bits at once, in one 128: RM0432
     section 3.3.1.
+
+    Args:
+        board: of an STM32L4.
+        banks: 1 or 2.
     """
     memories = tuple(_in_banks(one, banks) for one in board.memories)
     return replace(board, memories=memories)

@@ -107,7 +107,12 @@ def _open_flash(path: Path, length: int) -> mmap.mmap:
 
 
 def default_clock(engine: Engine, board: Board) -> Clock:
-    """Return the clock that cycle counts are published with."""
+    """Return the clock that cycle counts are published with.
+
+    Args:
+        engine: whose code is counted.
+        board: its file; wait states and caches are the chip's.
+    """
     from hil.targets.emulator.timing.core import TimingCore
 
     return TimingCore(engine.uc, board, mapped=engine.mapped)

@@ -57,7 +57,12 @@ class Faults:
 
 
 def plant(faults: Faults, emulated: "EmulatedBoard") -> None:
-    """Have a board fail so from now on; faults of none make it well again."""
+    """Have a board fail so from now on; faults of none make it well again.
+
+    Args:
+        faults: what goes wrong, and when.
+        emulated: the board.
+    """
     emulated.chip.flash_controller.erase_s = faults.erase_s
     emulated.on_access = _Accesses(faults)
     terminal = emulated.terminal

@@ -58,7 +58,12 @@ class Line:
     # the host's end
 
     def send(self, data: bytes, baud: int = 0) -> None:
-        """Put bytes on the line to the firmware, at a speed; 0 for the firmware's own."""
+        """Put bytes on the line to the firmware, at a speed; 0 for the firmware's own.
+
+        Args:
+            data: the bytes.
+            baud: bits a second.
+        """
         self._to_firmware.extend(byte | baud << 8 for byte in data)
         self._on_sent()
 
@@ -72,7 +77,12 @@ class Line:
         return len(self._to_host)
 
     def receive(self, count: int, timeout_s: float | None) -> bytes:
-        """Take bytes that the firmware sent: `count`, or what came before the time-out."""
+        """Take bytes that the firmware sent: `count`, or what came before the time-out.
+
+        Args:
+            count: most bytes.
+            timeout_s: seconds of the host.
+        """
         with self._host_has_data:
             self._host_has_data.wait_for(
                 lambda: len(self._to_host) >= count or not self._connected, timeout_s

@@ -19,7 +19,12 @@ _RENODE = (
 
 
 def elsewhere(peripheral: str, elf: str = "FILE.elf") -> str:
-    """Return where a peripheral that is left out can be had, in words."""
+    """Return where a peripheral that is left out can be had, in words.
+
+    Args:
+        peripheral: its name.
+        elf: the program, for the command that is told.
+    """
     if peripheral in _IN_RENODE:
         return f"Renode has it: {_RENODE.format(elf=elf)}"
     return "neither here nor in Renode's stm32f4.repl"

@@ -170,7 +170,12 @@ class EmulatedProbe(DebugProbe):
         self._connected = False
 
     def swj_sequence(self, length: int, bits: int) -> None:
-        """Take a line reset or protocol switch: the DP forgets errors and power requests."""
+        """Take a line reset or protocol switch: the DP forgets errors and power requests.
+
+        Args:
+            length: bits.
+            bits: the sequence, its first bit lowest.
+        """
         del bits
         if length > 50:
             self._port.connect()

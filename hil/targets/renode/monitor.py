@@ -75,6 +75,11 @@ class Monitor:
     def ask(self, command: str, *, stage: str, deadline_s: float = COMMAND_DEADLINE_S) -> list[str]:
         """Give a command and return the lines that it answers.
 
+        Args:
+            command: of Renode's monitor, one line.
+            stage: that an error names.
+            deadline_s: seconds until Renode is given up.
+
         Raises:
             ProbeError: Renode has ended, or the prompt does not return.
         """
@@ -101,6 +106,12 @@ class Monitor:
         error: type[MeasurementError] = ProbeError,
     ) -> None:
         """Give a command that has nothing to say unless it fails.
+
+        Args:
+            command: of Renode's monitor, one line.
+            stage: that an error names.
+            deadline_s: seconds until Renode is given up.
+            error: what is raised if it answers.
 
         Raises:
             ProbeError: as `ask`. `error`: Renode refuses the command.

@@ -119,6 +119,11 @@ def run(
 def subjects(board: Board, toolchain: "Toolchain", progress: Progress) -> Iterator[Subject]:
     """Build and run our networks.
 
+    Args:
+        board: which kind is emulated.
+        toolchain: the compiler of our own kernels.
+        progress: told each network.
+
     Raises:
         MismatchError: the outputs are not the reference's.
         UsageError, MeasurementError: as the suite does.
@@ -208,7 +213,12 @@ def whole(lines: Sequence[Line]) -> list[Line]:
 
 
 def write_csv(lines: Sequence[Line], path: Path) -> None:
-    """Write one row for each step of ours and for each layer of a peer."""
+    """Write one row for each step of ours and for each layer of a peer.
+
+    Args:
+        lines: what was measured.
+        path: of the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

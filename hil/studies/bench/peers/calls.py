@@ -68,7 +68,12 @@ def header(calls: Sequence[str]) -> str:
 
 
 def structure(numbers: Mapping[str, float], addresses: Mapping[str, int]) -> bytes:
-    """Lay the structure out as the core has it; fields that are not given are zero."""
+    """Lay the structure out as the core has it; fields that are not given are zero.
+
+    Args:
+        numbers: by field, values that the call takes.
+        addresses: by field, where its arrays are.
+    """
     integers = np.array([numbers.get(name, 0) for name in _INTEGERS], "<i4")
     floats = np.array([numbers.get(name, 0.0) for name in _FLOATS], "<f4")
     pointers = np.array([addresses.get(name, 0) for name in _POINTERS], "<u4")
@@ -93,7 +98,12 @@ def numbers(work: "Work") -> dict[str, float]:
 
 
 def constants(work: "Work", call: Call) -> dict[str, Values]:
-    """Return a layer's weights and factors, by field: nothing of an addition or an average."""
+    """Return a layer's weights and factors, by field: nothing of an addition or an average.
+
+    Args:
+        work: the layer, as our program has it.
+        call: of the peer's function.
+    """
     layer = work.layer
     if not isinstance(layer, Conv2D):
         return {}

@@ -14,7 +14,12 @@ _NONE = "-"
 
 
 def table(lines: Sequence[Line], checkouts: Sequence["Checkout"]) -> "Table":
-    """Lay the steps out for a person, and each network as a whole."""
+    """Lay the steps out for a person, and each network as a whole.
+
+    Args:
+        lines: what was measured.
+        checkouts: of the peers, a column each.
+    """
     from rich import box
     from rich.table import Table
 
@@ -28,7 +33,12 @@ def table(lines: Sequence[Line], checkouts: Sequence["Checkout"]) -> "Table":
 
 
 def markdown(lines: Sequence[Line], checkouts: Sequence["Checkout"]) -> str:
-    """Write the table of docs/kernels.md, and what it was measured with."""
+    """Write the table of docs/kernels.md, and what it was measured with.
+
+    Args:
+        lines: what was measured.
+        checkouts: of the peers, a column each.
+    """
     heads = _heads(checkouts)
     rows = [heads, ["---", *["--:"] * (len(heads) - 1)], *map(_cells, _with_sums(lines))]
     grid = "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -36,7 +46,12 @@ def markdown(lines: Sequence[Line], checkouts: Sequence["Checkout"]) -> str:
 
 
 def pedigree(lines: Sequence[Line], checkouts: Sequence["Checkout"]) -> list[str]:
-    """Say what was built by what, and how the outputs compare; a paragraph each."""
+    """Say what was built by what, and how the outputs compare; a paragraph each.
+
+    Args:
+        lines: what was measured.
+        checkouts: of the peers.
+    """
     compiler = lines[0].compiler
     peers = " and ".join(map(str, checkouts))
     by = f"Ours by {compiler}; {peers}. Of a peer each layer has the fewest cycles of its kernels, "

@@ -80,7 +80,12 @@ def works(program: "Program", plan: "Plan", x: Quantised, prefix: str = "") -> I
 
 
 def left_out(plan: "Plan", prefix: str = "") -> list[str]:
-    """Name the operators of these steps that are no layer of a peer's."""
+    """Name the operators of these steps that are no layer of a peer's.
+
+    Args:
+        plan: of the network.
+        prefix: with which the names of the steps begin; empty for all steps.
+    """
     return [
         operator.name
         for _, operator in _operators(plan, prefix)

@@ -34,13 +34,24 @@ class BitBand:
         return self.alias <= address < self.alias + self.bytes
 
     def read_bit(self, address: int, size: int) -> int:
-        """Return the bit that an alias address stands for."""
+        """Return the bit that an alias address stands for.
+
+        Args:
+            address: in the alias region.
+            size: 1, 2 or 4 bytes.
+        """
         del size
         word, bit = self._place(address)
         return self.read(word) >> bit & 1
 
     def write_bit(self, address: int, size: int, value: int) -> None:
-        """Change the bit that an alias address stands for, by reading and writing its word."""
+        """Change the bit that an alias address stands for, by reading and writing its word.
+
+        Args:
+            address: in the alias region.
+            size: 1, 2 or 4 bytes.
+            value: whose lowest bit counts.
+        """
         del size
         word, bit = self._place(address)
         self.write(word, self.read(word) & ~(1 << bit) | (value & 1) << bit)

@@ -82,10 +82,20 @@ class Loops(Protocol):
         """Note what has run up to the block that runs now; None where that is not known."""
 
     def is_pure(self, before: Mark | None, after: Mark | None) -> bool:
-        """Whether one round, between two marks in the same block, wrote core registers alone."""
+        """Whether one round, between two marks in the same block, wrote core registers alone.
+
+        Args:
+            before: the mark at the round's beginning.
+            after: the mark at its end.
+        """
 
     def skip(self, cycles: int, instructions: int) -> None:
-        """Charge whole rounds."""
+        """Charge whole rounds.
+
+        Args:
+            cycles: of all rounds.
+            instructions: of all rounds.
+        """
 
 
 class Clock(Protocol):
@@ -119,7 +129,12 @@ class Clock(Protocol):
         """Take over the flash access control register: wait states, caches, prefetch."""
 
     def invalidate(self, address: int, length: int) -> None:
-        """Forget what is known of code and data that changed."""
+        """Forget what is known of code and data that changed.
+
+        Args:
+            address: of the first byte.
+            length: bytes.
+        """
 
     def resync(self, address: int) -> None:
         """Settle a run that the block hook did not end: `address` is what comes next."""
@@ -184,7 +199,12 @@ class InstructionClock:
         """Wait states cost nothing here."""
 
     def invalidate(self, address: int, length: int) -> None:
-        """Forget every block: counting one again is cheap."""
+        """Forget every block: counting one again is cheap.
+
+        Args:
+            address: of the first byte.
+            length: bytes.
+        """
         del address, length
         self._library.instruction_clock_forget(self._state)
 

@@ -30,7 +30,12 @@ class SeenCode:
             self._engine.forget_code(address, length)
 
     def has_run_at(self, address: int, length: int) -> bool:
-        """Whether code has run in one of the pages of a range."""
+        """Whether code has run in one of the pages of a range.
+
+        Args:
+            address: of the first byte.
+            length: bytes.
+        """
         first, last = address // _PAGE, (address + length - 1) // _PAGE
         if first == last:
             return first in self._pages

@@ -91,7 +91,12 @@ class CoreControl:
             return self._engine.read(name)
 
     def write_register(self, name: str, value: int) -> None:
-        """Change a core register."""
+        """Change a core register.
+
+        Args:
+            name: such as "r0", "pc" or "xpsr".
+            value: 32 bits.
+        """
         with self.paused():
             if name == "pc":
                 value &= ~1

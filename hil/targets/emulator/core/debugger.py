@@ -28,4 +28,9 @@ class Debugger(Protocol):
         """Have the next run note data accesses to halt at."""
 
     def catches(self, number: int, status: int) -> bool:
-        """Whether to halt at the handler of a fault, by exception number and CFSR bits."""
+        """Whether to halt at the handler of a fault, by exception number and CFSR bits.
+
+        Args:
+            number: of the exception.
+            status: the bits of CFSR that it has set.
+        """

@@ -99,5 +99,9 @@ def is_division(first: int, second: int) -> bool:
     """Whether a 32-bit instruction is SDIV or UDIV; its lowest bits name the divisor.
 
     Source: ARM DDI 0403E A7.7.127, A7.7.195.
+
+    Args:
+        first: the instruction's first halfword.
+        second: its second halfword.
     """
     return first & 0xFFD0 == 0xFB90 and second & 0xF0F0 == 0xF0F0

@@ -128,7 +128,12 @@ class Engine:
         return tuple(self.uc.reg_read_batch(ids))
 
     def write(self, register: str, value: int) -> None:
-        """Set a register; `pc` takes the address without its Thumb bit."""
+        """Set a register; `pc` takes the address without its Thumb bit.
+
+        Args:
+            register: its name.
+            value: 32 bits.
+        """
         if register in _PRIVILEGED and self.unprivileged:
             with self._privileged():
                 self.write(register, value)
@@ -167,6 +172,12 @@ class Engine:
         """Let a bytearray or an mmap stand for memory; the core sees changes at once.
 
         Code that changes needs `forget_code` besides.
+
+        Args:
+            address: of the first byte.
+            memory: which stays the caller's.
+            writable: whether the core may store there.
+            executable: whether it may fetch code there.
         """
         permissions = self._const.UC_PROT_READ
         permissions |= self._const.UC_PROT_WRITE if writable else 0
@@ -180,7 +191,12 @@ class Engine:
         self.uc.mem_map_ptr(address, len(memory), permissions, pointer)
 
     def unmap_memory(self, address: int, length: int) -> None:
-        """Take memory away again, outside of a run."""
+        """Take memory away again, outside of a run.
+
+        Args:
+            address: of the first byte.
+            length: bytes.
+        """
         self.uc.mem_unmap(address, length)
         self.mapped[:] = [one for one in self.mapped if one[0] != address]
         self._writable_at = [one for one in self._writable_at if one.start != address]
@@ -225,6 +241,12 @@ class Engine:
 
         Where they raise BusError the run ends with READ or WRITE, before the instruction; where an
         IT covers that, behind the IT block, since Unicorn stops nowhere inside one.
+
+        Args:
+            address: of the first byte.
+            length: bytes.
+            read: gets (address, bytes), returns the value.
+            write: gets (address, bytes, value).
         """
         from unicorn.unicorn_py3 import unicorn as binding
 
@@ -266,18 +288,33 @@ class Engine:
         )
 
     def load(self, address: int, length: int) -> bytes:
-        """Read bytes of memory. Raises BusError where there is none."""
+        """Read bytes of memory. Raises BusError where there is none.
+
+        Args:
+            address: of the first byte.
+            length: bytes.
+        """
         try:
             return bytes(self.uc.mem_read(address, length))
         except self._unicorn.UcError as error:
             raise BusError(address) from error
 
     def load_halfwords(self, address: int, count: int) -> tuple[int, ...]:
-        """Read halfwords of memory. Raises BusError where there is none."""
+        """Read halfwords of memory. Raises BusError where there is none.
+
+        Args:
+            address: of the first byte.
+            count: how many.
+        """
         return struct.unpack(f"<{count}H", self.load(address, 2 * count))
 
     def load_words(self, address: int, count: int) -> tuple[int, ...]:
-        """Read words of memory. Raises BusError where there is none."""
+        """Read words of memory. Raises BusError where there is none.
+
+        Args:
+            address: of the first byte.
+            count: how many.
+        """
         return struct.unpack(f"<{count}I", self.load(address, 4 * count))
 
     def load_word(self, address: int) -> int:
@@ -285,14 +322,24 @@ class Engine:
         return self.load_words(address, 1)[0]
 
     def store_words(self, address: int, words: Sequence[int]) -> None:
-        """Write words of data. Raises BusError where no memory can be written."""
+        """Write words of data. Raises BusError where no memory can be written.
+
+        Args:
+            address: of the first byte.
+            words: of 32 bits.
+        """
         data = struct.pack(f"<{len(words)}I", *words)
         if not any(address in one and address + len(data) - 1 in one for one in self._writable_at):
             raise BusError(address)
         self.uc.mem_write(address, data)
 
     def forget_code(self, address: int, length: int) -> None:
-        """Have code in a range translated anew."""
+        """Have code in a range translated anew.
+
+        Args:
+            address: of the first byte.
+            length: bytes.
+        """
         self.uc.ctl_remove_cache(address, address + length)
 
     def forget_all_code(self) -> None:
@@ -336,18 +383,34 @@ class Engine:
     # hooks
 
     def add_block_hook(self, function: Any, context: Any) -> None:
-        """Have a C function called before each block, without passing through Python."""
+        """Have a C function called before each block, without passing through Python.
+
+        Args:
+            function: of ctypes.
+            context: what it gets as its last argument.
+        """
         self._add_hook(self._const.UC_HOOK_BLOCK, function, context, range(1, 1))
 
     def add_instruction_hook(self, address: int, function: Any, context: Any) -> None:
         """Have a C function called before the instruction at an address.
 
         Code that has been translated needs `forget_code` besides.
+
+        Args:
+            address: of the instruction.
+            function: of ctypes.
+            context: what it gets as its last argument.
         """
         self._add_hook(self._const.UC_HOOK_CODE, function, context, range(address, address + 1))
 
     def hook_accesses(self, ranges: Iterable[range], function: Any, context: Any) -> None:
-        """Have a C function called before data accesses in some ranges, and no others."""
+        """Have a C function called before data accesses in some ranges, and no others.
+
+        Args:
+            ranges: first and last address each.
+            function: of ctypes.
+            context: what it gets as its last argument.
+        """
         from unicorn.unicorn_py3.unicorn import uclib
 
         for handle in self._access_hooks:
@@ -404,6 +467,11 @@ class Engine:
         """Call a function of (address, bytes, value) for stores to read-only memory.
 
         It returns whether the store is dealt with; otherwise the run ends with READ_ONLY.
+
+        Args:
+            first: address of the memory.
+            last: address of it.
+            function: what is called.
         """
 
         def on_write(
@@ -419,6 +487,10 @@ class Engine:
 
         It returns whether the run ends; then pc is at the instruction, whose access is made but
         whose registers are as before it.
+
+        Args:
+            ranges: first and last address each.
+            function: what is called.
         """
         for handle in self._watches:
             self.uc.hook_del(handle)

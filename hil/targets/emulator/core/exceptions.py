@@ -155,7 +155,12 @@ class Exceptions:
         return self.state.priorities[number] if fixed is None else fixed
 
     def set_priority(self, number: int, value: int) -> None:
-        """Set the priority of a configurable exception."""
+        """Set the priority of a configurable exception.
+
+        Args:
+            number: of the exception.
+            value: 0 to 255; the lower, the more urgent.
+        """
         if number not in _FIXED_PRIORITIES:
             self.state.priorities[number] = value & _PRIORITY_BITS
             self.on_change()

@@ -39,7 +39,12 @@ class ExclusiveMonitor:
             self._c.cleared = 1
 
     def note(self, address: int, code: tuple[int, ...]) -> bool:
-        """Look for exclusive accesses in code; returns whether there are new ones."""
+        """Look for exclusive accesses in code; returns whether there are new ones.
+
+        Args:
+            address: of the code.
+            code: its bytes.
+        """
         found = {
             address + 2 * at for at in range(len(code) - 1) if is_exclusive(code[at], code[at + 1])
         }
@@ -80,6 +85,10 @@ def is_exclusive(first: int, second: int) -> bool:
     """Whether a 32-bit instruction is LDREX or STREX, of a byte, a halfword or a word.
 
     Bit 4 of its first halfword says that it loads. Source: ARM DDI 0403E A5.3.6.
+
+    Args:
+        first: the instruction's first halfword.
+        second: its second halfword.
     """
     if first & 0xFFE0 == 0xE840:
         return second >> 12 != 0xF or bool(first & 0x10)

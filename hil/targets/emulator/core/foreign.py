@@ -11,7 +11,12 @@ _TABLE_BRANCHES, _EXCLUSIVES = (0x0, 0x1), (0x4, 0x5)
 
 
 def is_foreign(first: int, second: int) -> bool:
-    """Whether an instruction, by its two halfwords, is one of another core's."""
+    """Whether an instruction, by its two halfwords, is one of another core's.
+
+    Args:
+        first: its first halfword.
+        second: its second halfword.
+    """
     if first >> 11 < 0b11101:
         return first & 0xFFE0 == 0xB640  # SETEND
     if (first, second) == _SECURE_GATEWAY:

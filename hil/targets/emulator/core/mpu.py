@@ -132,7 +132,12 @@ class MemoryProtectionUnit(Peripheral):
         return self._cached
 
     def rule_at(self, address: int, *, privileged: bool) -> Rule:
-        """Return what may be done at an address."""
+        """Return what may be done at an address.
+
+        Args:
+            address: of a byte.
+            privileged: whether the access is a privileged one.
+        """
         for region in self.regions():
             if region.holds(address):
                 return region.rule(privileged=privileged)

@@ -29,13 +29,24 @@ class PrivateBus:
     user_may_set_pending: Callable[[], bool]
 
     def read(self, address: int, size: int) -> int:
-        """Read a register. Raises BusError without privilege."""
+        """Read a register. Raises BusError without privilege.
+
+        Args:
+            address: of the first byte.
+            size: 1, 2 or 4 bytes.
+        """
         if self.engine.unprivileged and address not in _ITM:
             raise BusError(address)
         return self.bus.read(address, size)
 
     def write(self, address: int, size: int, value: int) -> None:
-        """Write a register. Raises BusError without privilege."""
+        """Write a register. Raises BusError without privilege.
+
+        Args:
+            address: of the first byte.
+            size: 1, 2 or 4 bytes.
+            value: what is stored.
+        """
         if self.engine.unprivileged and address not in _ITM and not self._is_open(address):
             raise BusError(address)
         self.bus.write(address, size, value)

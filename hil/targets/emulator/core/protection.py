@@ -111,7 +111,12 @@ class Protection:
     # before and behind a run
 
     def choose(self, *, unprivileged: bool, at_fault_priority: bool) -> None:
-        """Judge the next run's accesses as what is about to run asks; between two runs only."""
+        """Judge the next run's accesses as what is about to run asks; between two runs only.
+
+        Args:
+            unprivileged: whether unprivileged code is about to run.
+            at_fault_priority: whether its priority is negative: NMI, HardFault, FAULTMASK.
+        """
         if self._changed:
             self._changed = False
             self._ranges.clear()
@@ -195,7 +200,12 @@ class Protection:
     # single questions
 
     def check_device(self, address: int, is_write: bool) -> None:
-        """Raise DeniedError for an access to a register that is not let through."""
+        """Raise DeniedError for an access to a register that is not let through.
+
+        Args:
+            address: of the register.
+            is_write: True for a store, False for a load.
+        """
         if self._regime is Regime.NONE or address in _PRIVATE:
             return
         rule = self._mpu.rule_at(address, privileged=self._regime is Regime.PRIVILEGED)
@@ -209,21 +219,38 @@ class Protection:
         return self._mpu.rule_at(address, privileged=self._regime is Regime.PRIVILEGED).executes
 
     def first_not_executed(self, address: int, length: int) -> int | None:
-        """Return the first address of a piece of code that may not be fetched, if there is one."""
+        """Return the first address of a piece of code that may not be fetched, if there is one.
+
+        Args:
+            address: of the first byte.
+            length: bytes.
+        """
         if self._regime is Regime.NONE:
             return None
         places = range(address, address + length, 2)
         return next((at for at in places if not self.lets_execute(at)), None)
 
     def note_code(self, address: int, length: int) -> bool:
-        """Look at code that has been translated; returns whether some of it may not be fetched."""
+        """Look at code that has been translated; returns whether some of it may not be fetched.
+
+        Args:
+            address: of the first byte.
+            length: bytes.
+        """
         found = self.first_not_executed(address, length)
         if found is not None:
             self.denied.add(found)
         return found is not None
 
     def lets_stack(self, address: int, length: int, privileged: bool, is_write: bool) -> bool:
-        """Whether the core may save registers on a stack, or take them from it."""
+        """Whether the core may save registers on a stack, or take them from it.
+
+        Args:
+            address: of the first byte.
+            length: bytes.
+            privileged: whether the access is a privileged one.
+            is_write: True for a store, False for a load.
+        """
         if not self._mpu.enabled:
             return True
         for at in (*range(address, address + length, 32), address + length - 4):

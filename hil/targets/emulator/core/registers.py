@@ -59,7 +59,12 @@ def constant(value: int) -> Register:
 
 
 def read_only(read: Callable[[], int], changes: Callable[[], int | None] | None = None) -> Register:
-    """Return a register that ignores writes."""
+    """Return a register that ignores writes.
+
+    Args:
+        read: gives the register's value.
+        changes: tells in how many cycles the value changes by itself, None for never.
+    """
     return Register(read, ignore, changes=changes)
 
 
@@ -187,7 +192,12 @@ class Bus:
             self.registers[peripheral.address + offset] = register
 
     def set_clock(self, peripheral: Peripheral, *, on: bool) -> None:
-        """Let a peripheral answer, or have its block read as zero and ignore writes."""
+        """Let a peripheral answer, or have its block read as zero and ignore writes.
+
+        Args:
+            peripheral: its name.
+            on: whether its clock runs.
+        """
         peripheral.clocked = on
         self.set_block(peripheral.address, _BLOCK_BYTES, on=on)
         for offset, register in peripheral.registers.items():
@@ -217,7 +227,12 @@ class Bus:
         self._unmodelled.clear()
 
     def read(self, address: int, size: int) -> int:
-        """Read 1, 2 or 4 bytes."""
+        """Read 1, 2 or 4 bytes.
+
+        Args:
+            address: of the first byte.
+            size: 1, 2 or 4 bytes.
+        """
         register = self.registers.get(address)
         if size == 4 and register is not None:
             if register.changes is None:
@@ -280,7 +295,13 @@ class Bus:
         return 0 if word // _BLOCK_BYTES in self._dead_blocks else self._unmodelled.get(word, 0)
 
     def write(self, address: int, size: int, value: int) -> None:
-        """Write 1, 2 or 4 bytes."""
+        """Write 1, 2 or 4 bytes.
+
+        Args:
+            address: of the first byte.
+            size: 1, 2 or 4 bytes.
+            value: what is stored.
+        """
         self.accesses += 1
         register = self.registers.get(address)
         if size == 4 and register is not None:

@@ -100,7 +100,12 @@ class CoreThread:
             self.raise_failure()
 
     def sleep(self, wakes: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait, within a turn, until a condition holds; returns whether it does."""
+        """Wait, within a turn, until a condition holds; returns whether it does.
+
+        Args:
+            wakes: tells whether the condition holds.
+            timeout_s: seconds of the host.
+        """
         with self._state:
             return self._state.wait_for(wakes, timeout_s)
 

@@ -51,7 +51,13 @@ class Traps:
         return found | self.privileges if self._watches_privilege else found
 
     def configure(self, *, fpu_off: bool, divides_trap: bool, unaligned_trap: bool) -> None:
-        """Set what traps."""
+        """Set what traps.
+
+        Args:
+            fpu_off: FPU instructions.
+            divides_trap: divisions by zero.
+            unaligned_trap: unaligned loads and stores.
+        """
         self._unaligned_trap = unaligned_trap
         if (fpu_off and not self._fpu_off) or (divides_trap and not self.divisions.trap):
             self._unseen = True
@@ -178,20 +184,36 @@ def behind_it(xpsr: int) -> int:
 
 
 def condition_holds(condition: int, flags: int) -> bool:
-    """Whether a condition holds for the flags of an APSR. Source: ARM DDI 0403E A7.3."""
+    """Whether a condition holds for the flags of an APSR. Source: ARM DDI 0403E A7.3.
+
+    Args:
+        condition: its four bits in an instruction.
+        flags: the APSR, N in bit 31.
+    """
     n, z, c, v = (bool(flags >> bit & 1) for bit in (31, 30, 29, 28))
     holds = (z, c, n, v, c and not z, n == v, n == v and not z, True)[condition >> 1]
     return holds != bool(condition & 1) or condition >= _ALWAYS
 
 
 def instruction_bytes(engine: Engine, address: int) -> int:
-    """Return the length of the instruction at an address."""
+    """Return the length of the instruction at an address.
+
+    Args:
+        engine: whose memory it is in.
+        address: of the instruction.
+    """
     code = halfwords(engine, address, 2)
     return 4 if code and _is_wide(code[0]) else 2
 
 
 def halfwords(engine: Engine, address: int, length: int) -> tuple[int, ...]:
-    """Return code, as much of it as there is."""
+    """Return code, as much of it as there is.
+
+    Args:
+        engine: whose memory it is in.
+        address: of the first byte.
+        length: bytes.
+    """
     try:
         return engine.load_halfwords(address, length // 2)
     except BusError:

@@ -77,7 +77,12 @@ class Core(Protocol):
         """Return a core register."""
 
     def write_register(self, name: str, value: int) -> None:
-        """Change a core register."""
+        """Change a core register.
+
+        Args:
+            name: such as "r0", "pc" or "xpsr".
+            value: 32 bits.
+        """
 
 
 class DebugCore(Peripheral):
@@ -245,7 +250,12 @@ class FlashPatch(Peripheral):
 
 
 def catch_of(number: int, status: int) -> int:
-    """Return the vector catch bit that halts on a fault, by its number and CFSR bits."""
+    """Return the vector catch bit that halts on a fault, by its number and CFSR bits.
+
+    Args:
+        number: of the exception.
+        status: the bits of CFSR that it has set.
+    """
     if number == ex.USAGE_FAULT:
         if status & ex.NOCP:
             return _VC_NOCPERR

@@ -39,10 +39,20 @@ class Memory(Protocol):
     """Memory and registers as the access port reaches them."""
 
     def read(self, address: int, length: int) -> bytes:
-        """Read memory or, within one word, a register. Raises BusError."""
+        """Read memory or, within one word, a register. Raises BusError.
+
+        Args:
+            address: of the first byte.
+            length: bytes.
+        """
 
     def write(self, address: int, data: bytes) -> None:
-        """Write memory or a register. Raises BusError."""
+        """Write memory or a register. Raises BusError.
+
+        Args:
+            address: of the first byte.
+            data: the bytes.
+        """
 
 
 class TransferFault(Exception):
@@ -81,7 +91,12 @@ class DebugPort:
                 return self._read_buffer
 
     def write_dp(self, address: int, value: int) -> None:
-        """Write a DP register by address bits 3:2."""
+        """Write a DP register by address bits 3:2.
+
+        Args:
+            address: 0x0, 0x4, 0x8 or 0xC.
+            value: 32 bits.
+        """
         match address & 0xC:
             case 0x0:  # ABORT
                 self._abort(value)
@@ -124,6 +139,10 @@ class DebugPort:
     def write_ap(self, address: int, value: int) -> None:
         """Write a register of the selected AP by address bits 3:2.
 
+        Args:
+            address: 0x0, 0x4, 0x8 or 0xC.
+            value: 32 bits.
+
         Raises:
             TransferFault: the access failed, or an earlier one did.
         """
@@ -131,6 +150,10 @@ class DebugPort:
 
     def read_ap_many(self, address: int, count: int) -> list[int]:
         """Read an AP register several times over.
+
+        Args:
+            address: of the register.
+            count: how often.
 
         Raises:
             TransferFault: an access failed, or an earlier one did.
@@ -150,6 +173,10 @@ class DebugPort:
 
     def write_ap_many(self, address: int, values: Sequence[int]) -> None:
         """Write an AP register several times over.
+
+        Args:
+            address: of the register.
+            values: 32 bits each.
 
         Raises:
             TransferFault: an access failed, or an earlier one did.

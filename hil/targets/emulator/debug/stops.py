@@ -59,5 +59,10 @@ class Stops:
         self._watchpoints.update(enabled=self.enabled and self._control.tracing)
 
     def catches(self, number: int, status: int) -> bool:
-        """Whether to halt at the handler of a fault, by exception number and CFSR bits."""
+        """Whether to halt at the handler of a fault, by exception number and CFSR bits.
+
+        Args:
+            number: of the exception.
+            status: the bits of CFSR that it has set.
+        """
         return bool(self._control.catches & catch_of(number, status))

@@ -10,7 +10,12 @@ def register() -> None:
 
 
 def open_port(unique_id: str, usart: str) -> serial.SerialBase:
-    """Open a serial port of a powered board. Raises serial.SerialException."""
+    """Open a serial port of a powered board. Raises serial.SerialException.
+
+    Args:
+        unique_id: of the board.
+        usart: its name, such as "usart1".
+    """
     register()
     port: serial.SerialBase = serial.serial_for_url(f"emulator://{unique_id}/{usart}")
     return port

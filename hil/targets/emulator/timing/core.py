@@ -379,7 +379,12 @@ class TimingCore:
         self._t.expected, self._t.state = address, self._intern(state)
 
     def invalidate(self, address: int, length: int) -> None:
-        """Forget what is known of code and data that changed."""
+        """Forget what is known of code and data that changed.
+
+        Args:
+            address: of the first byte.
+            length: bytes.
+        """
         if self._library.timing_invalidate(self._buffer, address, length):
             self._code.clear()
             self._places.forget()

@@ -49,7 +49,12 @@ class Guard:
     def finds_foreign(
         self, instructions: Sequence[Instruction], load: Callable[[int], int | None]
     ) -> bool:
-        """Note instructions of other cores; returns whether there are some that were not known."""
+        """Note instructions of other cores; returns whether there are some that were not known.
+
+        Args:
+            instructions: of a block.
+            load: reads code: gets (address, bytes).
+        """
         found = set()
         for one in instructions:
             word = load(one.address) or 0
@@ -60,6 +65,10 @@ class Guard:
 
     def cover(self, node: Node, instructions: Sequence[Instruction]) -> bool:
         """Give a node its checks.
+
+        Args:
+            node: of a block.
+            instructions: of the block.
 
         Returns:
             whether it may run: otherwise its code has to be translated anew first.

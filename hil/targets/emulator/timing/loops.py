@@ -53,7 +53,12 @@ class Loops:
         return counts
 
     def is_pure(self, before: Mark | None, after: Mark | None) -> bool:
-        """Whether the one round between two marks wrote core registers alone."""
+        """Whether the one round between two marks wrote core registers alone.
+
+        Args:
+            before: the mark at the round's beginning.
+            after: the mark at its end.
+        """
         if before is None or after is None or before.keys() != after.keys():
             return False
         ran = [index for index, counts in after.items() if counts != before[index]]
@@ -69,7 +74,12 @@ class Loops:
         )
 
     def skip(self, cycles: int, instructions: int) -> None:
-        """Charge whole rounds; what the flash has under way is as far at their end."""
+        """Charge whole rounds; what the flash has under way is as far at their end.
+
+        Args:
+            cycles: of all rounds.
+            instructions: of all rounds.
+        """
         head = self._head
         head.run.cycles += cycles
         head.run.instructions += instructions

@@ -56,7 +56,12 @@ class Places:
         return self._finder.find(plan, registers, loops=loops)
 
     def add(self, node: Node, case: Case) -> None:
-        """Tell the C side for which registers a node's costs hold."""
+        """Tell the C side for which registers a node's costs hold.
+
+        Args:
+            node: of a block.
+            case: where its addresses lie.
+        """
         numbers = {term: term for term in range(addresses.REGISTERS)}
         for place in case.places:
             room = True

@@ -28,6 +28,10 @@ class DebugBus:
     def read(self, address: int, length: int) -> bytes:
         """Read memory or, within one word, a register.
 
+        Args:
+            address: of the first byte.
+            length: bytes.
+
         Raises:
             BusError: nothing answers there. EmulatorError: the emulator has failed.
         """
@@ -41,6 +45,10 @@ class DebugBus:
 
     def write(self, address: int, data: bytes) -> None:
         """Write memory, program flash if it is unlocked for it, or write a register.
+
+        Args:
+            address: of the first byte.
+            data: the bytes.
 
         Raises:
             BusError: nothing answers there. EmulatorError: the emulator has failed.

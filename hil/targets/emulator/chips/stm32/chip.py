@@ -477,7 +477,12 @@ class Chip(ABC):
     # power
 
     def load(self, address: int, data: bytes) -> None:
-        """Put a program into memory before the chip has power. Raises BusError."""
+        """Put a program into memory before the chip has power. Raises BusError.
+
+        Args:
+            address: of the first byte.
+            data: the bytes.
+        """
         place = self.memory.find(address, len(data))
         if place is None:
             raise BusError(address)

@@ -422,7 +422,12 @@ class ResetAndClockControl(Peripheral):
 
 
 def apb_divider(configuration: int, bit: int) -> int:
-    """Return what an APB prescaler, at a bit of RCC_CFGR, divides by."""
+    """Return what an APB prescaler, at a bit of RCC_CFGR, divides by.
+
+    Args:
+        configuration: the value of RCC_CFGR.
+        bit: the lowest of the prescaler's three.
+    """
     prescaler = configuration >> bit & 7
     return 2 << (prescaler & 3) if prescaler & 4 else 1
 

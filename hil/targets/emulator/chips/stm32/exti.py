@@ -108,7 +108,12 @@ class ExternalInterrupts(Peripheral):
         return edges & (self.mask.value | self._events.value)
 
     def set_level(self, line: int, *, level: bool) -> None:
-        """Note an edge of a line: to a level, from the other."""
+        """Note an edge of a line: to a level, from the other.
+
+        Args:
+            line: its number.
+            level: True for high.
+        """
         if (self._rising if level else self._falling).value >> line & 1:
             self._raise(1 << line)
 

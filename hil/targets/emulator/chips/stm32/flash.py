@@ -184,6 +184,11 @@ class FlashController(Peripheral):
         """Take a store to flash that is about to happen; returns whether it may.
 
         Where the outcome is not the value stored, `settle` makes it so.
+
+        Args:
+            offset: from the flash's start.
+            size: 1, 2 or 4 bytes.
+            value: what is stored.
         """
 
     def settle(self) -> None:

@@ -96,7 +96,12 @@ class GpioPort(Peripheral):
     # what is around the chip
 
     def drive(self, pins: int, *, level: bool | None) -> None:
-        """Hold pins at a level from outside; None lets them go."""
+        """Hold pins at a level from outside; None lets them go.
+
+        Args:
+            pins: a mask, one bit for each pin.
+            level: True for high.
+        """
         self._held_high = self._held_high & ~pins | (pins if level else 0)
         self._held_low = self._held_low & ~pins | (pins if level is False else 0)
         self.look()

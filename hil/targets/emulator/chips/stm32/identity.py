@@ -24,7 +24,12 @@ class SystemMemory:
     flash_size: int
 
     def content(self, unique_id: str, flash_bytes: int) -> bytearray:
-        """Return what stands in the page; the boot ROM itself is empty."""
+        """Return what stands in the page; the boot ROM itself is empty.
+
+        Args:
+            unique_id: of the board; the chip's is made of it.
+            flash_bytes: of the part.
+        """
         memory = bytearray(b"\xff" * self.bytes)
         digest = hashlib.sha256(unique_id.encode()).digest()[:12]
         memory[self.unique_id : self.unique_id + 12] = digest

@@ -77,11 +77,22 @@ class MemoryMap:
         )
 
     def add(self, memories: Iterable[tuple[int, bytearray]], *, writable: bool = False) -> None:
-        """Put further memories at their addresses; before `show_to`. No code is fetched there."""
+        """Put further memories at their addresses; before `show_to`. No code is fetched there.
+
+        Args:
+            memories: bytes by address.
+            writable: whether the core may store there.
+        """
         self._memories += tuple((at, memory, writable, False) for at, memory in memories)
 
     def also_at(self, address: int, memory_at: int, length: int) -> None:
-        """Let a part of a memory appear at a second address too; before `show_to`."""
+        """Let a part of a memory appear at a second address too; before `show_to`.
+
+        Args:
+            address: of the second place.
+            memory_at: of the first place.
+            length: bytes.
+        """
         place = self.find(memory_at, length)
         if place is None:
             raise ValueError(f"no memory of {length:,} B at {memory_at:#010x}")
@@ -159,7 +170,12 @@ class MemoryMap:
         return [range(start, start + len(memory)) for start, memory, _, _ in self._memories]
 
     def find(self, address: int, length: int) -> tuple[Any, int] | None:
-        """Return the memory that holds a range and the range's offset in it, if one does."""
+        """Return the memory that holds a range and the range's offset in it, if one does.
+
+        Args:
+            address: of the first byte.
+            length: bytes.
+        """
         outside = self.outside()
         if outside is not None and outside[0] <= address:
             start, memory = outside
@@ -178,7 +194,12 @@ class MemoryMap:
         return all(not writable for _, one, writable, _ in self._memories if one is memory)
 
     def read_device(self, address: int, size: int) -> int:
-        """Read a register, or a bit through its alias. Raises BusError."""
+        """Read a register, or a bit through its alias. Raises BusError.
+
+        Args:
+            address: of the first byte.
+            size: 1, 2 or 4 bytes.
+        """
         band = self._band_at(address)
         if band is not None:
             return band.read_bit(address, size)
@@ -186,7 +207,13 @@ class MemoryMap:
         return self.bus.read(address, size)
 
     def write_device(self, address: int, size: int, value: int) -> None:
-        """Write a register, or a bit through its alias. Raises BusError."""
+        """Write a register, or a bit through its alias. Raises BusError.
+
+        Args:
+            address: of the first byte.
+            size: 1, 2 or 4 bytes.
+            value: what is stored.
+        """
         band = self._band_at(address)
         if band is not None:
             band.write_bit(address, size, value)

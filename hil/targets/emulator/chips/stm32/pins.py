@@ -59,6 +59,10 @@ class Pins:
     def drive(self, name: str, *, level: bool | None) -> None:
         """Hold a pin at a level from outside; None lets it go. The core stands meanwhile.
 
+        Args:
+            name: such as "PA0".
+            level: True for high.
+
         Raises:
             UsageError: there is no such pin.
         """
@@ -107,7 +111,12 @@ class Pins:
         return bool(self._ports[letter].levels() >> pin & 1)
 
     def watch(self, name: str, function: Callable[[bool], None]) -> None:
-        """Call a function with a pin's level whenever it changes. Raises UsageError."""
+        """Call a function with a pin's level whenever it changes. Raises UsageError.
+
+        Args:
+            name: such as "PA0".
+            function: gets True for high.
+        """
         place = self._place(name)
         self._watchers.setdefault(place, []).append(function)
         self._listen()

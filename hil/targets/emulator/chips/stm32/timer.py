@@ -443,7 +443,12 @@ class Timer(Peripheral):
             slave.take_trigger(self, times)
 
     def take_trigger(self, master: "Timer", times: int) -> None:
-        """Do what a trigger output of another timer is for."""
+        """Do what a trigger output of another timer is for.
+
+        Args:
+            master: the other timer.
+            times: how often it triggered.
+        """
         _, trigger = self._slave_choice
         if trigger < len(self.masters) and self.masters[trigger] is master:
             self._be_triggered(times)
@@ -477,7 +482,12 @@ class Timer(Peripheral):
     # pins
 
     def take_edge(self, number: int, *, level: bool) -> None:
-        """Take an edge of the pin of a channel, or of ETR's."""
+        """Take an edge of the pin of a channel, or of ETR's.
+
+        Args:
+            number: of the channel, from 1.
+            level: that the pin has now.
+        """
         self.advance()
         self._open_gate()
         mode, trigger = self._slave_choice

@@ -86,7 +86,12 @@ class Channel:
             self.high ^= bool(times % 2)
 
     def level(self, count: int, *, down: bool) -> bool | None:
-        """Return the level that it puts out, None where its output is off."""
+        """Return the level that it puts out, None where its output is off.
+
+        Args:
+            count: of the timer.
+            down: whether it counts down.
+        """
         if self.input or not self.enables & 1:
             return None
         high = self.high

@@ -50,7 +50,12 @@ class Moment:
         return bcd(self.day) | bcd(self.month) << 8 | self.weekday << 13 | bcd(self.year) << 16
 
     def with_time(self, value: int, *, twelve_hours: bool) -> "Moment":
-        """Return it with the time of day that RTC_TR says."""
+        """Return it with the time of day that RTC_TR says.
+
+        Args:
+            value: of RTC_TR.
+            twelve_hours: whether its hours go to 12.
+        """
         hour = from_bcd(value >> 16 & 0x3F)
         if twelve_hours:
             hour = hour % _NOON + (_NOON if value & _PM else 0)
@@ -98,7 +103,12 @@ class Alarm:
         return self._on_day(moment) and moment.of_day in _Times(self)
 
     def seconds_until(self, moment: Moment, most_days: int = 400) -> int | None:
-        """Return the seconds from a moment to the next one that matches, more than none."""
+        """Return the seconds from a moment to the next one that matches, more than none.
+
+        Args:
+            moment: that is now.
+            most_days: how far ahead to look.
+        """
         start = moment.of_day + 1
         for days in range(most_days):
             at_midnight = moment.after(DAY_SECONDS * days - moment.of_day)

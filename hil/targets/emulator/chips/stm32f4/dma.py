@@ -32,10 +32,20 @@ class Memory(Protocol):
     """What a transfer reads and writes."""
 
     def read(self, address: int, length: int) -> bytes:
-        """Return bytes. Raises BusError."""
+        """Return bytes. Raises BusError.
+
+        Args:
+            address: of the first byte.
+            length: bytes.
+        """
 
     def write(self, address: int, data: bytes) -> None:
-        """Change bytes. Raises BusError."""
+        """Change bytes. Raises BusError.
+
+        Args:
+            address: of the first byte.
+            data: the bytes.
+        """
 
 
 @dataclass

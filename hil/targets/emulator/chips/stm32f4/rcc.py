@@ -65,7 +65,12 @@ class Stm32F4Clocks(ResetAndClockControl):
 
 
 def pll_of(setting: int, source_hz: int) -> Pll:
-    """Work out RCC_PLLCFGR: 0.95 to 2.1 MHz after M, 100 to 432 MHz after N, the output after P."""
+    """Work out RCC_PLLCFGR: 0.95 to 2.1 MHz after M, 100 to 432 MHz after N, the output after P.
+
+    Args:
+        setting: the value of RCC_PLLCFGR.
+        source_hz: of the oscillator before M.
+    """
     m, n, p = max(setting & 0x3F, 1), setting >> 6 & 0x1FF, 2 * ((setting >> 16 & 3) + 1)
     input_hz, vco_hz = source_hz // m, source_hz * n // m
     locks = 0.95 * MHZ <= input_hz <= 2.1 * MHZ and 100 * MHZ <= vco_hz <= 432 * MHZ

@@ -84,7 +84,12 @@ class OptionBytes:
         return bool(self.value & _BFB2 and self.value & _DBANK)
 
     def is_protected(self, bank: int, page: int) -> bool:
-        """Whether a page of a bank must not be written."""
+        """Whether a page of a bank must not be written.
+
+        Args:
+            bank: its number.
+            page: its number within the bank.
+        """
         ranges = (self._programmed[offset] for offset in _WRITE_PROTECTIONS[bank])
         return any(one & 0xFF <= page <= one >> 16 & 0xFF for one in ranges)
 

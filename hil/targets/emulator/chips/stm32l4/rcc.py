@@ -113,7 +113,12 @@ class Stm32L4Clocks(ResetAndClockControl):
 
 
 def pll_of(setting: int, source_hz: int) -> Pll:
-    """Work out RCC_PLLCFGR: 2.66 to 16 MHz after M, 64 to 344 MHz after N, the output after R."""
+    """Work out RCC_PLLCFGR: 2.66 to 16 MHz after M, 64 to 344 MHz after N, the output after R.
+
+    Args:
+        setting: the value of RCC_PLLCFGR.
+        source_hz: of the oscillator before M.
+    """
     m, n, r = (setting >> 4 & 15) + 1, setting >> 8 & 127, 2 * ((setting >> 25 & 3) + 1)
     input_hz, vco_hz = source_hz // m, source_hz * n // m
     locks = 2.66 * MHZ <= input_hz <= 16 * MHZ and 64 * MHZ <= vco_hz <= 344 * MHZ and n >= 8
