@@ -48,7 +48,9 @@ def untold(root: Path) -> list[str]:
     found = []
     for path, tree in trees.items():
         classes = [one for one in tree.body if isinstance(one, ast.ClassDef)]
-        for owner in [tree, *(one for one in classes if not one.name.startswith("_"))]:
+        shown = [one for one in classes if not one.name.startswith("_")]
+        owners: list[ast.Module | ast.ClassDef] = [tree, *shown]
+        for owner in owners:
             name = owner.name if isinstance(owner, ast.ClassDef) else ""
             functions = [one for one in owner.body if isinstance(one, ast.FunctionDef)]
             for one in functions:

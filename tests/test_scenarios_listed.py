@@ -1,6 +1,7 @@
 """`hil scenarios`, and tags that choose scenarios."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hil.errors import UsageError
 from hil.results import table
 from hil.results.rows import Metric, in_context
 from hil.studies.counts import kept
+from hil.studies.counts.count import Memory
 
 TINY = """
 model = "rnnpool_layer"
@@ -95,6 +97,23 @@ def test_what_is_for_another_board_is_listed_for_that_one_alone(
     }
     assert on["stm32f429i_disc1"] - on["stm32f439"] == {"face_c"}
     assert on["stm32f429i_disc1"] == {str(one["name"]) for one in listed(capsys)}
+
+
+def test_the_table_fits_80_columns_with_all_it_can_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        kept, "fit", lambda *_: Memory(obstacle="it lacks 1,234,567 B of flash " * 3)
+    )
+    of = [replace(CONTEXT, scenario=name, board="stm32f439") for name in scenario.names()]
+    rows = [row for one in of for row in in_context(one, [Metric("cycles", 1, "cycle")])]
+    table.write(rows, tmp_path / "build/hil/history/20260101T000000-aa.csv")
+    assert cli.main(["scenarios", "--board=stm32f439"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+    assert "pass, 2026-" in "".join(lines)
+    assert any(line.startswith("tag face: face_a, face_m4") for line in lines)
 
 
 def test_tags_choose_scenarios(pytester: pytest.Pytester) -> None:

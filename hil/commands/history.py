@@ -14,6 +14,9 @@ examples:
 """
 
 
+_TO_THE_MINUTE = len("2026-11-30 12:00")
+
+
 def add(commands: Commands) -> None:
     """Declare the command."""
     parser = command(
@@ -41,16 +44,19 @@ def _run(options: argparse.Namespace) -> int:
             + (f" of {options.scenario}" if options.scenario else ""),
             hint=f"metrics there: {', '.join(history.metrics(options.history_dir)) or 'none'}",
         )
-    out = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for head in ("when", "commit", "scenario", "target", "toolchain", options.metric, "moved"):
+    varied = [
+        name
+        for name in ("scenario", "target", "toolchain")
+        if len({getattr(point, name) for point in points}) > 1
+    ]
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for head in ("when", "commit", *varied, options.metric, "moved"):
         out.add_column(head, justify="right" if head in {options.metric, "moved"} else "left")
     for point in points:
         moved = words.signed(point.moved, point.unit) if point.moved else ""
-        out.add_row(
-            *(point.when, point.commit, point.scenario, point.target, point.toolchain),
-            words.amount(point.value, point.unit),
-            moved,
-        )
+        when = point.when.replace("T", " ")[:_TO_THE_MINUTE]
+        texts = [getattr(point, name) for name in varied]
+        out.add_row(when, point.commit, *texts, words.amount(point.value, point.unit), moved)
     show(out)
     if options.csv:
         rows = [vars(point) for point in points]

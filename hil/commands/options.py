@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hil.studies.profile.flame import Chain
 
 _NARROW = 79  # of a terminal's 80 columns
+_ANY = 10_000  # characters: wider than any table
 _BELOW: Any = dict.fromkeys(("initial_indent", "subsequent_indent"), " " * 6)
 _STATUS = (
     "exit status: 0 done; 1 it found what fails or is missing; 2 it was called wrongly or could "
@@ -155,7 +156,7 @@ def show(table: "Table") -> None:
     from rich.measure import Measurement
 
     console = Console()
-    least = Measurement.get(console, console.options, table).minimum
+    least = Measurement.get(console, console.options.update(max_width=_ANY), table).minimum
     Console(width=max(console.width, least)).print(table)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.resources import files
@@ -20,6 +21,7 @@ FORMATS = ("table", "markdown", "csv", "json", "html")
 _WHOLES = ("scenario", "outcome", "metric", "before", "after", "moved", "where")
 _LAYERS = ("scenario", "layer", "kernel", "before", "after", "moved")
 _NUMBERS = ("before", "after", "moved")
+_ANY = 10_000  # characters: wider than any table
 
 
 def render(comparisons: Sequence[Comparison], form: str, width: int = 100) -> str:
@@ -193,6 +195,7 @@ def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _drawn(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
+    """Draw rows as a table where that is no wider than the terminal, else as lines."""
     from rich import box
     from rich.console import Console
     from rich.measure import Measurement
@@ -204,8 +207,34 @@ def _drawn(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> s
         drawn.add_column(head, justify="right" if right else "left", no_wrap=head == "metric")
     for row in rows:
         drawn.add_row(*row)
-    console = Console(file=io.StringIO(), width=width, no_color=True)
-    least = Measurement.get(console, console.options, drawn).minimum
-    console.print(drawn, width=max(width, least), crop=False)
-    output = console.file
-    return output.getvalue().rstrip() + "\n" if isinstance(output, io.StringIO) else ""
+    output = io.StringIO()
+    console = Console(file=output, width=width, no_color=True)
+    if Measurement.get(console, console.options.update(max_width=_ANY), drawn).maximum > width:
+        return _listed(rows, width)
+    console.print(drawn)
+    return output.getvalue().rstrip() + "\n"
+
+
+def _listed(rows: Sequence[Sequence[str]], width: int) -> str:
+    """Write rows below their scenario's name, each with what it is, what moved and where."""
+    lines, above = [""], ""
+    for scenario, *names, before, after, moved, where in _with_where(rows):
+        if scenario != above:
+            lines.append(scenario)
+        above = scenario
+        named = ", ".join(name for name in names if name)
+        figures = f": {before} -> {after}, {moved}" if moved else ""
+        for told, indent in ((f"{named}{figures}", 2), (where, 4)):
+            lines += textwrap.wrap(
+                told,
+                width,
+                initial_indent=" " * indent,
+                subsequent_indent=" " * (indent + 2),
+                break_on_hyphens=False,
+            )
+    return "\n".join([*lines, ""])
+
+
+def _with_where(rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
+    """Give rows of layers an empty place, which rows of wholes have at their end."""
+    return [row if len(row) == len(_WHOLES) else (*row, "") for row in rows]
