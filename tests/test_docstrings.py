@@ -3,9 +3,18 @@
 import ast
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent / "hil"
+PUBLIC = ("config", "run", "results", "link", "vision", "build", "errors.py", "files.py")
+"""Parts of which every public function names its arguments: what users and studies call."""
+
+LEAST = 0.95
+"""The share of public functions, in all parts, that name them."""
+
 LEFT = {
     "plugin.py": "pytest says what hooks get, and fixtures are asked for by name",
     "pytest_plugin/baselines.py": "pytest's hooks, and fixtures",
@@ -41,8 +50,21 @@ def _name(base: ast.expr) -> str:
     return base.id if isinstance(base, ast.Name) else ""
 
 
-def untold(root: Path) -> list[str]:
-    """Return the public functions of two arguments or more that do not name their arguments."""
+@dataclass(frozen=True)
+class Function:
+    """A public function of two arguments or more.
+
+    Attributes:
+        place: its file and name.
+        told: whether it names its arguments.
+    """
+
+    place: str
+    told: bool
+
+
+def functions(root: Path) -> list[Function]:
+    """Return the public functions of two arguments or more, but for those that override."""
     trees = {path: ast.parse(path.read_text("utf-8")) for path in sorted(root.rglob("*.py"))}
     known = Known(trees.values())
     found = []
@@ -52,20 +74,34 @@ def untold(root: Path) -> list[str]:
         owners: list[ast.Module | ast.ClassDef] = [tree, *shown]
         for owner in owners:
             name = owner.name if isinstance(owner, ast.ClassDef) else ""
-            functions = [one for one in owner.body if isinstance(one, ast.FunctionDef)]
-            for one in functions:
+            for one in (part for part in owner.body if isinstance(part, ast.FunctionDef)):
                 hidden = one.name.startswith("_") or known.overrides(name, one.name)
                 taken = one.args.posonlyargs + one.args.args + one.args.kwonlyargs
                 count = sum(argument.arg not in {"self", "cls"} for argument in taken)
-                if count >= 2 and not hidden and "Args:" not in (ast.get_docstring(one) or ""):
-                    found.append(f"{path.relative_to(root).as_posix()}:{one.name}")
+                if count >= 2 and not hidden:
+                    place = f"{path.relative_to(root).as_posix()}:{one.name}"
+                    found.append(Function(place, "Args:" in (ast.get_docstring(one) or "")))
     return found
 
 
-def test_every_public_function_names_its_arguments() -> None:
-    found = untold(ROOT)
-    assert [one for one in found if one.partition(":")[0] not in LEFT] == []
-    assert {one.partition(":")[0] for one in found} == {*LEFT}  # no file is left out for nothing
+@pytest.fixture(scope="module")
+def ours() -> list[Function]:
+    return functions(ROOT)
+
+
+def test_public_functions_name_their_arguments(ours: list[Function]) -> None:
+    told = [one.told for one in ours if one.place.partition(":")[0] not in LEFT]
+    silent = [one.place for one in ours if not one.told]
+    assert sum(told) >= LEAST * len(told), f"name the arguments of some of these: {silent}"
+
+
+@pytest.mark.parametrize("part", PUBLIC)
+def test_every_function_of_these_parts_names_its_arguments(part: str, ours: list[Function]) -> None:
+    assert not [one.place for one in ours if one.place.startswith(part) and not one.told]
+
+
+def test_no_file_is_left_out_for_nothing(ours: list[Function]) -> None:
+    assert {*LEFT} <= {one.place.partition(":")[0] for one in ours if not one.told}
 
 
 def test_a_function_that_does_not_is_found_and_an_override_is_not(tmp_path: Path) -> None:
@@ -74,7 +110,7 @@ def test_a_function_that_does_not_is_found_and_an_override_is_not(tmp_path: Path
         "class Below(Base):\n    def go(self, a, b):\n        'Go on.'\n"
         "def told(a, b):\n    'Tell.\\n\\nArgs:\\n    a: one.\\n    b: other.'\n"
     )
-    assert untold(tmp_path) == ["one.py:go"]
+    assert functions(tmp_path) == [Function("one.py:go", False), Function("one.py:told", True)]
 
 
 def test_no_docstring_leans_on_another() -> None:
