@@ -110,7 +110,7 @@ def test_a_function_that_does_not_is_found_and_an_override_is_not(tmp_path: Path
         "class Below(Base):\n    def go(self, a, b):\n        'Go on.'\n"
         "def told(a, b):\n    'Tell.\\n\\nArgs:\\n    a: one.\\n    b: other.'\n"
     )
-    assert functions(tmp_path) == [Function("one.py:go", False), Function("one.py:told", True)]
+    assert {*functions(tmp_path)} == {Function("one.py:go", False), Function("one.py:told", True)}
 
 
 def test_no_docstring_leans_on_another() -> None:
