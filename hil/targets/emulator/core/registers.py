@@ -63,7 +63,7 @@ def read_only(read: Callable[[], int], changes: Callable[[], int | None] | None 
 
     Args:
         read: gives the register's value.
-        changes: tells in how many cycles the value changes by itself, None for never.
+        changes: returns the cycle at which another value may be read, None where nobody knows.
     """
     return Register(read, ignore, changes=changes)
 
