@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import report_rows
 import thumb
 
 from hil import cli
 from hil.commands import run
+from hil.results import table
 
 
 def test_help_teaches_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,8 +148,14 @@ sys.exit(cli.main())
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], ["plan", "face_m4"]])
-def test_output_that_nobody_reads_ends_a_command_in_silence(arguments: list[str]) -> None:
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", "--help"], ["history", "cycles"]])
+def test_output_that_nobody_reads_ends_a_command_in_silence(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    if "history" in arguments:
+        table.write(report_rows.rows(), tmp_path / "run.csv")
+        arguments = [*arguments, f"--history-dir={tmp_path}"]
+        assert cli.main(arguments) == 0  # it prints a table
     # argparse and rich notice it first where output is not buffered, and end with 0 and 1.
     script = "import sys; from hil import cli; sys.stdin.read(); sys.exit(cli.main())"
     with subprocess.Popen(

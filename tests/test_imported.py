@@ -253,6 +253,13 @@ def test_what_is_not_taken_is_refused_by_name_and_place(case: str) -> None:
     assert "net.tflite" in str(error.value)
 
 
+def test_a_scale_that_is_a_signalling_nan_is_refused_without_a_warning() -> None:
+    whole, scale = everything().write(), np.float32(0.11).tobytes()
+    assert scale in whole
+    with pytest.raises(UsageError, match="a scale that is not positive"):
+        tflite.parse(whole.replace(scale, b"\x00\x00\xa0\x7f", 1), "net.tflite")
+
+
 def test_an_average_over_fewer_pixels_at_the_edges_is_refused() -> None:
     w = Writer()
     w.pool(w.image(7, 7, 4), 3, 2, SAME, "AVERAGE_POOL_2D")

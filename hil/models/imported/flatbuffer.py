@@ -221,9 +221,10 @@ class Stored:
         count = how.ScaleLength() if how else 0
         if not 1 <= count <= _MOST_VALUES:
             raise not_taken(self.place, "it has no scale", "quantised tensors")
-        scales: Float64 = np.asarray(how.ScaleAsNumpy(), np.float32).astype(np.float64)
-        if not (np.isfinite(scales) & (scales > 0)).all():
+        said = np.asarray(how.ScaleAsNumpy(), np.float32)
+        if not (np.isfinite(said).all() and (said > 0).all()):
             raise not_taken(self.place, "it has a scale that is not positive", "positive scales")
+        scales: Float64 = said.astype(np.float64)  # of a signalling NaN it would warn
         return scales
 
     @property
