@@ -34,13 +34,11 @@ def test_a_chip_of_an_installed_package_is_built_from_its_folder(
     model = tiny_model.write(tmp_path / "model")
     board = replace(boards.load("stm32f439"), chip="like_f4")
     assert chips.folder("like_f4") == package
-    first = build(model, board, find_toolchain("zig"))
+    assert build(model, board, find_toolchain("zig")).footprint.flash_code_bytes > 0
     with (package / "clock.c").open("a", encoding="utf-8") as stream:
-        stream.write("\nuint32_t clock_of_others(void);\nuint32_t clock_of_others(void) {\n")
-        stream.write("    return BOARD_CLOCK_HZ;\n}\n")
-    again = build(model, board, find_toolchain("zig"))
-    assert again.elf != first.elf
-    assert again.footprint == first.footprint
+        stream.write('\n#error "a clock of others"\n')
+    with pytest.raises(BuildError, match="a clock of others"):
+        build(model, board, find_toolchain("zig"))
 
 
 def test_a_chip_that_is_none_is_told(package: Path) -> None:
