@@ -49,6 +49,18 @@ def test_a_program_that_polls_is_told_where_and_what() -> None:
     assert warning.startswith("HASH_SR (0x50060424), which is not modelled, used in await_digest:")
 
 
+def test_a_peripheral_without_its_clock_is_said_to_have_none() -> None:
+    text, _ = stopped("""
+    function start
+     ldr r0, =0x40004400
+    1: ldr r1, [r0]
+     lsls r1, r1, #24
+     bpl 1b
+    """)
+    assert "polls USART2_SR" in text
+    assert "gave nothing but 0x00000000; USART2 has no clock" in text
+
+
 def test_a_modelled_register_that_is_polled_is_not_said_to_be_missing() -> None:
     text, warnings = stopped("""
     function start

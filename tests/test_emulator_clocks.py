@@ -137,7 +137,9 @@ def test_the_regulators_scale_and_the_over_drive_say_how_fast_a_core_may_run(
         (0x0740_5404, "the crystal is off"),
     ],
 )
-def test_a_pll_outside_its_range_never_locks(setting: int, what: str) -> None:
+def test_a_pll_outside_its_range_never_locks(
+    caplog: pytest.LogCaptureFixture, setting: int, what: str
+) -> None:
     source = f"""
      {REGISTERS}{WAIT_STATES}
      ldr r0, =0x{setting:08x}
@@ -152,10 +154,15 @@ def test_a_pll_outside_its_range_never_locks(setting: int, what: str) -> None:
     with finished(program(source)) as chip:
         locked = bool(registers(chip, "r4")[0] & 1 << 25)
         assert locked == (what.endswith("/ 4")), what
+    assert ("the PLL never locks: " in caplog.text) != locked
+    assert f"it gets {what.split(maxsplit=1)[0]} MHz" in caplog.text or not what.endswith("goes in")
+    assert "its source hse is off" in caplog.text or what != "the crystal is off"
 
 
 @pytest.mark.parametrize(("hse_hz", "ready"), [(8 * MHZ, 1), (0, 0)])
-def test_a_crystal_takes_two_milliseconds_and_a_dead_one_for_ever(hse_hz: int, ready: int) -> None:
+def test_a_crystal_takes_two_milliseconds_and_a_dead_one_for_ever(
+    caplog: pytest.LogCaptureFixture, hse_hz: int, ready: int
+) -> None:
     source = f"""
      {REGISTERS}
      ldr r0, =0x00010081
@@ -170,6 +177,7 @@ def test_a_crystal_takes_two_milliseconds_and_a_dead_one_for_ever(hse_hz: int, r
     with finished(program(source), board=replace(BOARD, hse_hz=hse_hz)) as chip:
         at_once, later = registers(chip, "r4", "r5")
         assert (at_once >> 17 & 1, later >> 17 & 1) == (0, ready)
+    assert ("the crystal never swings: the board has none" in caplog.text) != ready
 
 
 def test_what_the_core_runs_from_stays_on_and_a_pll_that_is_on_keeps_its_setting() -> None:

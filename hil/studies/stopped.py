@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hil.studies.profile.flame import Chain
 from hil.studies.program_places import ProgramPlaces
+from hil.targets.emulator.chips.stm32.gates import BLOCK_BYTES
 from hil.targets.emulator.core.registers import Accesses
 from hil.targets.emulator.register_names import RegisterNames
 
@@ -129,12 +130,21 @@ def _polls(chip: "Chip", names: RegisterNames, watched: Watched) -> Iterator[str
         return
     address, seen = polled
     values = ", ".join(f"{value:#010x}" for value in sorted(seen.values)[:4])
-    missing = "" if chip.memory.bus.models(address) else "; it is not modelled"
+    missing = _why_dead(chip, address)
     rate = f" ({seen.reads / watched.seconds:,.0f} a second)" if watched.seconds else ""
     yield (
         f"it polls {names.name(address)}: {seen.reads:,} reads{rate} gave "
         f"{'nothing but ' if len(seen.values) == 1 else ''}{values}{missing}"
     )
+
+
+def _why_dead(chip: "Chip", address: int) -> str:
+    """Return why nothing comes of a register that is polled, as far as that is known."""
+    if not chip.memory.bus.models(address):
+        return "; it is not modelled"
+    blocks = (one for one in chip.peripherals if 0 <= address - one.address < BLOCK_BYTES)
+    dead = next((one.name for one in blocks if not one.clocked), "")
+    return f"; {dead} has no clock" if dead else ""
 
 
 def _missing(chip: "Chip", names: RegisterNames) -> Iterator[str]:

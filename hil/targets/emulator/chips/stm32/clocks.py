@@ -4,12 +4,15 @@ Source: RM0090 sections 5.1.4, 5.4, 7.2 and 7.3; RM0432 sections 6.2 and 6.4. Fa
 oscillators, offsets and bits: `Layout`.
 """
 
+import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hil.targets.emulator.chips.stm32.gates import ENABLE_TO_RESET, Gate
 from hil.targets.emulator.core.registers import Peripheral, Register, Storage
+
+_log = logging.getLogger(__name__)
 
 MHZ = 1_000_000
 LSI_HZ, _LSE_HZ = 32_000, 32_768
@@ -307,12 +310,24 @@ class ResetAndClockControl(Peripheral):
         at: int | None = self._now() + round(self._oscillators[oscillator].starts_in_s * core_hz)
         if oscillator == "hse" and not self._hse_hz:
             at = None
+            _log.warning("the crystal never swings: the board has none")
         elif oscillator == "pll":
             source = self._pll_source
             source_at = self._ready_at.get(source) if source and self._is_on(source) else None
             locks = source_at is not None and self._pll_setting.locks
             at = max(at or 0, source_at or 0) if locks else None
+            if not locks:
+                _log.warning("the PLL never locks: %s", self._why_unlocked(source))
         self._ready_at[oscillator] = at
+
+    def _why_unlocked(self, source: str | None) -> str:
+        if source is None or not self._is_on(source) or self._ready_at.get(source) is None:
+            return f"its source {source or ''} is off".replace("  ", " ")
+        setting = self._pll_setting
+        return (
+            f"of the {source}'s {in_mhz(self._hz(source))} it gets {in_mhz(setting.input_hz)}, "
+            f"and would run at {in_mhz(setting.vco_hz)}"
+        )
 
     def _write_control(self, value: int) -> None:
         self._settle()
