@@ -41,7 +41,8 @@ def declare(parser: "pytest.Parser") -> None:
         default=[],
         metavar="NAME",
         help="scenario to run, a file of scenarios/ or a path; may be repeated "
-        "(default: all but those that say default = false)",
+        "(default: those whose files have the board in `default`; of the package, every RNNPool "
+        "model that fits it)",
     )
     add(
         "--hil-tag",
@@ -81,6 +82,11 @@ def declare(parser: "pytest.Parser") -> None:
         action="store_true",
         help="build images that check what their functions take for granted; a broken condition "
         "is a fault that names file and line. Such images are slower and larger",
+    )
+    add(
+        "--hil-no-cache",
+        action="store_true",
+        help="compile and build everything, whatever earlier runs have kept",
     )
     add(
         "--hil-csv",

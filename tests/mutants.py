@@ -297,24 +297,19 @@ def _input(prepared: Prepared, draw: random.Random) -> Prepared:
 
 
 def _steps(prepared: Prepared, draw: random.Random) -> Prepared:
-    plan = prepared.compiled.plan
-    steps = list(plan.steps)
+    steps = list(prepared.schedule.layers)
     at = draw.randrange(len(steps))
     if draw.random() < 0.5 and len(steps) > 1:
         steps[at - 1], steps[at] = steps[at], steps[at - 1]
     else:
         steps[at] = replace(steps[at], name=f"{steps[at].name}x")
-    changed = replace(plan, steps=tuple(steps))
-    return replace(prepared, compiled=replace(prepared.compiled, plan=changed))
+    return replace(prepared, schedule=replace(prepared.schedule, layers=tuple(steps)))
 
 
 def _program(prepared: Prepared, draw: random.Random) -> Prepared:
-    program = prepared.program
-    operators = list(program.operators)
-    at = draw.randrange(len(operators))
-    operators[at] = replace(operators[at], macs=operators[at].macs + draw.choice((1, -1, 1000)))
-    changed = replace(program, operators=tuple(operators))
-    return replace(prepared, compiled=replace(prepared.compiled, program=changed))
+    network = prepared.network
+    changed = replace(network, macs=network.macs + draw.choice((1, -1, 1000)))
+    return replace(prepared, network=changed)
 
 
 def _footprint(prepared: Prepared, draw: random.Random) -> Prepared:

@@ -76,6 +76,7 @@ def usual_options(csv: Path, scenario: str, **others: object) -> Namespace:
         "hil_tag": [],
         "hil_toolchain": "zig",
         "hil_contracts": False,
+        "hil_no_cache": False,
         "hil_csv": csv,
         "hil_timeout": 60.0,
         "hil_retries": 0,
@@ -254,7 +255,7 @@ def test_a_stale_image_on_the_board_is_a_flash_error(
 
 def test_the_command_judges_writes_and_passes(tmp_path: Path) -> None:
     csv, xml = tmp_path / "results.csv", tmp_path / "junit.xml"
-    command = [*COMMAND, f"--hil-csv={csv}", f"--junitxml={xml}"]
+    command = [*COMMAND, "--hil-scenario=face_m4", f"--hil-csv={csv}", f"--junitxml={xml}"]
     answer = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False
     )
@@ -301,7 +302,7 @@ def test_an_interrupt_releases_the_board_and_keeps_what_was_measured(
     for layer in layers:
         layer.write_text(LAYER, encoding="utf-8")
     csv, xml = tmp_path / "results.csv", tmp_path / "junit.xml"
-    command = [*COMMAND, *(f"--hil-scenario={layer}" for layer in layers)]
+    command = [*COMMAND, "-n0", *(f"--hil-scenario={layer}" for layer in layers)]
     command += [f"--hil-csv={csv}", f"--junitxml={xml}", "--hil-iterations=40"]
     ours, theirs = os.openpty()  # stages are told on a terminal
     with subprocess.Popen(command, cwd=ROOT, stdout=theirs, stderr=theirs) as run:

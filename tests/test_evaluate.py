@@ -19,7 +19,8 @@ from hil import cli
 from hil.compiler.program import Output, Program, Tensor
 from hil.config import scenario
 from hil.errors import LinkError, UsageError
-from hil.run.measurement import Measurement, QuantisedScenario
+from hil.run.compiled import QuantisedScenario
+from hil.run.measurement import Measurement
 from hil.run.worth import weigh as worth
 from hil.run.worth.answer import Answer
 from hil.run.worth.asking import Asker

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from hil.build.image import Footprint, Image
 from hil.build.toolchain import Toolchain
-from hil.compiler.plan import cost
-from hil.compiler.program import Int8, Output, Program, Tensor
+from hil.compiler.program import Int8, Output, Tensor
 from hil.compiler.similarity import cosine
 from hil.config import board, scenario
 from hil.config.scenario import Limits
@@ -23,8 +22,8 @@ from hil.results.rows import Metric
 from hil.run import judge
 from hil.run.closeness import Closeness
 from hil.run.compare import Mismatch, compare
+from hil.run.facts import Network
 from hil.run.measurement import (
-    CompiledScenario,
     Iteration,
     LayerCycles,
     Measurement,
@@ -37,13 +36,12 @@ from hil.run.measurement import (
 from hil.targets.emulator.target import EmulatedTarget
 
 if TYPE_CHECKING:
-    from hil.compiler.front.graph import Graph
-    from hil.compiler.plan import Plan
     from hil.link.client import Device
-    from hil.models import LoadedModel
+    from hil.run.facts import Schedule
 
 EXPECTED = np.arange(-40, 40, dtype=np.int8)
 MAP = Tensor("y", (4, 4, 5), scale=0.5, zero_point=0)
+OUTPUT = Output((MAP,))
 FOOTPRINT = Footprint(
     flash_code_bytes=10_000,
     flash_weights_bytes=60_000,
@@ -63,20 +61,15 @@ def iteration(
 
 def measurement(*iterations: Iteration, timing: str = "modelled") -> Measurement:
     """A measurement in which everything is as it should be."""
-    program = Program("face_m4", MAP, (), Output((MAP,)), parameters=7)
-    compiled = CompiledScenario(
+    prepared = Prepared(
         replace(scenario.load("face_m4"), limits=LIMITS),
         board=board.load("stm32f439"),
-        loaded=cast("LoadedModel", None),
-        graph=cast("Graph", None),
-        program=program,
-        plan=cast("Plan", SimpleNamespace(steps=range(3))),
-    )
-    prepared = Prepared(
-        compiled,
+        network=Network("face_m4", 0, 7, OUTPUT, rows=4, columns=4),
+        schedule=cast("Schedule", SimpleNamespace(layers=range(3), streams=False, cycles=1000)),
+        compile=lambda: pytest.fail("nothing here needs the program"),
         input=EXPECTED,
         expected=EXPECTED,
-        float_outputs=program.dequantise_output(EXPECTED),
+        float_outputs=OUTPUT.dequantise(EXPECTED),
         toolchain=Toolchain("zig", "0.17.0", (), Path("zig")),
         image=Image(Path("face.elf"), b"id", (), (), FOOTPRINT),
         closeness=Closeness({"astronaut": 30.0, "moon": 20.0}, {"y": 0.01}),
@@ -262,13 +255,10 @@ class Scripted:
         return SimpleNamespace(stack_high_water_bytes=2_000)
 
 
-def test_the_outputs_of_every_iteration_are_read_and_kept(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(cost, "estimate", lambda _: 1000)
+def test_the_outputs_of_every_iteration_are_read_and_kept() -> None:
     good = measurement().prepared
     scenario = replace(good.scenario, iterations=2)
-    prepared = replace(good, compiled=replace(good.compiled, scenario=scenario))
+    prepared = replace(good, scenario=scenario)
     device = cast("Device", Scripted((100, wrong_at(5)), (100, EXPECTED)))
     result = measure(prepared, device, Stopwatch(), target=EmulatedTarget)
     assert judged(result)["output.mismatches"].verdict is Verdict.MISMATCH
@@ -289,21 +279,27 @@ def test_noise_and_clipping_beyond_their_limits_are_accuracy_failures(
     good = measurement()
     prepared = good.prepared
     strict = replace(prepared.scenario, limits=limits)
-    compiled = replace(prepared.compiled, scenario=strict)
-    metrics = judged(replace(good, prepared=replace(prepared, compiled=compiled)))
+    metrics = judged(replace(good, prepared=replace(prepared, scenario=strict)))
     failed = {name for name, metric in metrics.items() if metric.verdict is not Verdict.PASS}
     assert failed == {name}
     assert metrics[name].verdict is Verdict.ACCURACY
+
+
+def lasting(seconds: float) -> Prepared:
+    """A scenario that is expected to run so long."""
+    good = measurement().prepared
+    cycles = int(seconds * good.board.clock_hz)
+    schedule = SimpleNamespace(layers=range(3), streams=False, cycles=cycles)
+    return replace(good, schedule=cast("Schedule", schedule))
 
 
 @pytest.mark.parametrize(
     ("timing", "longest_s"), [("silicon", 5 + 3 * 2.0), ("modelled", 70.0), ("instructions", 70.0)]
 )
 def test_an_inference_has_the_time_that_its_cycles_should_take_with_a_margin(
-    monkeypatch: pytest.MonkeyPatch, timing: str, longest_s: float
+    timing: str, longest_s: float
 ) -> None:
-    prepared = measurement().prepared
-    monkeypatch.setattr(cost, "estimate", lambda _: 2 * prepared.board.clock_hz)
+    prepared = lasting(2.0)
     assert longest_work_s(prepared, timing) == pytest.approx(longest_s)
 
 
@@ -311,13 +307,11 @@ def test_an_inference_has_the_time_that_its_cycles_should_take_with_a_margin(
     ("timing", "fixed_s", "margin"), [("silicon", 30, 3), ("modelled", 120, 20)]
 )
 def test_a_run_has_the_time_of_its_cycles_and_of_its_bytes_with_a_margin(
-    monkeypatch: pytest.MonkeyPatch, timing: str, fixed_s: float, margin: float
+    timing: str, fixed_s: float, margin: float
 ) -> None:
-    good = measurement().prepared
-    slow = replace(good.compiled.board, baud=9600)
-    prepared = replace(good, compiled=replace(good.compiled, board=slow))
-    monkeypatch.setattr(cost, "estimate", lambda _: 2 * prepared.board.clock_hz)
-    layers = len(prepared.compiled.plan.steps)
+    good = lasting(2.0)
+    prepared = replace(good, board=replace(good.board, baud=9600))
+    layers = len(prepared.schedule.layers)
     crossing = prepared.input.nbytes + prepared.expected.nbytes + 128 * layers
     expected_s = 2 + crossing * 10 / 9600
     assert longest_run_s(prepared, timing) == pytest.approx(fixed_s + margin * expected_s)

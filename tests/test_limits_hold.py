@@ -7,7 +7,7 @@ import pytest
 from hil.compiler.similarity import cosine
 from hil.config import board, scenario
 from hil.config.scenario import Scenario
-from hil.run import closeness, measurement
+from hil.run import closeness, compiled
 from hil.run.closeness import Closeness, Pair
 from hil.vision import photographs
 
@@ -16,10 +16,10 @@ SEEDED = [name for name in scenario.names() if scenario.load(name).checkpoint is
 
 
 def compared(chosen: Scenario) -> tuple[dict[str, Pair], Closeness]:
-    quantised = measurement.quantise_scenario(chosen, board.load("stm32f439"))
+    quantised = compiled.quantise_scenario(chosen, board.load("stm32f439"))
     pairs = {}
     for name in photographs.evaluation_set():
-        _, integers, real = measurement.answers(quantised, photographs.read(name))
+        _, integers, real = compiled.answers(quantised, photographs.read(name))
         pairs[name] = Pair(real, quantised.program.dequantise_output(integers))
     return pairs, closeness.of(quantised.program, pairs)
 

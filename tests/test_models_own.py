@@ -224,13 +224,13 @@ def test_outputs_have_the_names_and_labels_of_the_scenario(project: Path) -> Non
     program = compile_model(network.load(chosen), [np.zeros((8, 8, 3), np.float32)]).program
     named.check(chosen, program)
     outputs = np.array([-20, 30], np.int8)
-    scores = named.values(chosen, program, outputs)["scores"]
+    scores = named.values(chosen, program.output, outputs)["scores"]
     assert scores.shape == (1, 1, 2)
     assert scores.ravel() == pytest.approx(program.dequantise_output(outputs))
-    assert named.label(chosen, program, outputs) == "dog"
+    assert named.label(chosen, program.output, outputs) == "dog"
     bare = written(project, 'model = "nets.py:make"')
-    assert named.label(bare, program, outputs) is None
-    assert len(named.values(bare, program, outputs)) == 1
+    assert named.label(bare, program.output, outputs) is None
+    assert len(named.values(bare, program.output, outputs)) == 1
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ _DEADLINE_S = 300.0
 _MOST_LINES_SHOWN = 40
 
 
-def build(model_dir: Path, board: Board, toolchain: Toolchain) -> Image:
+def build(model_dir: Path, board: Board, toolchain: Toolchain, *, anew: bool = False) -> Image:
     """Compile and link a model's sources with the runtime, or return the image made before.
 
     Images are cached by the content of all sources, the board's values and the compiler, under
@@ -40,6 +40,7 @@ def build(model_dir: Path, board: Board, toolchain: Toolchain) -> Image:
         model_dir: the C files that implement `firmware/runtime/model.h`, and nothing else.
         board: whose memory, clock and serial port the image is for.
         toolchain: what compiles it.
+        anew: compile it, whatever was made before.
 
     Raises:
         BuildError: the compiler or linker refuses; carries what it said.
@@ -56,7 +57,7 @@ def build(model_dir: Path, board: Board, toolchain: Toolchain) -> Image:
         Image.read(elf)
         return elf
 
-    return Image.read(made_once(cached, make))
+    return Image.read(made_once(cached, make, anew=anew))
 
 
 def _settings(board: Board) -> dict[str, str]:

@@ -37,7 +37,7 @@ def digest(
     return found.hexdigest()[:32]
 
 
-def made_once(path: Path, make: Callable[[Path], Path]) -> Path:
+def made_once(path: Path, make: Callable[[Path], Path], *, anew: bool = False) -> Path:
     """Return a file of the cache; make it where it is not there yet, or no longer as it was made.
 
     The file's name gains a digest of its content, which is compared at every use. It is renamed
@@ -48,6 +48,7 @@ def made_once(path: Path, make: Callable[[Path], Path]) -> Path:
     Args:
         path: where it is kept, before its name gains the digest.
         make: makes it in the scratch folder that it is given, and returns where.
+        anew: make it, whatever is there.
 
     Returns:
         The file's own path.
@@ -55,16 +56,27 @@ def made_once(path: Path, make: Callable[[Path], Path]) -> Path:
     Raises:
         BuildError: the cache cannot be written; and what `make` raises.
     """
-    for kept in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*{path.suffix}")):
-        if _is_whole(path, kept):
-            note_use(kept)
-            return kept
+    there = None if anew else next(found(path), None)
+    if there is not None:
+        note_use(there)
+        return there
     with written(path.parent, "HIL_CACHE"):
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = _made(path, make)
     if path.parent.name in KINDS:
         tidy(path.parent.parent)
     return kept
+
+
+def found(path: Path) -> Iterator[Path]:
+    """Yield the files that are there under a name of the cache and as they were made.
+
+    Args:
+        path: as `made_once` takes it.
+    """
+    for kept in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*{path.suffix}")):
+        if _is_whole(path, kept):
+            yield kept
 
 
 @contextlib.contextmanager

@@ -63,7 +63,7 @@ def _run(options: argparse.Namespace) -> int:
 
     from hil.compiler import plan
     from hil.config import board, scenario
-    from hil.run.measurement import compile_scenario
+    from hil.run.compiled import compile_scenario
 
     chosen = scenario.load(options.scenario).override(
         checkpoint=options.checkpoint, optimise=options.optimise, stream=options.stream

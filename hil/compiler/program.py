@@ -134,10 +134,23 @@ class Output:
         """Number of values."""
         return sum(t.count for t in self.tensors)
 
+    def decode(self, data: bytes) -> Quantised:
+        """Read the values, (count,), from bytes as a board holds and sends them."""
+        return self.tensors[0].decode(data)
+
     @property
     def bytes(self) -> int:
         """Storage, and what crosses the link."""
         return sum(t.bytes for t in self.tensors)
+
+    def dequantise(self, values: Quantised) -> Float32:
+        """Turn the concatenated values, (count,), into real numbers."""
+        parts, start = [], 0
+        for tensor in self.tensors:
+            q = values[start : start + tensor.count].astype(np.float32)
+            parts.append((q - tensor.zero_point) * np.float32(tensor.scale))
+            start += tensor.count
+        return np.concatenate(parts).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,13 +175,8 @@ class Program:
 
     def decode_output(self, data: bytes) -> Quantised:
         """Read the outputs, (count,), from bytes as a board holds and sends them."""
-        return self.output.tensors[0].decode(data)
+        return self.output.decode(data)
 
     def dequantise_output(self, values: Quantised) -> Float32:
         """Turn the concatenated outputs, (count,), into real numbers."""
-        parts, start = [], 0
-        for tensor in self.output.tensors:
-            q = values[start : start + tensor.count].astype(np.float32)
-            parts.append((q - tensor.zero_point) * np.float32(tensor.scale))
-            start += tensor.count
-        return np.concatenate(parts).astype(np.float32)
+        return self.output.dequantise(values)

@@ -23,7 +23,11 @@ def run(program: Program, x: Int8) -> Quantised:
     Raises:
         UsageError: the input's shape or type is another.
     """
-    computed = maps(program, x)
+    return result(program, maps(program, x))
+
+
+def result(program: Program, computed: Mapping[str, Quantised]) -> Quantised:
+    """Return the result, (count,), of what `maps` computed."""
     return np.concatenate([computed[t.name].reshape(-1) for t in program.output.tensors])
 
 

@@ -48,6 +48,14 @@ def keep(values: Map) -> int:
     return name
 
 
+def is_kept(name: int) -> bool:
+    """Whether there is a map of a digest; one that is will be kept for as long as if made now."""
+    with contextlib.suppress(OSError):
+        os.utime(_path(name))
+        return True
+    return _path(name).is_file()
+
+
 def load(name: int) -> Map | None:
     """Return the map of a digest; None where it is not kept, or not whole."""
     try:

@@ -26,7 +26,6 @@ from hil import files
 
 if TYPE_CHECKING:
     from hil.build.image import Image
-    from hil.compiler.plan import Plan
     from hil.link.transcript import Transcript
     from hil.run.measurement import Measurement, Prepared
 
@@ -66,7 +65,7 @@ class Artefacts:
             self.folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(prepared.image.elf, self.folder / IMAGE)
             files.replace(self.folder / MAP, _map(prepared.image))
-            files.replace(self.folder / PLAN, _plan(prepared.compiled.plan))
+            files.replace(self.folder / PLAN, prepared.schedule.text)
             np.save(self.folder / "input.npy", prepared.input)
             np.save(self.folder / "expected.npy", prepared.expected)
             np.save(self.folder / "float.npy", prepared.float_outputs)
@@ -100,19 +99,4 @@ def _map(image: "Image") -> str:
         f"0x{one.address:08X}  {one.bytes:10,}  {one.section:16}  {one.name}"
         for one in symbols.read(image.elf)
     ]
-    return "\n".join([*lines, ""])
-
-
-def _plan(planned: "Plan") -> str:
-    from hil.compiler import plan
-
-    heads, rows = plan.table(planned)
-    fixed = len(heads) - len(planned.steps)
-    lines = [f"step {number:3}  {name}" for number, name in enumerate(heads[fixed:])]
-    widths = [max(len(str(row[at])) for row in [heads, *rows]) for at in range(fixed)]
-    lines.append("")
-    for row in [heads[:fixed], *rows]:
-        cells = "  ".join(f"{row[at]!s:{widths[at]}}" for at in range(fixed))
-        alive = "".join("#" if cell else "." for cell in row[fixed:])
-        lines.append(f"{cells}  {alive}".rstrip())
     return "\n".join([*lines, ""])

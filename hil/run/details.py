@@ -2,7 +2,6 @@
 
 import base64
 import io
-import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -45,13 +44,13 @@ def of(measurement: Measurement, run: str) -> Details:
         target=measurement.target,
         input=scenario.input,
         trained=scenario.checkpoint is not None,
-        detects=detections.detects(prepared.compiled.loaded),
-        streams=prepared.compiled.plan.streams,
+        detects=prepared.network.anchors is not None,
+        streams=prepared.schedule.streams,
         regions=_regions(board),
         layers=_layers(measurement),
         spans=_spans(measurement),
         holdings=list(_holdings(measurement)),
-        noise=_noise(measurement),
+        noise=[Noise(**vars(one)) for one in prepared.noise],
         picture=_picture(measurement),
         boxes=_boxes(measurement),
     )
@@ -71,7 +70,7 @@ def _regions(board: "Board") -> dict[str, int]:
 
 
 def _spans(measurement: Measurement) -> list[Span]:
-    buffers = measurement.prepared.compiled.plan.buffers.values()
+    buffers = measurement.prepared.schedule.buffers
     spans = [Span(b.name, b.region, b.offset, b.bytes, b.first, b.last) for b in buffers]
     return sorted(spans, key=lambda span: (span.region, span.offset, span.first))
 
@@ -82,7 +81,7 @@ def _holdings(measurement: Measurement) -> Iterator[Holding]:
     The stack counts as far as it was used; the rest of what was set aside says so.
     """
     prepared = measurement.prepared
-    working = prepared.compiled.plan.ccm_bytes
+    working = prepared.schedule.ccm_bytes
     for section in prepared.image.sections:
         if section.stored:
             yield Holding(_region(prepared.board, section.load_address), *_named(section))
@@ -109,30 +108,6 @@ def _region(board: "Board", address: int) -> str:
     return next(inside, "elsewhere")
 
 
-def _noise(measurement: Measurement) -> list[Noise]:
-    from hil.compiler import Compiled, quality
-    from hil.vision import photographs
-
-    compiled = measurement.prepared.compiled
-    name, spec = compiled.scenario.input, compiled.loaded.spec
-    image = photographs.prepare(name, spec)
-    found = quality.measure(Compiled(compiled.program, compiled.graph), {name: image})
-    return [
-        Noise(
-            operator.name,
-            operator.output.scale,
-            operator.output.zero_point,
-            _finite(found.sqnr_db[operator.name]),
-            _finite(found.rounding_db[operator.name]),
-        )
-        for operator in compiled.program.operators
-    ]
-
-
-def _finite(ratio: float) -> float | None:
-    return ratio if math.isfinite(ratio) else None
-
-
 def _picture(measurement: Measurement) -> Picture | None:
     """The input as the model saw it, quantised: the darkest value black, the lightest white.
 
@@ -156,14 +131,14 @@ def _picture(measurement: Measurement) -> Picture | None:
 
 def _boxes(measurement: Measurement) -> list[Box]:
     prepared = measurement.prepared
-    loaded = prepared.compiled.loaded
-    if not detections.detects(loaded):
+    network = prepared.network
+    if network.anchors is None:
         return []
     outputs = {"float": prepared.float_outputs}
     if measurement.outputs.shape == prepared.expected.shape:
-        outputs["board"] = prepared.program.dequantise_output(measurement.outputs)
+        outputs["board"] = network.output.dequantise(measurement.outputs)
     return [
         Box(finder, box.left, box.top, box.right, box.bottom, box.score)
         for finder, values in outputs.items()
-        for box in detections.boxes(loaded, values)[:_MOST_BOXES]
+        for box in detections.boxes(network, values)[:_MOST_BOXES]
     ]

@@ -53,4 +53,4 @@ def _check(one: Scenario) -> None:
         if not path.is_file():
             raise UsageError(f"there is no file {path}", hint=f"it says model = {one.model!r}")
     for name in dict.fromkeys([one.input, *calibration.names(one)]):
-        photographs.require(name)
+        photographs.file(name)

@@ -77,7 +77,7 @@ def _size(measurement: Measurement) -> Iterator[Figure]:
 def _outputs(measurement: Measurement) -> Iterator[Figure]:
     prepared = measurement.prepared
     wrong = [differing(one.outputs, prepared.expected) for one in measurement.iterations]
-    exact = prepared.program.dequantise_output(prepared.expected)
+    exact = prepared.network.output.dequantise(prepared.expected)
     yield Figure("output.mismatches", max(wrong), _if_several(wrong))
     yield Figure("output.cosine", cosine(exact, prepared.float_outputs))
     yield Figure("output.sqnr.least", prepared.closeness.least_sqnr_db)
@@ -104,9 +104,9 @@ def of_worth(weighed: "Weighed") -> Iterator[Figure]:
 
 
 def _model(measurement: Measurement) -> Iterator[Figure]:
-    program = measurement.prepared.program
-    yield Figure("macs", program.macs)
-    yield Figure("params", program.parameters)
+    network = measurement.prepared.network
+    yield Figure("macs", network.macs)
+    yield Figure("params", network.parameters)
 
 
 def _run(measurement: Measurement) -> Iterator[Figure]:

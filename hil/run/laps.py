@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def by_layer(plan: "Plan", moments: Sequence[T]) -> list[list[tuple[T, T]]]:
+def by_layer(owners: Sequence[int | None], moments: Sequence[T]) -> list[list[tuple[T, T]]]:
     """Sort what lies between the reads of one run.
 
     Args:
-        plan: of the firmware that ran.
+        owners: of the firmware that ran, as `owners` gives them.
         moments: something noted at every read, in order.
 
     Returns:
@@ -27,7 +27,6 @@ def by_layer(plan: "Plan", moments: Sequence[T]) -> list[list[tuple[T, T]]]:
     Raises:
         MismatchError: the firmware read the counter another number of times.
     """
-    owners = list(_owners(plan))
     if len(moments) != len(owners) + 1:
         raise MismatchError(
             f"the firmware read the cycle counter {len(moments)} times, not {len(owners) + 1} as "
@@ -35,15 +34,16 @@ def by_layer(plan: "Plan", moments: Sequence[T]) -> list[list[tuple[T, T]]]:
             hint="does it count every layer with cycles_now? See firmware/runtime/serve.c",
             stage="figures",
         )
-    layers: list[list[tuple[T, T]]] = [[] for _ in plan.steps]
+    count = 1 + max(owner for owner in owners if owner is not None)
+    layers: list[list[tuple[T, T]]] = [[] for _ in range(count)]
     for owner, pair in zip(owners, pairwise(moments), strict=True):
         if owner is not None:
             layers[owner].append(pair)
     return layers
 
 
-def _owners(plan: "Plan") -> Iterator[int | None]:
-    """The layer of each interval, None of a wait; as runtime/serve.c and stream.c read.
+def owners(plan: "Plan") -> Iterator[int | None]:
+    """Yield the layer of each interval, None of a wait; as runtime/serve.c and stream.c read.
 
     A wait is read before and after; what comes before it belongs to the layer that laps next.
     """

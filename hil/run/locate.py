@@ -119,7 +119,7 @@ def _among_outputs(
     prepared: "Prepared", wanted: "dict[str, Quantised]", outputs: "Quantised"
 ) -> Difference | None:
     start = 0
-    for tensor in prepared.program.output.tensors:
+    for tensor in prepared.network.output.tensors:
         values = outputs[start : start + tensor.count]
         start += tensor.count
         if values.size != tensor.count:

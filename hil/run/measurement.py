@@ -12,19 +12,19 @@ from hil import files
 from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.errors import UsageError
-from hil.run import calibration, closeness, detections, laps, named, room
+from hil.run import detections, laps, named
+from hil.run.compiled import answers
 from hil.targets.spent import NOTHING, Moment, Spent
 
 if TYPE_CHECKING:
     from hil.build.firmware import Image, Toolchain
-    from hil.compiler.front.graph import Graph
-    from hil.compiler.plan import Plan
     from hil.compiler.program import Float32, Int8, Program, Quantised
     from hil.link.client import Device, Run
     from hil.link.speed import Quality
-    from hil.models import LoadedModel
     from hil.run.closeness import Closeness
+    from hil.run.compiled import CompiledScenario
     from hil.run.core_clock import CoreClock
+    from hil.run.facts import MapNoise, Network, Schedule
     from hil.run.recovery import Ladder
     from hil.run.worth.weigh import Weighed
     from hil.targets.base import Target
@@ -72,61 +72,45 @@ class Stopwatch:
 
 
 @dataclass(frozen=True)
-class QuantisedScenario:
-    """A scenario's model as float and as integers; for no board yet.
-
-    Attributes:
-        graph: the float network that the program was made from.
-    """
-
-    scenario: Scenario
-    loaded: "LoadedModel"
-    graph: "Graph"
-    program: "Program"
-
-
-@dataclass(frozen=True)
-class CompiledScenario(QuantisedScenario):
-    """A scenario's model, quantised and scheduled for a board; no firmware yet."""
-
-    board: Board
-    plan: "Plan"
-
-
-@dataclass(frozen=True)
 class Prepared:
     """A scenario's firmware for a board, with the outputs that it must produce.
 
     Attributes:
+        board: that it is for, with its activations where the plan has them.
+        network, schedule: what a run asks of the program and the plan.
         input: the quantised image, int8, (rows, columns, channels).
         expected: the integer reference's outputs, (count,).
         float_outputs: the PyTorch model's outputs on the same image, (count,).
         closeness: of the integers to the float model, on this photograph and others.
+        compile: gives the network, the program and the plan themselves.
+        maps: digests of the integer reference's maps on this photograph, by name.
+        noise: of the operators' outputs on the scenario's photograph.
         weighed: what the network is worth on the scenario's dataset; None where it has none.
     """
 
-    compiled: CompiledScenario
+    scenario: Scenario
+    board: Board
+    network: "Network"
+    schedule: "Schedule"
     input: "Int8"
     expected: "Quantised"
     float_outputs: "Float32"
     toolchain: "Toolchain"
     image: "Image"
     closeness: "Closeness"
+    compile: "Callable[[], CompiledScenario]"
+    maps: Mapping[str, int] = field(default_factory=dict)
+    noise: "tuple[MapNoise, ...]" = ()
     weighed: "Weighed | None" = None
 
     @property
-    def scenario(self) -> Scenario:
-        """The scenario that was prepared."""
-        return self.compiled.scenario
-
-    @property
-    def board(self) -> Board:
-        """The board it was prepared for."""
-        return self.compiled.board
+    def compiled(self) -> "CompiledScenario":
+        """The network, the program and the plan; compiled now where they came from the cache."""
+        return self.compile()
 
     @property
     def program(self) -> "Program":
-        """The quantised network."""
+        """The quantised network, as `compiled` gives it."""
         return self.compiled.program
 
 
@@ -239,12 +223,12 @@ class Measurement:
     @property
     def values(self) -> "dict[str, Float32]":
         """The outputs as real numbers, (rows, columns, channels) each, by the scenario's names."""
-        return named.values(self.prepared.scenario, self.prepared.program, self.outputs)
+        return named.values(self.prepared.scenario, self.prepared.network.output, self.outputs)
 
     @property
     def label(self) -> str | None:
         """The label of the greatest output; None where the scenario has no labels."""
-        return named.label(self.prepared.scenario, self.prepared.program, self.outputs)
+        return named.label(self.prepared.scenario, self.prepared.network.output, self.outputs)
 
     def detections(self, least_score: float | None = None) -> "list[Box]":
         """Return the faces that the board's outputs stand for: see `hil.run.detections.boxes`.
@@ -258,8 +242,8 @@ class Measurement:
         Raises:
             UsageError: the network is no detector.
         """
-        exact = self.prepared.program.dequantise_output(self.outputs)
-        return detections.boxes(self.prepared.compiled.loaded, exact, least_score)
+        network = self.prepared.network
+        return detections.boxes(network, network.output.dequantise(self.outputs), least_score)
 
     @property
     def latency_s(self) -> float:
@@ -277,47 +261,6 @@ class Measurement:
         return self.timing != "silicon"
 
 
-def quantise_scenario(scenario: Scenario, board: Board) -> QuantisedScenario:
-    """Load, calibrate and quantise a scenario's model.
-
-    Args:
-        scenario: the model and what it is calibrated on.
-        board: that must have room for what `quantise = "auto"` takes.
-
-    Raises:
-        UsageError: unknown model, or a checkpoint that cannot be read.
-    """
-    from hil.compiler import compile_model
-    from hil.run import network
-    from hil.vision import photographs
-
-    loaded = network.load(scenario)
-    images = [photographs.prepare(name, loaded.spec) for name in calibration.names(scenario)]
-    compiled = compile_model(loaded, images, scenario.quantise, room.of(scenario, board))
-    named.check(scenario, compiled.program)
-    return QuantisedScenario(scenario, loaded, compiled.graph, compiled.program)
-
-
-def compile_scenario(scenario: Scenario, board: Board) -> CompiledScenario:
-    """Load, calibrate, quantise and schedule a scenario's model.
-
-    Args:
-        scenario: the model, its input and its limits.
-        board: whose memory it is planned for.
-
-    Raises:
-        UsageError: unknown model, or a checkpoint that cannot be read.
-        MemoryLimitError: no schedule fits the board; the error names the region and the bytes.
-    """
-    from hil.compiler import plan
-
-    quantised = quantise_scenario(scenario, board)
-    schedule, board = plan.plan_on(
-        quantised.program, board, scenario.optimise, streams=scenario.stream
-    )
-    return CompiledScenario(**vars(quantised), board=board, plan=schedule)
-
-
 def prepare(
     scenario: Scenario,
     board: Board,
@@ -326,6 +269,7 @@ def prepare(
     progress: Progress = silent,
     *,
     keep: Callable[[Path], None] | None = None,
+    anew: bool = False,
 ) -> Prepared:
     """Build a scenario's firmware for a board, and compute what it must answer.
 
@@ -336,6 +280,7 @@ def prepare(
         watch: gains the stages `compile` and `build`.
         progress: told each stage.
         keep: given the folder of generated sources before they are compiled; None for nobody.
+        anew: compile and build it, whatever earlier runs have kept.
 
     Raises:
         UsageError: unknown model, or a checkpoint or photograph that cannot be read.
@@ -344,47 +289,33 @@ def prepare(
     """
     from hil.build import firmware
     from hil.build.once import written
-    from hil.compiler import emit
-    from hil.vision import photographs
+    from hil.run import kept
 
     with watch.stage("compile"):
-        progress(f"compiling {scenario.model}")
-        photograph = photographs.read(scenario.input)
-        compiled = compile_scenario(scenario, board)
-        of_photograph = answers(compiled, photograph)
-        close = compare_outputs(compiled, of_photograph)
+        known, compile_now = kept.take_or_make(
+            scenario, board, lambda: progress(f"compiling {scenario.model}"), anew=anew
+        )
+    board = replace(board, arena_outside=known.schedule.arena_outside)
     progress(f"building the firmware with {toolchain}")
     with watch.stage("build"), written(Path(gettempdir()), "TMPDIR"), files.scratch() as scratch:
-        emit.write(compiled.program, compiled.plan, scratch)
+        known.write_sources(scratch)
         if keep is not None:
             keep(scratch)
-        image = firmware.build(scratch, compiled.board, toolchain)
-    return Prepared(compiled, *of_photograph, toolchain, image, close)
-
-
-def compare_outputs(
-    compiled: QuantisedScenario, of_input: "tuple[Int8, Quantised, Float32]"
-) -> "Closeness":
-    """Compare integers and float on the scenario's photograph and on those that all are held to.
-
-    Args:
-        compiled: the network, in float and in integers.
-        of_input: the answers on the scenario's own photograph, as `answers` gives them.
-    """
-    from hil.vision import photographs
-
-    scenario = compiled.scenario
-    answered = {scenario.input: of_input}
-    for name in photographs.comparison_set():
-        if name not in answered:
-            answered[name] = answers(compiled, photographs.read(name))
-    dequantise = compiled.program.dequantise_output
-    return closeness.of(
-        compiled.program,
-        {
-            name: closeness.Pair(real, dequantise(expected))
-            for name, (_, expected, real) in answered.items()
-        },
+        image = firmware.build(scratch, board, toolchain, anew=anew)
+    return Prepared(
+        scenario=scenario,
+        board=board,
+        network=known.network,
+        schedule=known.schedule,
+        input=known.input,
+        expected=known.expected,
+        float_outputs=known.float_outputs,
+        toolchain=toolchain,
+        image=image,
+        closeness=known.closeness,
+        compile=compile_now,
+        maps=known.maps,
+        noise=known.noise,
     )
 
 
@@ -395,26 +326,8 @@ def with_photograph(prepared: Prepared, photograph: "Rgb8") -> Prepared:
         prepared: a scenario with its firmware.
         photograph: uint8, R, G, B.
     """
-    quantised, expected, float_outputs = answers(prepared.compiled, photograph)
-    return replace(prepared, input=quantised, expected=expected, float_outputs=float_outputs)
-
-
-def answers(compiled: QuantisedScenario, photograph: "Rgb8") -> "tuple[Int8, Quantised, Float32]":
-    """Compute what the integer reference and the float model say of a photograph.
-
-    Args:
-        compiled: the network.
-        photograph: uint8, (rows, columns, 3).
-
-    Returns:
-        The quantised image, the reference's outputs, (count,), and the float ones, (count,).
-    """
-    from hil.compiler import reference
-    from hil.vision import photographs
-
-    pixels = photographs.preprocess(photograph, compiled.loaded.spec)
-    quantised = compiled.program.quantise_input(pixels)
-    return quantised, reference.run(compiled.program, quantised), compiled.loaded.run(pixels)
+    quantised, expected, real = answers(prepared.compiled, photograph)
+    return replace(prepared, input=quantised, expected=expected, float_outputs=real, maps={})
 
 
 def measure(
@@ -453,7 +366,7 @@ def measure(
                 progress(f"running inference {number} of {count}")
                 with _noting(prepared, spending) as moments:
                     run = device.run(per_layer=True, work_s=work_s)
-            outputs = prepared.program.decode_output(device.outputs())
+            outputs = prepared.network.output.decode(device.outputs())
         iterations.append(_iteration(run, outputs, _laps(prepared, moments)))
     return Measurement(
         prepared=prepared,
@@ -495,29 +408,27 @@ def longest_run_s(prepared: Prepared, timing: str) -> float:
         timing: of the target: "silicon", "modelled" or "instructions".
     """
     size = prepared.input.nbytes + prepared.expected.nbytes
-    size += _BYTES_A_LAYER * len(prepared.compiled.plan.steps)
+    size += _BYTES_A_LAYER * len(prepared.schedule.layers)
     expected_s = _expected_work_s(prepared) + size * _BITS_A_BYTE / prepared.board.baud
     return 30 + 3 * expected_s if timing == "silicon" else 120 + 20 * expected_s
 
 
 def _expected_work_s(prepared: Prepared) -> float:
-    from hil.compiler.plan.cost import estimate
-
-    return estimate(prepared.compiled.plan) / prepared.board.clock_hz
+    return prepared.schedule.cycles / prepared.board.clock_hz
 
 
 def _noting(prepared: Prepared, spending: Spending) -> AbstractContextManager[list[Moment] | None]:
     """Note causes too, but not while the image comes in: at thousands of reads it takes minutes."""
     if spending is _unsaid:
         return _unsaid(causes=False)
-    return spending(causes=not prepared.compiled.plan.streams)
+    return spending(causes=not prepared.schedule.streams)
 
 
 def _laps(
     prepared: Prepared, moments: Sequence[Moment] | None
 ) -> list[list[tuple[Moment, Moment]]]:
     """Return between which moments each layer was computed; nothing where none can be noted."""
-    return [] if moments is None else laps.by_layer(prepared.compiled.plan, moments)
+    return [] if moments is None else laps.by_layer(prepared.schedule.laps, moments)
 
 
 def _spent(pairs: Sequence[Sequence[tuple[Moment, Moment]]]) -> tuple[Spent, ...]:

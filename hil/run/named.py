@@ -8,7 +8,7 @@ from hil.config.scenario import Scenario
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
-    from hil.compiler.program import Float32, Program, Quantised
+    from hil.compiler.program import Float32, Output, Program, Quantised
 
 
 def check(scenario: Scenario, program: "Program") -> None:
@@ -31,16 +31,16 @@ def check(scenario: Scenario, program: "Program") -> None:
             )
 
 
-def values(scenario: Scenario, program: "Program", outputs: "Quantised") -> "dict[str, Float32]":
+def values(scenario: Scenario, output: "Output", outputs: "Quantised") -> "dict[str, Float32]":
     """Return each map of the result as real numbers, (rows, columns, channels), by its name.
 
     Args:
         scenario: with the names.
-        program: with the scales.
+        output: with the scales.
         outputs: (count,).
     """
-    exact = program.dequantise_output(outputs)
-    tensors = program.output.tensors
+    exact = output.dequantise(outputs)
+    tensors = output.tensors
     names = scenario.output_names or [tensor.name for tensor in tensors]
     found, at = {}, 0
     for name, tensor in zip(names, tensors, strict=True):
@@ -49,14 +49,14 @@ def values(scenario: Scenario, program: "Program", outputs: "Quantised") -> "dic
     return found
 
 
-def label(scenario: Scenario, program: "Program", outputs: "Quantised") -> str | None:
+def label(scenario: Scenario, output: "Output", outputs: "Quantised") -> str | None:
     """Return the label of the greatest output; None where the scenario has no labels.
 
     Args:
         scenario: with the labels.
-        program: with the scales.
+        output: with the scales.
         outputs: (count,).
     """
     if not scenario.labels:
         return None
-    return scenario.labels[int(np.argmax(program.dequantise_output(outputs)))]
+    return scenario.labels[int(np.argmax(output.dequantise(outputs)))]

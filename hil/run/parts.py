@@ -23,7 +23,7 @@ def whole(judged: Iterable[Metric], measurement: "Measurement") -> list[Metric]:
         judged: metrics with verdicts.
         measurement: that they belong to.
     """
-    kernels = {step.name: step.kernel.name for step in measurement.prepared.compiled.plan.steps}
+    kernels = {one.name: one.kernel for one in measurement.prepared.schedule.layers}
     layers = f"{measurement.counted}.layer."
     named = [
         replace(metric, note=kernels.get(metric.name.removeprefix(layers), ""))
@@ -35,14 +35,12 @@ def whole(judged: Iterable[Metric], measurement: "Measurement") -> list[Metric]:
 
 
 def parts(measurement: "Measurement") -> Iterator[Metric]:
-    """Yield digests, buffers and symbols as metrics; the maps are kept under their digests."""
-    from hil.compiler import reference
-
+    """Yield digests, buffers and symbols as metrics."""
     prepared = measurement.prepared
     yield Metric("output.digest", maps.digest(measurement.outputs), "digest")
-    for name, values in reference.maps(prepared.program, prepared.input).items():
-        yield Metric(f"output.layer.{name}", maps.keep(values), "digest", note="integer reference")
-    for buffer in prepared.compiled.plan.buffers.values():
+    for name, digest in prepared.maps.items():
+        yield Metric(f"output.layer.{name}", digest, "digest", note="integer reference")
+    for buffer in prepared.schedule.buffers:
         yield Metric(f"ram.buffer.{buffer.name}", buffer.bytes, "B", note=buffer.region)
     yield from _symbols(prepared)
 

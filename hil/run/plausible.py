@@ -103,12 +103,12 @@ def check_hello(prepared: "Prepared", hello: "Hello") -> None:
     Raises:
         MismatchError: they differ; the error names each figure.
     """
-    plan = prepared.compiled.plan
+    plan = prepared.schedule
     known = {
         "clock_hz": prepared.board.clock_hz,
         "input_bytes": plan.input_bytes,
         "output_bytes": plan.output_bytes,
-        "layer_count": len(plan.steps),
+        "layer_count": len(plan.layers),
         "input_survives": plan.input_survives,
         "streams": plan.streams,
     }
@@ -122,7 +122,7 @@ def check_hello(prepared: "Prepared", hello: "Hello") -> None:
 
 
 def _layers(evidence: Evidence) -> Iterator[str]:
-    planned = [(step.name, step.macs) for step in evidence.measurement.prepared.compiled.plan.steps]
+    planned = [(one.name, one.macs) for one in evidence.measurement.prepared.schedule.layers]
     for iteration in evidence.iterations:
         said = [(layer.name, layer.macs) for layer in iteration.layers]
         if len(said) != len(planned):
@@ -139,9 +139,9 @@ def _layer(name: str, macs: int) -> str:
 
 def _macs(evidence: Evidence) -> Iterator[str]:
     measurement = evidence.measurement
-    planned = sum(step.macs for step in measurement.prepared.compiled.plan.steps)
-    if planned != measurement.prepared.program.macs:
-        yield f"{measurement.prepared.program.macs:,} of the network, {planned:,} of its layers"
+    planned = sum(one.macs for one in measurement.prepared.schedule.layers)
+    if planned != measurement.prepared.network.macs:
+        yield f"{measurement.prepared.network.macs:,} of the network, {planned:,} of its layers"
 
 
 def _sum(evidence: Evidence) -> Iterator[str]:
@@ -152,7 +152,7 @@ def _sum(evidence: Evidence) -> Iterator[str]:
 
 
 def _floor(evidence: Evidence) -> Iterator[str]:
-    macs = evidence.measurement.prepared.program.macs
+    macs = evidence.measurement.prepared.network.macs
     for iteration in evidence.iterations:
         if iteration.cycles < LEAST_CYCLES_PER_MAC * macs:
             yield (

@@ -79,6 +79,7 @@ class Session:
         store: where `write` puts the rows; None where they are not kept.
         known: loads further scenarios, with what the command line names.
         shares: whether the run has sessions of other boards too, whose files stand beside.
+        anew: whether what earlier runs have compiled and built is left alone.
     """
 
     board: Board
@@ -94,6 +95,7 @@ class Session:
     why_target: str = ""
     known: Scenarios = field(default_factory=Scenarios)
     shares: bool = False
+    anew: bool = False
     rows: list[Row] = field(default_factory=list)
     _watches: dict[str, Stopwatch] = field(default_factory=dict)
     _ladders: dict[str, Ladder] = field(default_factory=dict)
@@ -177,6 +179,7 @@ class Session:
             progress=progress,
             known=known,
             shares=shares,
+            anew=options.hil_no_cache,
         )
 
     def artefacts(self, scenario: Scenario) -> Artefacts | None:
@@ -204,6 +207,7 @@ class Session:
                 watch,
                 self.progress,
                 keep=kept.keep_sources if kept is not None else None,
+                anew=self.anew,
             )
             if scenario.dataset is not None:
                 with watch.stage("weigh"):

@@ -131,7 +131,7 @@ def on_emulator(prepared: Prepared, progress: Progress = silent) -> Trace:
             yield
 
     trace = _trace(prepared, target, progress, counting)
-    pairs = laps.by_layer(prepared.compiled.plan, counts)
+    pairs = laps.by_layer(prepared.schedule.laps, counts)
     instructions = [sum(after - before for before, after in layer) for layer in pairs]
     return replace(trace, instructions=tuple(instructions))
 

@@ -14,7 +14,7 @@ from hil.config import scenario
 from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.errors import HilError, MemoryLimitError, UsageError
-from hil.run.measurement import CompiledScenario, compile_scenario
+from hil.run.compiled import CompiledScenario, compile_scenario
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -186,11 +186,11 @@ def read(name_or_path: str | Path) -> Rgb8:
         ) from error
 
 
-def require(name_or_path: str | Path) -> None:
-    """Look whether there is a photograph, and open none. Raises UsageError."""
+def file(name_or_path: str | Path) -> Path:
+    """Return the file that a photograph is read from, and open none. Raises UsageError."""
     name = str(name_or_path)
-    if name != _FACES and not name.startswith(f"{FACES_OR_NOT}:"):
-        _find(name)
+    is_small = name == _FACES or name.startswith(f"{FACES_OR_NOT}:")
+    return _directory() / f"{FACES_OR_NOT}.npy" if is_small else _find(name)
 
 
 def _decoded(path: Path) -> Rgb8:

@@ -7,9 +7,8 @@ import numpy as np
 
 from hil import models
 from hil.errors import UsageError
-from hil.run import measurement
 from hil.run.closeness import MOST_DB
-from hil.run.measurement import QuantisedScenario
+from hil.run.compiled import QuantisedScenario, answers
 from hil.run.worth.answer import Answer, Said
 from hil.vision import detection, photographs
 from hil.vision.datasets import Dataset, Example
@@ -84,7 +83,7 @@ class Asker:
             UsageError: as `photograph`.
         """
         photograph = self.photograph(example)
-        _, integers, real = measurement.answers(self._compiled, photograph)
+        _, integers, real = answers(self._compiled, photograph)
         return self.made(example, photograph, real, integers)
 
     def made(

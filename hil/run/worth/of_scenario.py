@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hil.config.scenario import Limits, Scenario
 from hil.errors import UsageError
-from hil.run.measurement import QuantisedScenario
+from hil.run.compiled import QuantisedScenario
 from hil.run.worth import weigh
 from hil.run.worth.asking import LEAST_SCORE, Asker, by_labels
 from hil.run.worth.weigh import Weighed

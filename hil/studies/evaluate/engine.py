@@ -18,7 +18,8 @@ from hil.compiler.integers.recipe import AUTO
 from hil.config import board as boards
 from hil.config.scenario import Scenario
 from hil.errors import BuildError, MeasurementError, MemoryLimitError, UsageError
-from hil.run import calibration, compare, measurement
+from hil.run import calibration, compare
+from hil.run.compiled import QuantisedScenario, quantise_scenario
 from hil.run.worth.answer import Answer
 from hil.run.worth.asking import Asker
 from hil.studies.answering_board import AnsweringBoard, BoardOptions
@@ -65,9 +66,9 @@ class Worker:
         self._board: AnsweringBoard | None = None
         if task.on_board is not None and task.checked is None:
             self._board = AnsweringBoard(task.scenario, task.on_board)
-            compiled: measurement.QuantisedScenario = self._board.prepared.compiled
+            compiled: QuantisedScenario = self._board.prepared.compiled
         else:
-            compiled = measurement.quantise_scenario(task.scenario, boards.load(task.board))
+            compiled = quantise_scenario(task.scenario, boards.load(task.board))
         self._asker = Asker(compiled, task.classes, task.least_score)
 
     def answer(self, example: Example) -> Answer:

@@ -126,7 +126,7 @@ def of_image(title: str, image: "Image", plan: "Plan", board: Board, data: bytes
         with _snapshots(target.emulated) as moments:
             result = device.run(per_layer=True)
         outputs = device.outputs()
-    pairs = laps.by_layer(plan, moments)
+    pairs = laps.by_layer([*laps.owners(plan)], moments)
     spent = [sum((b.spent - a.spent for a, b in layer), NOTHING) for layer in pairs]
     stacks: Counter[Chain] = Counter()
     for before, after in chain.from_iterable(pairs):

@@ -11,7 +11,8 @@ from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.errors import UsageError
 from hil.models import LoadedModel
-from hil.run.measurement import QuantisedScenario, silent
+from hil.run.compiled import QuantisedScenario
+from hil.run.measurement import silent
 from hil.run.worth.of_scenario import of_scenario
 from hil.run.worth.weigh import Figure
 
