@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: hil gate baseline gate-l4 baseline-l4 test slow lint sanitize fuzz format clean help
 
-hil: $(STAMP)  ## build, flash, run and judge RNNPool-Face-M4 on the STM32F439 of the inventory, else on the emulated one
+hil: $(STAMP)  ## build, flash, run and judge every RNNPool network on the STM32F439 of the inventory, else on the emulated one
 	$(BIN)/pytest hil/ --board=stm32f439
 
 gate: $(STAMP)  ## every scenario against the committed baseline: one cycle, one byte or one output is a regression

@@ -83,7 +83,7 @@ FILES: dict[str, tuple[str, Callable[[Scenario, Path], Scenario]]] = {
 }
 NOT_READ = {
     *("name", "directory", "iterations", "default", "tags", "dataset", "limits"),
-    *("limits_by_board", "paper", "tolerances"),
+    *("limits_by_board", "paper", "tolerances", "boards"),
 }
 """What compiling a scenario does not look at."""
 

@@ -108,9 +108,9 @@ def test_a_failure_of_the_emulator_is_told_with_its_cause_and_the_log(
         ("--hil-iterations=-1", "a whole number from 1 to 10,000 is expected, not '-1'"),
         ("--hil-timeout=nan", "is expected, not 'nan'"),
         ("--hil-port=/dev/ttyACM0", "--hil-port and --hil-probe are a real board's"),
-        ("--hil-input=nobody.jpg", "the scenario face_m4: there is no photograph 'nobody.jpg'"),
-        ("--hil-checkpoint=no.pth", "the scenario face_m4: there is no checkpoint no.pth"),
-        ("--hil-calibration=nowhere", "the scenario face_m4: nowhere is no folder of photographs"),
+        ("--hil-input=nobody.jpg", "the scenario face_a: there is no photograph 'nobody.jpg'"),
+        ("--hil-checkpoint=no.pth", "the scenario face_a: there is no checkpoint no.pth"),
+        ("--hil-calibration=nowhere", "the scenario face_a: nowhere is no folder of photographs"),
         ("--hil-csv=/dev/null/x.csv", "choose another file with --hil-csv"),
         ("--hil-csv=/dev", "choose another file with --hil-csv"),
     ],
@@ -129,7 +129,9 @@ def test_a_target_that_is_absent_is_one_error_before_anything_is_compiled(
     monkeypatch.setattr("hil.run.measurement.prepare", lambda *_, **__: pytest.fail("compiled"))
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("HIL_RENODE", raising=False)
-    result = pytester.runpytest_inprocess("--pyargs", "hil.suite", "--hil-target=renode")
+    result = pytester.runpytest_inprocess(
+        "--pyargs", "hil.suite", "--hil-target=renode", "--hil-scenario=face_m4"
+    )
     outcomes = result.parseoutcomes()
     assert outcomes["errors"] == 1
     assert outcomes["skipped"] > 3

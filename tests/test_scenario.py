@@ -171,8 +171,9 @@ def test_a_scenario_can_keep_out_of_the_runs_that_name_none(tmp_path: Path) -> N
     (tmp_path / "quick.toml").write_text('model = "face_m4"\n')
     (tmp_path / "heavy.toml").write_text('model = "face_quant"\ndefault = false\n')
     assert scenario.names(tmp_path) == ["heavy", "quick"]
-    assert scenario.defaults(tmp_path, board="stm32f439") == ["quick"]
-    assert "face_quant" not in scenario.defaults(board="stm32f439")
+    (tmp_path / "there.toml").write_text('model = "face_a"\ndefault = ["stm32f439"]\n')
+    assert scenario.defaults(tmp_path, board="nucleo_l4r5zi") == ["quick"]
+    assert scenario.defaults(tmp_path, board="stm32f439") == ["quick", "there"]
 
 
 def test_a_scenario_for_some_boards_is_met_on_no_other_unless_it_is_named(tmp_path: Path) -> None:
@@ -193,6 +194,13 @@ def test_a_scenario_for_some_boards_is_met_on_no_other_unless_it_is_named(tmp_pa
 def test_face_c_is_for_the_board_whose_memory_holds_it() -> None:
     assert "face_c" in scenario.names(board="stm32f429i_disc1")
     assert "face_c" not in scenario.names(board="stm32f439")
+
+
+def test_every_rnnpool_model_that_fits_the_papers_board_runs_unnamed_on_it() -> None:
+    classifiers = ["mnv2_rnnpool_w90", "vww_last_rnnpool", "vww_rnnpool", "vww_rnnpool_last"]
+    detectors = ["face_a", "face_m4", "face_quant", "face_qvga"]
+    assert scenario.defaults(board="stm32f439") == [*detectors, *classifiers]
+    assert scenario.defaults(board="nucleo_l4r5zi") == ["face_m4"]
 
 
 def test_a_scenario_names_the_variant_of_its_network() -> None:

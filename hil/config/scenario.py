@@ -104,7 +104,7 @@ class Scenario:
             does where it does not fit the memory.
         iterations: inferences per measurement; the cycle counts of all must agree.
         tags: words to choose scenarios by, such as "face".
-        default: whether the suite runs it without being asked to by name.
+        default: whether the suite runs it without being asked to by name; or on which boards.
         boards: that it is for, where others have no room for it; on any other it runs only when
             named. Empty for all.
         calibration: photographs to choose ranges on beside the usual ones, such as "faces", which
@@ -133,7 +133,7 @@ class Scenario:
     optimise: Aim = "speed"
     stream: bool | None = None
     iterations: int = 1
-    default: bool = True
+    default: bool | tuple[str, ...] = True
     boards: list[str] = field(default_factory=list, hash=False)
     tags: list[str] = field(default_factory=list, hash=False)
     calibration: list[str] = field(default_factory=list, hash=False)
@@ -157,6 +157,10 @@ class Scenario:
         others = vars(self.limits_by_board.get(board, Limits()))
         given = {name: limit for name, limit in others.items() if limit is not None}
         return replace(self.limits, **given)
+
+    def is_default_on(self, board: str) -> bool:
+        """Whether the suite runs it on a board of a name without being asked to."""
+        return self.default if isinstance(self.default, bool) else board in self.default
 
     def override(
         self,
@@ -216,7 +220,8 @@ def defaults(directory: Path = SCENARIOS, *, board: str) -> list[str]:
         directory: of the scenarios' files.
         board: name of its kind.
     """
-    return [name for name in names(directory, board=board) if load(name, directory).default]
+    found = names(directory, board=board)
+    return [name for name in found if load(name, directory).is_default_on(board)]
 
 
 def tagged(
@@ -279,7 +284,7 @@ def load(name: str, directory: Path = SCENARIOS) -> Scenario:
         optimise=entries.optimise,
         stream=entries.stream,
         iterations=entries.iterations,
-        default=entries.default,
+        default=tuple(entries.default) if isinstance(entries.default, list) else entries.default,
         boards=entries.boards,
         tags=entries.tags,
         calibration=_more_calibration(path, entries.calibration),
@@ -398,7 +403,7 @@ class _ScenarioFile(Entries, frozen=True):
     optimise: Literal["speed", "ram"] | _Count = "speed"
     stream: bool | None = None
     iterations: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
-    default: bool = True
+    default: bool | list[_Text] = True
     boards: list[_Text] = []  # noqa: RUF012
     tags: list[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*$")]] = []  # noqa: RUF012
     calibration: list[_Text] | _Text = []  # noqa: RUF012

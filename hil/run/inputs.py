@@ -67,6 +67,7 @@ def _choices(scenario: Scenario) -> Scenario:
         directory=Path(),
         iterations=1,
         default=True,
+        boards=[],
         tags=[],
         limits=Limits(),
         limits_by_board={},

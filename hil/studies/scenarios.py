@@ -73,7 +73,7 @@ def listed(
                 one.name,
                 one.model,
                 one.tags,
-                one.default,
+                one.is_default_on(board.name) if board else bool(one.default),
                 one.limits_on(board.name) if board else one.limits,
                 _fit(one, board) if board else None,
                 last.get(one.name, ""),
