@@ -35,7 +35,8 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     def suite(*options: str, **values: float) -> pytest.RunResult:
         monkeypatch.setenv("PLANTED", json.dumps(values))
         paths = ("--pyargs", "hil.suite", str(pytester.path), "-k", "baseline")
-        return pytester.runpytest_inprocess(*paths, *options)
+        one = () if "--hil-all" in options else ("--hil-scenario=face_m4",)
+        return pytester.runpytest_inprocess(*paths, *one, *options)
 
     return suite
 
