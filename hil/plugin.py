@@ -18,7 +18,7 @@ import pytest
 
 from hil import options
 from hil.errors import HilError, UsageError, Verdict
-from hil.pytest_plugin import marked, outcomes, sessions
+from hil.pytest_plugin import cores, marked, outcomes, sessions
 from hil.pytest_plugin.sessions import RUN, SESSION
 
 if TYPE_CHECKING:
@@ -66,9 +66,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.xmlpath = str(config.option.hil_csv.parent / _REPORT)
     if runs_suite or config.option.hil_board is not None:
         try:
-            sessions.of_command_line(config)
+            of_boards = sessions.of_command_line(config)
         except HilError as error:
             raise pytest.UsageError(str(error)) from error
+        if runs_suite and all(_is_suite(_path(config, one)) for one in config.args):
+            cores.use(config, of_boards)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -87,6 +89,7 @@ def pytest_configure_node(node: Any) -> None:
     stash = node.config.stash
     if SESSION in stash:
         stash[RUN] = stash[SESSION].identity
+        cores.tell(node.config, node.workerinput, stash[SESSION])
     node.workerinput["hil_run"] = vars(stash.setdefault(RUN, RunIdentity.now(None)))
 
 
@@ -104,8 +107,13 @@ def _runs_suite(config: pytest.Config) -> bool:
     """Whether the command line names the suite or a folder above it, as testpaths does not."""
     if config.option.help or config.args_source is not pytest.Config.ArgsSource.ARGS:
         return False
-    paths = [_path(config, argument.split("::")[0]) for argument in config.args]
+    paths = [_path(config, argument) for argument in config.args]
     return any(_SUITE.is_relative_to(path) or path.is_relative_to(_SUITE) for path in paths)
+
+
+def _is_suite(path: Path) -> bool:
+    """Whether a path is the suite or in it; a checkout's hil/ holds no other tests."""
+    return path == _SUITE.parent or path.is_relative_to(_SUITE)
 
 
 def _refuse_folder_that_is_not_here(config: pytest.Config) -> None:
@@ -120,6 +128,7 @@ def _refuse_folder_that_is_not_here(config: pytest.Config) -> None:
 
 
 def _path(config: pytest.Config, argument: str) -> Path:
+    argument = argument.partition("::")[0]
     if config.option.pyargs and argument.partition(".")[0] == "hil":
         return _SUITE.parent.parent.joinpath(*argument.split("."))
     return Path(config.invocation_params.dir, argument).resolve()
@@ -165,16 +174,17 @@ def _judged(on: "Sequence[Session]", scenario: "Scenario") -> list[str]:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep a scenario's tests on a board together, or each metric would be measured anew."""
     first: dict[object, int] = {}
 
-    def place(position: int, item: pytest.Item) -> int:
+    def place(position: int, item: pytest.Item) -> tuple[int, int]:
         params = getattr(item, "callspec", None)
         scenario = params.params.get("hil_scenario") if params is not None else None
         if params is None or scenario is None:
-            return position
-        return first.setdefault((scenario.name, params.params.get("hil_session")), position)
+            return cores.place(config, ""), position
+        together = (scenario.name, params.params.get("hil_session"))
+        return cores.place(config, scenario.name), first.setdefault(together, position)
 
     places = {item: place(position, item) for position, item in enumerate(items)}
     items.sort(key=places.__getitem__)

@@ -12,8 +12,6 @@ import pytest
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hil.results.remaining import Remaining
 
 _LEFT: "pytest.StashKey[Remaining]" = pytest.StashKey()
@@ -63,20 +61,20 @@ def scenario_of(item: pytest.Item) -> str:
 
 def _left(session: pytest.Session) -> "Remaining":
     """Return what says how long this process's scenarios still take."""
-    from hil.results import remaining, store
+    from hil.results import remaining
 
     config = session.config
     if _LEFT not in config.stash:
         names = [name for name in map(scenario_of, session.items) if name]
-        folder = config.option.hil_history_dir or config.option.hil_csv.parent / store.HISTORY
-        config.stash[_LEFT] = remaining.Remaining(list(dict.fromkeys(names)), _known(folder))
+        config.stash[_LEFT] = remaining.Remaining(list(dict.fromkeys(names)), known(config))
     return config.stash[_LEFT]
 
 
-def _known(folder: "Path") -> dict[str, float]:
+def known(config: pytest.Config) -> dict[str, float]:
     """Seconds by scenario; none where the history cannot be read, which others complain about."""
     from hil.results import remaining, store
 
+    folder = config.option.hil_history_dir or config.option.hil_csv.parent / store.HISTORY
     try:
         rows = [row for run in store.runs(folder)[-_RUNS:] for row in store.load_run(folder, run)]
     except UsageError:

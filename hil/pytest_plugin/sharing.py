@@ -22,10 +22,11 @@ def group_of(nodeid: str) -> str:
 
 
 def scheduler(config: Any, log: Any) -> LoadScopeScheduling:
-    """Return the scheduler of a run.
+    """Return the scheduler of a run; scenarios go out in the order in which workers have them.
 
     Args:
         config: pytest-xdist's.
         log: pytest-xdist's.
     """
+    config.option.loadscopereorder = False
     return ByScenario(config, log)
