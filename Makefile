@@ -1,7 +1,12 @@
 # Two commands: `make hil` runs the main job on the emulated board, `make test` the harness's own tests.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+# The first Python that starts. `make PYTHON=python3.13 test` takes that one, in an environment of its own: .venv-python3.13.
+ifeq ($(origin PYTHON),command line)
+VENV   := .venv-$(notdir $(PYTHON))
+else
+PYTHON := $(shell for one in python3.11 python3.12 python3.13 python3; do $$one -c "" 2>/dev/null && command -v $$one && break; done)
 VENV   := .venv
+endif
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
@@ -65,7 +70,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 clean:  ## remove the environment and everything built here
-	rm -rf $(VENV) build
+	rm -rf .venv .venv-* build
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
