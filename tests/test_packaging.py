@@ -1,6 +1,8 @@
 """What the package says of itself: at an index, in a citation, at a release."""
 
+import os
 import re
+import subprocess
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -59,3 +61,18 @@ def test_the_citation_and_the_release_are_well_formed() -> None:
 
 def test_the_package_is_typed() -> None:
     assert (ROOT / "hil" / "py.typed").is_file()
+
+
+def test_a_python_that_is_chosen_has_an_environment_of_its_own() -> None:
+    def planned(*arguments: str) -> str:
+        command = ["make", "-n", "hil", *arguments]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        answer = subprocess.run(
+            command, cwd=ROOT, env=kept, capture_output=True, text=True, check=True, timeout=60
+        )
+        return answer.stdout
+
+    chosen = planned("PYTHON=/opt/python3.13")
+    assert "/opt/python3.13 -m venv .venv-python3.13\n" in chosen
+    assert ".venv-python3.13/bin/pytest hil/ --board=stm32f439" in chosen
+    assert ".venv/bin/pytest hil/ --board=stm32f439" in planned()

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 import report_rows
@@ -13,7 +14,7 @@ import report_rows
 from hil import cli
 from hil.results import details, store, table
 from hil.results.details import Span
-from hil.results.report import charts, page, subjects
+from hil.results.report import beside, charts, page, subjects
 from hil.results.report.charts import Dot
 from hil.results.report.subjects import Subject
 from hil.results.rows import Metric
@@ -213,3 +214,19 @@ def test_a_buffers_name_stands_where_nothing_hides_it() -> None:
     everywhere = [Span("x", "sram", 0, 60, 0, 3)]
     place = charts.clear_part(buffer, everywhere)
     assert (place.first, place.steps, place.low, place.high) == (0, 4, 60, 100)
+
+
+def test_the_page_links_the_files_that_the_runs_have_left(tmp_path: Path) -> None:
+    subjects_found = found(tmp_path)
+    name = subjects_found[0].name
+    folder = tmp_path / subjects_found[0].context.scenario
+    folder.mkdir()
+    (folder / "firmware.elf").write_bytes(b"")
+    (folder / "outputs a.npy").write_bytes(b"")
+    linked = beside.links(subjects_found, tmp_path, tmp_path / "out" / "page.html")
+    assert [shown for shown, _ in linked[name]] == ["firmware.elf", "outputs a.npy"]
+    html = page.build(subjects_found, "", None, linked)
+    for _, address in linked[name]:
+        assert f'<a href="{address}">' in html
+        assert (tmp_path / "out" / unquote(address)).resolve().is_file()
+    assert page.build(subjects_found, "").count("Files of this run") == 0

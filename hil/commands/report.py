@@ -69,7 +69,7 @@ def _run(options: argparse.Namespace) -> int:
     text = _render(options)
     out = options.out
     if out is None and options.format == _PAGE:
-        out = options.csv.with_name("report.html")
+        out = _page(options)
     if out is None:
         print(text, end="")
         return 0
@@ -84,9 +84,22 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _page(options: argparse.Namespace) -> Path:
+    out: Path = options.out or options.csv.with_name("report.html")
+    return out
+
+
 def _render(options: argparse.Namespace) -> str:
     from hil.results import store, table
-    from hil.results.report import annotations, dashboards, markdown, openmetrics, page, subjects
+    from hil.results.report import (
+        annotations,
+        beside,
+        dashboards,
+        markdown,
+        openmetrics,
+        page,
+        subjects,
+    )
 
     rows = table.load(options.csv)
     history = options.history or options.csv.parent / store.HISTORY
@@ -104,7 +117,8 @@ def _render(options: argparse.Namespace) -> str:
         case "annotations":
             return annotations.render(found, against)
         case _:
-            return page.build(found, options.csv.read_text(encoding="utf-8"), against)
+            files = beside.links(found, options.csv.parent, _page(options))
+            return page.build(found, options.csv.read_text(encoding="utf-8"), against, files)
 
 
 def _against(options: argparse.Namespace, rows: "Sequence[Row]") -> "Against | None":

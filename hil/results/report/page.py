@@ -2,10 +2,11 @@
 
 import base64
 import gzip
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import Verdict
@@ -13,6 +14,7 @@ from hil.files import replace
 from hil.results.details import Box, Details, Holding
 from hil.results.report import charts, subjects
 from hil.results.report.against import Against
+from hil.results.report.beside import Link
 from hil.results.report.charts import NARROW, WIDE, Dot
 from hil.results.report.subjects import Subject
 from hil.results.rows import Metric
@@ -53,13 +55,19 @@ _OWNERS = {"flash": ("flash.symbol.",), "RAM": ("ram.buffer.", "ram.symbol.")}
 """The parts of the memories, by how their metrics begin."""
 
 
-def build(found: Sequence[Subject], csv_text: str, baseline: Against | None = None) -> str:
+def build(
+    found: Sequence[Subject],
+    csv_text: str,
+    baseline: Against | None = None,
+    left: Mapping[str, Sequence[Link]] = MappingProxyType({}),
+) -> str:
     """Write the page.
 
     Args:
         found: the scenarios.
         csv_text: the table as it stands in its file, which the page shows and gives back.
         baseline: None where nothing was compared.
+        left: by scenario's name, links to what its run has left.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -86,6 +94,7 @@ def build(found: Sequence[Subject], csv_text: str, baseline: Against | None = No
         beside_paper=[name for name in _OVERVIEW if _has_paper(name, found)],
         first=found[0].context if found else None,
         baseline=baseline,
+        left=left,
         pareto=_pareto(found),
         csv=packed(csv_text),
         style=_asset("page.css"),
