@@ -53,6 +53,7 @@ def test_a_limit_that_does_not_hold_is_named() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", SEEDED)
 def test_limits_hold_with_other_seeds(name: str, seed: int) -> None:
