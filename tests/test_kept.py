@@ -295,10 +295,12 @@ def test_maps_that_are_gone_are_made_again(
 
 
 NO_TORCH = """
+import atexit
 import sys
 
-def pytest_sessionfinish():
-    heavy = {"torch", "pandas"} & set(sys.modules)
+@atexit.register
+def tell():
+    heavy = {"torch", "pandas", "hypothesis"} & set(sys.modules)
     print(f"\\nloaded: {sorted(heavy)}", file=sys.__stderr__)
 """
 
@@ -321,7 +323,9 @@ def artefacts(pytester: pytest.Pytester) -> dict[Path, bytes]:
     return {one.relative_to(files): one.read_bytes() for one in found if one.name != "uart.txt"}
 
 
-def test_a_warm_run_imports_no_torch(pytester: pytest.Pytester, folder: Path) -> None:
+def test_a_warm_run_imports_neither_torch_nor_hypothesis(
+    pytester: pytest.Pytester, folder: Path
+) -> None:
     run_tiny(pytester, folder)
     assert "loaded: []" in run_tiny(pytester, folder).stderr.str()
 

@@ -4,6 +4,7 @@ A scenario that cannot be prepared, flashed or measured fails the first test tha
 tests behind it were not measured, which is what they say: skipped, not failed once more.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Generator
 
@@ -18,6 +19,7 @@ _TOLD = pytest.StashKey["list[HilError]"]()
 _EMPTY = pytest.StashKey[bool]()
 _NOT_MEASURED = "Skipped: not measured: "
 _NEEDS = "hil_measurement"
+_HYPOTHESIS = "hypothesispytest"
 RUNS_SUITE = pytest.StashKey[bool]()
 """Whether the command line names the suite."""
 
@@ -50,6 +52,8 @@ def pytest_runtest_makereport(
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail a run that was to measure something and has measured nothing."""
     config = session.config
+    if config.stash.get(RUNS_SUITE, False):
+        _spare_hypothesis(config)
     asked = config.stash.get(RUNS_SUITE, False) or any(
         _NEEDS in getattr(item, "fixturenames", ()) for item in session.items
     )
@@ -57,6 +61,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if alone and asked and session.exitstatus == pytest.ExitCode.OK and not sessions.rows(config):
         config.stash[_EMPTY] = True
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _spare_hypothesis(config: pytest.Config) -> None:
+    """Keep hypothesis from being loaded for a summary of tests that did not use it.
+
+    Its pytest plugin would do that at the end of every run: some 70 modules, which take seconds
+    where Python writes no bytecode.
+    """
+    plugin = config.pluginmanager.get_plugin(_HYPOTHESIS)
+    if plugin is not None and "hypothesis" not in sys.modules:
+        config.pluginmanager.unregister(plugin)
 
 
 def pytest_terminal_summary(
