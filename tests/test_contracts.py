@@ -9,7 +9,7 @@ import native
 import numpy as np
 import pytest
 import random_programs
-from compilers import COMPILERS
+from compilers import GCC_AT_NIGHT
 from native import ROOMY, BrokenContractError
 from random_programs import Builder
 
@@ -55,7 +55,7 @@ def test_there_are_ten_contracts_in_a_thousand_lines() -> None:
     assert contracts >= sum(source.count("\n") for source in sources) / 100
 
 
-@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("compiler", GCC_AT_NIGHT)
 def test_contracts_leave_no_byte_in_an_image_that_does_not_check_them(
     compiler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
