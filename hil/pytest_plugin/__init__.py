@@ -1,1 +1,1 @@
-"""Parts of the pytest plugin `hil.plugin`: progress, baselines, and sharing tests among workers."""
+"""Parts of the pytest plugin `hil.plugin`: progress, baselines, cores, sharing among workers."""
