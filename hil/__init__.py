@@ -1,3 +1,8 @@
 """Hardware-in-the-loop tests for RNNPool vision models on Cortex-M4 microcontrollers."""
 
-__version__ = "0.1.0"
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("rnnpool-hil")
+except PackageNotFoundError:  # a checkout that is run without having been installed
+    __version__ = "0+unknown"

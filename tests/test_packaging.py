@@ -5,6 +5,7 @@ import re
 import subprocess
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,11 +13,18 @@ import yaml
 import hil
 
 ROOT = Path(__file__).parent.parent
-_SPEC = spec_from_file_location("check_tag", ROOT / "ci" / "check_tag.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-check_tag = module_from_spec(_SPEC)
-_SPEC.loader.exec_module(check_tag)
+
+
+def _module(name: str) -> Any:
+    spec = spec_from_file_location(name, ROOT / "ci" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+check_tag, version = _module("check_tag"), _module("version")
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +50,39 @@ def test_the_page_at_an_index_shows_a_runs_output_as_text(readme: str) -> None:
         assert words in sample
 
 
-def test_the_version_is_told_once() -> None:
-    assert check_tag.version() == hil.__version__
-    assert not check_tag.problems(f"v{hil.__version__}")
+def test_a_tag_agrees_with_changelog_and_citation() -> None:
+    assert not check_tag.problems(f"v{version.released()}")
     assert "the tag is v9.9" in check_tag.problems("v9.9")[0]
+
+
+def test_the_version_is_that_of_the_tag_and_of_an_archive_without_git(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=me", "-c", "user.email=me@example.com")
+        command = ["git", *who, *words]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=60)
+
+    (tmp_path / "CITATION.cff").write_text("version: 0.3.0\n")
+    assert version.version(tmp_path) == "0.3.0"
+    git("init", "--quiet")
+    git("commit", "--allow-empty", "--quiet", "-m", "one")
+    assert version.version(tmp_path) == "0.3.0"  # no tag yet, as in a shallow clone
+    git("tag", "v0.4.1")
+    assert version.version(tmp_path) == "0.4.1"
+    git("commit", "--allow-empty", "--quiet", "-m", "two")
+    assert version.version(tmp_path) == "0.4.2.dev1"
+    archive = tmp_path / "archive"  # unpacked within that repository, whose tags are not its own
+    archive.mkdir()
+    (archive / "CITATION.cff").write_text("version: 0.3.0\n")
+    (archive / "PKG-INFO").write_text("Metadata-Version: 2.4\nVersion: 0.2.9\n")
+    assert version.version(archive) == "0.2.9"
+
+
+def test_the_package_is_built_with_that_version() -> None:
+    from hatchling.metadata.core import ProjectMetadata
+    from hatchling.plugin.manager import PluginManager
+
+    assert ProjectMetadata(str(ROOT), PluginManager()).version == version.version()
+    assert hil.__version__
 
 
 def test_the_citation_and_the_release_are_well_formed() -> None:
