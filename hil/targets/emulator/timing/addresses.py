@@ -409,7 +409,7 @@ class _Follower:
         for register, value in changed.items():
             sure = instruction.condition == _ALWAYS or value == self._values[register]
             self._values[register] = value if sure else self._untold()
-        if at is not None and instruction.kind in {*_STORES}:
+        if at is not None and instruction.kind in _STORES:
             self._stores.append((at, _bytes_of(instruction)))
 
     def _moved(self, instruction: Instruction) -> Sum | None:

@@ -307,6 +307,7 @@ def load_library() -> ctypes.CDLL:
     library.timing_places.argtypes = [pointer]
     library.timing_places.restype = ctypes.POINTER(PlacesHead)
     places = ctypes.POINTER(PlacesHead)
+    library.places_registers.argtypes = [places, pointer, pointer, pointer]
     library.places_add_term.argtypes = [places, u32, u32]
     library.places_add_term.restype = ctypes.c_bool
     library.places_add.argtypes = [places, ctypes.POINTER(Placed), ctypes.POINTER(Place)]

@@ -10,6 +10,7 @@
  * Flash stalls depend on what ran before and are worked out here, line by line (RM0090
  * section 3.5).
  */
+#include "conditions.h"
 #include "state.h"
 
 #include <stddef.h>
@@ -457,38 +458,6 @@ void timing_on_block(void *engine, uint64_t address, uint32_t size, void *contex
     if (!enter(t, engine, edge, start, size, NO_IT)) {
         t->run.emu_stop(engine);
     }
-}
-
-/* Source: ARMv7-M architecture reference manual, table A7-1. */
-static bool holds(uint32_t condition, uint32_t flags) {
-    bool n = flags >> 31, z = flags >> 30 & 1, c = flags >> 29 & 1, v = flags >> 28 & 1;
-    bool result = true;
-    switch (condition >> 1) {
-    case 0:
-        result = z;
-        break;
-    case 1:
-        result = c;
-        break;
-    case 2:
-        result = n;
-        break;
-    case 3:
-        result = v;
-        break;
-    case 4:
-        result = c && !z;
-        break;
-    case 5:
-        result = n == v;
-        break;
-    case 6:
-        result = n == v && !z;
-        break;
-    default:
-        return true;
-    }
-    return result != (condition & 1);
 }
 
 /* Called before an IT whose outcome matters, and where the address of a load or store can be told

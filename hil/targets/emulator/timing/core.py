@@ -31,7 +31,7 @@ from hil.targets.emulator.timing.c_side import (
 from hil.targets.emulator.timing.guard import Guard
 from hil.targets.emulator.timing.loops import Loops
 from hil.targets.emulator.timing.pipeline import (
-    Access,
+    NO_ACCESS,
     BlockTiming,
     Cause,
     State,
@@ -155,7 +155,8 @@ class TimingCore:
             places,
             board,
             mapped=mapped,
-            read=self._uc.reg_read,
+            read=ctypes.c_void_p(t.read_register),
+            engine=self._uc._uch,  # noqa: SLF001 - the binding reads one register at a time
             literal=self._constant,
         )
         self._guard = Guard(self._library, checks, self._hook_point, self._constant)
@@ -415,7 +416,8 @@ class TimingCore:
     def _fill(self, index: int, address: int, size: int, state: State) -> bool:
         node = self._node(index)
         instructions = self._decode(address, size, state)
-        if self._guard.finds_foreign(instructions, self._load_word):
+        code = b"" if address >= 0x4000_0000 else bytes(self._uc.mem_read(address, size))
+        if self._guard.finds_foreign(instructions, code):
             self._uc.ctl_remove_cache(address, address + size)
             return False
         cut = self._first_hooked(instructions)
@@ -453,7 +455,7 @@ class TimingCore:
             instructions,
             state,
             self._rules,
-            lambda i: case.accesses.get(i.address, Access()),
+            lambda i: case.accesses.get(i.address, NO_ACCESS),
             cached=bool(self._t.instruction_cache),
             line_bytes=self._line_bytes,
         )
@@ -545,17 +547,14 @@ class TimingCore:
             self._code[address, size] = known
         return known
 
-    def _load_word(self, address: int) -> int | None:
-        if address >= 0x4000_0000:
+    def _constant(self, address: int) -> int | None:
+        """Return a word of flash."""
+        if not self._is_flash(address):
             return None
         try:
             return int.from_bytes(self._uc.mem_read(address, 4), "little")
         except self._error:
             return None
-
-    def _constant(self, address: int) -> int | None:
-        """Return a word of flash."""
-        return self._load_word(address) if self._is_flash(address) else None
 
     def _is_flash(self, address: int) -> bool:
         return self._flash.holds(address) or address < self._flash.bytes

@@ -46,18 +46,17 @@ class Guard:
         """Take note that the C side has forgotten every check."""
         self._checked.clear()
 
-    def finds_foreign(
-        self, instructions: Sequence[Instruction], load: Callable[[int], int | None]
-    ) -> bool:
+    def finds_foreign(self, instructions: Sequence[Instruction], code: bytes) -> bool:
         """Note instructions of other cores; returns whether there are some that were not known.
 
         Args:
             instructions: of a block.
-            load: reads code: gets (address, bytes).
+            code: of the block; nothing where it is not to be looked at.
         """
         found = set()
         for one in instructions:
-            word = load(one.address) or 0
+            at = one.address - instructions[0].address
+            word = int.from_bytes(code[at : at + 4], "little")
             if one.address not in self.suspects and is_foreign(word & 0xFFFF, word >> 16):
                 found.add(one.address)
         self.suspects |= found

@@ -80,6 +80,10 @@ class Access:
     misalignment: int = 0
 
 
+NO_ACCESS = Access()
+"""Nothing is known, or nothing is reached."""
+
+
 @dataclass(frozen=True)
 class LineFetch:
     """A line of code, which the flash reads at once.
@@ -209,7 +213,7 @@ def cost_block(
         elif _is_skipped(instruction, outcome, first_condition):
             issues.append(_skip(run, instruction))
             continue
-        access = access_of(instruction) if instruction.kind in MEMORY else Access()
+        access = access_of(instruction) if instruction.kind in MEMORY else NO_ACCESS
         _issue(run, instruction, access)
         issues.append(run.now)
         if index < last or not instruction.leaves:
@@ -265,7 +269,9 @@ def _issue(run: _Run, instruction: Instruction, access: Access) -> None:
     run.stored = False
     if instruction.kind in MEMORY:
         run.wait_until(run.bus_free, Cause.LOAD_STORE)
-        ready = max((run.ready.get(r, 0) for r in instruction.address_registers), default=0)
+        ready = 0
+        for register in instruction.address_registers:
+            ready = max(ready, run.ready.get(register, 0))
         run.behind_load &= ready <= run.now
         run.wait_until(ready, Cause.LOAD_STORE)
     if instruction.kind in _FLOATS:
@@ -327,7 +333,8 @@ def _fetch(run: _Run, instruction: Instruction) -> None:
     if begun and not run.lines:
         run.lines.append(LineFetch(instruction.address // run.line_bytes, run.now, 0))
     used_up = (instruction.end >> 2) - first
-    run.freed = (run.freed + [latest] * used_up)[-queue:]
+    if used_up:
+        run.freed = (run.freed + [latest] * used_up)[-queue:]
 
 
 def _pairs(run: _Run, instruction: Instruction, access: Access) -> bool:
@@ -340,7 +347,7 @@ def _pairs(run: _Run, instruction: Instruction, access: Access) -> bool:
         if access.memory == "sram2" and not rules.load_hides_under_store_to_sram2:
             return False
         return same and (instruction.has_index or rules.load_hides_under_store)
-    return rules.load_pairs and same and kind in {Kind.LOAD, Kind.FLOAT_LOAD, Kind.FLOAT_STORE}
+    return rules.load_pairs and same and kind in _PAIRED
 
 
 def _execute(run: _Run, instruction: Instruction, access: Access) -> None:
@@ -356,9 +363,9 @@ def _execute(run: _Run, instruction: Instruction, access: Access) -> None:
     run.charge(Cause.ISSUE, min(cycles, 1))
     run.charge(cause, max(cycles - 1, 0))
     run.now += cycles
-    if kind in {Kind.LOAD, Kind.FLOAT_LOAD}:
+    if kind in _SINGLE_LOADS:
         run.pending = access.memory
-    run.stored = kind in {Kind.STORE, Kind.FLOAT_STORE}
+    run.stored = kind in _SINGLE_STORES
     run.indexed_store = _is_indexed_store(instruction)
     if kind is Kind.STORE and access.memory == "sram2":
         busy = rules.sram2_busy_with_cache if run.cached else rules.sram2_busy_after_store
@@ -370,7 +377,7 @@ def _execute(run: _Run, instruction: Instruction, access: Access) -> None:
             slot = rules.flash_data_takes_slot_with_cache
         run.fetch += slot * max(instruction.words, 1)
     _set_ready(run, instruction)
-    if kind in {Kind.FLOAT, Kind.FLOAT_MULTIPLY_ADD, Kind.FLOAT_DIVIDE}:
+    if kind in _FLOAT_RESULTS:
         run.float_result = instruction.float_writes
     if kind is Kind.FLOAT_DIVIDE:
         run.float_free = issued + rules.float_divide
@@ -435,7 +442,7 @@ def _set_ready(run: _Run, instruction: Instruction) -> None:
             run.ready[register] = run.now
         else:
             run.ready[register] = early
-    if instruction.writes_back and kind in {Kind.LOAD, Kind.STORE} and instruction.access:
+    if instruction.writes_back and kind in _WRITES_BACK_EARLY and instruction.access:
         base = instruction.access.base
         if base not in instruction.writes:
             early = rules.write_back_behind_load if run.behind_load else rules.write_back_early
@@ -514,6 +521,12 @@ _LONG = frozenset(  # instructions of more than a cycle
      Kind.FLOAT_STORE, Kind.FLOAT_MULTIPLY_ADD}
 )  # fmt: skip
 _ALIKE = frozenset({Kind.SIMPLE, Kind.BARRIER})
+# Sets of their own: one that is written where it is asked is made anew each time.
+_SINGLE_LOADS = frozenset({Kind.LOAD, Kind.FLOAT_LOAD})
+_SINGLE_STORES = frozenset({Kind.STORE, Kind.FLOAT_STORE})
+_FLOAT_RESULTS = frozenset({Kind.FLOAT, Kind.FLOAT_MULTIPLY_ADD, Kind.FLOAT_DIVIDE})
+_PAIRED = frozenset({Kind.LOAD, Kind.FLOAT_LOAD, Kind.FLOAT_STORE})
+_WRITES_BACK_EARLY = frozenset({Kind.LOAD, Kind.STORE})
 _LOADS = frozenset({Kind.LOAD, Kind.LOAD_MULTIPLE, Kind.FLOAT_LOAD, Kind.TABLE_BRANCH})
 _FLOATS = frozenset(
     {Kind.FLOAT, Kind.FLOAT_MULTIPLY_ADD, Kind.FLOAT_DIVIDE, Kind.FLOAT_MOVE, Kind.FLOAT_STORE,

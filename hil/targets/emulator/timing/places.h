@@ -137,4 +137,11 @@ bool places_add(places_t *p, placed_t *placed, const place_t *place) {
     return true;
 }
 
+/* The registers that addresses are formed of, as they are. */
+void places_registers(const places_t *p, engine_read_fn read, void *engine, uint32_t *values) {
+    for (uint32_t number = 0; number < VALUE_REGISTERS; number++) {
+        read(engine, p->register_ids[number], &values[number]);
+    }
+}
+
 #endif

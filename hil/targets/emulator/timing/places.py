@@ -1,7 +1,7 @@
 """For which registers a block costs what it was found to; places.h looks at them as it runs."""
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from hil.config.board import Board
@@ -9,7 +9,7 @@ from hil.errors import EmulatorError
 from hil.targets.emulator.core.decode import Instruction
 from hil.targets.emulator.timing import addresses
 from hil.targets.emulator.timing.addresses import Case, CaseFinder
-from hil.targets.emulator.timing.c_side import Node, Place
+from hil.targets.emulator.timing.c_side import VALUE_REGISTERS, Node, Place
 
 
 class Places:
@@ -20,7 +20,7 @@ class Places:
         board: whose memories.
         mapped: (address, bytes) of what stands for memory, now or later; what else the core loads
             is not looked at beforehand.
-        read: the value of the register that Unicorn has by a number.
+        read, engine: Unicorn's function that reads a register, and what it is called with.
         literal: the word of constant data at an address, None where it may change.
     """
 
@@ -31,16 +31,18 @@ class Places:
         board: Board,
         *,
         mapped: Sequence[tuple[int, Any]],
-        read: Callable[[int], int],
+        read: ctypes.c_void_p,
+        engine: Any,
         literal: addresses.Literal,
     ) -> None:
         self._library = library
         self._places = places
         self._mapped = mapped
-        self._read = read
+        self._read, self._engine = read, engine
+        self._registers = (ctypes.c_uint32 * VALUE_REGISTERS)()
         self._literal = literal
         self._finder = CaseFinder(addresses.memories_of(board), self._load)
-        self._plans: dict[tuple[Instruction, ...], addresses.Plan] = {}
+        self._plans: dict[tuple[int, int], addresses.Plan] = {}
 
     def forget(self) -> None:
         """Take note that code, or constants among it, have changed."""
@@ -48,12 +50,15 @@ class Places:
 
     def case(self, instructions: tuple[Instruction, ...]) -> Case:
         """Return the case of a block that is entered with the registers as they are."""
-        plan = self._plans.get(instructions)
+        begin = instructions[0].address
+        here = begin, instructions[-1].end
+        plan = self._plans.get(here)
         if plan is None:
-            plan = self._plans[instructions] = addresses.plan(instructions, self._literal)
-        registers = [self._read(number) for number in self._places.contents.register_ids]
-        loops = instructions[-1].target == instructions[0].address
-        return self._finder.find(plan, registers, loops=loops)
+            plan = self._plans[here] = addresses.plan(instructions, self._literal)
+        loops = instructions[-1].target == begin
+        values = self._registers
+        self._library.places_registers(self._places, self._read, self._engine, values)
+        return self._finder.find(plan, list(values), loops=loops)
 
     def add(self, node: Node, case: Case) -> None:
         """Tell the C side for which registers a node's costs hold.
