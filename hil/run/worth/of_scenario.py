@@ -46,7 +46,7 @@ def of_scenario(quantised: QuantisedScenario, progress: Callable[[str], None]) -
     answers = []
     for number, example in enumerate(dataset.examples):
         if number % max(1, count // _TOLD) == 0:
-            progress(f"weighing it on {dataset.folder.name}: {number} of {count} photographs")
+            progress(f"photograph {number} of {count} of {dataset.folder.name}")
         answers.append(asker.by_reference(example))
     worth = weigh.weigh(dataset, {answer.example: answer for answer in answers})
     return Weighed(worth, told(dataset))
