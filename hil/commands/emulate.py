@@ -77,8 +77,8 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="end with a fault at the first use of a register that is not modelled, and where a "
-        "bus is too fast",
+        help="end with a fault at the first use of a register that is not modelled, and where "
+        "clocks go past what silicon usually bears",
     )
     parser.add_argument(
         "--report-unmodelled",
