@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hil.studies.bench.peers.checkouts import Checkout
 
 _NONE = "-"
+_OURS = 3  # cells of MACs, cycles, cycles per MAC; then as many of each peer, cycles the first
 
 
 def table(lines: Sequence[Line], checkouts: Sequence["Checkout"]) -> "Table":
@@ -23,12 +24,19 @@ def table(lines: Sequence[Line], checkouts: Sequence["Checkout"]) -> "Table":
     from rich import box
     from rich.table import Table
 
-    said = " ".join(pedigree(lines, checkouts))
+    said = "cycles per MAC, and times ours. " + " ".join(pedigree(lines, checkouts))
     out = Table(box=box.SIMPLE_HEAD, padding=0, caption=said, caption_justify="left")
-    for number, head in enumerate(_heads(checkouts)):
-        out.add_column(head, justify="right" if number else "left", no_wrap=True)
+    heads = ["", "MACs, M", "ours, M", "/MAC"]
+    for head in [*heads, *(x for one in checkouts for x in (one.peer, "times"))]:
+        out.add_column(head, justify="right" if head else "left", no_wrap=True)
+    network = ""
     for line in _with_sums(lines):
-        out.add_row(*_cells(line), end_section=line.step == "whole")
+        if line.network != network:
+            network = line.network
+            out.add_row(network)
+        _, *cells = _cells(line)
+        shown = [cell for i, cell in enumerate(cells) if i < _OURS or i % 3]  # in 80 columns
+        out.add_row(f" {line.step}", *shown, end_section=line.step == "whole")
     return out
 
 
