@@ -172,6 +172,17 @@ def test_a_wait_with_a_limit_by_another_counter_is_executed(
         assert 9000 < chip.clock.run.cycles < 9500
 
 
+def test_a_wait_that_reads_a_register_that_stays_as_it_is_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As ST's HAL does, which looks at USART_CR1 while it waits for a flag."""
+    work = "ldr r2, =0xE000ED14\n ldr r2, [r2]"
+    executed = _run(monkeypatch, "SysTick", work, passes=False)
+    passed = _run(monkeypatch, "SysTick", work, passes=True)
+    assert passed[:-1] == executed[:-1]
+    assert passed[-1] < 60 < executed[-1]
+
+
 def test_a_counter_with_a_prescaler_is_passed_over_from_count_to_count(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -230,7 +241,7 @@ def test_a_register_whose_change_nobody_knows_is_polled_without_a_look_at_the_co
             return False
 
     clock = SimpleNamespace(run=SimpleNamespace(cycles=0, instructions=0, stop=0), loops=Core())
-    memory = SimpleNamespace(accesses=lambda: 0, content=lambda: None)
+    memory = SimpleNamespace(accesses=lambda: (0, 0), content=lambda: None)
     polls = Polls(cast("Any", Core()), cast("Any", clock), memory)
     for known in (None, 1_000_000):
         for _ in range(20):

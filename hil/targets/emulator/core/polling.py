@@ -1,10 +1,11 @@
 """Loops that do nothing but read a register until it changes: they are passed over at once.
 
 A loop is passed over when its state repeats: the same core registers at the same read, the same
-value read, the same number of cycles since the last time, no other register read, and nothing
-written in between. What its functions write, such as return addresses, counts as nothing where all
-memory is as it was a round before. Its further rounds are all alike then, up to the cycle at which
-the register is to change, so that cycles and instructions come out as if each had been executed.
+value read, the same number of cycles since the last time, the same read from other registers, and
+nothing written in between. What its functions write, such as return addresses, counts as nothing
+where all memory is as it was a round before. Its further rounds are all alike then, up to the cycle
+at which the register is to change, so that cycles and instructions come out as if each had been
+executed.
 """
 
 from collections import deque
@@ -52,8 +53,8 @@ class _Look:
 class Memory(Protocol):
     """What the core can write."""
 
-    def accesses(self) -> int:
-        """Return how often it has read registers that nobody waits for, and written any."""
+    def accesses(self) -> tuple[int, int]:
+        """Return how often any register was written, and a trace of reads since the last call."""
 
     def content(self) -> Sequence[bytes] | None:
         """Return a copy of all RAM; None where that is too much."""
@@ -87,6 +88,7 @@ class Polls:
         period = run.cycles - self._cycles
         same = self._last == (address, value) and 0 < period < _LONGEST_ROUND
         self._last, self._cycles = (address, value), run.cycles
+        accesses = self._memory.accesses()
         if not same:
             self._forget()
             return
@@ -97,7 +99,7 @@ class Polls:
         if loops is None or change is None:  # the state is dear to know: not where it is no use
             self._looks.clear()
             return
-        state = (self._memory.accesses(), *self._engine.read_many(_REGISTERS))
+        state = (*accesses, *self._engine.read_many(_REGISTERS))
         look = _Look(state, run.cycles, run.instructions, loops.mark())
         before = next((one for one in reversed(self._looks) if one.is_like(look)), None)
         self._looks.append(look)

@@ -170,7 +170,8 @@ class Bus:
             `POLLS` times in a row.
         unmodelled: the addresses of those without a model that the core has used.
         on_unmodelled: called with the address of each when it is used for the first time.
-        accesses: writes, and reads of registers that no program waits for.
+        writes: how often a register was written.
+        trace: of what was read since it was set to zero, of registers that no program waits for.
     """
 
     windows: Iterable[tuple[int, int]]
@@ -182,7 +183,8 @@ class Bus:
     _polls: int = 0
     _dead_blocks: set[int] = field(default_factory=set)
     unmodelled: set[int] = field(default_factory=set)
-    accesses: int = 0
+    writes: int = 0
+    trace: int = 0
     on_unmodelled: Callable[[int], None] = ignore
     _observed: dict[int, Accesses] | None = None
 
@@ -236,17 +238,18 @@ class Bus:
         register = self.registers.get(address)
         if size == 4 and register is not None:
             if register.changes is None:
-                self.accesses += 1
-                return register.read()
+                value = register.read()
+                self.trace = hash((self.trace, address, value))
+                return value
             return self._read_awaited(address, register, register.changes)
         word = address & ~3
         register = self.registers.get(word)
         if register is None:
-            self.accesses += 1
             value = self._read_unmodelled(word)
+            self.trace = hash((self.trace, word, value))
         elif register.changes is None:
-            self.accesses += 1
             value = register.read()
+            self.trace = hash((self.trace, word, value))
         else:
             value = self._read_awaited(word, register, register.changes)
         return (value >> 8 * (address & 3)) & ((1 << 8 * size) - 1)
@@ -302,7 +305,7 @@ class Bus:
             size: 1, 2 or 4 bytes.
             value: what is stored.
         """
-        self.accesses += 1
+        self.writes += 1
         register = self.registers.get(address)
         if size == 4 and register is not None:
             register.write(value)

@@ -129,7 +129,7 @@ class MemoryMap:
         first, last = self._flash_address, self._flash_address + len(self.flash) - 1
 
         def store(address: int, size: int, value: int) -> bool:
-            self.bus.accesses += 1
+            self.bus.writes += 1
             return program(address - first, size, value)
 
         engine.on_read_only_write(first, last, store)
@@ -148,9 +148,10 @@ class MemoryMap:
 
         return read, write
 
-    def accesses(self) -> int:
-        """Return how often the core has read registers that nobody waits for, and written any."""
-        return self.bus.accesses
+    def accesses(self) -> tuple[int, int]:
+        """Return how often any register was written, and a trace of reads since the last call."""
+        trace, self.bus.trace = self.bus.trace, 0
+        return self.bus.writes, trace
 
     def content(self) -> list[bytes] | None:
         """Return a copy of all RAM; None where it is too much, with a memory outside the chip."""
