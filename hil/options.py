@@ -28,12 +28,13 @@ def declare(parser: "pytest.Parser") -> None:
     )
     add(
         "--hil-target",
-        default=targets.AUTO,
-        choices=targets.Names(targets.AUTO),
+        default=targets.NAMED,
+        choices=targets.Names(targets.NAMED, targets.AUTO),
         metavar="NAME",
-        help="what stands for the board (default: %(default)s), one of: %(choices)s. auto takes a "
-        "physical board that an inventory or --hil-probe names and that is connected, else the "
-        "emulator. Renode counts instructions instead of cycles",
+        help="what stands for the board (default: %(default)s), one of: %(choices)s. named takes "
+        "a physical board that an inventory or --hil-probe names and that is connected, else the "
+        "emulator; auto also takes the only board connected, if its chip is the one. Renode "
+        "counts instructions instead of cycles",
     )
     add(
         "--hil-scenario",

@@ -23,7 +23,9 @@ from hil.config.board import Board
 from hil.config.inventory import Unit
 from hil.errors import LockError, PortError, ProbeError
 from hil.results import table
-from hil.targets import choice, lock, ports
+from hil.targets import choice, lock, ports, probes
+from hil.targets.base import Target
+from hil.targets.emulator.target import EmulatedTarget
 from hil.targets.probe import ProbeTarget, ServedTarget
 
 HIL = (sys.executable, "-c", "import sys; from hil.cli import main; sys.exit(main(sys.argv[1:]))")
@@ -120,7 +122,7 @@ def echoes(target: ProbeTarget) -> bool:
 
 
 def test_a_board_in_another_process_is_flashed_reset_and_talked_to(desk: Desk) -> None:
-    chosen = choice.choose("auto", desk.board)
+    chosen = choice.choose("named", desk.board)
     assert chosen.kind is ServedTarget
     with ServedTarget(desk.board) as target:
         assert echoes(target)
@@ -128,6 +130,30 @@ def test_a_board_in_another_process_is_flashed_reset_and_talked_to(desk: Desk) -
         who = lock.holder(desk.unit.probe)
         assert who is not None
     assert lock.holder(desk.unit.probe) is None
+
+
+@pytest.mark.parametrize(
+    ("dev_id", "kind", "why"),
+    [
+        (BOARD.dev_id, ProbeTarget, "is connected"),
+        (0x413, EmulatedTarget, "is connected, but the chip behind the probe has the DEV_ID 0x419"),
+    ],
+)
+def test_auto_takes_the_only_board_connected_if_its_chip_is_the_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, dev_id: int, kind: type[Target], why: str
+) -> None:
+    found = probes.find(desk.unit)
+    monkeypatch.setattr(probes, "connected", lambda: [found])
+    board = replace(BOARD, dev_id=dev_id)
+    chosen = choice.choose("auto", board)
+    assert chosen.kind is kind
+    assert why in chosen.why
+    assert choice.choose("named", board).kind is EmulatedTarget
+    monkeypatch.setattr(probes, "connected", lambda: [found, found])
+    with pytest.raises(ProbeError, match="several probes are connected"):
+        choice.choose("auto", board)
+    monkeypatch.setattr(probes, "connected", list)
+    assert choice.choose("auto", board).why == "no debug probe is connected"
 
 
 def test_its_cycles_never_pass_as_silicons(desk: Desk) -> None:

@@ -76,7 +76,7 @@ def test_hil_test_and_hil_run_become_pytest_on_the_suite(monkeypatch: pytest.Mon
     cli.main(["run", "face_m4", "mine.toml", "--iterations", "3"])
     suite = ["-m", "pytest", "--pyargs", "hil.suite"]
     assert became[0] == [*suite, "--board=stm32f439", "-k", "latency"]
-    assert {*suite, "--hil-iterations=3", "--hil-target=auto"} <= {*became[-1]}
+    assert {*suite, "--hil-iterations=3", "--hil-target=named"} <= {*became[-1]}
     assert [one for one in became[-1] if one.startswith("--hil-scenario")] == [
         "--hil-scenario=face_m4",
         "--hil-scenario=mine.toml",

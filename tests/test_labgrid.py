@@ -169,7 +169,7 @@ def until(condition: Any, farm: Farm) -> None:
 
 def test_a_board_of_a_farm_is_flashed_reset_and_talked_to(farm: Farm) -> None:
     board = BOARD.on_desk(probe_id=None, port=None, units=(farm.unit("board"),))
-    chosen = choice.choose("auto", board)
+    chosen = choice.choose("named", board)
     assert (chosen.kind, chosen.why) == (
         ServedTarget,
         "farm-1 (place board) is connected; it is an emulated board in another process",

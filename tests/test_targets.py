@@ -360,25 +360,28 @@ def test_the_unique_id_of_an_unknown_chip_is_empty(target: EmulatedTarget) -> No
 ENTRY = inventory.Unit(name="desk-1", kind=BOARD.name, probe="066A")
 
 
-def test_auto_is_the_emulated_board_where_nobody_named_another(
+def test_by_default_it_is_the_emulated_board_where_nobody_named_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(probes, "connected", lambda: [a_probe("066A")])
-    chosen = choice.choose("auto", BOARD)
+    chosen = choice.choose("named", BOARD)
     assert (chosen.kind, "no inventory" in chosen.why) == (EmulatedTarget, True)
 
 
-def test_auto_takes_a_connected_board_of_the_inventory(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["named", "auto"])
+def test_a_connected_board_of_the_inventory_is_taken(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     board = replace(BOARD, units=(replace(ENTRY, name="desk-0", probe="066B"), ENTRY))
     monkeypatch.setattr(probes, "connected", lambda: [a_probe("066a")])
-    chosen = choice.choose("auto", board)
+    chosen = choice.choose(name, board)
     assert (chosen.kind, chosen.why) == (ProbeTarget, "desk-1 (probe 066A) is connected")
     monkeypatch.setattr(probes, "connected", list)
-    chosen = choice.choose("auto", board)
+    chosen = choice.choose(name, board)
     assert (chosen.kind, "not connected: desk-0" in chosen.why) == (EmulatedTarget, True)
 
 
-@pytest.mark.parametrize("name", ["auto", "probe"])
+@pytest.mark.parametrize("name", ["named", "auto", "probe"])
 def test_a_board_that_is_named_and_absent_fails(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(probes, "connected", list)
     board = BOARD.on_desk(probe_id="desk-1", port=None, units=[ENTRY])

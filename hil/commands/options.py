@@ -113,13 +113,13 @@ def measuring_options(parser: argparse.ArgumentParser, target: str = "emulator")
 
     Args:
         parser: of the command.
-        target: that is taken where none is named; "auto" is as pytest's --hil-target has it.
+        target: that is taken where none is named; "named" is as pytest's --hil-target has it.
     """
     board_option(parser)
     parser.add_argument(
         "--target",
         default=target,
-        choices=targets.Names(*({target} & {targets.AUTO})),
+        choices=targets.Names(*([targets.NAMED, targets.AUTO] if target == targets.NAMED else [])),
         metavar="NAME",
         help="what stands for the board, one of: %(choices)s (default: %(default)s)",
     )

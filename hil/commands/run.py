@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from hil import numbers
+from hil import numbers, targets
 from hil.commands.options import Commands, command, measuring_options
 
 TEST = "test"
@@ -39,7 +39,7 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "scenario", nargs="+", help="a name of `hil scenarios`, or the path of a TOML file"
     )
-    measuring_options(parser, target="auto")
+    measuring_options(parser, target=targets.NAMED)
     parser.add_argument("--input", metavar="IMAGE", help="photograph to run on")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="trained weights")
     parser.add_argument(

@@ -54,7 +54,7 @@ from hil.run.chosen import Scenarios
 from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
 from hil.run.recovery import Ladder
 from hil.run.worth import of_scenario
-from hil.targets import AUTO, choice
+from hil.targets import AUTO, NAMED, choice
 from hil.targets.recovery import Rung
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 
 _SILICON = "silicon"
 _PROBE = "probe"
-_OF_DESKS = {AUTO, _PROBE}  # targets that may be physical boards
+_OF_DESKS = {NAMED, AUTO, _PROBE}  # targets that may be physical boards
 _END = "time.end"
 
 

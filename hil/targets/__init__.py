@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from hil.targets.base import Target
 
 GROUP = "hil.targets"
-AUTO = "auto"
-"""Takes the place of a target's name for what `hil.targets.choice` chooses by itself."""
+AUTO, NAMED = "auto", "named"
+"""Take the place of a target's name for what `hil.targets.choice` chooses by itself."""
 
 _OURS = {
     "emulator": "hil.targets.emulator.target:EmulatedTarget",

@@ -1,4 +1,4 @@
-"""What stands for a board: as named, or for `auto` what is there."""
+"""What stands for a board: what is asked for by name, or for `named` and `auto` what is there."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,27 +28,31 @@ class Choice:
 def choose(name: str, board: "Board") -> Choice:
     """Return the target of a name.
 
-    `auto` takes a physical board only where somebody has named it, by `--hil-probe`, in the board's
-    file or in an inventory: what merely is connected may be another's, and flashing erases.
+    `named` takes a physical board only where somebody has named it, by `--hil-probe`, in the
+    board's file or in an inventory: what merely is connected may be another's, and flashing erases.
+    `auto` takes that one too, if its chip is the board's and no board is named.
 
     Args:
-        name: of a target, or `auto`.
+        name: of a target, or `named` or `auto`.
         board: its kind, with the physical boards that are named.
 
     Raises:
         UsageError: there is no such target.
+        ProbeError: `auto`, and several probes are connected of which nobody named one.
     """
-    if name == targets.AUTO:
-        return _by_itself(board)
+    if name in (targets.AUTO, targets.NAMED):
+        return _by_itself(board, connected=name == targets.AUTO)
     if name == _PROBE:
         return _probe(board, "as asked for")
     return Choice(targets.find(name), "as asked for")
 
 
-def _by_itself(board: "Board") -> Choice:
+def _by_itself(board: "Board", *, connected: bool) -> Choice:
     from hil.targets import probe, probes
 
     named = probe.units(board)
+    if not named and connected:
+        return _only(board)
     if not named:
         why = f"no inventory and no --hil-probe names a {board.name}"
         return Choice(targets.find(_EMULATOR), why)
@@ -60,6 +64,21 @@ def _by_itself(board: "Board") -> Choice:
         return _probe(board, f"{there[0]} is connected")
     listed = ", ".join(map(str, named))
     return Choice(targets.find(_EMULATOR), f"not connected: {listed}")
+
+
+def _only(board: "Board") -> Choice:
+    """Return the only board connected, where its chip is the board's, else the emulated one."""
+    from hil.errors import ProbeError
+    from hil.targets import probe, probes
+
+    if not probes.connected():
+        return Choice(targets.find(_EMULATOR), "no debug probe is connected")
+    unit = probes.only(board.name)
+    try:
+        probe.look(board, unit)
+    except ProbeError as error:
+        return Choice(targets.find(_EMULATOR), f"{unit} is connected, but {error.what}")
+    return _probe(board, f"{unit} is connected")
 
 
 def _probe(board: "Board", why: str) -> Choice:

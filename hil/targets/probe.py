@@ -234,6 +234,18 @@ class ServedTarget(ProbeTarget):
         return f"{cls.timing}-{TIMING_VERSION}"
 
 
+def look(board: Board, unit: Unit) -> None:
+    """Read who a connected chip is; the firmware on it runs on.
+
+    Raises:
+        ProbeError: it does not answer, or is not the board's.
+    """
+    attach = ({"connect_mode": "attach"},)
+    debugger = Debugger(board, probes.find(unit), hint=probes.HINT, uid=unit.uid, ladder=attach)
+    debugger.open()
+    debugger.close()
+
+
 def candidates(board: Board) -> tuple[Unit, ...]:
     """Return the physical boards that a run may take, those connected before the others.
 
