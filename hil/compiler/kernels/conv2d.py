@@ -33,8 +33,8 @@ class PlainConvolution(Kernel):
     step_bytes = 152
     code_bytes = 1728
     cycles: ClassVar[Costs] = {
-        "conv2d.mac": Cost(17.1, "a multiply-accumulate of a dense convolution"),
-        "conv2d.depthwise_mac": Cost(42.7, "a multiply-accumulate of a depthwise one"),
+        "conv2d.mac": Cost(17.0, "a multiply-accumulate of a dense convolution"),
+        "conv2d.depthwise_mac": Cost(42.3, "a multiply-accumulate of a depthwise one"),
     }
 
     def take(

@@ -30,7 +30,7 @@ class Norm(Kernel):
     step_bytes = 80
     code_bytes = 888
     cycles: ClassVar[Costs] = {
-        "l2norm.value": Cost(24.8, "a value"),
+        "l2norm.value": Cost(24.4, "a value"),
     }
 
     def take(

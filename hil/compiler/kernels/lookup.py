@@ -30,7 +30,7 @@ class Table(Kernel):
     step_bytes = 72
     code_bytes = 100
     cycles: ClassVar[Costs] = {
-        "lookup.value": Cost(8.63, "a value"),
+        "lookup.value": Cost(8.62, "a value"),
     }
 
     def take(

@@ -27,7 +27,7 @@ class WindowPool(Kernel):
     step_bytes = 112
     code_bytes = 2104
     cycles: ClassVar[Costs] = {
-        "pool2d.average": Cost(4.59, "a value in a window"),
+        "pool2d.average": Cost(4.6, "a value in a window"),
         "pool2d.max": Cost(5.02, "a value in a window"),
     }
 

@@ -44,7 +44,7 @@ class Scale(Kernel):
     step_bytes = 100
     code_bytes = 408
     cycles: ClassVar[Costs] = {
-        "scale.value": Cost(8.7, "a value"),
+        "scale.value": Cost(8.61, "a value"),
     }
 
     def take(
