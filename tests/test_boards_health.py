@@ -172,7 +172,7 @@ def test_the_command_shows_a_quarantine_and_fails(
     assert cli.main(where) == 1
     said = capsys.readouterr().out
     assert "QUARANTINE" in said
-    assert "frames resent" in said
+    assert "resent" in said
     health.note_checked(tmp_path, uid, DAYS[4])
     assert cli.main(where) == 0
     assert "QUARANTINE" not in capsys.readouterr().out

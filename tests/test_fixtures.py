@@ -303,7 +303,16 @@ def test_the_plugin_loads_nothing_where_nothing_is_asked_of_it(tmp_path: Path) -
     )
     ours, heavy = answer.stdout.splitlines()[-2:]
     assert heavy == "heavy: []"
-    names = ("progress", "refusal", "baselines", "marked", "outcomes", "sessions", "short_names")
+    names = (
+        "progress",
+        "refusal",
+        "baselines",
+        "marked",
+        "outcomes",
+        "sessions",
+        "short_names",
+        "cores",
+    )
     parts = {f"pytest_plugin.{name}" for name in names}
     faces = {"fixtures", "options", "plugin", "pytest_plugin", *parts}
     known = {"hil", *(f"hil.{name}" for name in {*faces, "errors", "numbers", "paths", "targets"})}

@@ -258,18 +258,20 @@ def _health(options: argparse.Namespace) -> int:
     if not found:
         raise UsageError(f"no run in {options.history_dir} met a board through a probe")
     out = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    heads = "board", "uid", "measured", "frames resent", "recovered by", "set-up errors"
+    heads = "board", "uid", "measured", "resent", "recovered by", "set-up errors"
     for head in (*heads, "since the last result"):
         out.add_column(head)
     for one in found:
         failures = ", ".join(f"{count} {verdict}" for verdict, count in one.failures.items())
         recovered = ", ".join(f"{count} {rung}" for rung, count in one.recovered.items())
         latest = ", ".join(map(str, one.latest))
-        shut = f"QUARANTINE, check it first: {latest}" if one.in_quarantine else latest
         uid, resends = one.uid or "not read", f"{one.resends:,}"
-        out.add_row(one.board, uid, str(one.measured), resends, recovered, failures, shut)
+        out.add_row(one.board, uid, str(one.measured), resends, recovered, failures, latest)
     show(out)
-    return 1 if any(one.in_quarantine for one in found) else 0
+    shut = [one for one in found if one.in_quarantine]
+    for one in shut:
+        print(f"QUARANTINE: {one.board}, uid {one.uid or 'not read'}: `hil boards check` it first")
+    return 1 if shut else 0
 
 
 def _serve(options: argparse.Namespace) -> int:
