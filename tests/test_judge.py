@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
+import report_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,8 @@ from hil.config import board, scenario
 from hil.config.scenario import Limits
 from hil.errors import Verdict
 from hil.link.client import Run
-from hil.results.rows import Metric
+from hil.results.metrics import LEAST_COSINE
+from hil.results.rows import Metric, in_context
 from hil.run import judge
 from hil.run.closeness import Closeness
 from hil.run.compare import Mismatch, compare
@@ -131,6 +133,21 @@ def test_a_lossy_quantisation_is_an_accuracy_failure_and_no_mismatch() -> None:
     metrics = judged(replace(good, prepared=prepared))
     assert metrics["output.cosine"].verdict is Verdict.ACCURACY
     assert metrics["output.mismatches"].verdict is Verdict.PASS
+
+
+def test_without_limits_the_cosine_has_a_floor_and_the_rest_no_verdict() -> None:
+    good = measurement()
+    unasked = replace(good.prepared.scenario, limits=Limits())
+    noise = 30 * np.where(np.arange(EXPECTED.size) % 2, 1, -1).astype(np.float32)
+    floats = good.prepared.float_outputs + noise
+    metrics = judged(
+        replace(good, prepared=replace(good.prepared, scenario=unasked, float_outputs=floats))
+    )
+    assert metrics["output.cosine"].value < LEAST_COSINE
+    assert metrics["output.cosine"].verdict is Verdict.ACCURACY
+    assert judged(good)["latency"].is_judged
+    (row,) = in_context(report_rows.CONTEXT, [metrics["latency"]])
+    assert (row.cells()["limit"], row.cells()["verdict"]) == (None, "")
 
 
 def test_a_slow_kernel_is_a_latency_failure() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import msgspec
 import numpy as np
@@ -328,6 +329,21 @@ def test_a_warm_run_imports_neither_torch_nor_hypothesis(
 ) -> None:
     run_tiny(pytester, folder)
     assert "loaded: []" in run_tiny(pytester, folder).stderr.str()
+
+
+def test_a_runs_files_are_named_in_junit_and_beneath_the_summary(
+    pytester: pytest.Pytester, folder: Path
+) -> None:
+    told = run_tiny(pytester, folder, "--junitxml=report.xml").stdout
+    told.fnmatch_lines(["image, plan, inputs, outputs, UART: build/hil/<scenario>/"])
+    cases = [*ET.parse(pytester.path / "report.xml").iter("testcase")]  # noqa: S314
+    places = [
+        one for case in cases for one in case.iter("property") if one.get("name") == "artefacts"
+    ]
+    assert len(places) == len([one for one in cases if one.find("skipped") is None]) > 1
+    for place in {one.attrib["value"] for one in places}:
+        assert (pytester.path / place / "firmware.elf").is_file()
+        assert (pytester.path / place / "firmware.map").is_file()
 
 
 @pytest.mark.slow

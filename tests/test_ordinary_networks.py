@@ -136,6 +136,14 @@ NETWORKS: dict[str, nn.Module] = {
         a=nn.Conv2d(CHANNELS, 8, 3, 2),
         b=nn.Conv2d(8, 8, 3, groups=8, padding=(1, 0)),
     ),
+    "norms of a map without numbers": nn.Sequential(
+        nn.MaxPool2d(2),
+        nn.BatchNorm2d(CHANNELS, affine=False),
+        conv(),
+        nn.BatchNorm2d(8, affine=False),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    ),
     "norm without numbers": nn.Sequential(
         conv(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(8, affine=False)
     ),

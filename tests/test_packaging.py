@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import tomllib
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,12 @@ def test_the_page_at_an_index_shows_a_runs_output_as_text(readme: str) -> None:
     sample = readme.partition("```text\n")[2].partition("```")[0]
     for words in ("face_m4", "latency", "RAM, all-in", "wrong outputs", "pass"):
         assert words in sample
+
+
+def test_an_index_links_to_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {"Homepage", "Documentation", "Changelog", "Issues"} <= set(project["urls"])
+    assert (ROOT / project["urls"]["Changelog"].rpartition("/")[2]).is_file()
 
 
 def test_a_tag_agrees_with_changelog_and_citation() -> None:

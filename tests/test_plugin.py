@@ -155,6 +155,31 @@ def test_a_run_that_measures_nothing_has_failed(pytester: pytest.Pytester) -> No
     result.stdout.fnmatch_lines(["*nothing was measured*", "*a plugin that clashes*"])
 
 
+def test_a_metric_without_a_limit_is_skipped_with_that_reason(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from types import SimpleNamespace
+        import pytest
+        from hil.results.rows import Metric
+
+        @pytest.fixture(scope="session")
+        def hil_session():
+            return SimpleNamespace(metric=lambda _, name: Metric(name, 1.5, "s"))
+
+        @pytest.fixture(scope="session")
+        def hil_measurement():
+            prepared = SimpleNamespace(scenario=SimpleNamespace(name="mine"))
+            return SimpleNamespace(prepared=prepared, timing="modelled", target="emulator")
+
+        def test_one(hil_hold):
+            hil_hold("latency")
+        """
+    )
+    result = pytester.runpytest("-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*the scenario mine has no limit for latency*"])
+
+
 def test_collecting_alone_writes_no_report(pytester: pytest.Pytester) -> None:
     report = pytester.path / "build/hil/junit.xml"
     report.parent.mkdir(parents=True)

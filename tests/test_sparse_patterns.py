@@ -10,12 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import test_refusals
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from random_programs import Builder
-from test_kernels_cortex_m4 import check
+from test_kernels_cortex_m4 import check, few, seeds
 
+from hil.compiler import Compiled
 from hil.compiler.operators.fastgrnn import Cell
 from hil.compiler.operators.rnnpool import RNNPool
 from hil.compiler.program import Int16, Tensor
+from hil.models import rnnpool
 
 
 def only(weights: Int16, *place: Any) -> Int16:
@@ -78,6 +84,55 @@ def test_a_cell_equals_the_reference_however_many_weights_are_left(words: int) -
         u.flat[places] = b.random.integers(1, 200, words)
         b.operators[-1] = replace(operator, row=replace(operator.row, u=u))
     check(b.program(*maps))
+
+
+shares = st.sampled_from([0.0, 0.05, 0.3, 0.8, 1.0])
+
+
+@given(
+    seed=seeds,
+    left=st.tuples(shares, shares, shares, shares),
+    units=st.sampled_from([(8, 8), (16, 4), (6, 6), (4, 20)]),
+)
+@few
+def test_a_cell_equals_the_reference_whatever_share_of_its_weights_is_left(
+    seed: int, left: tuple[float, ...], units: tuple[int, int]
+) -> None:
+    b = Builder(seed, (9, 8, 4))
+    output = b.pool("pool", b.input, 4, 4, units, dense=True)
+    operator = b.operators[-1]
+    assert isinstance(operator, RNNPool)
+    row, summary = operator.row, operator.summary
+    w, u, w2, u2 = (
+        weights * (b.random.random(weights.shape) < share)
+        for weights, share in zip((row.w, row.u, summary.w, summary.u), left, strict=True)
+    )
+    row, summary = replace(row, w=w, u=u), replace(summary, w=w2, u=u2)
+    b.operators[-1] = replace(operator, row=row, summary=summary)
+    check(b.program(output))
+
+
+ODD: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "a dead unit": lambda w: w * (torch.arange(w.shape[1]) != 1),
+    "a dead cell": torch.zeros_like,
+    "identical units": lambda w: w[:, :1].expand_as(w),
+    "one large weight": lambda w: w + 1e4 * (torch.arange(w.numel()).view_as(w) == 1),
+    "saturating weights": lambda w: w * 1e4,
+}
+
+
+@pytest.mark.parametrize("of", ["W", "U", "WU"])
+@pytest.mark.parametrize("case", ODD)
+def test_a_pooling_of_odd_weights_is_quantised(case: str, of: str) -> None:
+    torch.manual_seed(0)
+    pool = rnnpool.RNNPool(4, (6, 4), patch=3, stride=2)
+    with torch.no_grad():
+        for name, weights in pool.named_parameters():
+            if name.rpartition(".")[2] in set(of):
+                weights.copy_(ODD[case](weights.clone()))
+    made = test_refusals.outcome(test_refusals.chain(pool))
+    assert isinstance(made, Compiled), made
+    test_refusals.check(made)
 
 
 @pytest.mark.parametrize("dense", [False, True])
