@@ -1,11 +1,17 @@
 import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+from pyocd.core.exceptions import ProbeError
+from pyocd.probe.stlink.constants import Commands
+from pyocd.probe.stlink_probe import StlinkProbe
 
 from hil import cli
 from hil.studies import desk, doctor
 from hil.studies.finding import Finding
+from hil.targets import probes
 
 
 def test_what_the_main_job_needs_is_found_here() -> None:
@@ -65,6 +71,48 @@ def test_a_probe_without_rights_comes_with_lines_for_udev(
     )
     assert said.stdout == " ".join(desk.rule("0483")) + "\n"  # one rule, as a shell reads it
     assert "udevadm trigger" in lost.remedy
+
+
+class Usb:
+    """An ST-LINK/V2-1's line as pyocd uses it; `jtag` is its firmware's version."""
+
+    serial_number = "066DFF495177514867213407"
+    vendor_name, product_name = "STMicroelectronics", "STM32 STLink"
+    is_open = False
+
+    def __init__(self, jtag: int, *, is_taken: bool = False) -> None:
+        self.jtag, self.is_taken = jtag, is_taken
+
+    def open(self) -> None:
+        if self.is_taken:
+            raise ProbeError("the USB device is in use")
+        self.is_open = True
+
+    def close(self) -> None:
+        self.is_open = False
+
+    def transfer(self, words: list[int], readSize: int = 0, **_: object) -> bytes:  # noqa: N803
+        if words[0] == Commands.GET_VERSION:
+            return (2 << 12 | self.jtag << 6 | 26).to_bytes(2, "big") + bytes(readSize - 2)
+        if words[0] == Commands.GET_TARGET_VOLTAGE:
+            return (1000).to_bytes(4, "little") + (1375).to_bytes(4, "little")
+        return bytes(readSize)
+
+
+@pytest.mark.parametrize(
+    ("usb", "told"),
+    [
+        (Usb(37), ", firmware V2J37M26"),
+        (Usb(20), "; it cannot be opened: *V2J20M26, must be at least version v2J24*"),
+        (Usb(37, is_taken=True), "; it cannot be opened: the USB device is in use"),
+    ],
+)
+def test_an_st_link_is_named_with_its_firmware(
+    usb: Usb, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probes, "connected", lambda: [StlinkProbe(cast("Any", usb))])
+    (found,) = (one for one in doctor.examine() if one.name == "debug probe")
+    assert fnmatch(found.detail, f"*({usb.serial_number}){told}")
 
 
 def test_a_serial_port_without_rights_names_the_group(

@@ -67,15 +67,16 @@ def _firmware(probe: Any) -> str:
 
     if not isinstance(probe, StlinkProbe):
         return ""
+    link = probe._link  # noqa: SLF001  # the probe itself opens within a session alone
     try:
-        probe.open()
+        link.open()
+        try:
+            version = getattr(link, "_version_str", "")  # said nowhere else
+            return f", firmware {version}" if version else ""
+        finally:
+            link.close()
     except (Error, OSError) as error:
         return f"; it cannot be opened: {error}"
-    try:
-        version = getattr(getattr(probe, "_link", None), "_version_str", "")  # said nowhere else
-        return f", firmware {version}" if version else ""
-    finally:
-        probe.close()
 
 
 def usb_rights(devices: Path, bus: Path) -> Iterator[Finding]:
