@@ -324,26 +324,24 @@ def artefacts(pytester: pytest.Pytester) -> dict[Path, bytes]:
     return {one.relative_to(files): one.read_bytes() for one in found if one.name != "uart.txt"}
 
 
-def test_a_warm_run_imports_neither_torch_nor_hypothesis(
+def test_a_warm_run_imports_neither_torch_nor_hypothesis_and_says_where_its_files_are(
     pytester: pytest.Pytester, folder: Path
 ) -> None:
     run_tiny(pytester, folder)
-    assert "loaded: []" in run_tiny(pytester, folder).stderr.str()
-
-
-def test_a_runs_files_are_named_in_junit_and_beneath_the_summary(
-    pytester: pytest.Pytester, folder: Path
-) -> None:
-    told = run_tiny(pytester, folder, "--junitxml=report.xml").stdout
-    told.fnmatch_lines(["image, plan, inputs, outputs, UART: build/hil/<scenario>/"])
+    warm = run_tiny(pytester, folder, "--junitxml=report.xml")
+    assert "loaded: []" in warm.stderr.str()
+    warm.stdout.fnmatch_lines(["image, plan, inputs, outputs, UART: build/hil/<scenario>/"])
     cases = [*ET.parse(pytester.path / "report.xml").iter("testcase")]  # noqa: S314
     places = [
-        one for case in cases for one in case.iter("property") if one.get("name") == "artefacts"
+        one.attrib["value"]
+        for case in cases
+        for one in case.iter("property")
+        if one.get("name") == "artefacts"
     ]
-    assert len(places) == len([one for one in cases if one.find("skipped") is None]) > 1
-    for place in {one.attrib["value"] for one in places}:
-        assert (pytester.path / place / "firmware.elf").is_file()
-        assert (pytester.path / place / "firmware.map").is_file()
+    assert len(places) == sum(case.find("skipped") is None for case in cases) > 1
+    for name in ("firmware.elf", "firmware.map", "uart.txt"):
+        assert (pytester.path / places[0] / name).is_file()
+    assert len(set(places)) == 1
 
 
 @pytest.mark.slow
