@@ -149,6 +149,15 @@ def test_an_alarm_interrupts_at_its_time(chip: StillChip, alarm: int, seconds: i
     assert chip.read(RTC + ISR) & ALRAF
 
 
+def test_an_alarm_of_date_0_matches_a_calendar_that_was_set_to_it(chip: StillChip) -> None:
+    _set(chip, 0x00_00_00, 0)  # as ST's time base by alarm A has it
+    chip.write(RTC + ALRMAR, 0x0000_0001)
+    chip.write(RTC + CR, ALRAE | ALRAIE)
+    chip.wait(HZ + HZ // 10)
+    assert chip.read(RTC + ISR) & ALRAF
+    assert (chip.read(RTC + TR), chip.read(RTC + DR)) == (1, 0)
+
+
 def test_an_alarm_may_be_within_a_second(chip: StillChip) -> None:
     _set(chip, *NEW_YEAR_S_EVE)
     chip.write(RTC + ALRMAR, MASK_ALL)

@@ -74,12 +74,18 @@ class Moment:
         )
 
     def after(self, seconds: int) -> "Moment":
-        """Return the moment some seconds on; a date that is none begins at the first."""
+        """Return the moment some seconds on.
+
+        A date that is none, such as the day 0, stays until midnight and counts on from the first.
+        """
+        days, of_day = divmod(self.of_day + seconds, DAY_SECONDS)
+        if days == 0:
+            minutes, second = divmod(of_day, 60)
+            return replace(self, hour=minutes // 60, minute=minutes % 60, second=second)
         start = datetime(
             _CENTURY + self.year % 100, min(max(self.month, 1), 12), 1, tzinfo=UTC
         ) + timedelta(days=max(self.day, 1) - 1, seconds=self.of_day)
         then = start + timedelta(seconds=seconds)
-        days = (self.of_day + seconds) // DAY_SECONDS
         return Moment(
             then.second,
             then.minute,
