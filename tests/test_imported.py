@@ -17,7 +17,7 @@ from hil.compiler.front.imported import Translated, translate
 from hil.compiler.integers.fixed_point import FixedPoint
 from hil.compiler.integers.requantise import requantisation
 from hil.config import scenario
-from hil.errors import UsageError
+from hil.errors import BuildError, UsageError
 from hil.models import Request, made
 from hil.models.imported import tflite
 from hil.models.imported.module import Imported
@@ -258,6 +258,13 @@ def test_a_scale_that_is_a_signalling_nan_is_refused_without_a_warning() -> None
     assert scale in whole
     with pytest.raises(UsageError, match="a scale that is not positive"):
         tflite.parse(whole.replace(scale, b"\x00\x00\xa0\x7f", 1), "net.tflite")
+
+
+def test_scales_so_far_apart_that_no_factor_holds_them_are_refused() -> None:
+    w = changed(tensor(1, scales=(1e-38,)))
+    network = tflite.parse(w, "net.tflite")
+    with pytest.raises(BuildError, match="which no 32-bit number holds"):
+        translate(Imported(network).eval(), "net")
 
 
 def test_an_average_over_fewer_pixels_at_the_edges_is_refused() -> None:

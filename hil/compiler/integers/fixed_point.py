@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hil.compiler.integers.exact import Int64, rounded_shift
+from hil.errors import BuildError
 
 _ONE = 1 << 31
-_LEAST_EXPONENT = -31
+_LEAST_EXPONENT, _MOST_EXPONENT = -31, 31
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,17 @@ class FixedPoint:
 
     @classmethod
     def of(cls, real: float) -> "FixedPoint":
-        """Round a factor that is not negative."""
+        """Round a factor that is not negative.
+
+        Raises:
+            BuildError: it is so large that a sum of 1 leaves 32 bits.
+        """
+        if not real < 2.0**_MOST_EXPONENT:
+            raise BuildError(
+                f"a factor between scales is {real:g}, which no 32-bit number holds",
+                hint="the scales of its input, weights and output do not belong together",
+                stage="quantise",
+            )
         mantissa, exponent = math.frexp(real)
         multiplier = math.floor(mantissa * _ONE + 0.5)
         if multiplier == _ONE:
