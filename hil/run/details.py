@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hil.results.details import Box, Details, Holding, Layer, Noise, Picture, Span
+from hil.results.details import Box, Details, Holding, Layer, Picture, Span
 from hil.run import detections
 from hil.run.measurement import Measurement
 
@@ -50,7 +50,7 @@ def of(measurement: Measurement, run: str) -> Details:
         layers=_layers(measurement),
         spans=_spans(measurement),
         holdings=list(_holdings(measurement)),
-        noise=[Noise(**vars(one)) for one in prepared.noise],
+        noise=list(prepared.noise),
         picture=_picture(measurement),
         boxes=_boxes(measurement),
     )
@@ -70,9 +70,10 @@ def _regions(board: "Board") -> dict[str, int]:
 
 
 def _spans(measurement: Measurement) -> list[Span]:
-    buffers = measurement.prepared.schedule.buffers
-    spans = [Span(b.name, b.region, b.offset, b.bytes, b.first, b.last) for b in buffers]
-    return sorted(spans, key=lambda span: (span.region, span.offset, span.first))
+    return sorted(
+        measurement.prepared.schedule.buffers,
+        key=lambda span: (span.region, span.offset, span.first),
+    )
 
 
 def _holdings(measurement: Measurement) -> Iterator[Holding]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.compiler.program import Output
+from hil.results.details import Span
 from hil.vision.detection import Anchor
 
 if TYPE_CHECKING:
@@ -58,29 +59,12 @@ class PlannedLayer:
 
 
 @dataclass(frozen=True)
-class PlannedBuffer:
-    """A range of memory, alive from step `first` to step `last`, both included.
-
-    Attributes:
-        region: "sram" or "ccm".
-        offset: bytes from the region's start.
-    """
-
-    name: str
-    region: str
-    offset: int
-    bytes: int
-    first: int
-    last: int
-
-
-@dataclass(frozen=True)
 class Schedule:
     """A network's plan on a board.
 
     Attributes:
         laps: whose the intervals between two reads of the cycle counter are; see `hil.run.laps`.
-        buffers: as `Plan.buffers`. text: both as a table for a person.
+        buffers: of `Plan.buffers`. text: both as a table for a person.
         input_bytes, output_bytes: of the image and of the result.
         input_survives: whether the image is still whole after an inference.
         streams: whether the image comes in row by row while the steps run.
@@ -91,7 +75,7 @@ class Schedule:
 
     layers: tuple[PlannedLayer, ...]
     laps: tuple[int | None, ...]
-    buffers: tuple[PlannedBuffer, ...]
+    buffers: tuple[Span, ...]
     text: str
     input_bytes: int
     output_bytes: int
@@ -111,7 +95,7 @@ class Schedule:
         return cls(
             layers=tuple(PlannedLayer(s.name, s.kernel.name, s.macs) for s in plan.steps),
             laps=tuple(laps.owners(plan)),
-            buffers=tuple(PlannedBuffer(**vars(one)) for one in plan.buffers.values()),
+            buffers=tuple(Span(**vars(one)) for one in plan.buffers.values()),
             text=_text(plan),
             input_bytes=plan.input_bytes,
             output_bytes=plan.output_bytes,
@@ -136,19 +120,3 @@ def _text(planned: "Plan") -> str:
         alive = "".join("#" if cell else "." for cell in row[fixed:])
         lines.append(f"{cells}  {alive}".rstrip())
     return "\n".join([*lines, ""])
-
-
-@dataclass(frozen=True)
-class MapNoise:
-    """An operator's output in int8, as `hil.results.details.Noise` has it.
-
-    Attributes:
-        sqnr_db: with the noise of all operators before; None where there is no noise.
-        rounding_db: of rounding this output alone.
-    """
-
-    operator: str
-    scale: float
-    zero_point: int
-    sqnr_db: float | None
-    rounding_db: float | None

@@ -22,9 +22,10 @@ from hil.build.kept import note_use
 from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.results import maps
+from hil.results.details import Noise
 from hil.run import inputs
 from hil.run.closeness import Closeness
-from hil.run.facts import MapNoise, Network, Schedule
+from hil.run.facts import Network, Schedule
 
 if TYPE_CHECKING:
     from hil.compiler.program import Float32, Int8, Quantised
@@ -45,7 +46,7 @@ class _Document:
     schedule: Schedule
     closeness: Closeness
     maps: dict[str, int]
-    noise: tuple[MapNoise, ...]
+    noise: tuple[Noise, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,7 @@ class Contents:
     schedule: Schedule
     closeness: Closeness
     maps: dict[str, int]
-    noise: tuple[MapNoise, ...]
+    noise: tuple[Noise, ...]
     input: "Int8"
     expected: "Quantised"
     float_outputs: "Float32"
@@ -158,14 +159,14 @@ def contents_of(compiled: "CompiledScenario") -> Contents:
     )
 
 
-def _noise(compiled: "CompiledScenario", image: "Image") -> Iterator[MapNoise]:
+def _noise(compiled: "CompiledScenario", image: "Image") -> Iterator[Noise]:
     from hil.compiler import Compiled, quality
 
     found = quality.measure(
         Compiled(compiled.program, compiled.graph), {compiled.scenario.input: image}
     )
     for operator in compiled.program.operators:
-        yield MapNoise(
+        yield Noise(
             operator.name,
             operator.output.scale,
             operator.output.zero_point,

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from hil.compiler.program import Float32, Int8, Program, Quantised
     from hil.link.client import Device, Run
     from hil.link.speed import Quality
+    from hil.results.details import Noise
     from hil.run.closeness import Closeness
     from hil.run.compiled import CompiledScenario
     from hil.run.core_clock import CoreClock
-    from hil.run.facts import MapNoise, Network, Schedule
+    from hil.run.facts import Network, Schedule
     from hil.run.recovery import Ladder
     from hil.run.worth.weigh import Weighed
     from hil.targets.base import Target
@@ -100,7 +101,7 @@ class Prepared:
     closeness: "Closeness"
     compile: "Callable[[], CompiledScenario]"
     maps: Mapping[str, int] = field(default_factory=dict)
-    noise: "tuple[MapNoise, ...]" = ()
+    noise: "tuple[Noise, ...]" = ()
     weighed: "Weighed | None" = None
 
     @property

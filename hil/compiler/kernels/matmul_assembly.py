@@ -7,7 +7,7 @@ The C that this code equals is in firmware/kernels/matmul.c.
 
 from hil.compiler.code.assembly import Assembly, clamp, immediate
 from hil.compiler.kernels.matmul import MatMul
-from hil.compiler.kernels.matmul_four import matmul_four
+from hil.compiler.kernels.matmul_four import matmul_four, store_sums
 
 _LOOP_BYTES = 760  # of unrolled code, which the instruction cache of a kibibyte holds with the rest
 _MOST_UNROLLED = 31  # 8 bytes each in a pre-indexed offset of 8 bits
@@ -145,16 +145,7 @@ def _requantise(out: Assembly, product: MatMul, pixels: int) -> None:
     if product.residual:
         _residual(out, product, sums)
     clamp(out, sums, product.low, product.high, "r11")
-    store = "strb" if product.y_bytes == 1 else "strh"
-    # The store that moves the pointer on comes last.
-    for i, s in reversed(list(enumerate(sums))[1:]):
-        at = i // 2 * product.y_pixel_bytes + i % 2 * product.y_channel_bytes
-        out.put(f"{store} {s}, [r10, #{at}]")
-    step = 2 * product.y_channel_bytes
-    if step <= 255:
-        out.put(f"{store} {sums[0]}, [r10], #{step}")
-    else:
-        out.put(f"{store} {sums[0]}, [r10]", f"add r10, r10, #{step}")
+    store_sums(out, product, sums, "r10")
     out.put("vmov s1, r10")
 
 

@@ -6,6 +6,7 @@ channels are shared by more outputs. Where channels are many, words of the last 
 the FPU's registers: a VMOV takes one cycle and never waits, so such a step takes 15 cycles.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hil.compiler.code.assembly import Assembly, clamp, immediate
@@ -210,17 +211,29 @@ def _requantise(out: Assembly, product: MatMul) -> None:
         _residual(out, product, product.residual[2])
     clamp(out, _SUMS, product.low, product.high, "r4")
     out.put("vmov r5, s1")
+    store_sums(out, product, _SUMS, "r5")
+    out.put("vmov s1, r5")
+
+
+def store_sums(out: Assembly, product: MatMul, sums: Sequence[str], pointer: str) -> None:
+    """Store two channels of each pixel, and move the pointer on to the next two.
+
+    Args:
+        out: where the code goes.
+        product: whose output it is.
+        sums: registers of the results, both channels of a pixel together.
+        pointer: register of the first one's address.
+    """
     store = "strb" if product.y_bytes == 1 else "strh"
     # The store that moves the pointer on comes last.
-    for i, s in reversed(list(enumerate(_SUMS))[1:]):
+    for i, s in reversed(list(enumerate(sums))[1:]):
         at = i // 2 * product.y_pixel_bytes + i % 2 * product.y_channel_bytes
-        out.put(f"{store} {s}, [r5, #{at}]")
+        out.put(f"{store} {s}, [{pointer}, #{at}]")
     step = 2 * product.y_channel_bytes
     if step <= 255:
-        out.put(f"{store} {_SUMS[0]}, [r5], #{step}")
+        out.put(f"{store} {sums[0]}, [{pointer}], #{step}")
     else:
-        out.put(f"{store} {_SUMS[0]}, [r5]", f"add r5, r5, #{step}")
-    out.put("vmov s1, r5")
+        out.put(f"{store} {sums[0]}, [{pointer}]", f"add {pointer}, {pointer}, #{step}")
 
 
 def _hold_residual(out: Assembly, residual: tuple[int, int, int]) -> None:
