@@ -103,7 +103,7 @@ def test_clones_in_different_directories_build_the_same_bytes(
     second = build(moved, board, compiler)
     assert first.elf != second.elf
     assert first.elf.read_bytes() == second.elf.read_bytes()
-    for root in (tmp_path, paths.FIRMWARE):
+    for root in (tmp_path, paths.FIRMWARE, compiler.program.parent):
         assert str(root).encode() not in second.elf.read_bytes()
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hil.errors import UsageError
-from hil.studies.programs.emulator import Emulator, Uart
+from hil.studies.programs.emulator import Emulator
+from hil.studies.programs.uart import Uart
 
 _CHUNK_BYTES = 4096
 _LEVELS = {"0": False, "1": True, "z": None}
