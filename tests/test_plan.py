@@ -1,5 +1,6 @@
 """The planner: what is fused, what a plan holds in memory, what it refuses."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +14,7 @@ from random_programs import Builder
 from hil import models
 from hil.compiler.kernels.kernel import Choices
 from hil.compiler.plan import Budget, Plan, make_plan, pareto, place, table
+from hil.compiler.plan.cost import estimate
 from hil.compiler.plan.pack import Item, live_bytes, pack
 from hil.compiler.plan.schedule import schedule
 from hil.compiler.program import Program
@@ -252,6 +254,17 @@ def test_an_image_that_the_first_step_reads_whole_is_not_streamed() -> None:
     program = synthetic_program(models.structure("renet_layer", rows=16, columns=16))
     with pytest.raises(UsageError, match=r"its first step, .* \(renet\), reads it whole"):
         make_plan(program, ROOMY, streams=True)
+
+
+def test_streamed_steps_work_in_ccm_where_that_leaves_more_of_the_arena() -> None:
+    program = synthetic_program(models.structure("vww_base"))
+    plan = make_plan(program, Budget.of(board.load("stm32f439")), streams=True)
+    assert plan.arena_bytes <= 32_768
+    held = replace(plan.choices, streams_in_ccm=False)
+    before = place(program, Budget.of(board.load("stm32f439")), held)
+    assert plan.arena_bytes < before.arena_bytes
+    assert plan.ram_bytes <= before.ram_bytes + 64
+    assert estimate(plan) <= estimate(before)
 
 
 def test_memory_that_lacks_without_streaming_is_told_with_what_streaming_needs() -> None:

@@ -28,6 +28,8 @@ class Choices:
             None to put in CCM what is fastest there.
         panel_bytes: weights that need more working memory go through so much, panel by panel of
             channels; None to copy any in one piece.
+        streams_in_ccm: what streamed steps work in goes into CCM as far as there is room, whatever
+            `ccm_bytes` says.
     """
 
     band: int = 1
@@ -36,6 +38,7 @@ class Choices:
     streamed: int = 0
     ccm_bytes: int | None = None
     panel_bytes: int | None = None
+    streams_in_ccm: bool = False
 
 
 @dataclass(frozen=True)

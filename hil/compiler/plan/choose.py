@@ -19,6 +19,7 @@ from hil.errors import MemoryLimitError, UsageError
 
 _UNBOUNDED = 1 << 30  # bytes
 _ALIKE = 1.01  # cycles that the cost model cannot tell apart: then the least memory decides
+_ALIGNING = 64  # bytes of a region that nothing but alignment takes
 _MOST_DEPTHS = 2  # of streaming, that are looked at closely
 
 Aim: TypeAlias = Literal["speed", "ram"] | int
@@ -60,7 +61,8 @@ def make_plan(
     """
     points = _points(program, budget, streams)
     if aim == "ram":
-        return min(points, key=lambda p: (p.ram_bytes, p.cycles)).plan
+        smallest = min(points, key=lambda p: (p.ram_bytes, p.cycles))
+        return _relieved(program, budget, smallest, smallest.ram_bytes)
     cap = aim if isinstance(aim, int) else max(p.ram_bytes for p in points)
     within = [p for p in points if p.ram_bytes <= cap]
     if not within:
@@ -73,7 +75,21 @@ def make_plan(
         )
     fastest = min(p.cycles for p in within)
     alike = [p for p in within if p.cycles <= _ALIKE * fastest]
-    return min(alike, key=lambda p: (p.ram_bytes, p.cycles)).plan
+    point = min(alike, key=lambda p: (p.ram_bytes, p.cycles))
+    return _relieved(program, budget, point, min(cap, point.ram_bytes + _ALIGNING))
+
+
+def _relieved(program: Program, budget: Budget, point: Point, cap: int) -> Plan:
+    """Return the plan with a smaller arena, if streamed steps can work in CCM at no cost."""
+    choices = replace(point.plan.choices, streams_in_ccm=True)
+    if not choices.streamed:
+        return point.plan
+    try:
+        plan = place(program, budget, choices)
+    except MemoryLimitError:
+        return point.plan
+    is_better = plan.ram_bytes <= cap and plan.arena_bytes < point.plan.arena_bytes
+    return plan if is_better and estimate(plan) <= point.cycles else point.plan
 
 
 def plan_on(

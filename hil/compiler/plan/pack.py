@@ -39,7 +39,8 @@ def pack(items: Sequence[Item], patience: int = PATIENCE) -> tuple[list[int], in
     """Place every buffer.
 
     Greedy by size, or where that is not good enough first what is alive when most is; improved by
-    reordering the greedy's queue. The same items always give the same offsets.
+    reordering the greedy's queue. Or greedy by length of life. The same items always give the same
+    offsets.
 
     Args:
         items: the buffers.
@@ -68,7 +69,12 @@ def _packed(key: _Key, patience: int) -> tuple[tuple[int, ...], int]:
     if size > floor:
         others, other_size = _improve(items, _queue(items, crowd), floor, patience)
         if other_size < size:
-            return tuple(others), other_size
+            best, size = others, other_size
+    if size > floor:
+        lives = [item.last - item.first for item in items]
+        others, other_size = _improve(items, _queue(items, lives), floor, patience=0)
+        if other_size < size:
+            best, size = others, other_size
     return tuple(best), size
 
 

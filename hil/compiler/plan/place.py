@@ -128,6 +128,8 @@ def place(program: Program, budget: Budget, choices: Choices, patience: int = PA
         steps = _fit(planned, choices.streamed, budget)
     else:
         steps = _fill(planned, choices.streamed, min(choices.ccm_bytes, budget.ccm_bytes))
+    if choices.streams_in_ccm:
+        steps = _relieve(steps, choices.streamed, budget.ccm_bytes)
     stream = _stream(program, steps, choices.streamed)
     strips = stream.strips
     arena = _maps(program, steps, choices.streamed, strips)
@@ -222,6 +224,19 @@ def _fill(steps: tuple[Step, ...], streamed: int, ccm_bytes: int) -> tuple[Step,
                 every[i][k] = replace(every[i][k], region="sram")
         placed += _with_scratch(group, every)
     return tuple(placed)
+
+
+def _relieve(steps: tuple[Step, ...], streamed: int, ccm_bytes: int) -> tuple[Step, ...]:
+    """Move working memory of streamed steps from SRAM to so much CCM, the largest first."""
+    group = steps[:streamed]
+    every = [list(step.scratch) for step in group]
+    places = [(i, k) for i, of_step in enumerate(every) for k in range(len(of_step))]
+    for i, k in sorted(places, key=lambda at: -every[at[0]][at[1]].bytes):
+        before = every[i][k]
+        every[i][k] = replace(before, region="ccm")
+        if _in_ccm(every) > ccm_bytes:
+            every[i][k] = before
+    return (*_with_scratch(group, every), *steps[streamed:])
 
 
 def _in_ccm(every: list[list[Scratch]]) -> int:
