@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hil.build import chips
 from hil.build.image import Footprint, Image, Section, Segment, read_segments
+from hil.build.objects import Recipe
 from hil.build.once import digest, made_once
 from hil.build.toolchain import Toolchain, environment, find_toolchain
 from hil.config.board import Board, Memory, SerialPort
@@ -47,14 +48,22 @@ def build(model_dir: Path, board: Board, toolchain: Toolchain, *, anew: bool = F
         MemoryLimitError: the image does not fit; says which region lacks how many bytes.
     """
     settings = _settings(board) | ({"HIL_CONTRACTS": "1"} if toolchain.contracts else {})
-    chip_dir = chips.folder(board.chip)
+    chip_dir = chips.folder(board.chip).resolve()
     words = (toolchain.fingerprint, str(sorted(settings.items())))
     cached = cache() / "firmware" / f"{digest(words, (FIRMWARE, chip_dir, model_dir))}.elf"
 
     def make(scratch: Path) -> Path:
-        folders = {"HIL_MODEL": str(model_dir.resolve()), "HIL_CHIP_DIR": str(chip_dir)}
+        folders = {
+            "HIL_MODEL": str(model_dir.resolve()),
+            "HIL_CHIP_DIR": str(chip_dir),
+            "HIL_KEPT": str(scratch / "kept"),
+        }
+        objects = Recipe(FIRMWARE.resolve(), chip_dir, settings, _recipe(toolchain))
+        if not anew:
+            objects.take(scratch / "kept")
         elf = _compile(scratch, settings | folders, toolchain)
         Image.read(elf)
+        objects.keep(scratch, _ninja(scratch, "-t", "deps"))
         return elf
 
     return Image.read(made_once(cached, make, anew=anew))
@@ -130,8 +139,20 @@ def _compile(scratch: Path, settings: dict[str, str], toolchain: Toolchain) -> P
         *(f"-D{name}={value}" for name, value in variables.items()),
     ]
     _run(configure, "configure")
-    _run([str(_wheel_program("ninja")), "-C", str(scratch), "--quiet"], "compile")
+    _ninja(scratch)
     return scratch / "firmware.elf"
+
+
+def _ninja(build_dir: Path, *tool: str) -> str:
+    """Build all that CMake has told Ninja; or have it answer, where a tool of its is named."""
+    program = str(_wheel_program("ninja"))
+    return _run([program, "-C", str(build_dir), "--quiet", *tool], "compile")
+
+
+def _recipe(toolchain: Toolchain) -> tuple[str, ...]:
+    """Return what decides what a compiler makes of a source, beside the board's values."""
+    files = (FIRMWARE / "CMakeLists.txt", *sorted(FIRMWARE.glob("toolchains/*")))
+    return (toolchain.fingerprint, *(file.read_text(encoding="utf-8") for file in files))
 
 
 def _wheel_program(name: str) -> Path:
@@ -147,7 +168,7 @@ def _wheel_program(name: str) -> Path:
     raise BuildError(f"{name} is not installed", hint=f"pip install {name}", stage="toolchain")
 
 
-def _run(command: list[str], stage: str) -> None:
+def _run(command: list[str], stage: str) -> str:
     try:
         done = subprocess.run(
             command,
@@ -176,6 +197,7 @@ def _run(command: list[str], stage: str) -> None:
             hint="the first error above is the one to mend",
             stage=stage,
         )
+    return done.stdout
 
 
 def _raise_if_too_large(output: str) -> None:

@@ -12,7 +12,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-KINDS = ("firmware", "native", "cortex-m4", "test-firmware", "maps", "counts", "scenarios")
+KINDS = (
+    "firmware",
+    "objects",
+    "native",
+    "cortex-m4",
+    "test-firmware",
+    "maps",
+    "counts",
+    "scenarios",
+)
 ZIG = "zig"
 """What zig keeps for itself: one piece, since it takes for granted what it once made there."""
 SCRATCH = "build-"

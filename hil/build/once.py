@@ -74,9 +74,47 @@ def found(path: Path) -> Iterator[Path]:
     Args:
         path: as `made_once` takes it.
     """
-    for kept in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*{path.suffix}")):
-        if _is_whole(path, kept):
+    for kept in _named_so(path):
+        if _content(path, kept) is not None:
             yield kept
+
+
+def content(path: Path) -> bytes | None:
+    """Return what is kept under a name of the cache, as it was made; None where there is nothing.
+
+    Args:
+        path: as `made_once` takes it.
+    """
+    for kept in _named_so(path):
+        if (whole := _content(path, kept)) is not None:
+            note_use(kept)
+            return whole
+    return None
+
+
+def keep(path: Path, data: bytes) -> None:
+    """Keep what is quickly made again. The disk need not hold it: its name says what it is to be.
+
+    Args:
+        path: as `made_once` takes it.
+        data: the file's content.
+
+    Raises:
+        BuildError: the cache cannot be written.
+    """
+    with written(path.parent, "HIL_CACHE"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=SCRATCH, dir=path.parent, delete=False) as file:
+            partial = Path(file.name)
+        try:
+            partial.write_bytes(data)
+            partial.replace(_named(path, data))
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _named_so(path: Path) -> list[Path]:
+    return sorted(path.parent.glob(f"{glob.escape(path.stem)}.*{path.suffix}"))
 
 
 @contextlib.contextmanager
@@ -112,13 +150,14 @@ def _named(path: Path, content: bytes) -> Path:
     return path.with_name(f"{path.stem}.{digest}{path.suffix}")
 
 
-def _is_whole(path: Path, kept: Path) -> bool:
-    """Whether a file has the content that its name says; one that has not is deleted."""
+def _content(path: Path, kept: Path) -> bytes | None:
+    """Return a file that has the content that its name says; one that has not is deleted."""
     try:
-        whole = _named(path, kept.read_bytes()) == kept
+        data = kept.read_bytes()
     except OSError:  # another process may tidy up meanwhile
-        return False
-    if not whole:
-        with contextlib.suppress(OSError):
-            kept.unlink()
-    return whole
+        return None
+    if _named(path, data) == kept:
+        return data
+    with contextlib.suppress(OSError):
+        kept.unlink()
+    return None
