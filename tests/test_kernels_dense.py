@@ -1,5 +1,8 @@
 """What DenseNet and MobileNetV1 need beside the others' kernels, against the integer reference."""
 
+import subprocess
+from pathlib import Path
+
 import cortex_m4
 import numpy as np
 import pytest
@@ -10,6 +13,8 @@ from native import compile_program
 from random_programs import Builder
 
 from hil.compiler import reference
+from hil.compiler.kernels.matmul import MatMul
+from hil.compiler.kernels.matmul_four import matmul_four
 from hil.compiler.kernels.pointwise import pointwise_of
 from hil.compiler.kernels.windowed import windowed_of
 from hil.compiler.operators.conv2d import Conv2D
@@ -184,6 +189,24 @@ def test_products_of_four_pixels_of_any_depth_equal_the_reference() -> None:
             x = b.conv(f"sum{n}", x, channels, residual=x)
     heads = [b.conv(f"head{n}", x, 6, kernel) for n, kernel in enumerate((2, 3))]
     check(b.program(*heads))
+
+
+@pytest.mark.gcc
+@pytest.mark.skipif(not cortex_m4.has_gcc(), reason="arm-none-eabi-gcc is not on PATH")
+def test_gcc_assembles_products_of_four_pixels_of_any_depth(tmp_path: Path) -> None:
+    text = [".syntax unified"]
+    for depth in range(4, 130, 2):
+        for residual in (None, (0, 1 << 30, 1)):
+            for channels in (8, 168):
+                product = MatMul(
+                    depth=depth, segments=1, segment_bytes=0, pixel_bytes=2 * depth,
+                    channels=channels, y_bytes=1, y_channel_bytes=1, y_pixel_bytes=channels,
+                    low=-128, high=127, residual=residual,
+                )  # fmt: skip
+                text.append(matmul_four(f"f{len(text)}", product).text)
+    (tmp_path / "all.S").write_text("\n".join(text), encoding="utf-8")
+    command = ["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard"]
+    subprocess.run([*command, "-c", "all.S", "-o", "all.o"], cwd=tmp_path, check=True)
 
 
 def test_heads_whose_weights_are_too_many_to_turn_go_over_windows() -> None:

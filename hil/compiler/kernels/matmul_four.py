@@ -66,7 +66,7 @@ def matmul_four(name: str, product: MatMul) -> Assembly:
     out.function(name, f"{_PIXELS} pixels, {product.channels} channels")
     shape = _shape(product)
     saved = shape.first + 2 * shape.held - _CALLER_SAVED
-    held = f"{{s{_CALLER_SAVED}-s{_CALLER_SAVED + saved - 1}}}"
+    held = _registers(_CALLER_SAVED, saved)
     out.put("push {r4-r11, lr}", *([f"vpush {held}"] if saved > 0 else []), "vmov s1, r2")
     immediate(out, "r12", 4 * product.stream_words)
     out.put("add r12, r12, r1", "vmov s2, r12")
@@ -78,13 +78,18 @@ def matmul_four(name: str, product: MatMul) -> Assembly:
     for pixel in (2, 3) if shape.held else ():
         _add_constant(out, "r2", "r0", pixel * product.pixel_bytes)
         first = shape.first + (pixel - 2) * shape.held
-        out.put(f"vldmia r2, {{s{first}-s{first + shape.held - 1}}}")
+        out.put(f"vldmia r2, {_registers(first, shape.held)}")
     out.label(f".L{name}_pair")
     _accumulate(out, name, product, shape)
     _requantise(out, product)
     out.put("vmov r2, s2", "cmp r1, r2", f"bne .L{name}_pair")
     out.put(*([f"vpop {held}"] if saved > 0 else []), "pop {r4-r11, pc}")
     return out
+
+
+def _registers(first: int, count: int) -> str:
+    """Return a list of FPU registers. GNU as refuses a range from one to itself."""
+    return f"{{s{first}-s{first + count - 1}}}" if count > 1 else f"{{s{first}}}"
 
 
 def _shape(product: MatMul) -> _Shape:
