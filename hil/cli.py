@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from hil import __version__
+from hil import __version__, extras
 from hil.commands import (
     bench,
     bisect,
@@ -129,7 +129,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         parser.print_help()
         return 0
     try:
-        status: int = options.run(options)
+        with extras.said():
+            status: int = options.run(options)
     except HilError as error:
         print(f"hil {options.command}: {error}", file=sys.stderr)
         return 2

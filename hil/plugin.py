@@ -67,6 +67,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if runs_suite or config.option.hil_board is not None:
         try:
             of_boards = sessions.of_command_line(config)
+            if runs_suite and not config.option.collectonly:
+                for session in of_boards:
+                    session.check_can_compile(session.scenarios)
         except HilError as error:
             raise pytest.UsageError(str(error)) from error
         if runs_suite and all(_is_suite(_path(config, one)) for one in config.args):
@@ -143,6 +146,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     try:
         on, told = marked.on_boards(metafunc.definition, metafunc.config)
         scenarios = marked.scenarios(metafunc.definition, on[0]) if "hil_scenario" in names else []
+        if not metafunc.config.option.collectonly:
+            for session in on:
+                session.check_can_compile(scenarios)
     except HilError as error:
         raise pytest.Collector.CollectError(str(error)) from error
 

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from hil import cli, models
 from hil.compiler import compile_model, plan
-from hil.compiler.operators.kind import Macs
+from hil.compiler.macs import Macs
 from hil.compiler.operators.patch_pool import pool_macs
 from hil.compiler.program import Operator, Program
 from hil.config import board
 from hil.models.rnnpool import RNNPool
 from hil.studies.counts import count as counts
 from hil.studies.counts import table as counts_table
-from hil.studies.counts.count import Counts, Memory
+from hil.studies.counts.counted import Counts, Memory
 from hil.vision import photographs
 
 

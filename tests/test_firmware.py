@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import tiny_model
@@ -160,6 +161,18 @@ def test_two_at_once_build_the_same_image(model: Path, board: Board, own_cache: 
         first, second = (running.result() for running in builds)
     assert first == second
     assert [path.name for path in (own_cache / "firmware").iterdir()] == [first.elf.name]
+
+
+def test_a_compiler_behind_links_is_called_from_where_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "package").mkdir()
+    program = tmp_path / "package" / "zig"
+    program.touch()
+    (tmp_path / "linked").symlink_to(tmp_path / "package")
+    spec = SimpleNamespace(origin=str(tmp_path / "linked" / "__init__.py"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: spec)
+    assert toolchain._zig()[0] == program.resolve()
 
 
 def test_a_damaged_cache_entry_is_built_again(model: Path, board: Board) -> None:

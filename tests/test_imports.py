@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-GROUND = {"errors", "files", "paths", "limits", "numbers"}
-"""What anybody may know; of these, limits know errors and paths, the others nothing."""
+GROUND = {"errors", "extras", "files", "paths", "limits", "numbers"}
+"""What anybody may know; of these, limits and extras know errors, limits paths too."""
 
 COMPILER = {
     "program": set(),
     "integers": {"program"},
     "similarity": set(),
-    "operators": {"program", "integers", "similarity"},
+    "macs": set(),
+    "operators": {"program", "integers", "similarity", "macs"},
     "front": {"program", "integers", "operators", "similarity", "code"},
     "code": {"program"},
     "kernels": {"program", "integers", "operators", "code"},
@@ -81,6 +82,7 @@ FACES = {
 }
 OUTSIDE_THE_COMPILER = {
     "errors": set(),
+    "extras": {"errors"},
     "files": set(),
     "paths": set(),
     "numbers": set(),

@@ -127,7 +127,7 @@ def test_another_board_is_another_entry(tiny: Scenario, other: Board) -> None:
     assert inputs.digest(tiny, other) != inputs.digest(tiny, BOARD)
 
 
-@pytest.mark.parametrize("distribution", ["torch", "numpy", "pillow", "tflite"])
+@pytest.mark.parametrize("distribution", ["numpy", "pillow", "tflite"])
 def test_another_version_of_what_computes_is_another_entry(
     tiny: Scenario, monkeypatch: pytest.MonkeyPatch, distribution: str
 ) -> None:
@@ -137,6 +137,26 @@ def test_another_version_of_what_computes_is_another_entry(
         metadata, "version", lambda name: "0" if name == distribution else version(name)
     )
     assert inputs.digest(tiny, BOARD) != before
+
+
+def version_of_torch(monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
+    monkeypatch.setattr(inputs, "torch_version", lambda: version)
+
+
+def test_what_another_torch_compiled_is_taken_only_without_torch(
+    cache: Path, tiny: Scenario, compilations: list[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken(tiny)
+    version_of_torch(monkeypatch, "0")
+    assert not kept.is_kept(tiny, BOARD)
+    taken(tiny)
+    assert len(compilations) == 2
+    version_of_torch(monkeypatch, None)
+    assert kept.is_kept(tiny, BOARD)
+    taken(tiny)
+    assert len(compilations) == 2
+    assert not kept.is_kept(replace(tiny, seed=1), BOARD)
+    assert len([*(cache / "scenarios").iterdir()]) == 2
 
 
 def test_what_is_not_compiled_makes_no_other_entry(tiny: Scenario) -> None:
@@ -268,10 +288,9 @@ def test_a_damaged_file_is_made_again(
     assert entry(cache).read_bytes() == whole
 
 
-def test_a_file_of_another_kind_is_not_believed(
-    cache: Path, tiny: Scenario, compilations: list[None]
-) -> None:
-    place = cache / "scenarios" / f"{inputs.digest(tiny, BOARD)}.zip"
+@pytest.mark.usefixtures("cache")
+def test_a_file_of_another_kind_is_not_believed(tiny: Scenario, compilations: list[None]) -> None:
+    (place,) = kept._places(tiny, BOARD)
     for content in (b"no archive", msgspec.json.encode({"network": 1})):
 
         def make(scratch: Path, content: bytes = content) -> Path:

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from hil.compiler import operators, reference
 from hil.compiler.front.graph import Graph
 from hil.compiler.front.trace import trace
+from hil.compiler.macs import Macs
 from hil.compiler.operators.conv2d import Conv2D
-from hil.compiler.operators.kind import INPUT, Macs
+from hil.compiler.operators.kind import INPUT
 from hil.compiler.operators.lookup import LookupKind
 from hil.compiler.program import Operator, Program, Shape
 from hil.compiler.quantise import quantise

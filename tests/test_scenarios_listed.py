@@ -14,7 +14,7 @@ from hil.errors import UsageError
 from hil.results import table
 from hil.results.rows import Metric, in_context
 from hil.studies.counts import kept
-from hil.studies.counts.count import Memory
+from hil.studies.counts.counted import Memory
 
 TINY = """
 model = "rnnpool_layer"
@@ -81,7 +81,8 @@ def test_what_was_planned_once_is_kept_and_a_change_makes_it_anew(
     (tmp_path / "tiny.toml").write_text(TINY)
     chip, tiny = board.load("stm32f439"), scenario.load(str(tmp_path / "tiny.toml"))
     first = kept.fit(tiny, chip)
-    monkeypatch.setattr(kept, "planned", lambda *_: pytest.fail("it was planned again"))
+    again = "hil.studies.counts.count.planned"
+    monkeypatch.setattr(again, lambda *_: pytest.fail("it was planned again"))
     assert kept.fit(tiny, chip) == first
     with pytest.raises(pytest.fail.Exception):
         kept.fit(tiny.override(optimise="ram"), chip)

@@ -117,6 +117,11 @@ def _named_so(path: Path) -> list[Path]:
     return sorted(path.parent.glob(f"{glob.escape(path.stem)}.*{path.suffix}"))
 
 
+def place(kept: Path) -> Path:
+    """Return the name that `made_once` was given for a file that it has kept."""
+    return kept.with_name(f"{Path(kept.stem).stem}{kept.suffix}")
+
+
 @contextlib.contextmanager
 def written(folder: Path, variable: str) -> Iterator[None]:
     """Turn a failure to write while the block runs into a BuildError that says what is free.

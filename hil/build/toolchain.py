@@ -94,7 +94,8 @@ def _zig() -> tuple[Path, str]:
             hint="pip install ziglang",
             stage="toolchain",
         )
-    return Path(spec.origin).with_name("zig"), metadata.version("ziglang")
+    # As zig finds itself: images name its folder by the path that is mapped away.
+    return Path(spec.origin).with_name("zig").resolve(), metadata.version("ziglang")
 
 
 def _gcc() -> tuple[Path, str]:

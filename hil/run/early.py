@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from hil import extras
+from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.errors import UsageError
 
@@ -20,6 +22,26 @@ def check(scenarios: Iterable[Scenario]) -> None:
         except UsageError as error:
             error.what = f"the scenario {one.name}: {error.what}"
             raise
+
+
+def check_can_compile(scenarios: Iterable[Scenario], board: Board, *, anew: bool = False) -> None:
+    """Look whether scenarios that nobody has compiled yet can be.
+
+    Args:
+        scenarios: that are about to run.
+        board: that they run on.
+        anew: compile them, whatever is kept.
+
+    Raises:
+        UsageError: they cannot, since torch is not installed.
+    """
+    if extras.is_there(extras.TORCH):
+        return
+    from hil.run import kept
+
+    lacking = [one.name for one in scenarios if anew or not kept.is_kept(one, board)]
+    if lacking:
+        raise extras.missing(extras.TORCH, f"compiling {', '.join(lacking)}")
 
 
 def check_writable(csv: Path) -> None:

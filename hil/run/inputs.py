@@ -14,6 +14,7 @@ from hil import models, paths
 from hil.build.once import digest as named_by
 from hil.config.board import Board
 from hil.config.scenario import Limits, Paper, Scenario
+from hil.extras import TORCH
 from hil.models import own
 from hil.run import calibration
 from hil.vision import photographs
@@ -29,7 +30,7 @@ APART = frozenset(
 )
 """What of the harness takes no part in compiling; `tests/test_kept.py` holds it to that."""
 
-_DISTRIBUTIONS = ("torch", "numpy", "pillow", "tflite")
+_DISTRIBUTIONS = ("numpy", "pillow", "tflite")
 _LIMITS = "*_limits.h"  # of firmware/, read by `hil.limits`
 
 
@@ -42,7 +43,8 @@ def digest(scenario: Scenario, board: Board) -> str:
     """Return a name, 32 hexadecimal digits, that changes with whatever the compiler reads.
 
     That is the scenario's choices, the content of its weights and of every photograph, the board,
-    the harness's own source, and the versions of Python and of the packages that compute.
+    the harness's own source, and the versions of Python and of the packages that compute. Torch's
+    version is apart, in `torch_version`: what torch has compiled runs without it.
 
     Args:
         scenario: that is compiled.
@@ -54,6 +56,11 @@ def digest(scenario: Scenario, board: Board) -> str:
     files = {f"{role} {name}": _of_file(path) for role, name, path in _files(scenario)}
     words = (_source(), *_versions(), _said(_choices(scenario)), _said(_hardware(board)))
     return named_by((*words, _said(files)), ())
+
+
+def torch_version() -> str | None:
+    """Return the version of torch, which a compiled scenario depends on too; None without it."""
+    return _version(TORCH)
 
 
 def _choices(scenario: Scenario) -> Scenario:
@@ -119,10 +126,15 @@ def _of_content(path: Path, size: int, changed_ns: int) -> str:
 def _versions() -> "Iterator[str]":
     yield f"{python_version()} {machine()}"
     for name in _DISTRIBUTIONS:
-        try:
-            yield f"{name} {metadata.version(name)}"
-        except metadata.PackageNotFoundError:
-            yield f"no {name}"
+        version = _version(name)
+        yield f"no {name}" if version is None else f"{name} {version}"
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _said(value: object) -> str:

@@ -1,7 +1,8 @@
 """What a run needs of a compiled scenario, kept in the cache of builds from run to run.
 
 A run that finds it there imports no torch. A file is a ZIP archive of a JSON document, three NumPy
-arrays and the generated C; it is named by all that it was made of, and by its own content.
+arrays and the generated C; it is named by all that it was made of, and by its own content. Where
+torch is not installed, what any version of it has compiled is taken.
 """
 
 import io
@@ -10,13 +11,14 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
-from hil import paths
+from hil import extras, paths
 from hil.build import once
 from hil.build.kept import note_use
 from hil.config.board import Board
@@ -95,32 +97,55 @@ def take_or_make(
 
     Raises:
         UsageError, MemoryLimitError, BuildError: as compiling does; and the cache cannot be
-            written.
+            written, or torch is not installed.
     """
-    from hil.run.compiled import compile_scenario
-
-    place = _place(scenario, board)
-    known = _taken(place) if place is not None and not anew else None
+    known = None if anew else _taken(scenario, board)
     if known is not None:
-        return known, cache(lambda: compile_scenario(scenario, board))
+        return known, cache(lambda: _compiled(scenario, board))
     begin()
-    compiled = compile_scenario(scenario, board)
+    compiled = _compiled(scenario, board)
     contents = contents_of(compiled)
-    if place is not None:
+    if inputs.are_known(scenario):
+        (place,) = _places(scenario, board)
         once.made_once(place, lambda scratch: _written(contents, scratch), anew=True)
     return contents, lambda: compiled
 
 
-def _place(scenario: Scenario, board: Board) -> Path | None:
-    """Return where it is kept, before its name gains its own digest; None where it cannot be."""
+def is_kept(scenario: Scenario, board: Board) -> bool:
+    """Whether a scenario is compiled for a board already, so that a run needs no torch.
+
+    Args:
+        scenario: its network, its photographs, its choices.
+        board: that it is planned for.
+    """
+    return _taken(scenario, board) is not None
+
+
+def _compiled(scenario: Scenario, board: Board) -> "CompiledScenario":
+    from hil.run.compiled import compile_scenario
+
+    with extras.said():
+        return compile_scenario(scenario, board)
+
+
+def _places(scenario: Scenario, board: Board) -> list[Path]:
+    """Return where it may be kept, before the names gain their own digests.
+
+    That is one place for the torch that is installed; without torch, one for each version that has
+    left something.
+    """
     if not inputs.are_known(scenario):
-        return None
-    return paths.cache() / _FOLDER / f"{inputs.digest(scenario, board)}.zip"
+        return []
+    start, folder = f"{inputs.digest(scenario, board)}-torch-", paths.cache() / _FOLDER
+    version = inputs.torch_version()
+    if version is not None:
+        return [folder / f"{start}{version}.zip"]
+    return sorted({once.place(file) for file in folder.glob(f"{start}*.zip")})
 
 
-def _taken(place: Path) -> Contents | None:
-    """Read what is kept under a name; None where nothing is, or nothing that can be read."""
-    for file in once.found(place):
+def _taken(scenario: Scenario, board: Board) -> Contents | None:
+    """Read what is kept of a scenario; None where nothing is, or nothing that can be read."""
+    for file in chain.from_iterable(map(once.found, _places(scenario, board))):
         try:
             contents = read(file.read_bytes())
         except _DAMAGED:

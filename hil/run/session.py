@@ -14,7 +14,7 @@ from hil.config import board as boards
 from hil.config import inventory, scenario
 from hil.config.board import Board
 from hil.config.scenario import Scenario
-from hil.errors import FirmwareFault, MeasurementError, UsageError, Verdict
+from hil.errors import FirmwareFault, HilError, MeasurementError, UsageError, Verdict
 from hil.link.transcript import Transcript
 from hil.paths import SCENARIOS
 from hil.results import details, metrics
@@ -182,6 +182,17 @@ class Session:
             anew=options.hil_no_cache,
         )
 
+    def check_can_compile(self, scenarios: Sequence[Scenario]) -> None:
+        """Look whether scenarios that are about to run are compiled or can be.
+
+        Args:
+            scenarios: those of the session, or of a test's marker.
+
+        Raises:
+            UsageError: they cannot, since torch is not installed.
+        """
+        early.check_can_compile(scenarios, self.board, anew=self.anew)
+
     def artefacts(self, scenario: Scenario) -> Artefacts | None:
         """Return where the files of a scenario's run go; None where rows are not kept either."""
         if self.store is None:
@@ -315,7 +326,7 @@ class Session:
             self.progress("looking for the first layer that differs")
             prepared, outputs = result.prepared, result.outputs
             found = locate.locate(prepared, device, target.debugger, outputs)
-        except MeasurementError as error:
+        except HilError as error:
             return f"the layer was not found: {error}"
         return str(found) if found else "every map that can be read is right"
 

@@ -5,12 +5,13 @@ import subprocess
 import sys
 from importlib import metadata
 
+from hil import extras
 from hil.errors import HilError
 from hil.studies import desk
 from hil.studies.finding import Finding
 
 _PACKAGES = (
-    ("torch", "float models", False),
+    ("torch", "making and compiling networks", False),
     ("ziglang", "default cross compiler", False),
     ("cmake", "firmware build", False),
     ("ninja", "firmware build", False),
@@ -54,14 +55,8 @@ def _package(name: str, use: str, *, optional: bool) -> Finding:
             name, found=True, detail=f"{metadata.version(name)}, {use}", optional=optional
         )
     except metadata.PackageNotFoundError:
-        extra = (
-            "pip install 'rnnpool-hil[emulator]'"
-            if name in {"unicorn", "capstone"}
-            else f"pip install {name}"
-        )
-        return Finding(
-            name, found=False, detail=f"not installed: {use}", remedy=extra, optional=optional
-        )
+        detail, how = f"not installed: {use}", extras.remedy(name)
+        return Finding(name, found=False, detail=detail, remedy=how, optional=optional)
 
 
 def _program(name: str, use: str, remedy: str) -> Finding:
@@ -105,5 +100,5 @@ def _emulated() -> Finding:
     """Say whether the board that needs none on the desk can run."""
     if desk.python_can(("unicorn", "capstone")):
         return Finding("emulated board", True, "stands in where no board is named", optional=False)
-    remedy = "pip install 'rnnpool-hil[emulator]'"
+    remedy = extras.remedy("unicorn")
     return Finding("emulated board", False, "Unicorn or capstone is missing", remedy, False)

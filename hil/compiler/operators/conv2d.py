@@ -9,10 +9,11 @@ from torch import nn
 
 from hil.compiler.integers.exact import Int64, Whole, smmulr, windows
 from hil.compiler.integers.ranges import Affine, check_sums, multiplier_and_shift
+from hil.compiler.macs import Macs
 from hil.compiler.operators import fusing
 from hil.compiler.operators.conv2d_weights import choose_weights
 from hil.compiler.operators.fusing import Conv2DNode
-from hil.compiler.operators.kind import Calibration, Float64, Kept, Kind, Macs, Permuted, Place
+from hil.compiler.operators.kind import Calibration, Float64, Kept, Kind, Permuted, Place
 from hil.compiler.program import Int8, Int32, Operator, Padding, Quantised, Shape, Tensor
 from hil.models.blocks import PaddedConv2d
 from hil.models.pooling import Classifier

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from hil.compiler.integers.ranges import Affine
+from hil.compiler.macs import Macs
 from hil.compiler.operators import gated
 from hil.compiler.operators.gated import GatedCell, Met, quantise_gated, sweep
 from hil.compiler.operators.gru import STATE_SCALE, TABLE_BITS, sigmoids
@@ -17,7 +18,6 @@ from hil.compiler.operators.kind import (
     Given,
     Kept,
     Kind,
-    Macs,
     Node,
     Place,
     bound,

@@ -8,6 +8,7 @@ import numpy as np
 
 from hil.compiler.integers.exact import Int64, Whole
 from hil.compiler.integers.ranges import Affine
+from hil.compiler.macs import Macs
 from hil.compiler.operators.gru import GRU, STATE_SCALE, TABLE_BITS, quantise_gru
 from hil.compiler.operators.kind import (
     ITS_STATES,
@@ -15,7 +16,6 @@ from hil.compiler.operators.kind import (
     Given,
     Kept,
     Kind,
-    Macs,
     Node,
     Place,
     bound,

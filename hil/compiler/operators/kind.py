@@ -17,6 +17,7 @@ from torch import nn
 from hil.compiler.integers.exact import Whole
 from hil.compiler.integers.ranges import Affine, affine, chosen_affine
 from hil.compiler.integers.recipe import Recipe
+from hil.compiler.macs import Macs
 from hil.compiler.program import Operator, Quantised, Shape, Tensor
 from hil.errors import BuildError
 
@@ -173,38 +174,6 @@ class Given:
 
 ITS_INPUTS = Given("= input", "its input's")
 ITS_STATES = Given("bound", "the state's, which its tables bound")
-
-
-@dataclass(frozen=True)
-class Macs:
-    """Multiply-accumulates of one inference; biases, activations and norms are not counted.
-
-    Attributes:
-        plain: every step of every cell multiplies W by x and U by h.
-        shared: W x is computed once for every pixel of the map and every summary of a patch, as
-            the paper counts.
-        across_patches: W x, and sweeps over the same pixels, are computed once for all patches;
-            the first U h of a sweep, of a zero state, not at all. This is what the firmware does.
-        sparse: plain, less the zeros of the cells' stated density.
-    """
-
-    plain: int = 0
-    shared: int = 0
-    across_patches: int = 0
-    sparse: int = 0
-
-    @classmethod
-    def alike(cls, count: int) -> "Macs":
-        """Of a layer that shares nothing."""
-        return cls(count, count, count, count)
-
-    def __add__(self, more: "Macs") -> "Macs":
-        return Macs(
-            self.plain + more.plain,
-            self.shared + more.shared,
-            self.across_patches + more.across_patches,
-            self.sparse + more.sparse,
-        )
 
 
 NodeT = TypeVar("NodeT", bound=Node)

@@ -7,7 +7,8 @@ from typing import TypeAlias
 import numpy as np
 
 from hil.compiler.integers.exact import Whole
-from hil.compiler.operators.kind import Float64, Macs
+from hil.compiler.macs import Macs
+from hil.compiler.operators.kind import Float64
 from hil.compiler.program import Int8, Int16, Operator, Quantised
 from hil.models import rnnpool
 from hil.models.fastgrnn import FastGRNN

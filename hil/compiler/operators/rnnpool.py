@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from hil.compiler.integers.ranges import Affine
+from hil.compiler.macs import Macs
 from hil.compiler.operators import fastgrnn
 from hil.compiler.operators.fastgrnn import Cell, Seen, quantise_cell, sweep
 from hil.compiler.operators.kind import (
@@ -17,7 +18,6 @@ from hil.compiler.operators.kind import (
     Given,
     Kept,
     Kind,
-    Macs,
     Node,
     Place,
     bound,

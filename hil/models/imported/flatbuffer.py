@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from hil import extras
 from hil.errors import UsageError
 from hil.models.imported.network import Edges, Float64, Int8, Int32, Map
 
@@ -66,10 +67,7 @@ def _schema() -> "ModuleType":
     try:
         import tflite  # type: ignore[import-untyped]
     except ImportError as error:
-        raise UsageError(
-            "reading a .tflite file takes the package tflite",
-            hint='pip install "rnnpool-hil[tflite]"',
-        ) from error
+        raise extras.missing("tflite") from error
     module: ModuleType = tflite
     return module
 

@@ -13,7 +13,7 @@ from torch import nn
 from hil import models
 from hil.compiler import operators
 from hil.compiler.front.trace import shape_of
-from hil.compiler.operators.kind import Macs
+from hil.compiler.macs import Macs
 from hil.compiler.plan import plan_on
 from hil.compiler.synthetic import synthetic_program
 from hil.config.board import Board
@@ -21,59 +21,17 @@ from hil.config.scenario import Aim
 from hil.errors import BuildError, MemoryLimitError
 from hil.models.blocks import MBConv, Separable
 from hil.models.densenet import DenseLayer
-from hil.models.paper import Convention, Figures, figures
+from hil.models.paper import Convention, figures
 from hil.models.pooling import Classifier
 from hil.models.renet import ReNet
 from hil.models.rnnpool import RNNPool
+from hil.studies.counts.counted import Counts, Memory
 
 # Layers whose inner maps are never stored whole.
 _UNITS = (
     MBConv, Separable, DenseLayer, RNNPool, ReNet, nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.Linear,
 )  # fmt: skip
 _HEADS = ("conf.", "loc.")
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What the planner says.
-
-    Attributes:
-        sram_bytes: the activation memory, input included; None where there is no plan.
-        ccm_bytes: working memory of the kernels.
-        flash_bytes: of the image, weights as the kernels read them, code as estimated.
-        streams: whether the input comes in row by row, as it does where it does not fit.
-        obstacle: why there is no plan.
-        lacking, lacks: bytes that the nearest plan exceeds a region by, and which.
-    """
-
-    sram_bytes: int | None = None
-    ccm_bytes: int | None = None
-    flash_bytes: int | None = None
-    streams: bool = False
-    obstacle: str = ""
-    lacking: int = 0
-    lacks: str = ""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """A network's costs beside the paper's.
-
-    Attributes:
-        parameters: zeros and batch norm included.
-        map_bytes: peak activation memory in the paper's convention, see `paper.convention`.
-        memory: as the planner needs it; None where it was not asked.
-        weight_bytes: constants of the quantised program: int8 weights, int16 cells and tables,
-            int32 biases and multipliers. The image holds them as the kernels read them.
-    """
-
-    model: str
-    parameters: int
-    macs: Macs
-    map_bytes: int
-    memory: Memory | None
-    weight_bytes: int
-    paper: Figures
 
 
 def of_model(name: str, board: Board | None = None) -> Counts:

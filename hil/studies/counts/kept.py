@@ -1,12 +1,11 @@
 """Counts and plans of networks, kept in the cache of builds: each takes seconds to make.
 
 What is kept goes by the harness's own source, the network and the board, so that a change of any
-makes it anew.
+makes it anew. What is kept is read without torch: that takes seconds to import, or is not there.
 """
 
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,9 +13,9 @@ import msgspec
 
 from hil import paths
 from hil.build.once import digest, made_once
-from hil.compiler.operators.kind import Macs
+from hil.compiler.macs import Macs
 from hil.models.paper import figures
-from hil.studies.counts.count import Counts, Memory, of_model, planned
+from hil.studies.counts.counted import Counts, Memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +47,8 @@ def counts(name: str, board: "Board | None" = None) -> Counts:
     """
 
     def make() -> _Counted:
+        from hil.studies.counts.count import of_model
+
         made = of_model(name, board)
         return _Counted(made.parameters, made.macs, made.map_bytes, made.memory, made.weight_bytes)
 
@@ -67,6 +68,7 @@ def fit(scenario: "Scenario", board: "Board") -> Memory:
 
     def make() -> Memory:
         from hil.run import network
+        from hil.studies.counts.count import planned
 
         return planned(network.structure(scenario), board, scenario.optimise, scenario.stream)
 
@@ -76,8 +78,7 @@ def fit(scenario: "Scenario", board: "Board") -> Memory:
 
 def _kept(kind: type[_Kept], make: "Callable[[], _Kept]", *words: str) -> _Kept:
     """Return what is kept under some words; make it where nothing is."""
-    torch = metadata.version("torch")
-    path = paths.cache() / _FOLDER / f"{digest((_source(), torch, *words), ())}.json"
+    path = paths.cache() / _FOLDER / f"{digest((_source(), *words), ())}.json"
 
     def write(scratch: Path) -> Path:
         made = scratch / "made.json"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.models.paper import Figure
-from hil.studies.counts.count import Counts, Memory
+from hil.studies.counts.counted import Counts, Memory
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from serial import SerialBase
 
+from hil import extras
 from hil.build.image import Image
 from hil.config.board import Board
 from hil.errors import ProbeError
@@ -164,10 +165,6 @@ def _find_probe(unique_id: str) -> Any:
 
 
 def _require_unicorn() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("unicorn") is None:
-        raise ProbeError(
-            "the emulated board needs the package unicorn",
-            hint="pip install 'rnnpool-hil[emulator]'",
-        )
+    if not extras.is_there("unicorn"):
+        error = extras.missing("unicorn")
+        raise ProbeError(error.what, hint=error.hint)
