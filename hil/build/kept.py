@@ -21,6 +21,7 @@ KINDS = (
     "maps",
     "counts",
     "scenarios",
+    "blocks",
 )
 ZIG = "zig"
 """What zig keeps for itself: one piece, since it takes for granted what it once made there."""

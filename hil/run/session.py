@@ -410,7 +410,7 @@ class Session:
     def _take(self, prepared: Prepared, stack: ExitStack, rung: Rung | None) -> "Device":
         name = prepared.scenario.name
         target = self.target(self.board)
-        target.progress, target.rung = self.progress, rung
+        target.progress, target.rung, target.anew = self.progress, rung, self.anew
         with self._watch(prepared.scenario).stage("start"):
             try:
                 stack.enter_context(target)

@@ -29,6 +29,7 @@ class Target(ABC):
         name: as `--hil-target` and the results spell it.
         timing: the pedigree of its cycle counts: "silicon", "modelled" or "instructions".
         progress: told what it waits for.
+        anew: whether what earlier runs have kept of the image is left alone.
         known_uid: the unique id of the chip that is taken, as an inventory says; empty where none.
         rung: by which it is taken after a set-up that failed; None for the first time.
         greeting_rungs: what it can do for firmware that does not answer.
@@ -44,6 +45,7 @@ class Target(ABC):
         self.board = board
         self.progress: Callable[[str], None] = _untold
         self.rung: Rung | None = None
+        self.anew = False
         self.known_uid = ""
 
     @classmethod

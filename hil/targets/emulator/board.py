@@ -15,9 +15,10 @@ from hil.targets.emulator.terminal import Terminal
 from hil.targets.spent import Spent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from hil.targets.emulator.timing.core import TimingCore
+    from hil.targets.emulator.timing.known import KnownBlocks
 
 
 class EmulatedBoard:
@@ -50,6 +51,7 @@ class EmulatedBoard:
         self.uart = board.uart
         self.on_access: Callable[[], None] = lambda: None
         self.terminal: Terminal | None = None
+        self._known: KnownBlocks | None = None
         self.chip.power_on()
 
     def line(self, name: str) -> Line:
@@ -62,6 +64,21 @@ class EmulatedBoard:
         from hil.targets.emulator.timing.core import TimingCore
 
         return isinstance(self.chip.clock, TimingCore)
+
+    def know(self, program: "Iterable[bytes]") -> None:
+        """Have blocks of a program cost what earlier runs have worked out, and keep what is new.
+
+        Args:
+            program: its bytes, by which it is known again.
+        """
+        from hil.targets.emulator.timing.core import TimingCore
+        from hil.targets.emulator.timing.known import KnownBlocks
+
+        clock = self.chip.clock
+        if isinstance(clock, TimingCore):
+            self._known = KnownBlocks.of(self.board, program)
+            with self.chip.paused():
+                clock.know(self._known)
 
     def spent(self) -> Spent:
         """Return what cycles went to so far; only where `counts_causes`."""
@@ -93,6 +110,8 @@ class EmulatedBoard:
         """End the core's thread; ports that are still open report the loss."""
         self.close_terminal()
         self.chip.power_off()
+        if self._known is not None:
+            self._known.keep()
         if self._flash is not None:
             self._flash.flush()
 

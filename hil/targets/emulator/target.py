@@ -72,7 +72,10 @@ class EmulatedTarget(Target):
 
     def flash(self, image: Image) -> None:
         """Erase, program and verify, and leave the core halted. Raises FlashError, ProbeError."""
-        self._opened_debugger.program(image.segments)
+        debugger, segments = self._opened_debugger, list(image.segments)
+        if not self.anew:
+            self.emulated.know(segment.data for segment in segments)
+        debugger.program(segments)
 
     def reset(self) -> None:
         """Reset the chip and let the firmware run. Raises ProbeError."""

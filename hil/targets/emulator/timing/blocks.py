@@ -1,6 +1,6 @@
 """A block as it was costed, and what the C side is told of it beside that."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,11 +14,20 @@ _MASK_WRITERS = frozenset({"cps", "msr"})
 
 @dataclass(frozen=True)
 class Costed:
-    """A block as it was costed for one state of the pipeline and some registers."""
+    """A block as it was costed for one state of the pipeline and some registers.
 
-    instructions: tuple[Instruction, ...]
+    Attributes:
+        decode: returns its instructions; those of few blocks are asked for.
+    """
+
+    decode: Callable[[], tuple[Instruction, ...]]
     case: Case
     timing: BlockTiming
+
+    @cached_property
+    def instructions(self) -> tuple[Instruction, ...]:
+        """Its instructions, up to where it is cut."""
+        return self.decode()
 
     @cached_property
     def issue_at(self) -> dict[int, int]:

@@ -12,9 +12,8 @@ from typing import Any, ClassVar
 from hil.config.board import Board
 from hil.errors import UsageError
 from hil.targets.emulator.core.clock import NEVER, RunControl, address_of, core_register_ids
-from hil.targets.emulator.core.decode import Decoder, Instruction, Kind
-from hil.targets.emulator.timing.addresses import Case
-from hil.targets.emulator.timing.blocks import Costed, may_write, transfer_of
+from hil.targets.emulator.core.decode import Instruction
+from hil.targets.emulator.timing.blocks import Costed
 from hil.targets.emulator.timing.c_side import (
     CACHE_BYTES,
     CONDITION_HOLDS,
@@ -28,15 +27,13 @@ from hil.targets.emulator.timing.c_side import (
     Prepare,
     load_library,
 )
+from hil.targets.emulator.timing.costing import PAGE_BYTES, Costing
 from hil.targets.emulator.timing.guard import Guard
+from hil.targets.emulator.timing.known import Found, KnownBlocks, Met
 from hil.targets.emulator.timing.loops import Loops
 from hil.targets.emulator.timing.pipeline import (
-    NO_ACCESS,
-    BlockTiming,
     Cause,
     State,
-    cost_block,
-    depends_on_outcome,
 )
 from hil.targets.emulator.timing.places import Places
 from hil.targets.emulator.timing.profile import BlockProfile, Stalls
@@ -44,9 +41,7 @@ from hil.targets.emulator.timing.rules import TIMING_VERSION, Rules
 
 _ALIAS_OFFSET = 0x1_0000_0000  # above the core's addresses
 _NONE = 0xFFFF_FFFF
-_PAGE_BYTES = 1024
 _FLOATS = 32  # single registers of the float unit
-_ALWAYS = 14  # the condition that always holds
 # Where nothing is known of what went before, the pipeline is empty and code is asked for anew.
 _FRESH = State(branched=True)
 
@@ -85,7 +80,6 @@ class TimingCore:
         self._buffer = ctypes.create_string_buffer(self._library.timing_size())
         self._t = Head.from_buffer(self._buffer)
         self.run: RunControl = self._t.run
-        self._decoder = Decoder()
         self._flash = board.flash
         self._line_bytes = board.flash_read_bits // 8
         if self._flash.bytes > MOST_FLASH_BYTES:
@@ -96,13 +90,10 @@ class TimingCore:
             )
         self._states: list[State] = []
         self._state_ids: dict[State, int] = {}
-        self._code: dict[tuple[int, int], tuple[Instruction, ...]] = {}
         self._timings: dict[int, Costed] = {}
         self._spent_before = [0] * len(Cause)  # in blocks that are forgotten
         self._failure: Exception | None = None
         self._prepared: dict[int, bytes] = {}
-        self._hooked: set[int] = set()  # ITs on whose outcome cycles depend
-        self._cuts: set[int] = set()  # where an address can be told that could not before
         self._build_callback = Build(self._build)
         self._prepare_callback = Prepare(self._prepare)
         self._harvest_callback = Harvest(self._harvest)
@@ -159,7 +150,14 @@ class TimingCore:
             engine=self._uc._uch,  # noqa: SLF001 - the binding reads one register at a time
             literal=self._constant,
         )
-        self._guard = Guard(self._library, checks, self._hook_point, self._constant)
+        self._guard = Guard(self._library, checks, self._hook_point)
+        self._costing = Costing(
+            self._rules,
+            line_bytes=self._line_bytes,
+            guard=self._guard,
+            places=self._places,
+            constant=self._constant,
+        )
         self._uc.ctl_set_tlb_mode(unicorn_const.UC_TLB_VIRTUAL)
         self._check(
             uclib.uc_mmio_map(
@@ -242,9 +240,15 @@ class TimingCore:
 
     def _spent(self) -> list[int]:
         spent = list(self._spent_before)
-        for block in self.profile():
-            for cause in Cause:
-                spent[cause] += block.by_cause[cause]
+        for index, costed in self._timings.items():
+            node, timing = self._node(index), costed.timing
+            for edge, end in (
+                (node.fall_through, timing.fall_through),
+                (node.taken, timing.taken),
+            ):
+                if count := edge.count:
+                    for cause, cycles in enumerate(end.by_cause):
+                        spent[cause] += count * cycles
         return spent
 
     def profile(self) -> Iterator[BlockProfile]:
@@ -329,9 +333,17 @@ class TimingCore:
         """Have runs end before a block with an FPU instruction, or not."""
         self._t.floats_trap = on
 
+    def know(self, known: KnownBlocks) -> None:
+        """Take over what earlier runs have worked out of blocks.
+
+        Args:
+            known: gains what this run works out.
+        """
+        self._costing.know(known)
+
     def study(self, rules: Rules) -> None:
         """Count by another reading of the manual from the next block on."""
-        self._rules = rules
+        self._costing.study(rules)
         self._t.prefetch_fills_cache = rules.prefetch_fills_cache
         self._t.forget = 1
 
@@ -372,7 +384,9 @@ class TimingCore:
         done = _index_at(instructions, address)
         state = self._entry_state(self._node(current))
         if done:
-            part = self._cost(instructions[:done], state, costed.case).fall_through
+            cached = bool(self._t.instruction_cache)
+            begun = instructions[:done]
+            part = self._costing.cost(begun, state, costed.case, cached=cached).fall_through
             self.run.cycles += part.cost
             self.run.instructions += done
             state = part.state
@@ -387,8 +401,7 @@ class TimingCore:
             length: bytes.
         """
         if self._library.timing_invalidate(self._buffer, address, length):
-            self._code.clear()
-            self._places.forget()
+            self._costing.forget()
             self._guard.suspects -= {a for a in self.suspects if 0 <= a - address < length}
 
     def reset(self) -> None:
@@ -414,27 +427,31 @@ class TimingCore:
         return Built.BUILT if built else Built.AGAIN
 
     def _fill(self, index: int, address: int, size: int, state: State) -> bool:
-        node = self._node(index)
-        instructions = self._decode(address, size, state)
-        code = b"" if address >= 0x4000_0000 else bytes(self._uc.mem_read(address, size))
-        if self._guard.finds_foreign(instructions, code):
+        code = bytes(self._uc.mem_read(address, size))
+        met = self._costing.met(address, code, state, cached=bool(self._t.instruction_cache))
+        found = self._costing.find(met)
+        if found is None:
             self._uc.ctl_remove_cache(address, address + size)
             return False
-        cut = self._first_hooked(instructions)
-        if cut:
-            node.end = instructions[cut].address
-            node.condition = (*instructions[cut].it_conditions, _ALWAYS)[0]
-            instructions = instructions[:cut]
-        case = self._places.case(instructions)
-        if not self._guard.cover(node, instructions) or self._cut(instructions, case.untold):
-            self._uc.ctl_remove_cache(address, address + size)
+        return self._take(self._node(index), index, met, found)
+
+    def _take(self, node: Node, index: int, met: Met, found: Found) -> bool:
+        """Tell the C side what a block costs; returns whether it may run as it was translated."""
+        if found.end:
+            node.end, node.condition = found.end, found.condition
+        covered = self._guard.cover(node, found.alignment)
+        if covered and found.hook is not None:
+            at, decides = found.hook
+            self._hook_cut(at, self._costing.hooked if decides else self._costing.cuts)
+        timing = found.timing
+        if not covered or timing is None:
+            self._uc.ctl_remove_cache(met.address, met.address + len(met.code))
             return False
-        timing = self._cost(instructions, state, case)
-        self._timings[index] = Costed(instructions, case, timing)
-        self._places.add(node, case)
-        node.instructions = len(instructions)
-        node.transfer = transfer_of(instructions[-1])
-        node.may_write = may_write(instructions)
+        count = found.count
+        self._timings[index] = Costed(lambda: self._costing.decode(met)[:count], found.case, timing)
+        self._places.add(node, found.case)
+        node.instructions, node.first_float = count, found.first_float
+        node.transfer, node.may_write = found.transfer, found.may_write
         for edge, end in (
             (node.fall_through, timing.fall_through),
             (node.taken, timing.taken),
@@ -450,50 +467,10 @@ class TimingCore:
         state = self._states[node.state]
         return replace(state, outcome=node.outcome == CONDITION_HOLDS) if node.outcome else state
 
-    def _cost(self, instructions: Sequence[Instruction], state: State, case: Case) -> BlockTiming:
-        return cost_block(
-            instructions,
-            state,
-            self._rules,
-            lambda i: case.accesses.get(i.address, NO_ACCESS),
-            cached=bool(self._t.instruction_cache),
-            line_bytes=self._line_bytes,
-        )
-
-    def _first_hooked(self, instructions: Sequence[Instruction]) -> int:
-        """Return the index of the first instruction behind the first one that is hooked, or 0."""
-        # Code in RAM changes: another instruction may stand where one was hooked.
-        hooked = (
-            i
-            for i, instruction in enumerate(instructions)
-            if (instruction.it_conditions and instruction.address in self._hooked)
-            or (not instruction.predicated and instruction.address in self._cuts)
-        )
-        return next((i for i in hooked if i), 0)
-
-    def _cut(self, instructions: Sequence[Instruction], untold: frozenset[int]) -> bool:
-        """Hook where an address can be told that cannot be told before the block.
-
-        Returns:
-            whether there is a new place where the block is to be cut.
-        """
-        covering = None
-        for index, instruction in enumerate(instructions):
-            if instruction.kind is Kind.IT:
-                covering = instruction
-            if instruction.address not in untold:
-                continue
-            # A block cannot be cut inside an IT block, so it is cut before that.
-            at = covering if instruction.predicated else instruction
-            if index and at is not None and at is not instructions[0]:
-                self._hook_cut(at.address, self._hooked if at.it_conditions else self._cuts)
-                return True
-        return False
-
     def _prepare(self, page: int) -> None:
         """Hook the ITs of a page of code on whose outcome the cost of what they cover depends."""
         try:
-            code = bytes(self._uc.mem_read(page, _PAGE_BYTES))
+            code = bytes(self._uc.mem_read(page, PAGE_BYTES))
         except self._error:
             return
         if self._prepared.get(page) == code:
@@ -501,12 +478,9 @@ class TimingCore:
         if page not in self._prepared and not self._is_flash(page):
             self._see_every_store(page)
         self._prepared[page] = code
-        for offset in range(0, _PAGE_BYTES, 2):
-            if code[offset + 1] != 0xBF or not code[offset] & 0xF or page + offset in self._hooked:
-                continue
-            covered = self._decoder.decode(code[offset : offset + 18], page + offset)
-            if any(depends_on_outcome(i) for i in covered[1 : 1 + len(covered[0].it_conditions)]):
-                self._hook_cut(page + offset, self._hooked)
+        for offset in self._costing.deciding(code):
+            if page + offset not in self._costing.hooked:
+                self._hook_cut(page + offset, self._costing.hooked)
 
     def _see_every_store(self, page: int) -> None:
         """Have Unicorn notice whenever code of a page is overwritten.
@@ -520,12 +494,12 @@ class TimingCore:
             return False
 
         kind = unicorn_const.UC_HOOK_MEM_READ_UNMAPPED
-        self._uc.hook_add(kind, on_unmapped, None, page, page + _PAGE_BYTES - 1)
+        self._uc.hook_add(kind, on_unmapped, None, page, page + PAGE_BYTES - 1)
 
     def _hook_cut(self, address: int, among: set[int]) -> None:
         from unicorn import unicorn_const
 
-        if address not in self._hooked | self._cuts:
+        if address not in self._costing.hooked | self._costing.cuts:
             self._hook(unicorn_const.UC_HOOK_CODE, self._library.timing_on_cut, address, address)
         among.add(address)
 
@@ -538,14 +512,6 @@ class TimingCore:
     def _instructions_of(self, node: int) -> Sequence[Instruction]:
         costed = self._timings.get(node)
         return costed.instructions if costed else ()
-
-    def _decode(self, address: int, size: int, state: State) -> tuple[Instruction, ...]:
-        known = self._code.get((address, size))
-        if known is None:
-            code = bytes(self._uc.mem_read(address, size))
-            known = self._decoder.decode(code, address, state.conditions)
-            self._code[address, size] = known
-        return known
 
     def _constant(self, address: int) -> int | None:
         """Return a word of flash."""

@@ -14,6 +14,7 @@ from hil.targets.emulator.core.foreign import is_foreign
 from hil.targets.emulator.timing.c_side import Node, Point
 
 HookPoint = Callable[[int, Any], None]
+Literal = Callable[[int], int | None]
 
 
 class Guard:
@@ -23,20 +24,16 @@ class Guard:
         library, checks: the C side.
         hook: has a point's checks made before the instruction at an address, in code that is
             translated from then on.
-        literal: the word of constant data at an address, None where it may change.
 
     Attributes:
         all_trap: CCR.UNALIGN_TRP.
         suspects: instructions that no check tells enough about: runs have to end before them.
     """
 
-    def __init__(
-        self, library: Any, checks: Any, hook: HookPoint, literal: Callable[[int], int | None]
-    ) -> None:
+    def __init__(self, library: Any, checks: Any, hook: HookPoint) -> None:
         self._library = library
         self._checks = checks
         self._hook = hook
-        self._literal = literal
         self._points: dict[int, Point] = {}
         self._checked: dict[int, tuple[Check, ...]] = {}
         self.all_trap = False
@@ -62,19 +59,36 @@ class Guard:
         self.suspects |= found
         return bool(found)
 
-    def cover(self, node: Node, instructions: Sequence[Instruction]) -> bool:
+    def asks_of(self, address: int, length: int) -> bool:
+        """Whether a block is looked at otherwise than most are.
+
+        Args:
+            address: of the block.
+            length: bytes.
+        """
+        return self.all_trap or any(0 <= one - address < length for one in self.suspects)
+
+    def plan(self, instructions: Sequence[Instruction], literal: Literal) -> alignment.Plan:
+        """Say what of a block is to be checked.
+
+        Args:
+            instructions: of the block.
+            literal: the word of constant data at an address, None where it may change.
+        """
+        return alignment.plan(instructions, self._forbidden, literal)
+
+    def cover(self, node: Node, plan: alignment.Plan) -> bool:
         """Give a node its checks.
 
         Args:
             node: of a block.
-            instructions: of the block.
+            plan: of the block.
 
         Returns:
             whether it may run: otherwise its code has to be translated anew first.
         """
-        plan = alignment.plan(instructions, self._forbidden, self._literal)
         hooked_before = len(self._points)
-        first = instructions[0].address
+        first = node.address
         for address in plan.checks:
             if address != first and not self._has_point(address):
                 self.suspects.update(check.address for check in plan.checks[address])
@@ -86,7 +100,6 @@ class Guard:
                 node.first_check, node.checks = self._add(checks)
             elif address in self._points:
                 self._extend(address, checks)
-        node.first_float = next((i.address for i in instructions if i.text.startswith("v")), 0)
         return True
 
     def _forbidden(self, instruction: Instruction) -> int:

@@ -12,6 +12,26 @@ from hil.targets.emulator.timing.addresses import Case, CaseFinder
 from hil.targets.emulator.timing.c_side import VALUE_REGISTERS, Node, Place
 
 
+class Constants:
+    """Tells constants, and remembers which were asked for.
+
+    Args:
+        literal: the word of constant data at an address, None where it may change.
+
+    Attributes:
+        asked: what was told, by address.
+    """
+
+    def __init__(self, literal: addresses.Literal) -> None:
+        self._literal = literal
+        self.asked: dict[int, int | None] = {}
+
+    def __call__(self, address: int) -> int | None:
+        """Return the word at an address."""
+        word = self.asked[address] = self._literal(address)
+        return word
+
+
 class Places:
     """Finds the case of a block that is about to run, and tells the C side when it is that again.
 
@@ -41,24 +61,43 @@ class Places:
         self._read, self._engine = read, engine
         self._registers = (ctypes.c_uint32 * VALUE_REGISTERS)()
         self._literal = literal
-        self._finder = CaseFinder(addresses.memories_of(board), self._load)
-        self._plans: dict[tuple[int, int], addresses.Plan] = {}
+        self._finder = CaseFinder(addresses.memories_of(board), self.load)
+        self._plans: dict[tuple[int, int], tuple[addresses.Plan, dict[int, int | None]]] = {}
+
+    @property
+    def memories(self) -> int:
+        """How many memories can be looked at."""
+        return len(self._mapped)
 
     def forget(self) -> None:
         """Take note that code, or constants among it, have changed."""
         self._plans.clear()
 
-    def case(self, instructions: tuple[Instruction, ...]) -> Case:
-        """Return the case of a block that is entered with the registers as they are."""
-        begin = instructions[0].address
-        here = begin, instructions[-1].end
-        plan = self._plans.get(here)
-        if plan is None:
-            plan = self._plans[here] = addresses.plan(instructions, self._literal)
-        loops = instructions[-1].target == begin
+    def registers(self) -> list[int]:
+        """Return r0 to r15 and s0 to s31 as they are."""
         values = self._registers
         self._library.places_registers(self._places, self._read, self._engine, values)
-        return self._finder.find(plan, list(values), loops=loops)
+        return list(values)
+
+    def case(
+        self, instructions: tuple[Instruction, ...], registers: Sequence[int]
+    ) -> tuple[Case, dict[int, int | None]]:
+        """Return the case of a block, and the constants that it depends on, by address.
+
+        Args:
+            instructions: of the block.
+            registers: that it is entered with.
+        """
+        begin = instructions[0].address
+        here = begin, instructions[-1].end
+        known = self._plans.get(here)
+        if known is None:
+            constants = Constants(self._literal)
+            known = addresses.plan(instructions, constants), constants.asked
+            self._plans[here] = known
+        plan, asked = known
+        loops = instructions[-1].target == begin
+        return self._finder.find(plan, registers, loops=loops), asked
 
     def add(self, node: Node, case: Case) -> None:
         """Tell the C side for which registers a node's costs hold.
@@ -100,8 +139,15 @@ class Places:
             host=self._host_address(place.begin, place.length) if load else None,
         )
 
-    def _load(self, begin: int, length: int, address: int, size: int) -> int | None:
-        """Return what memory holds, where a whole range of it can be looked at."""
+    def load(self, begin: int, length: int, address: int, size: int) -> int | None:
+        """Return what memory holds, where a whole range of it can be looked at.
+
+        Args:
+            begin: of the range.
+            length: of the range, in bytes.
+            address: in the range.
+            size: bytes of the value there.
+        """
         host = self._host_address(begin, length)
         if host is None:
             return None
