@@ -15,6 +15,7 @@ from hil.targets.emulator.chips.stm32.timer_channels import (
     set_modes,
 )
 from hil.targets.emulator.chips.stm32.timer_inputs import ETR, CompareLine, Inputs
+from hil.targets.emulator.chips.stm32.timer_round import Round
 from hil.targets.emulator.core.registers import Peripheral, Register, Storage, write_only
 from hil.targets.emulator.core.source import Request
 
@@ -134,9 +135,10 @@ class Timer(Peripheral):
 
     def _forget(self) -> None:
         self._status = self._asked = 0
-        self._at = 0  # the place in its round: see `_count`
+        self._at = 0  # the place in its round
         self._counted_at: float = 0  # the cycle at which it came there
         self._reload = self._most
+        self._shape()
         self._prescaler = 0
         self._repeats = 1  # overflows until the next update
         self._divider: float = 1
@@ -198,10 +200,10 @@ class Timer(Peripheral):
         """Return the cycle at which one of some flags is set next by counting."""
         if not self._runs or self._clocks_by_edges or self._gate is False:
             return None
-        left = [self._distance(place) for place in self._turns()] if flags & _UIE else []
+        left = [self._distance(place) for place in self._round.turns()] if flags & _UIE else []
         for channel in self.channels:
             if flags & channel.flag and not channel.input:
-                left += [self._distance(place) for place in self._places(channel)]
+                left += [self._distance(place) for place in self._round.meets(channel.value)]
         cycle = self._cycle_of(min(left)) if left else None
         edge = self._next_internal_edge() if flags & self._last_flag else None
         return min((at for at in (cycle, edge) if at is not None), default=None)
@@ -222,10 +224,10 @@ class Timer(Peripheral):
         self.advance()
         if not self._runs:
             return None
-        turns = sorted(self._distance(place) for place in self._turns())
+        turns = sorted(self._distance(place) for place in self._round.turns())
         overflows = self._repeats + (updates - 1) * (self._wanted_repetition.value + 1)
         rounds, index = divmod(overflows - 1, len(turns))
-        return self._cycle_of(turns[index] + rounds * self._length)
+        return self._cycle_of(turns[index] + rounds * self._round.length(self._at))
 
     # counting
 
@@ -234,50 +236,25 @@ class Timer(Peripheral):
         return bool(self._control.value & _CEN) and self._reload > 0
 
     @property
-    def _centred(self) -> bool:
-        return bool(self._control.value >> 5 & 3)
-
-    @property
     def _period(self) -> float:
         """The core's cycles per count."""
         return self._divider * (self._prescaler + 1)
 
     @property
-    def _length(self) -> int:
-        """Counts in a round."""
-        if self._centred:
-            return 2 * self._reload
-        return self._most + 1 if self._at > self._reload else self._reload + 1
-
-    @property
-    def _goes_down(self) -> bool:
-        if self._centred:
-            return self._at >= self._reload
-        return bool(self._control.value & _DIR)
-
-    @property
     def _count(self) -> int:
-        """CNT: in a round it goes up, down from the reload value, or up and down again."""
-        if self._centred:
-            return self._at if self._at <= self._reload else 2 * self._reload - self._at
-        return self._reload - self._at if self._control.value & _DIR else self._at
+        """CNT."""
+        return self._round.count(self._at)
 
-    def _turns(self) -> tuple[int, ...]:
-        """Return the places at which it overflows or underflows."""
-        return (0, self._reload) if self._centred else (0,)
-
-    def _places(self, channel: Channel) -> tuple[int, ...]:
-        """Return the places at which the count is a channel's value."""
-        value = channel.value
-        if value > self._reload:
-            return ()
-        if self._centred:
-            return tuple({value, (2 * self._reload - value) % (2 * self._reload)})
-        return (self._reload - value if self._control.value & _DIR else value,)
+    def _shape(self) -> None:
+        """Count from now on as reload value and control register say."""
+        control = self._control.value
+        self._round = Round(
+            self._reload, self._most, centred=bool(control >> 5 & 3), down=bool(control & _DIR)
+        )
 
     def _distance(self, place: int) -> int:
         """Return the counts until it comes to a place, at least one."""
-        return (place - self._at - 1) % self._length + 1
+        return self._round.distance(self._at, place)
 
     def before_clock(self, core_hz: int) -> None:
         """Count up to now, and go on at what its clock then is."""
@@ -314,7 +291,7 @@ class Timer(Peripheral):
             if counts <= 0:
                 return
             # Up to the first update alone where it changes something.
-            ends = min(self._distance(place) for place in self._turns())
+            ends = min(self._distance(place) for place in self._round.turns())
             counts = min(counts, ends) if self._update_matters else counts
             self._counted_at += counts * self._period
             self.count(counts)
@@ -357,19 +334,17 @@ class Timer(Peripheral):
             return
         for channel in self.channels:
             if not channel.input:
-                times = sum(self._hits(place, counts) for place in self._places(channel))
+                times = sum(
+                    self._round.hits(self._at, place, counts)
+                    for place in self._round.meets(channel.value)
+                )
                 if times:
                     channel.match(times)
                     self._set_flag(channel.flag)
-        overflows = sum(self._hits(place, counts) for place in self._turns())
-        self._at = (self._at + counts) % self._length
+        overflows = sum(self._round.hits(self._at, place, counts) for place in self._round.turns())
+        self._at = (self._at + counts) % self._round.length(self._at)
         if overflows:
             self._overflow(overflows)
-
-    def _hits(self, place: int, counts: int) -> int:
-        """Return how often it comes to a place in so many counts."""
-        distance = self._distance(place)
-        return 0 if counts < distance else (counts - distance) // self._length + 1
 
     def _overflow(self, times: int) -> None:
         if times < self._repeats:
@@ -388,6 +363,7 @@ class Timer(Peripheral):
         """Take over what was preloaded."""
         self._prescaler = self._wanted_prescaler.value
         self._reload = self._wanted_reload.value
+        self._shape()
         for channel in self.channels:
             if not channel.input:
                 channel.value = channel.wanted
@@ -518,7 +494,8 @@ class Timer(Peripheral):
         """Count an edge of an encoder, which says the direction too."""
         count = self._count
         self._control.value = self._control.value & ~_DIR | (_DIR if direction < 0 else 0)
-        self._place(count)
+        self._shape()
+        self._at = self._round.place(count)
         self.count(1)
 
     def _capture(self, channel: Channel) -> None:
@@ -534,30 +511,26 @@ class Timer(Peripheral):
         if self._is_advanced and not self._output_enable.value & _MOE:
             return None
         self.advance()
-        return self.channels[number].level(self._count, down=self._goes_down)
+        return self.channels[number].level(self._count, down=self._round.goes_down(self._at))
 
     # registers
 
     def _syncing(self, write: Callable[[int], None]) -> Callable[[int], None]:
         def synced(value: int) -> None:
             self.sync()
-            count, was_on, was_centred = self._count, self.runs, self._centred
+            count, was_on, was_centred = self._count, self.runs, self._round.centred
             write(value)
             if not self._control.value & _ARPE:
                 self._reload = self._wanted_reload.value
-            if not (was_centred and self._centred):
-                self._place(count)
+            self._shape()
+            if not (was_centred and self._round.centred):
+                self._at = self._round.place(count)
             if self.runs and not was_on and self._control_2.value >> 4 & 7 == _TRGO_ENABLE:
                 self._trigger_slaves()
             self.sync()
             self._on_change()
 
         return synced
-
-    def _place(self, count: int) -> None:
-        """Stand at a count, whichever way it is counted now."""
-        down = bool(self._control.value & _DIR) and not self._centred
-        self._at = max(self._reload - count, 0) if down else count
 
     def _generate(self, value: int) -> None:
         if value & _UG:
@@ -594,7 +567,7 @@ class Timer(Peripheral):
 
     def _write_count(self, value: int) -> None:
         self.sync()
-        self._place(value & self._most)
+        self._at = self._round.place(value & self._most)
         self._counted_at = self._now()
         self._on_change()
 
