@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import ClassVar
 
-from hil.targets.emulator.core.source import Request, Source
+from hil.targets.emulator.core.source import Request, Source, Trigger
 
 _WORD = 0xFFFF_FFFF
 
@@ -87,12 +87,14 @@ class Peripheral:
         clocked: whether it has its clock; without, it does nothing.
         sources: its interrupt lines.
         requests: what it asks of a DMA controller, by name such as USART1_TX.
+        triggers: its signals that start something elsewhere, by name such as TIM6_TRGO.
         models: what of it works, for people: one line of the page that says what is modelled.
     """
 
     clocked = True
     sources: Sequence[Source] = ()
     requests: Mapping[str, Request] = MappingProxyType({})
+    triggers: Mapping[str, Trigger] = MappingProxyType({})
     models: ClassVar[str] = ""
 
     def __init__(self, name: str, address: int, registers: Mapping[int, Register]) -> None:

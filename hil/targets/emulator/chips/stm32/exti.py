@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hil.targets.emulator.chips.stm32.pins import Pins
 from hil.targets.emulator.core.registers import Peripheral, Register, Storage
+from hil.targets.emulator.core.source import Trigger
 
 _PIN_LINES = 16
 _LINES_OF_A_REGISTER = 4
@@ -80,6 +81,7 @@ class ExternalInterrupts(Peripheral):
         self.pending = 0
         self._software = 0
         self.on_listen: Callable[[], None] = lambda: None
+        self.triggers = {f"EXTI{line}": Trigger() for line in range(16)}
         super().__init__(
             "EXTI",
             address,
@@ -126,6 +128,9 @@ class ExternalInterrupts(Peripheral):
         self.pending |= lines & self.mask.value
         if lines & self._events.value:
             self._send_event()
+        for line in range(lines.bit_length()):
+            if lines >> line & 1 and f"EXTI{line}" in self.triggers:
+                self.triggers[f"EXTI{line}"].pulse(1, 0)
         self._on_line()
 
     def _listening(self, storage: Storage) -> Callable[[int], None]:

@@ -85,6 +85,23 @@ class Channel:
         elif self.mode == _TOGGLE:
             self.high ^= bool(times % 2)
 
+    def edges(self, matches: int, turns: int) -> tuple[int, int]:
+        """Return how often OCxREF rises, and how often it falls.
+
+        Args:
+            matches: how often the counter meets the value.
+            turns: how often a round ends meanwhile.
+        """
+        if self.mode in {_PWM_1, _PWM_2}:
+            return (turns, matches) if self.mode == _PWM_1 else (matches, turns)
+        if self.mode == _TOGGLE:
+            first, second = (matches + 1) // 2, matches // 2
+            return (second, first) if self.high else (first, second)
+        if self.mode not in {_ACTIVE, _INACTIVE} or self.high == (self.mode == _ACTIVE):
+            return 0, 0
+        edge = min(matches, 1)
+        return (edge, 0) if self.mode == _ACTIVE else (0, edge)
+
     def level(self, count: int, *, down: bool) -> bool | None:
         """Return the level that it puts out, None where its output is off.
 

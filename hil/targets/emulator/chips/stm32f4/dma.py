@@ -229,6 +229,8 @@ class Stream:
         if self.count.value:
             return
         self.flags |= _TCIF
+        for request in self._requests:
+            request.ended()
         if control & _CIRC:
             self.count.value = self._whole
             self.control.value ^= _CT if control & _DBM else 0
