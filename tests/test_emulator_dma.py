@@ -95,7 +95,9 @@ def test_dma1_copies_no_memory() -> None:
 
 
 def test_requests_that_nobody_makes_are_told(caplog: pytest.LogCaptureFixture) -> None:
-    with finished(_copy(control=0x41 | WORDS)) as chip:
+    with finished(_copy(control=3 << 25 | 0x41 | WORDS)) as chip:
         assert registers(chip, "r4") == (0,)
         assert memory_words(chip, TARGET, 1) == [0]
-    assert "stream 0 of DMA2 waits for the requests of ADC1, which is not modelled" in caplog.text
+    assert (
+        "stream 0 of DMA2 waits for the requests of SPI1_RX, which is not modelled" in caplog.text
+    )

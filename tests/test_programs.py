@@ -363,6 +363,95 @@ def test_pins_change_by_a_script(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert told == ["PA5=1", "PA5=0"]
 
 
+PWM = """
+function start
+ ldr r0, =0x40023800
+ movs r1, #1
+ str r1, [r0, #0x30]
+ movs r1, #2
+ str r1, [r0, #0x40]
+ ldr r0, =0x40020000
+ ldr r1, =0x02000000
+ str r1, [r0, #0x20]
+ ldr r1, =0xA8002000
+ str r1, [r0]
+ ldr r0, =0x40000400
+ ldr r1, =15999
+ str r1, [r0, #0x2C]
+ ldr r1, =4000
+ str r1, [r0, #0x34]
+ movs r1, #0x60
+ str r1, [r0, #0x18]
+ movs r1, #1
+ str r1, [r0, #0x20]
+ str r1, [r0]
+1: {loop}
+ b 1b
+"""
+"""A program that leaves PA6 to TIM3: high for a quarter of each millisecond."""
+
+
+@pytest.mark.parametrize("loop", ["wfi", "nop"])
+def test_a_pin_that_a_timer_changes_is_told_in_its_time(loop: str) -> None:
+    told: list[tuple[float, bool]] = []
+    with Emulator(thumb.assemble(PWM.format(loop=loop))) as board:
+        board.watch("PA6", lambda level: told.append((1000 * board.seconds, level)))
+        board.run(seconds=0.0028)
+    assert [level for _, level in told] == [True, False] * 3
+    times = [time - told[0][0] for time, _ in told]
+    assert times == pytest.approx([0, 0.25, 1, 1.25, 2, 2.25], abs=2e-3)
+
+
+FOLLOWER = """
+function start
+ ldr r0, =0x40023800
+ ldr r1, =0x20000000
+ str r1, [r0, #0x40]
+ mov r1, #0x100
+ str r1, [r0, #0x44]
+ ldr r4, =0x40007400
+ movs r1, #1
+ str r1, [r4]
+ ldr r5, =0x40012000
+ str r1, [r5, #8]
+1: ldr r1, =0x40000001
+ str r1, [r5, #8]
+2: ldr r1, [r5]
+ lsls r1, r1, #30
+ bpl 2b
+ ldr r1, [r5, #0x4C]
+ str r1, [r4, #8]
+ b 1b
+"""
+"""A program whose DAC puts out on PA4 what its ADC reads on PA0."""
+
+
+def test_a_voltage_comes_in_by_an_adc_and_out_by_the_dac(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "pins"
+    script.write_text("0.001 PA0=3.3V\n0.002 PA0=0\n", encoding="utf-8")
+    asked = ("--gpio", "PA0=1.65V", "--gpio-script", script, "--gpio-watch", "PA4")
+    assert run(thumb.assemble(FOLLOWER), *asked, "--for", "0.003") == 0
+    told = [line.partition("PA4=")[2] for line in capsys.readouterr().err.splitlines()]
+    assert told == ["1.6504 V", "3.3000 V", "0.0000 V"]
+
+
+def test_voltages_are_applied_read_and_watched() -> None:
+    told: list[float] = []
+    with Emulator(thumb.assemble(FOLLOWER)) as board:
+        board.watch_volts("PA4", told.append)
+        board.apply("PA0", volts=1.0)
+        board.run(seconds=0.0001)
+        assert board.volts("PA4") == pytest.approx(1.0, abs=0.001)
+        assert (board.volts("PA0"), told) == (1.0, [board.volts("PA4")])
+        for pin, volts in (("PA0", 5.0), ("PA99", 1.0)):
+            with pytest.raises(UsageError):
+                board.apply(pin, volts=volts)
+        with pytest.raises(UsageError, match="no converter drives PA0"):
+            board.watch_volts("PA0", told.append)
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -370,8 +459,10 @@ def test_pins_change_by_a_script(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (["--uart", "usart9=pty"], "unknown UART"),
         (["--uart", "usart1=tcp:x"], "is no port"),
         (["--uart", "usart1=/nowhere/file"], "cannot write /nowhere/file"),
-        (["--gpio", "PA0=2"], "PIN=0, PIN=1, or PIN=z"),
+        (["--gpio", "PA0=2"], "PIN=0, PIN=1, PIN=1.65V for the ADC, or PIN=z"),
+        (["--gpio", "PA0=3.4V"], "PIN=0, PIN=1, PIN=1.65V for the ADC, or PIN=z"),
         (["--gpio", "PA16=1"], "no pin 'PA16'"),
+        (["--gpio", "PA16=1V"], "no pin 'PA16'"),
         (["--gpio-script", "/nowhere"], "cannot read /nowhere"),
     ],
 )

@@ -121,7 +121,7 @@ def _add_wires(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PIN=LEVEL",
-        help="hold a pin: PA0=1; repeats",
+        help="hold a pin at a level or, for an ADC, at a voltage: PA0=1, PA1=1.65V; repeats",
     )
     parser.add_argument(
         "--gpio-script", type=Path, metavar="FILE", help="lines such as: 0.5 PA0=1, at its seconds"

@@ -322,6 +322,33 @@ class Emulator:
         """
         self._chip.pins.drive(pin, level=level)
 
+    def apply(self, pin: str, *, volts: float | None) -> None:
+        """Hold a pin, such as "PA0", at a voltage for the ADCs; None lets it go. Raises UsageError.
+
+        Args:
+            pin: its port and number.
+            volts: 0 to 3.3.
+        """
+        self._chip.analog.apply(pin, volts)
+
+    def volts(self, pin: str) -> float:
+        """Return a pin's voltage: what the DAC puts out, or what is applied. Raises UsageError.
+
+        Args:
+            pin: its port and number, such as "PA4".
+        """
+        with self._chip.paused():
+            return self._chip.analog.volts(pin)
+
+    def watch_volts(self, pin: str, function: Callable[[float], None]) -> None:
+        """Call a function whenever the DAC puts another voltage on a pin. Raises UsageError.
+
+        Args:
+            pin: "PA4" or "PA5".
+            function: gets volts.
+        """
+        self._chip.analog.watch(pin, function)
+
     def level(self, pin: str) -> bool:
         """Return a pin's level. Raises UsageError where there is no such pin."""
         return self._chip.pins.level(pin)

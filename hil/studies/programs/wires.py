@@ -14,6 +14,7 @@ from hil.studies.programs.uart import Uart
 
 _CHUNK_BYTES = 4096
 _LEVELS = {"0": False, "1": True, "z": None}
+_MOST_VOLTS = 3.3
 _MOST_SCRIPT_BYTES = 1 << 20
 _PORTS = range(1, 1 << 16)
 _EXAMPLE = "--uart=usart3=stdio, =pty, =tcp:5000 or =FILE"
@@ -150,19 +151,18 @@ def _server(uart: Uart, port: str, tell: Callable[[str], None]) -> Iterator[None
 
 
 def drive(emulator: Emulator, wanted: Sequence[str]) -> None:
-    """Hold pins at levels, such as "PA0=1". Raises UsageError.
+    """Hold pins at levels or voltages. Raises UsageError.
 
     Args:
         emulator: whose pins.
-        wanted: a pin and a level each, such as "PA0=1".
+        wanted: such as "PA0=1" and "PA1=1.65V".
     """
     for one in wanted:
-        pin, level = _pin(one, f"--gpio={one}")
-        emulator.drive(pin, level=level)
+        _held(emulator, one, f"--gpio={one}")()
 
 
 def drive_by_script(emulator: Emulator, path: Path) -> None:
-    """Have pins change at times: lines such as "0.5 PA0=1", in seconds since power came on.
+    """Have pins change at times: lines such as "0.5 PA0=1 PA1=1.2V", in seconds since power on.
 
     Args:
         emulator: whose pins.
@@ -189,21 +189,24 @@ def drive_by_script(emulator: Emulator, path: Path) -> None:
         if not 0.0 <= seconds < float("inf") or len(words) < 2:
             raise UsageError(f"{where}: {line.strip()!r}", hint="such as: 0.5 PA0=1 PA1=0")
         for word in words[1:]:
-            pin, level = _pin(word, where)
-            emulator.level(pin)  # or it says that there is no such pin
-            emulator.at(seconds, _driven(emulator, pin, level))
+            emulator.at(seconds, _held(emulator, word, where))
 
 
 def watch(emulator: Emulator, pins: Sequence[str], tell: Callable[[str], None]) -> None:
-    """Tell each change of pins, with its time. Raises UsageError.
+    """Tell each change of pins, with its time; of one that the DAC drives, in volts.
 
     Args:
         emulator: whose pins.
         pins: such as "PA0".
         tell: takes a line for a person.
+
+    Raises:
+        UsageError: there is no such pin.
     """
     for pin in pins:
         emulator.watch(pin, _teller(emulator, pin, tell))
+        with contextlib.suppress(UsageError):  # no converter drives it
+            emulator.watch_volts(pin, _volt_teller(emulator, pin, tell))
 
 
 def trace(emulator: Emulator, tell: Callable[[str], None]) -> None:
@@ -225,16 +228,45 @@ def trace(emulator: Emulator, tell: Callable[[str], None]) -> None:
         uart.on_traffic = told(uart.name)
 
 
-def _driven(emulator: Emulator, pin: str, level: bool | None) -> Callable[[], None]:
-    return lambda: emulator.drive(pin, level=level)
+def _held(emulator: Emulator, text: str, where: str) -> Callable[[], None]:
+    """Return what holds a pin as a text says. Raises UsageError.
+
+    Args:
+        emulator: whose pin.
+        text: such as "PA0=1", "PA0=z" or "PA0=1.65V".
+        where: the text stands, for errors.
+    """
+    pin, _, level = text.partition("=")
+    emulator.level(pin)  # or it says that there is no such pin
+    if level.lower() in _LEVELS:
+        return lambda: _let_go_or_drive(emulator, pin, _LEVELS[level.lower()])
+    volts = _volts(level)
+    if volts is None:
+        hint = "PIN=0, PIN=1, PIN=1.65V for the ADC, or PIN=z to let it go"
+        raise UsageError(f"{where}: {text!r}", hint=hint)
+    return lambda: emulator.apply(pin, volts=volts)
+
+
+def _let_go_or_drive(emulator: Emulator, pin: str, level: bool | None) -> None:
+    emulator.apply(pin, volts=None)
+    emulator.drive(pin, level=level)
+
+
+def _volts(text: str) -> float | None:
+    if text[-1:] not in {"V", "v"}:
+        return None
+    try:
+        volts = float(text[:-1])
+    except ValueError:
+        return None
+    return volts if 0.0 <= volts <= _MOST_VOLTS else None
+
+
+def _volt_teller(
+    emulator: Emulator, pin: str, tell: Callable[[str], None]
+) -> Callable[[float], None]:
+    return lambda volts: tell(f"{emulator.seconds:.6f} s {pin.upper()}={volts:.4f} V")
 
 
 def _teller(emulator: Emulator, pin: str, tell: Callable[[str], None]) -> Callable[[bool], None]:
     return lambda level: tell(f"{emulator.seconds:.6f} s {pin.upper()}={int(level)}")
-
-
-def _pin(text: str, where: str) -> tuple[str, bool | None]:
-    pin, _, level = text.partition("=")
-    if level.lower() not in _LEVELS:
-        raise UsageError(f"{where}: {text!r}", hint="PIN=0, PIN=1, or PIN=z to let it go")
-    return pin, _LEVELS[level.lower()]

@@ -10,7 +10,9 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hil.config.board import Board
+from hil.targets.emulator.chips.stm32.analog import Analog
 from hil.targets.emulator.chips.stm32.bus import DebugBus
+from hil.targets.emulator.chips.stm32.clock_gates import ClockGates
 from hil.targets.emulator.chips.stm32.clocks import (
     BROWN_OUT_RESET,
     PIN_RESET,
@@ -21,7 +23,7 @@ from hil.targets.emulator.chips.stm32.clocks import (
 )
 from hil.targets.emulator.chips.stm32.exti import ExternalInterrupts
 from hil.targets.emulator.chips.stm32.flash import FlashCalls, FlashController, Options
-from hil.targets.emulator.chips.stm32.gates import Gate, Unmodelled, block_at
+from hil.targets.emulator.chips.stm32.gates import Gate, Unmodelled
 from hil.targets.emulator.chips.stm32.gpio import PortLayout, all_ports
 from hil.targets.emulator.chips.stm32.identity import DebugMcu, SystemMemory
 from hil.targets.emulator.chips.stm32.memory_map import BOOT_ALIAS, MemoryMap, Windows
@@ -90,7 +92,7 @@ class Chip(ABC):
         agenda: what happens around the chip at given times.
         memory: memories and devices by address.
         usarts: by lower-case name.
-        pins: with what is around the chip.
+        pins: with what is around the chip. analog: their voltages.
         peripherals: all of them.
         broken: which limit of the chip the firmware has gone past, in words; the core is locked up
             then, where silicon would do anything.
@@ -131,7 +133,6 @@ class Chip(ABC):
         self.broken = ""
         self.forgives_margins = False
         self._forgiven: set[str] = set()
-        self._missed: set[str] = set()
         self.on_failure: Callable[[], None] = lambda: None
         self.on_event: Callable[[str], None] = lambda _words: None
         self._build_core()
@@ -189,6 +190,7 @@ class Chip(ABC):
         self.usarts = {usart.name.lower(): usart for usart in self._make_usarts()}
         self.ports = all_ports(self.gpio)
         self.pins = Pins(self.ports, self.usarts, self.serial_pins)
+        self.analog = Analog(self.ports, self.pins.place)
         self.systick = SysTick(self.clock.now, self._set_deadline)
         self.debug_mcu = DebugMcu(self.board.dev_id, self.board.rev_id, self.id_reserved)
         self._watchdogs = self._make_watchdogs()
@@ -211,27 +213,29 @@ class Chip(ABC):
             self.systick,
             self.clock.run,
             [source for peripheral in self.peripherals for source in peripheral.sources],
-            [self.agenda.deadline, *(watchdog.deadline for watchdog in self._watchdogs)],
+            [
+                self.agenda.deadline,
+                self.pins.deadline,
+                self.analog.deadline,
+                *(watchdog.deadline for watchdog in self._watchdogs),
+            ],
         )
         for peripheral in self.peripherals:
             self.memory.bus.add(peripheral)
-        self.memory.bus.on_poll = self._tell_poll
+        self._clock_gates = ClockGates(
+            self.memory.bus,
+            self.rcc,
+            self.peripherals,
+            gates=self.gates,
+            unmodelled=self.unmodelled,
+            absent=self.absent,
+        )
+        self.memory.bus.on_poll = self._clock_gates.tell_poll
         self.memory.bus.on_read = self._note_read
 
     def _note_read(self, address: int, value: int, changes: Callable[[], int | None]) -> None:
         if self._thread.is_current():  # a debugger's reads are none of the program's
             self._polls.note(address, value, changes)
-
-    def _tell_poll(self, address: int) -> None:
-        """Say that the program waits for what never comes."""
-        name = block_at(self.unmodelled, address)
-        if not name:
-            _log.warning("the program polls %#010x, where no register is modelled", address)
-            return
-        gate = self.unmodelled[name].gate
-        on = self.rcc.is_clocked(gate) and not self.rcc.is_reset(gate)
-        why = "is not modelled: its registers only keep what is written" if on else "has no clock"
-        _log.warning("the program polls %#010x of %s, which %s", address, name, why)
 
     # what a family makes
 
@@ -343,21 +347,7 @@ class Chip(ABC):
         self.system_control.on_configuration = self._configure
 
     def _update_gates(self) -> None:
-        """Give each peripheral the clock and the reset that RCC says."""
-        for peripheral in self.peripherals:
-            gate = self.gates.get(peripheral.name)
-            if gate is None:
-                continue
-            held = self.rcc.is_reset(gate)
-            if held:
-                peripheral.reset()
-            on = self._gives_clock(peripheral.name, gate) and not held
-            if on != peripheral.clocked:
-                self.memory.bus.set_clock(peripheral, on=on)
-        for name, block in self.unmodelled.items():
-            held = self.rcc.is_reset(block.gate)
-            on = self._gives_clock(name, block.gate) and not held
-            self.memory.bus.set_block(block.address, block.bytes, on=on, keeps=not held)
+        self._clock_gates.update()
         self.interrupts.choose()
 
     @property
@@ -368,17 +358,6 @@ class Chip(ABC):
     def forgive(self) -> None:
         """Go on, with a warning, where silicon does so with many a public program."""
         self.forgives_margins = True
-
-    def _gives_clock(self, name: str, gate: Gate) -> bool:
-        """Whether a peripheral that the part has is switched on."""
-        if not self.rcc.is_clocked(gate):
-            return False
-        if name not in self.absent:
-            return True
-        if name not in self._missed:
-            self._missed.add(name)
-            _log.warning("the program switches on %s, which this part does not have", name)
-        return False
 
     @property
     def options(self) -> Options:
@@ -524,6 +503,8 @@ class Chip(ABC):
 
     def _turn(self) -> None:
         self.agenda.act()
+        self.pins.settle()
+        self.analog.settle()
         if not self.core.may_run():
             return
         if self._reset_requested:

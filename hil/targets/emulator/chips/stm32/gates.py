@@ -14,10 +14,12 @@ class Gate:
 
     Attributes:
         bits: any of them gives the block its clock; the first holds it in reset.
+        reset_bit: holds it in reset where that is another bit.
     """
 
     bus: str
     bits: tuple[int, ...]
+    reset_bit: int | None = None
 
     @property
     def enable(self) -> int:
@@ -27,7 +29,7 @@ class Gate:
     @property
     def reset(self) -> int:
         """The bit of the reset register."""
-        return 1 << self.bits[0]
+        return 1 << (self.bits[0] if self.reset_bit is None else self.reset_bit)
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,10 @@ class GpioPort(Peripheral):
         self._held_low = self._held_low & ~pins | (pins if level is False else 0)
         self.look()
 
+    def is_held_high(self, pin: int) -> bool:
+        """Whether a pin is held high from outside."""
+        return bool(self._held_high >> pin & 1)
+
     def watch(self, pins: int) -> None:
         """Tell `on_levels` of these pins from now on, and of no others."""
         self._watched = pins

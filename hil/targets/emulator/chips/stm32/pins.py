@@ -50,6 +50,7 @@ class Pins:
         self._watchers: dict[tuple[str, int], list[Callable[[bool], None]]] = {}
         self._heard: Mapping[str, int] = {}
         self._channels: Mapping[tuple[str, int, int], tuple[Timer, int]] = {}
+        self._driven: list[tuple[GpioPort, Timer, int]] = []
         for letter, port in ports.items():
             port.on_route = self.route
             port.on_levels = self._teller(letter)
@@ -66,7 +67,7 @@ class Pins:
         Raises:
             UsageError: there is no such pin.
         """
-        letter, pin = self._place(name)
+        letter, pin = self.place(name)
         port = self._ports[letter]
         before = port.levels() >> pin & 1
         port.drive(1 << pin, level=level)
@@ -107,7 +108,7 @@ class Pins:
 
     def level(self, name: str) -> bool:
         """Return a pin's level. Raises UsageError where there is no such pin."""
-        letter, pin = self._place(name)
+        letter, pin = self.place(name)
         return bool(self._ports[letter].levels() >> pin & 1)
 
     def watch(self, name: str, function: Callable[[bool], None]) -> None:
@@ -117,11 +118,12 @@ class Pins:
             name: such as "PA0".
             function: gets True for high.
         """
-        place = self._place(name)
+        place = self.place(name)
         self._watchers.setdefault(place, []).append(function)
         self._listen()
 
-    def _place(self, name: str) -> tuple[str, int]:
+    def place(self, name: str) -> tuple[str, int]:
+        """Return a pin's port and number. Raises UsageError where there is no such pin."""
         letter, number = name[1:2].upper(), name[2:]
         known = name[:1] in {"P", "p"} and letter in self._ports and number.isdecimal()
         if not known or int(number) >= _PINS_OF_A_PORT:
@@ -142,6 +144,31 @@ class Pins:
         for letter, port in self._ports.items():
             watched = sum(1 << pin for at, pin in self._watchers if at == letter)
             port.watch(watched | self._heard.get(letter, 0))
+        self._find_driven()
+
+    def _find_driven(self) -> None:
+        """Work out which pins that somebody listens to are outputs of timers."""
+        listened = set(self._watchers)
+        for letter, mask in self._heard.items():
+            listened.update((letter, pin) for pin in range(_PINS_OF_A_PORT) if mask >> pin & 1)
+        self._driven = []
+        for letter, pin in sorted(listened):
+            port = self._ports[letter]
+            found = self._channels.get((letter, pin, port.function(pin) or 0))
+            if found is not None:
+                self._driven.append((port, *found))
+
+    def deadline(self) -> int | None:
+        """Return the cycle at which a timer may change a pin that somebody listens to."""
+        if not self._driven:  # as nearly always, and asked often
+            return None
+        dues = (timer.next_edge(number) for _, timer, number in self._driven if timer.clocked)
+        return min((due for due in dues if due is not None), default=None)
+
+    def settle(self) -> None:
+        """Tell of levels that timers have changed."""
+        for port, _, _ in self._driven:
+            port.look()
 
     def _teller(self, letter: str) -> Callable[[int, int], None]:
         def tell(changed: int, levels: int) -> None:
@@ -160,6 +187,7 @@ class Pins:
 
     def route(self) -> None:
         """Look at the pins' functions anew."""
+        self._find_driven()
         for name, usart in self._usarts.items():
             pins = self._pins[name]
             usart.transmits = any(self._carries(pin, pins.function) for pin in pins.transmit)

@@ -13,8 +13,11 @@ from hil.targets.emulator.chips.stm32.identity import SystemMemory
 from hil.targets.emulator.chips.stm32.pins import SerialPins
 from hil.targets.emulator.chips.stm32.timer import Timer
 from hil.targets.emulator.chips.stm32.watchdog import Watchdog
-from hil.targets.emulator.chips.stm32f4 import clock_limits, dma, low_power, rtc
+from hil.targets.emulator.chips.stm32f4 import adc, clock_limits, dma, low_power, rtc
+from hil.targets.emulator.chips.stm32f4.adc_channels import Inputs
+from hil.targets.emulator.chips.stm32f4.adc_common import CommonRegisters
 from hil.targets.emulator.chips.stm32f4.backup_memory import BackupMemory
+from hil.targets.emulator.chips.stm32f4.dac import DigitalToAnalog
 from hil.targets.emulator.chips.stm32f4.dma import DirectMemoryAccess
 from hil.targets.emulator.chips.stm32f4.flash import Stm32F4Flash
 from hil.targets.emulator.chips.stm32f4.fmc import MemoryController
@@ -123,7 +126,8 @@ class Stm32F4(Chip):
             0x4001_3800, exti, self.pins, self.gpio.ports, _SYSCFG_OTHERS
         )
         return (
-            self.power, self._backup_memory, ChecksumUnit(), *self._make_dma(), exti, configuration,
+            self.power, self._backup_memory, ChecksumUnit(), *self._make_analog(exti),
+            *self._make_dma(), exti, configuration,
             self._clock, *self._make_external(),
         )  # fmt: skip
 
@@ -258,8 +262,31 @@ class Stm32F4(Chip):
             compare_irq=one.compare_irq,
         )
 
+    def _make_analog(self, exti: ExternalInterrupts) -> "Sequence[Peripheral]":
+        """Return the converters, with their pins and triggers."""
+        triggers = dict(exti.triggers)
+        for timer in self._timers:
+            triggers |= timer.triggers
+        now, attend = self.clock.now, self.waiting.attend
+        dac = DigitalToAnalog(triggers, now=now, on_change=attend)
+        self.analog.outputs.update(dac.outputs)
+        common = CommonRegisters()
+        wiring = adc.Wiring(
+            volts=self.analog.volts,
+            now=now,
+            bus_divider=lambda: self.rcc.bus_divider(common.address),
+            on_change=attend,
+            triggers=triggers,
+            serves=lambda name: any(one.serves(name) for one in self._dma),
+        )
+        for number in adc.NUMBERS:
+            inputs = Inputs(number, self.analog.volts, common.control, self.board.dev_id)
+            common.converters.append(adc.Converter(number, wiring, inputs, common.divider))
+        self._converters = (dac, *common.converters, common)
+        return self._converters
+
     def _make_dma(self) -> "Sequence[Peripheral]":
-        asking = (*self.usarts.values(), *self._timers)
+        asking = (*self.usarts.values(), *self._timers, *self._converters)
         wiring = dma.Wiring(
             memory=self.bus,
             holds=lambda at, length: self.memory.find(at, length) is not None,
@@ -269,10 +296,11 @@ class Stm32F4(Chip):
                 name: one for peripheral in asking for name, one in peripheral.requests.items()
             },
         )
-        return [
+        self._dma = [
             DirectMemoryAccess("DMA1", 0x4002_6000, _DMA1_IRQS, wiring, copies=False),
             DirectMemoryAccess("DMA2", 0x4002_6400, _DMA2_IRQS, wiring, copies=True),
         ]
+        return self._dma
 
     def _broken_by(self, clocks: ClockTree, *, margins: bool = True) -> str:
         return clock_limits.broken_by(

@@ -88,6 +88,7 @@ class Stream:
     _whole: int = 0  # items of the transfer
     _ready_at: int = 0  # the cycle from which the next item can be moved
     _requests: list[Request] = field(default_factory=list)
+    _names: tuple[str, ...] = ()  # of the requests
 
     @property
     def clocked(self) -> bool:
@@ -117,7 +118,11 @@ class Stream:
         for storage in (self.control, self.count, self.peripheral, *self.memories, self.fifo):
             storage.reset()
         self.flags = 0
-        self._requests = []
+        self._requests, self._names = [], ()
+
+    def serves(self, name: str) -> bool:
+        """Whether it is on and waits for a request."""
+        return bool(self.control.value & _EN) and name in self._names
 
     # registers
 
@@ -173,6 +178,7 @@ class Stream:
         if control & _DBM:
             self.control.value |= _CIRC
         names = REQUESTS[self.controller.name].get((self.number, control >> 25 & 7), ())
+        self._names = names
         self._requests = [wiring.requests[name] for name in names if name in wiring.requests]
         if not self._requests:
             asked = " or ".join(names) or "nothing"
@@ -287,7 +293,10 @@ class DirectMemoryAccess(Peripheral):
         copies: whether it reaches memory on both sides: DMA2 alone does.
     """
 
-    models = "memory to memory; requests of USARTs and timers; circular, double buffer, half, full"
+    models = (
+        "memory to memory; requests of USARTs, timers, ADC, DAC; circular, double buffer, half, "
+        "full"
+    )
 
     def __init__(
         self, name: str, address: int, irqs: tuple[int, ...], wiring: Wiring, *, copies: bool
@@ -311,6 +320,10 @@ class DirectMemoryAccess(Peripheral):
         """Return to the state after reset."""
         for stream in self.streams:
             stream.reset()
+
+    def serves(self, name: str) -> bool:
+        """Whether a stream is on and waits for a request, by its name."""
+        return any(stream.serves(name) for stream in self.streams)
 
     def _status(self, first: int) -> int:
         value = 0

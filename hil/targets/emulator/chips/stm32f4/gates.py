@@ -14,8 +14,11 @@ GATES = (
     {f"GPIO{port}": Gate("AHB1", (bit,)) for bit, port in enumerate("ABCDEFGHIJK")}
     | _gates("AHB1", CRC=12, BKPSRAM=18, DMA1=21, DMA2=22)
     | _gates("APB1", TIM2=0, TIM3=1, TIM4=2, TIM5=3, TIM6=4, TIM7=5, TIM12=6, TIM13=7, TIM14=8)
-    | _gates("APB1", WWDG=11, USART2=17, USART3=18, UART4=19, UART5=20, PWR=28, UART7=30, UART8=31)
+    | _gates("APB1", WWDG=11, USART2=17, USART3=18, UART4=19, UART5=20, PWR=28, DAC=29)
+    | _gates("APB1", UART7=30, UART8=31)
     | _gates("APB2", TIM1=0, TIM8=1, USART1=4, USART6=5, SYSCFG=14, TIM9=16, TIM10=17, TIM11=18)
+    | {f"ADC{number}": Gate("APB2", (7 + number,), reset_bit=8) for number in (1, 2, 3)}
+    | {"ADC": Gate("APB2", (8, 9, 10))}
     | _gates("AHB2", RNG=6)
     | _gates("AHB3", FMC=0)
 )
@@ -30,7 +33,6 @@ _APB1 = {
     "I2C3": (0x5C00, 23),
     "CAN1": (0x6400, 25),
     "CAN2": (0x6800, 26),
-    "DAC": (0x7400, 29),
 }
 _APB2 = {
     "SDIO": (0x2C00, 11),
@@ -44,7 +46,6 @@ _APB2 = {
 UNMODELLED = {
     **blocks("APB1", 0x4000_0000, _APB1),
     **blocks("APB2", 0x4001_0000, _APB2),
-    "ADC": Unmodelled(0x4001_2000, _KIB, Gate("APB2", (8, 9, 10))),
     "ETH": Unmodelled(0x4002_8000, 5 * _KIB, Gate("AHB1", (25,))),
     "DMA2D": Unmodelled(0x4002_B000, 3 * _KIB, Gate("AHB1", (23,))),
     "OTG_HS": Unmodelled(0x4004_0000, 256 * _KIB, Gate("AHB1", (29,))),
@@ -60,7 +61,8 @@ _NOT_IN_F401_F411 = frozenset(
     {
         "GPIOF", "GPIOG", "GPIOI", "GPIOJ", "GPIOK", "USART3", "UART4", "UART5", "UART7", "UART8",
         "TIM6", "TIM7", "TIM8", "TIM12", "TIM13", "TIM14", "RNG", "CAN1", "CAN2", "DAC", "DCMI",
-        "ETH", "DMA2D", "LTDC", "CRYP", "HASH", "FMC", "OTG_HS", "SPI6", "SAI1", "BKPSRAM",
+        "ETH", "DMA2D", "LTDC", "CRYP", "HASH", "FMC", "OTG_HS", "SPI6", "SAI1", "BKPSRAM", "ADC2",
+        "ADC3",
     }
 )  # fmt: skip
 ABSENT = {  # by the part's number in DBGMCU_IDCODE: the data sheets' tables of peripherals
