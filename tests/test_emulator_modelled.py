@@ -68,6 +68,23 @@ def test_each_register_that_is_left_out_is_named_at_its_first_use(
     assert second.endswith("which is not modelled, used in start")
 
 
+def test_a_peripheral_that_is_written_to_without_its_clock_is_told_once() -> None:
+    """RM0090 section 6.3.14: what has no clock ignores writes."""
+    source = """
+    function start
+     ldr r0, =0x40004400
+     str r0, [r0, #0xC]
+     str r0, [r0, #4]
+     ldr r0, =0x18
+     ldr r1, =0x20026
+     bkpt 0xab
+    """
+    told: list[str] = []
+    emulate.run(thumb.assemble(source), BOARD, max_seconds=60, warn=told.append)
+    (line,) = told
+    assert line.startswith("USART2_CR1 (0x4000440c) is written in start while USART2 has no clock")
+
+
 def test_a_block_with_very_many_registers_is_told_of_in_few_lines() -> None:
     source = """
     function start

@@ -11,6 +11,7 @@ from emulated import StillChip
 TIM1, TIM2, TIM3 = 0x4001_0000, 0x4000_0000, 0x4000_0400
 CR1, CR2, SMCR, DIER, SR, EGR, CCMR1, CCMR2, CCER = 0, 4, 8, 0xC, 0x10, 0x14, 0x18, 0x1C, 0x20
 CNT, PSC, ARR, RCR, CCR1, CCR2, CCR3, BDTR = 0x24, 0x28, 0x2C, 0x30, 0x34, 0x38, 0x3C, 0x44
+DCR, DMAR = 0x48, 0x4C
 CEN, UDIS, OPM, DOWN, ARPE, UG = 1, 2, 8, 16, 128, 1
 UIF, CC1IF, CC2IF, TIF, CC1OF = 1, 2, 4, 64, 1 << 9
 TOGGLE, PWM_1, PWM_2, PRELOADED = 3 << 4, 6 << 4, 7 << 4, 8
@@ -192,6 +193,25 @@ def test_pwm_input_measures_period_and_width(chip: StillChip) -> None:
         chip.chip.pins.drive("PA6", level=False)
         chip.wait(700)
     assert (chip.read(TIM3 + CCR1), chip.read(TIM3 + CCR2)) == (1000, 300)
+
+
+def test_dma_bursts_fill_several_registers_at_each_event(chip: StillChip) -> None:
+    """RM0090 section 18.4.20: DMAR stands for DBL + 1 registers, from DBA on."""
+    table, stream = 0x2000_0000, 0x4002_6010 + 2 * 0x18  # TIM3_UP: DMA1, stream 2, channel 5
+    for at in range(8):
+        chip.write(table + 4 * at, 10 * (at + 1))
+    chip.write(TIM3 + DCR, 3 << 8 | CCR1 // 4)
+    for offset, value in ((4, 8), (8, TIM3 + DMAR), (0xC, table)):
+        chip.write(stream + offset, value)
+    chip.write(stream, 5 << 25 | 2 << 13 | 2 << 11 | 1 << 10 | 1 << 6 | 1)
+    chip.write(TIM3 + DIER, 1 << 8)
+    _start(chip, TIM3, 999)
+    chip.wait(1100)
+    assert [chip.read(TIM3 + CCR1 + 4 * at) for at in range(4)] == [10, 20, 30, 40]
+    chip.wait(500)
+    assert chip.read(stream + 4) == 4  # one event, one burst
+    chip.wait(500)
+    assert [chip.read(TIM3 + CCR1 + 4 * at) for at in range(4)] == [50, 60, 70, 80]
 
 
 def test_a_timer_is_the_clock_of_another(chip: StillChip) -> None:

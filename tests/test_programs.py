@@ -1,5 +1,6 @@
 """Strangers' programs in the hands of Python, of `hil emulate`'s options and of `hil survey`."""
 
+import csv
 import io
 import socket
 import sys
@@ -513,6 +514,24 @@ def test_a_program_s_tests_become_junit(
     assert suite.get("failures") == str(failures)
 
 
+STREAM_FOR_I2C = """
+function start
+ ldr r0, =0x40004400
+ str r0, [r0, #4]
+ ldr r0, =0x40023800
+ mov r1, #0x200000
+ str r1, [r0, #0x30]
+ ldr r0, =0x40026000
+ movs r1, #1
+ str r1, [r0, #0x14]
+ ldr r1, =0x02000001
+ str r1, [r0, #0x10]
+1: nop
+ b 1b
+"""
+"""A program that writes to USART2 without its clock, and whose DMA1 waits for I2C1_RX."""
+
+
 def test_a_folder_of_programs_is_surveyed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -522,6 +541,7 @@ def test_a_folder_of_programs_is_surveyed(
         "ends.elf": says(b"hello\n"),
         "deep/goes.elf": COUNTER,
         "dies.elf": "function start\n udf 0",
+        "waits.elf": STREAM_FOR_I2C,
     }
     for name, source in sources.items():
         (folder / name).write_bytes(thumb.assemble(source).read_bytes())
@@ -531,13 +551,35 @@ def test_a_folder_of_programs_is_surveyed(
     asked = ["survey", str(folder), "--seconds", "0.01", "--csv", str(out), "--jobs", "2"]
     assert cli.main(asked) == 1
     assert "hello" in capsys.readouterr().out
-    rows = {line.split(",")[0]: line.split(",")[1] for line in out.read_text().splitlines()[1:]}
-    assert rows == {
+    with out.open(encoding="utf-8", newline="") as file:
+        rows = {row["program"]: row for row in csv.DictReader(file)}
+    assert {name: row["result"] for name, row in rows.items()} == {
         "deep/goes.elf": "goes on",
         "dies.elf": "fault",
         "ends.elf": "ended",
         "text.elf": "refused",
+        "waits.elf": "goes on",
     }
+    assert rows["waits.elf"]["missing"] == "I2C1"
+    assert rows["waits.elf"]["note"] == "written to without its clock: USART2"
+
+
+@pytest.mark.parametrize(
+    ("source", "result"),
+    [
+        ("function start\n b .", "is stuck"),
+        ("function start\n cpsid i\n1: wfi\n b 1b", "is stuck"),
+        ("function start\n ldr r0, =0x40004400\n1: ldr r1, [r0]\n b 1b", "is stuck"),
+        ("function start\n udf 0\nfunction hard\n1: nop\n b 1b", "is stuck"),
+        (COUNTER, "out of time"),
+    ],
+    ids=["jumps to itself", "sleeps for ever", "polls a dead register", "fault", "works"],
+)
+def test_a_survey_tells_a_stuck_program_from_one_that_the_host_had_no_time_for(
+    source: str, result: str
+) -> None:
+    terms = survey.Terms(seconds=1e6, host_seconds=0.3)
+    assert survey.one(thumb.assemble(source), "a", terms).result == result
 
 
 def test_a_folder_without_programs_is_told(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ class Outcome:
         stopped: lines about what it was doing when it was stopped; empty where it ended by itself.
         reason: why it stands.
         seconds: of its own clock.
+        stuck: whether it was stopped where it could never go on.
     """
 
     exit_status: int
@@ -42,6 +43,7 @@ class Outcome:
     stopped: tuple[str, ...] = ()
     reason: Reason = Reason.ENDED
     seconds: float = 0.0
+    stuck: bool = False
 
 
 def run(
@@ -126,6 +128,7 @@ def _outcome(emulator: Emulator, stopped: Stopped, watched: "list[Watched]") -> 
         stopped=tuple(told),
         reason=stopped.reason,
         seconds=emulator.seconds,
+        stuck=bool(watched) and about.is_stuck(emulator.chip, watched[0]),
     )
 
 

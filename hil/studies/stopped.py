@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hil.studies.profile.flame import Chain
 from hil.studies.program_places import ProgramPlaces
 from hil.targets.emulator.chips.stm32.gates import BLOCK_BYTES
+from hil.targets.emulator.core.clock import NEVER
 from hil.targets.emulator.core.registers import Accesses
 from hil.targets.emulator.register_names import RegisterNames
 
@@ -23,6 +24,7 @@ _LONGEST_CHAIN = 8
 _EXCEPTIONS = {2: "NMI", 3: "HardFault", 4: "MemManage", 5: "BusFault", 6: "UsageFault",
                11: "SVCall", 12: "DebugMonitor", 14: "PendSV", 15: "SysTick"}  # fmt: skip
 _FAULTS = frozenset({3, 4, 5, 6})
+_TO_ITSELF = b"\xfe\xe7"  # b .
 _FIRST_IRQ = 16
 _FIRST_EXC_RETURN = 0xF000_0000
 
@@ -84,6 +86,27 @@ def tell(chip: "Chip", elf: Path | None, watched: Watched) -> Iterator[str]:
     yield from _missing(chip, names)
 
 
+def is_stuck(chip: "Chip", watched: Watched) -> bool:
+    """Whether a halted program can never go on, as far as that can be told.
+
+    It sleeps and nothing wakes it, is in a fault's handler, jumps to where it stands, or polls what
+    is not modelled or has no clock.
+
+    Args:
+        chip: which is halted.
+        watched: what was seen while it ran.
+    """
+    if watched.sleeps:
+        return chip.clock.run.deadline == NEVER
+    if chip.core.read_register("xpsr") & 0x1FF in _FAULTS:
+        return True
+    pc = chip.core.read_register("pc")
+    if chip.bus.read(pc, len(_TO_ITSELF)) == _TO_ITSELF:
+        return True
+    polled = _polled(watched)
+    return polled is not None and bool(_why_dead(chip, polled[0]))
+
+
 def _chain(called: list[str]) -> str:
     """Join names, those in a row that are the same counted."""
     runs = [(name, len(list(same))) for name, same in groupby(called)][-_LONGEST_CHAIN:]
@@ -125,8 +148,8 @@ def _sleep(chip: "Chip", watched: Watched) -> Iterator[str]:
 
 
 def _polls(chip: "Chip", names: RegisterNames, watched: Watched) -> Iterator[str]:
-    polled = max(watched.accesses.items(), key=lambda one: one[1].reads, default=None)
-    if polled is None or polled[1].reads < _LEAST_POLLS:
+    polled = _polled(watched)
+    if polled is None:
         return
     address, seen = polled
     values = ", ".join(f"{value:#010x}" for value in sorted(seen.values)[:4])
@@ -136,6 +159,12 @@ def _polls(chip: "Chip", names: RegisterNames, watched: Watched) -> Iterator[str
         f"it polls {names.name(address)}: {seen.reads:,} reads{rate} gave "
         f"{'nothing but ' if len(seen.values) == 1 else ''}{values}{missing}"
     )
+
+
+def _polled(watched: Watched) -> tuple[int, Accesses] | None:
+    """Return the register that was read most, if it was read often."""
+    polled = max(watched.accesses.items(), key=lambda one: one[1].reads, default=None)
+    return polled if polled is not None and polled[1].reads >= _LEAST_POLLS else None
 
 
 def _why_dead(chip: "Chip", address: int) -> str:

@@ -1,4 +1,4 @@
-"""What a program uses that the emulated chip does not model, told when it first does."""
+"""What a program uses that the emulated chip does not model, or that has no clock: told once."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -41,6 +41,7 @@ class Unmodelled:
         self._told: Counter[str] = Counter()
         self._first = ""
         chip.memory.bus.on_unmodelled = self._note
+        chip.memory.bus.on_unclocked = self._note_unclocked
 
     def raise_if_strict(self) -> None:
         """Raise FirmwareFault where a use is an error and there was one."""
@@ -67,9 +68,19 @@ class Unmodelled:
     def _block(self, address: int) -> str:
         return block_at(self._chip.unmodelled, address)
 
+    def _note_unclocked(self, peripheral: str, address: int) -> None:
+        within = self._function()
+        where = f" in {within}" if within else ""
+        self._warn(
+            f"{self._names.name(address)} is written{where} while {peripheral} has no clock from "
+            "RCC, or is held in reset: nothing happens"
+        )
+
+    def _function(self) -> str:
+        return ProgramPlaces(self._elf).function(self._chip.engine.read("pc"))
+
     def _note(self, address: int) -> None:
-        pc = self._chip.engine.read("pc")
-        function = ProgramPlaces(self._elf).function(pc)
+        function = self._function()
         within = f", used in {function}" if function else ""
         text = f"{self._names.name(address)}, which is not modelled{within}"
         if self._strict and not self._first:

@@ -43,12 +43,13 @@ class Row:
 
     Attributes:
         program: its path within the folder.
-        result: "ended", "goes on", "is stuck", "fault" or "refused".
+        result: "ended", "goes on", "is stuck", "out of time" (the host's was over first), "fault"
+            or "refused".
         seconds: of its own clock.
         said: bytes that it has sent by UART, ITM and semihosting.
         begins: how that begins.
-        missing: peripherals that it used and that are not modelled.
-        note: why it is stuck, faulted or was refused.
+        missing: peripherals that it used, or waits for by DMA, and that are not modelled.
+        note: why it is stuck, faulted or was refused; which peripherals it wrote to without clock.
     """
 
     program: str
@@ -127,10 +128,11 @@ def one(path: Path, name: str, terms: Terms) -> Row:
     from hil.studies import emulate
     from hil.studies.programs.emulator import Reason
 
-    said, missing = bytearray(), set[str]()
+    said, missing, dead = bytearray(), set[str](), set[str]()
 
     def examine(chip: "Chip") -> None:
         missing.update(_missing(chip))
+        dead.update(chip.memory.bus.unclocked)
 
     try:
         outcome = emulate.run(
@@ -146,14 +148,16 @@ def one(path: Path, name: str, terms: Terms) -> Row:
         return Row(name, kind, said=len(said), begins=_begins(said), note=error.what)
     status = f"status {outcome.exit_status}" if outcome.exit_status else ""
     results = {Reason.ENDED: "ended", Reason.TIME: "goes on"}
+    stopped = "is stuck" if outcome.stuck else "out of time"
+    unclocked = f"written to without its clock: {', '.join(sorted(dead))}" if dead else ""
     return Row(
         name,
-        results.get(outcome.reason, "is stuck"),
+        results.get(outcome.reason, stopped),
         outcome.seconds,
         len(said),
         _begins(said),
         ", ".join(sorted(missing)),
-        "; ".join(outcome.stopped) or status,
+        "; ".join(part for part in (*outcome.stopped, status, unclocked) if part),
     )
 
 
@@ -164,6 +168,8 @@ def _missing(chip: "Chip") -> Iterator[str]:
     names = RegisterNames(chip.svd)
     for address in chip.memory.bus.unmodelled:
         yield names.peripheral(address) or block_at(chip.unmodelled, address) or f"{address:#010x}"
+    for peripheral in chip.peripherals:
+        yield from (request.partition("_")[0] for request in peripheral.unmet)
 
 
 def _begins(said: bytearray) -> str:

@@ -1,6 +1,6 @@
 """Memory-mapped registers: what a peripheral is made of, and the bus that finds them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import ClassVar
@@ -88,6 +88,7 @@ class Peripheral:
         sources: its interrupt lines.
         requests: what it asks of a DMA controller, by name such as USART1_TX.
         triggers: its signals that start something elsewhere, by name such as TIM6_TRGO.
+        unmet: requests that it waits for and nobody makes, by name.
         models: what of it works, for people: one line of the page that says what is modelled.
     """
 
@@ -95,6 +96,7 @@ class Peripheral:
     sources: Sequence[Source] = ()
     requests: Mapping[str, Request] = MappingProxyType({})
     triggers: Mapping[str, Trigger] = MappingProxyType({})
+    unmet: Collection[str] = ()
     models: ClassVar[str] = ""
 
     def __init__(self, name: str, address: int, registers: Mapping[int, Register]) -> None:
@@ -135,7 +137,6 @@ class StoragePeripheral(Peripheral):
 
 POLLS = 10_000
 """Reads of a register without an end in sight: where nothing is modelled, nothing will change."""
-_DEAD = constant(0)
 _MOST_VALUES = 8
 _BLOCK_BYTES = 0x400
 """What a peripheral with a clock of its own has to itself on the bus."""
@@ -165,6 +166,8 @@ class Accesses:
 class Bus:
     """The registers of all peripherals, by address; what has none keeps what is written to it.
 
+    Without its clock a peripheral reads as zero and ignores writes.
+
     Attributes:
         on_read: called behind the core's reads of a register that programs wait for, with address,
             value, and what tells when it changes.
@@ -172,6 +175,8 @@ class Bus:
             `POLLS` times in a row.
         unmodelled: the addresses of those without a model that the core has used.
         on_unmodelled: called with the address of each when it is used for the first time.
+        unclocked: the peripherals that were written to while they had no clock.
+        on_unclocked: called with the name of each and the register's address, the first time.
         writes: how often a register was written.
         trace: of what was read since it was set to zero, of registers that no program waits for.
     """
@@ -188,6 +193,8 @@ class Bus:
     writes: int = 0
     trace: int = 0
     on_unmodelled: Callable[[int], None] = ignore
+    unclocked: set[str] = field(default_factory=set)
+    on_unclocked: Callable[[str, int], None] = lambda *_: None
     _observed: dict[int, Accesses] | None = None
 
     def add(self, peripheral: Peripheral) -> None:
@@ -199,13 +206,22 @@ class Bus:
         """Let a peripheral answer, or have its block read as zero and ignore writes.
 
         Args:
-            peripheral: its name.
+            peripheral: that it is.
             on: whether its clock runs.
         """
         peripheral.clocked = on
         self.set_block(peripheral.address, _BLOCK_BYTES, on=on)
         for offset, register in peripheral.registers.items():
-            self.registers[peripheral.address + offset] = register if on else _DEAD
+            at = peripheral.address + offset
+            self.registers[at] = register if on else self._dead(peripheral.name, at)
+
+    def _dead(self, name: str, address: int) -> Register:
+        def write(_value: int) -> None:
+            if name not in self.unclocked:
+                self.unclocked.add(name)
+                self.on_unclocked(name, address)
+
+        return Register(lambda: 0, write, merges=False)
 
     def set_block(self, address: int, length: int, *, on: bool, keeps: bool = True) -> None:
         """Let registers that are not modelled keep what is written, or be dead.

@@ -20,11 +20,13 @@ from hil.targets.emulator.chips.stm32.timer_counter import (
     Counter,
 )
 from hil.targets.emulator.chips.stm32.timer_inputs import CompareLine
-from hil.targets.emulator.core.registers import Register, write_only
+from hil.targets.emulator.core.registers import Register, Storage, constant, write_only
 from hil.targets.emulator.core.source import Request
 
 _ARPE = 1 << 7
 _FIRST_COMPARE = 0x34
+_DMAR = 0x4C
+_CHANNELS_WITH_BURSTS = 4
 
 
 class Timer(Counter):
@@ -43,8 +45,8 @@ class Timer(Counter):
     """
 
     models = (
-        "up, down, both ways; preload, repetition, one pulse; compare, PWM, capture on pins; DMA; "
-        "reset, gated, trigger and clock mode by pins, ETR and other timers; encoders"
+        "up, down, both ways; preload, repetition, one pulse; compare, PWM, capture on pins; DMA, "
+        "bursts; reset, gated, trigger and clock mode by pins, ETR and other timers; encoders"
     )
 
     def __init__(
@@ -63,6 +65,8 @@ class Timer(Counter):
         self.irq = irq
         self.sources = (self, CompareLine(self, compare_irq)) if compare_irq else (self,)
         self._lines = UPDATES if compare_irq else EVERY_FLAG
+        self._burst = Storage(writable=0x1F1F)  # DCR
+        self._burst_at = 0  # accesses of this burst
         super().__init__(
             name,
             address,
@@ -102,6 +106,7 @@ class Timer(Counter):
             0x28: self._wanted_prescaler.register(),
             0x44: self._output_enable.register(),
             0x50: self._option.register(),
+            **(self._burst_registers() if len(self.channels) == _CHANNELS_WITH_BURSTS else {}),
             **{
                 _FIRST_COMPARE + 4 * one.number: Register(
                     self._reading(one), self._syncing(one.write)
@@ -147,11 +152,40 @@ class Timer(Counter):
             return None if cycle is None else int(cycle) + 1
 
         def taken(_cycle: int) -> None:
-            self._asked &= ~flag
+            if not self._burst_at:  # else the burst goes on
+                self._asked &= ~flag
 
         return Request(due, taken)
 
+    def reset(self) -> None:
+        """Return to the state after reset: it stands at 0."""
+        self._burst.reset()
+        self._burst_at = 0
+        super().reset()
+
     # registers
+
+    def _burst_registers(self) -> dict[int, Register]:
+        return {
+            0x48: Register(self._burst.read, self._write_burst),
+            _DMAR: Register(self._read_in_burst, self._write_in_burst, merges=False),
+        }
+
+    def _write_burst(self, value: int) -> None:
+        self._burst.write(value)
+        self._burst_at = 0
+
+    def _next_in_burst(self) -> Register:
+        """Return the register that DMAR stands for, and go on to the next (section 18.4.20)."""
+        offset = 4 * ((self._burst.value & 0x1F) + self._burst_at)
+        self._burst_at = (self._burst_at + 1) % ((self._burst.value >> 8 & 0x1F) + 1)
+        return self.registers.get(offset, constant(0)) if offset != _DMAR else constant(0)
+
+    def _read_in_burst(self) -> int:
+        return self._next_in_burst().read()
+
+    def _write_in_burst(self, value: int) -> None:
+        self._next_in_burst().write(value)
 
     def _syncing(self, write: Callable[[int], None]) -> Callable[[int], None]:
         def synced(value: int) -> None:

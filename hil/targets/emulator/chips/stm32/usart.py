@@ -175,7 +175,7 @@ class Usart(Peripheral):
         self._held: int | None = None  # written to a transmitter that does not work
         self._empty_at = self._done_at = 0  # when TXE and TC are set
         self._completes = True
-        self._unheard = self._deaf = False  # whether that has been said
+        self._unheard = self._deaf = self._idles = False  # whether that has been said
 
     @property
     def interrupt(self) -> bool:
@@ -319,7 +319,10 @@ class Usart(Peripheral):
 
     def _transmit(self) -> None:
         """Send the byte that was written, once the transmitter works."""
-        if self._held is None or not self._works(TE):
+        if self._held is None:
+            return
+        if not self._works(TE):
+            self._tell_idle()
             return
         if self.times_bytes:
             self._empty_at = max(self._core.now(), self._done_at)
@@ -331,6 +334,17 @@ class Usart(Peripheral):
             self._unheard = True
             _log.warning("%s sends, but no pin carries its TX: nobody hears it", self.name)
         self._held = None
+
+    def _tell_idle(self) -> None:
+        """Say once why it does not send what it was given."""
+        if self._idles:
+            return
+        self._idles = True
+        control = self._control.value
+        lacks = "UE is clear" if not control & self._enable else "TE is clear"
+        if control & self._enable and control & TE:
+            lacks = "its baud rate is not set"
+        _log.warning("%s was given a byte to send, but %s", self.name, lacks)
 
     def _transmit_due(self) -> int | None:
         """Return when the DMA is asked for a byte."""

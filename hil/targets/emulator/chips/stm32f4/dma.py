@@ -181,6 +181,7 @@ class Stream:
         self._names = names
         self._requests = [wiring.requests[name] for name in names if name in wiring.requests]
         if not self._requests:
+            self.controller.unmet.update(names)
             asked = " or ".join(names) or "nothing"
             _log.warning(
                 "stream %d of %s waits for the requests of %s, which is not modelled: nothing is "
@@ -291,6 +292,7 @@ class DirectMemoryAccess(Peripheral):
 
     Attributes:
         copies: whether it reaches memory on both sides: DMA2 alone does.
+        unmet: requests that streams wait for and nobody makes.
     """
 
     models = (
@@ -302,6 +304,7 @@ class DirectMemoryAccess(Peripheral):
         self, name: str, address: int, irqs: tuple[int, ...], wiring: Wiring, *, copies: bool
     ) -> None:
         self.wiring = wiring
+        self.unmet: set[str] = set()
         self.copies = copies
         self.streams = [Stream(irq, number, self) for number, irq in enumerate(irqs)]
         self.sources = self.streams
