@@ -267,6 +267,26 @@ def test_a_usart_that_nobody_hears_is_told_once(
     ]
 
 
+@pytest.mark.parametrize(
+    ("control", "baud", "why"),
+    [
+        (0, 139, "UE is clear"),
+        (1 << 13, 139, "TE is clear"),
+        (1 << 13 | 1 << 3, 0, "its baud rate is not set"),
+    ],
+)
+def test_a_byte_that_is_not_sent_is_told_once_with_the_reason(
+    caplog: pytest.LogCaptureFixture, control: int, baud: int, why: str
+) -> None:
+    """RM0090 section 30.3.2: what a transmission takes."""
+    chip = StillChip()
+    chip.write(0x4001_1008, baud)
+    chip.write(0x4001_100C, control)
+    for _ in range(2):
+        chip.write(0x4001_1004, 0x41)
+    assert caplog.messages == [f"USART1 was given a byte to send, but {why}"]
+
+
 def test_bytes_that_no_pin_brings_are_told_once(
     timed: StillChip, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from hil.studies.profile.flame import Chain
 from hil.studies.program_places import ProgramPlaces
-from hil.targets.emulator.chips.stm32.gates import BLOCK_BYTES
-from hil.targets.emulator.core.clock import NEVER
 from hil.targets.emulator.core.registers import Accesses
 from hil.targets.emulator.register_names import RegisterNames
 
@@ -89,15 +87,13 @@ def tell(chip: "Chip", elf: Path | None, watched: Watched) -> Iterator[str]:
 def is_stuck(chip: "Chip", watched: Watched) -> bool:
     """Whether a halted program can never go on, as far as that can be told.
 
-    It sleeps and nothing wakes it, is in a fault's handler, jumps to where it stands, or polls what
-    is not modelled or has no clock.
+    It is in a fault's handler, jumps to where it stands, or polls what is not modelled or has no
+    clock.
 
     Args:
         chip: which is halted.
         watched: what was seen while it ran.
     """
-    if watched.sleeps:
-        return chip.clock.run.deadline == NEVER
     if chip.core.read_register("xpsr") & 0x1FF in _FAULTS:
         return True
     pc = chip.core.read_register("pc")
@@ -171,7 +167,7 @@ def _why_dead(chip: "Chip", address: int) -> str:
     """Return why nothing comes of a register that is polled, as far as that is known."""
     if not chip.memory.bus.models(address):
         return "; it is not modelled"
-    blocks = (one for one in chip.peripherals if 0 <= address - one.address < BLOCK_BYTES)
+    blocks = (one for one in chip.peripherals if 0 <= address - one.address < one.bytes)
     dead = next((one.name for one in blocks if not one.clocked), "")
     return f"; {dead} has no clock" if dead else ""
 

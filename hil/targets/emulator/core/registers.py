@@ -8,6 +8,8 @@ from typing import ClassVar
 from hil.targets.emulator.core.source import Request, Source, Trigger
 
 _WORD = 0xFFFF_FFFF
+_BLOCK_BYTES = 0x400
+"""What most peripherals have to themselves on the bus."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Peripheral:
 
     Attributes:
         name: as the reference manual spells it.
+        bytes: that it has to itself on the bus, from `address` on.
         registers: by offset from `address`.
         clocked: whether it has its clock; without, it does nothing.
         sources: its interrupt lines.
@@ -93,6 +96,7 @@ class Peripheral:
     """
 
     clocked = True
+    bytes: ClassVar[int] = _BLOCK_BYTES
     sources: Sequence[Source] = ()
     requests: Mapping[str, Request] = MappingProxyType({})
     triggers: Mapping[str, Trigger] = MappingProxyType({})
@@ -138,8 +142,6 @@ class StoragePeripheral(Peripheral):
 POLLS = 10_000
 """Reads of a register without an end in sight: where nothing is modelled, nothing will change."""
 _MOST_VALUES = 8
-_BLOCK_BYTES = 0x400
-"""What a peripheral with a clock of its own has to itself on the bus."""
 
 
 @dataclass
@@ -210,7 +212,7 @@ class Bus:
             on: whether its clock runs.
         """
         peripheral.clocked = on
-        self.set_block(peripheral.address, _BLOCK_BYTES, on=on)
+        self.set_block(peripheral.address, peripheral.bytes, on=on)
         for offset, register in peripheral.registers.items():
             at = peripheral.address + offset
             self.registers[at] = register if on else self._dead(peripheral.name, at)
@@ -228,7 +230,7 @@ class Bus:
 
         Args:
             address: of the first of them, at the beginning of a block.
-            length: in bytes, whole blocks.
+            length: in bytes; what is less than a whole block stays as it is.
             on: whether they have their clock.
             keeps: whether they still have then what was written before.
         """

@@ -66,6 +66,7 @@ class Converter(Peripheral):
         "single, continuous, scan, discontinuous; injected; triggers of timers and EXTI; watchdog, "
         "overrun, DMA; no dual and triple modes"
     )
+    bytes = 0x100
 
     def __init__(
         self, number: int, wiring: Wiring, inputs: Inputs, divider: Callable[[], int]

@@ -15,6 +15,8 @@ _MULTI = 0x1F  # CCR
 class CommonRegisters(Peripheral):
     """Their flags in one word, the clock's prescaler, the inner channels' switches."""
 
+    bytes = 0x100
+
     def __init__(self) -> None:
         self._control = Storage(writable=0x00C3_EF1F)
         self.converters: list[Converter] = []
