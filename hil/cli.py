@@ -123,10 +123,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == [run.TEST] and not {"-h", "--help"} & {*words[1:]}:
         run.test(words[1:])
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    options = _parsed(words)
     if options.command is None:
-        parser.print_help()
+        _parser().print_help()
         return 0
     try:
         with extras.said():
@@ -143,6 +142,18 @@ def _run(arguments: Sequence[str] | None) -> int:
         print(f"hil {options.command}: interrupted", file=sys.stderr)
         return _INTERRUPTED
     return status
+
+
+def _parsed(words: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; `hil run` gains what it hands on to pytest."""
+    parser = _parser()
+    options, unknown = parser.parse_known_args(words)
+    if options.command == run.RUN:
+        options.handed_on = [one for one in unknown if one.startswith(run.OF_PYTEST)]
+        unknown = [one for one in unknown if one not in options.handed_on]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options
 
 
 def _is_unread(stream: TextIO) -> bool:

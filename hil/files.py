@@ -51,6 +51,20 @@ def exists(path: Path) -> bool:
         return False
 
 
+def why_not_writable(path: Path) -> str:
+    """Say why a file cannot be written; nothing where it can.
+
+    Args:
+        path: of the file; its folder need not be there yet.
+    """
+    if path.is_dir():
+        return f"{path} is a folder"
+    there = next(one for one in path.absolute().parents if exists(one))
+    if not there.is_dir():
+        return f"{there} is no folder"
+    return "" if os.access(there, os.W_OK | os.X_OK) else f"no right to write to {there}"
+
+
 def replace(path: Path, content: str | bytes) -> None:
     """Write a file beside its place, have the disk hold it, then put it there in one step.
 

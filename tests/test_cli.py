@@ -1,3 +1,4 @@
+import argparse
 import shlex
 import signal
 import subprocess
@@ -73,10 +74,13 @@ def test_hil_test_and_hil_run_become_pytest_on_the_suite(monkeypatch: pytest.Mon
     became: list[list[str]] = []
     monkeypatch.setattr("os.execv", lambda _, words: became.append(words[1:]))
     run.test(["--board=stm32f439", "-k", "latency"])
-    cli.main(["run", "face_m4", "mine.toml", "--iterations", "3"])
+    cli.main(["run", "face_m4", "mine.toml", "--iterations", "3", "--hil-retries=0"])
     suite = ["-m", "pytest", "--pyargs", "hil.suite"]
     assert became[0] == [*suite, "--board=stm32f439", "-k", "latency"]
-    assert {*suite, "--hil-iterations=3", "--hil-target=named"} <= {*became[-1]}
+    csv = "--hil-csv=build/hil/results.csv"
+    assert {*suite, "--hil-iterations=3", "--hil-target=named", "--hil-retries=0", csv} <= {
+        *became[-1]
+    }
     assert [one for one in became[-1] if one.startswith("--hil-scenario")] == [
         "--hil-scenario=face_m4",
         "--hil-scenario=mine.toml",
@@ -98,7 +102,46 @@ def test_every_example_of_a_help_can_be_parsed(
     for words in shown:
         if name == "test":  # whose options are pytest's
             words[1:] = ["test"]
-        assert cli._parser().parse_args(words[1:]).command == name
+        assert cli._parsed(words[1:]).command == name
+
+
+# Files that a command reads although their options are called as those of files to be written are.
+READ = {("report", "--csv"), ("reproduce", "--csv"), ("scenarios", "--hil-csv")}
+OF_FILES = {"--csv", "--svg", "--out", "--json", "--junit", "--trace"}
+
+
+def written_options() -> list[tuple[str, str, argparse.Action]]:
+    """Every option of every command that names a file or folder to be written."""
+    (action,) = (one for one in cli._parser()._actions if one.dest == "command")
+    assert isinstance(action.choices, dict)
+    return [
+        (name, option, one)
+        for name, parser in action.choices.items()
+        for one in parser._actions
+        for option in one.option_strings
+        if option in OF_FILES and one.metavar and (name, option) not in READ
+    ]
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_any_work(tmp_path: Path) -> None:
+    found = written_options()
+    assert len(found) > 15
+    (tmp_path / "file").touch()
+    for name, option, action in found:
+        assert callable(action.type), f"hil {name} {option}"
+        with pytest.raises(argparse.ArgumentTypeError, match="cannot be written"):
+            action.type(str(tmp_path / "file" / "below"))
+        assert action.type(str(tmp_path / "new" / "one")) == tmp_path / "new" / "one"
+
+
+def test_no_option_is_unknown_to_hil_run_but_a_wrong_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words in (["run", "face_m4", "--frob"], ["doctor", "--hil-all"]):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(words)
+        assert stop.value.code == 2
+        assert f"unrecognized arguments: {words[-1]}" in capsys.readouterr().err
 
 
 def test_help_imports_nothing_heavy_and_little_of_ours() -> None:

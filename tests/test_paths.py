@@ -1,11 +1,16 @@
 """Where builds go, for users with and without a home."""
 
+import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from hil import paths
+from hil import files, paths
+from hil.errors import UsageError
+from hil.run import early
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +63,52 @@ def test_a_user_that_the_system_lacks_has_a_home_all_the_same(
     assert paths.cache().parent == tmp_path
     assert paths.cache().stat().st_mode & 0o777 == 0o700
     assert paths.configuration().is_relative_to(tmp_path)
+
+
+@contextmanager
+def as_another() -> Iterator[None]:
+    """Be a user without rights, as far as `os.access` asks, where this is root."""
+    user = os.getuid()
+    if user == 0:
+        os.setreuid(1234, 0)
+    try:
+        yield
+    finally:
+        if user == 0:
+            os.setreuid(0, 0)
+
+
+def test_results_in_a_read_only_folder_are_refused_with_what_to_say_instead() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o555)
+        with as_another(), pytest.raises(UsageError) as refused:
+            early.check_writable(folder / "build/hil/results.csv")
+        assert refused.value.what == f"results cannot be written: no right to write to {folder}"
+        assert "--hil-csv" in refused.value.hint
+        with as_another():
+            assert files.why_not_writable(folder / "table.csv") == (
+                f"no right to write to {folder}"
+            )
+        folder.chmod(0o777)
+        with as_another():
+            early.check_writable(folder / "build/hil/results.csv")
+
+
+@pytest.mark.parametrize("home", [None, "/", "/nowhere"])
+def test_a_container_s_user_has_a_cache_of_its_own_whatever_its_home_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str | None
+) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    if home is not None:
+        monkeypatch.setenv("HOME", home)
+
+    def nobody(_: int) -> None:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.setattr(paths, "_may_write", lambda _: False)  # root may write everywhere
+    place = paths.cache()
+    assert place.parent == tmp_path
+    assert place.is_dir()
+    assert paths.configuration().name == "rnnpool-hil"

@@ -123,19 +123,24 @@ def test_a_wrong_name_is_told_before_anything_runs(
     assert complaint in result.stderr.str()
 
 
+@pytest.mark.parametrize(
+    ("target", "complaint"),
+    [("renode", "there is no Renode on this machine"), ("probe", "no debug probe is connected")],
+)
 def test_a_target_that_is_absent_is_one_error_before_anything_is_compiled(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, target: str, complaint: str
 ) -> None:
+    monkeypatch.setattr("hil.targets.probes.connected", list)
     monkeypatch.setattr("hil.run.measurement.prepare", lambda *_, **__: pytest.fail("compiled"))
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("HIL_RENODE", raising=False)
     result = pytester.runpytest_inprocess(
-        "--pyargs", "hil.suite", "--hil-target=renode", "--hil-scenario=face_m4"
+        "--pyargs", "hil.suite", f"--hil-target={target}", "--hil-scenario=face_m4"
     )
     outcomes = result.parseoutcomes()
     assert outcomes["errors"] == 1
     assert outcomes["skipped"] > 3
-    result.stdout.fnmatch_lines(["*[[]probe[]] there is no Renode on this machine*"])
+    result.stdout.fnmatch_lines([f"*[[]probe[]] {complaint}*"])
 
 
 def test_a_run_that_measures_nothing_has_failed(pytester: pytest.Pytester) -> None:

@@ -235,6 +235,12 @@ def test_a_user_without_a_home_and_a_name_reaches_a_verdict(
     me.write("mine.toml", SCENARIO)
     unset = {k: v for k, v in me.environment.items() if k not in {"HOME", "HIL_CACHE"}}
     there = {**unset, "TMPDIR": str(for_all / "tmp"), **({} if place is None else {"HOME": place})}
-    told = me.types("hil", "run", "mine.toml", environment=there)
+    at.chmod(0o555)
+    shutil.chown(at, 0)
+    told = me.types("hil", "run", "mine.toml", expect=4, environment=there)
+    assert f"no right to write to {at}\n  choose another file with --hil-csv" in told
+    csv = for_all / "tmp" / at.name / "results.csv"
+    told = me.types("hil", "run", "mine.toml", f"--csv={csv}", environment=there)
+    assert csv.is_file()
     assert "mine on stm32f439" in told
     assert (for_all / "tmp" / f"rnnpool-hil-{_UNKNOWN}" / "firmware").is_dir()

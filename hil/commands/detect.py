@@ -8,6 +8,7 @@ from hil.commands.options import (
     Commands,
     checkpoint_option,
     command,
+    folder,
     measuring_options,
     show,
 )
@@ -65,7 +66,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=folder,
         default=Path("build/hil/detect"),
         metavar="DIR",
         help="for the pictures and boxes.json (default: %(default)s)",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil import numbers
-from hil.commands.options import Commands, command, fitted, flame_options, show_stacks
+from hil.commands.options import Commands, command, fitted, flame_options, show_stacks, written
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -102,7 +102,7 @@ def _add_ends(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--junit",
-        type=Path,
+        type=written,
         metavar="FILE",
         help="write the tests that it prints, as TAP or as Unity, to a JUnit file",
     )

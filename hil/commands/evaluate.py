@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil import numbers
-from hil.commands.options import Commands, checkpoint_option, command, measuring_options, show
+from hil.commands.options import (
+    Commands,
+    checkpoint_option,
+    command,
+    folder,
+    measuring_options,
+    show,
+    written,
+)
 from hil.errors import HilError, UsageError, Verdict
 
 if TYPE_CHECKING:
@@ -105,14 +113,14 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=folder,
         default=Path("build/hil/evaluate"),
         metavar="DIR",
         help="for answers, figures and pictures (default: %(default)s)",
     )
     parser.add_argument(
         "--csv",
-        type=Path,
+        type=written,
         metavar="FILE",
         help="rows for `hil report` and `hil compare` (default: results.csv in --out)",
     )

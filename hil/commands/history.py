@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from hil.commands.compare import history_option
-from hil.commands.options import Commands, command, csv_option, show
+from hil.commands.options import Commands, command, csv_option, show, written
 
 _EPILOG = """\
 examples:
@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--scenario", metavar="NAME", help="that scenario alone")
     history_option(parser)
     csv_option(parser)
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw it there, by commit")
+    parser.add_argument("--svg", type=written, metavar="FILE", help="draw it there, by commit")
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.commands.options import Commands, command, show
+from hil.commands.options import Commands, command, show, written
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,7 +52,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=written,
         metavar="FILE",
         help="the checkpoint, or the scenario (default: beside the network, as NAME.toml)",
     )

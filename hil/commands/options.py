@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hil import targets
+from hil import files, targets
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -145,9 +145,41 @@ def toolchain_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def written(text: str) -> Path:
+    """Take the path of a file that a command writes at its end; refused at once if it cannot be.
+
+    Args:
+        text: as it was typed.
+
+    Raises:
+        argparse.ArgumentTypeError: it is a folder, or its folder is none or not to be written to.
+    """
+    path = Path(text)
+    why = files.why_not_writable(path)
+    if why:
+        raise argparse.ArgumentTypeError(f"it cannot be written: {why}")
+    return path
+
+
+def folder(text: str) -> Path:
+    """Take the path of a folder that a command fills; refused at once if it cannot be.
+
+    Args:
+        text: as it was typed.
+
+    Raises:
+        argparse.ArgumentTypeError: it is a file, or it cannot be made or written to.
+    """
+    path = Path(text)
+    why = files.why_not_writable(path / "any")
+    if why:
+        raise argparse.ArgumentTypeError(f"it cannot be written to: {why}")
+    return path
+
+
 def csv_option(parser: argparse.ArgumentParser) -> None:
     """Take a file for the table that is printed."""
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table there as well")
+    parser.add_argument("--csv", type=written, metavar="FILE", help="write the table there as well")
 
 
 def show(table: "Table") -> None:
@@ -164,7 +196,7 @@ def flame_options(parser: argparse.ArgumentParser) -> None:
     """Take ways to see call stacks."""
     parser.add_argument("--view", action="store_true", help="print who called whom, with cycles")
     parser.add_argument(
-        "--trace", type=Path, metavar="FILE", help="write call stacks, for www.speedscope.app"
+        "--trace", type=written, metavar="FILE", help="write call stacks, for www.speedscope.app"
     )
 
 

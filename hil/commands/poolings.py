@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.commands.options import Commands, command, measuring_options, show
+from hil.commands.options import Commands, command, measuring_options, show, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,10 +50,13 @@ def add(commands: Commands) -> None:
     )
     measuring_options(parser)
     parser.add_argument(
-        "--csv", type=Path, metavar="FILE", help="write the table there, the paper's figures beside"
+        "--csv",
+        type=written,
+        metavar="FILE",
+        help="write the table there, the paper's figures beside",
     )
     parser.add_argument(
-        "--svg", type=Path, metavar="FILE", help="draw accuracy against seconds per image there"
+        "--svg", type=written, metavar="FILE", help="draw accuracy against seconds per image there"
     )
     parser.add_argument("--markdown", action="store_true", help="print a table for a document")
 

@@ -12,6 +12,7 @@ from hil.commands.options import (
     command,
     csv_option,
     show,
+    written,
 )
 
 _MOST_PHOTOGRAPHS = 1000
@@ -68,7 +69,9 @@ def add(commands: Commands) -> None:
         help="print this table alone, as docs/quantisation.md has it",
     )
     csv_option(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all of it there as JSON")
+    parser.add_argument(
+        "--json", type=written, metavar="FILE", help="write all of it there as JSON"
+    )
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.commands.options import Commands, command
+from hil.commands.options import Commands, command, written
 from hil.paths import RESULTS
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=written,
         metavar="FILE",
         help="where it goes (default: report.html beside the results; other formats are printed)",
     )

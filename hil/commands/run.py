@@ -8,16 +8,22 @@ from pathlib import Path
 from typing import NoReturn
 
 from hil import numbers, targets
-from hil.commands.options import Commands, command, measuring_options
+from hil.commands.options import Commands, command, measuring_options, written
+from hil.paths import RESULTS
 
-TEST = "test"
+RUN, TEST = "run", "test"
+OF_PYTEST = "--hil-"
+"""How options begin that `hil run` hands on."""
+
 _SUITE = ("--pyargs", "hil.suite")
 _RUN = """\
 examples:
   hil run face_m4                      compile, build, flash, run and judge it
   hil run mine.toml --board nucleo_f439zi --target probe
   hil run face_m4 --input photo.jpg --checkpoint trained.pth
-the results go where those of `pytest hil/` go: build/hil/
+  hil run face_m4 --csv elsewhere/results.csv --hil-retries=0
+results and files of the run stand beside the table; options that begin with --hil-
+and say their value after = are handed on to pytest
 exit status: 0 every limit is kept; 1 one is not, or nothing could be measured; 2 interrupted; 4
 called wrongly
 """
@@ -34,7 +40,7 @@ exit status: pytest's: 0 all pass; 1 some fail; 2 interrupted; 4 usage error; 5 
 def add(commands: Commands) -> None:
     """Declare both commands."""
     parser = command(
-        commands, "run", _run, "compile, build, flash, run and judge scenarios", epilog=_RUN
+        commands, RUN, _run, "compile, build, flash, run and judge scenarios", epilog=_RUN
     )
     parser.add_argument(
         "scenario", nargs="+", help="a name of `hil scenarios`, or the path of a TOML file"
@@ -44,6 +50,13 @@ def add(commands: Commands) -> None:
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="trained weights")
     parser.add_argument(
         "--iterations", type=numbers.iterations, metavar="N", help="inferences of each"
+    )
+    parser.add_argument(
+        "--csv",
+        default=RESULTS,
+        type=written,
+        metavar="FILE",
+        help="the results; the files of the run go beside them (default: %(default)s)",
     )
     tests = command(
         commands,
@@ -73,9 +86,10 @@ def _run(options: argparse.Namespace) -> NoReturn:
         "--hil-input": options.input,
         "--hil-checkpoint": options.checkpoint,
         "--hil-iterations": options.iterations,
+        "--hil-csv": options.csv,
     }
     arguments = [f"{name}={value}" for name, value in given.items() if value is not None]
     arguments += [f"--hil-scenario={name}" for name in options.scenario]
     # A project's own settings of pytest are not for this.
     alone = ("-c", os.devnull, "--rootdir=.", "-q", "-p", "no:cacheprovider")
-    test([*alone, *arguments])
+    test([*alone, *arguments, *options.handed_on])

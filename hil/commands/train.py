@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil import numbers
-from hil.commands.options import Commands, checkpoint_option, command
+from hil.commands.options import Commands, checkpoint_option, command, folder
 
 if TYPE_CHECKING:
     from hil.studies.train.recipe import Recipe
@@ -84,7 +84,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=folder,
         default=Path("build/hil/train"),
         metavar="DIR",
         help="for state, weights, losses and their picture (default: %(default)s)",

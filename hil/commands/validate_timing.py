@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from hil.commands.options import Commands, command
+from hil.commands.options import Commands, command, written
 
 _ASSEMBLER = {
     "aes": "Ko-/aes-armcortexm",
@@ -48,7 +48,9 @@ def add(commands: Commands) -> None:
         metavar="TABLE",
         help="which of them (default: hil/studies/mlperf/images.csv)",
     )
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument(
+        "--csv", type=written, metavar="FILE", help="write the figures there as well"
+    )
     parser.add_argument(
         "--without",
         action="append",

@@ -89,6 +89,11 @@ def records_of(path: Path, needed: Iterable[str]) -> list[dict[str, str]]:
         content = files.read_text(path, MOST_BYTES)
         reader = csv.DictReader(StringIO(content), strict=True, restval="")
         records = list(reader)
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"there is no table of results {path}",
+            hint="`hil run SCENARIO` writes one; or name another file",
+        ) from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} cannot be read as CSV: {error}") from error
     missing = [column for column in needed if column not in (reader.fieldnames or ())]

@@ -1,10 +1,9 @@
 """What a run needs and can be looked for before anything is compiled."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from hil import extras
+from hil import extras, files
 from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.errors import UsageError
@@ -50,14 +49,10 @@ def check_writable(csv: Path) -> None:
     Raises:
         UsageError: the file is a folder, or its folder cannot be written to.
     """
-    hint = "choose another file with --hil-csv"
-    if csv.is_dir():
-        raise UsageError(f"results cannot be written: {csv} is a folder", hint=hint)
-    there = next(one for one in csv.absolute().parents if one.exists())
-    if not there.is_dir():
-        raise UsageError(f"results cannot be written: {there} is no folder", hint=hint)
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UsageError(f"results cannot be written: no right to write to {there}", hint=hint)
+    why = files.why_not_writable(csv)
+    if why:
+        hint = "choose another file with --hil-csv"
+        raise UsageError(f"results cannot be written: {why}", hint=hint)
 
 
 def _check(one: Scenario) -> None:
