@@ -62,8 +62,8 @@ def pedigree(lines: Sequence[Line], checkouts: Sequence["Checkout"]) -> list[str
     """
     compiler = lines[0].compiler
     peers = " and ".join(map(str, checkouts))
-    by = f"Ours by {compiler}; {peers}. Of a peer each layer has the fewest cycles of its kernels, "
-    said = [by + "of its builds, and of weights in flash and in CCM."]
+    by = f"Ours by {compiler}; {peers}. Of each layer the table has a peer's fastest run: over its "
+    said = [by + "kernels, its builds, and weights in flash and in CCM."]
     for checkout in checkouts:
         layers = [layer for line in lines for layer in line.layers[checkout.peer]]
         found = [layer.best for layer in layers if layer.best is not None]
