@@ -25,9 +25,14 @@ Edit = Callable[[str], str]
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of images; the compiler's own cache, which changes no image, stays shared."""
-    monkeypatch.setenv("HIL_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+    """A cache without images; objects of the runtime and zig's own files stay shared."""
+    objects = paths.cache() / "objects"
+    objects.mkdir(parents=True, exist_ok=True)
+    own = tmp_path / "cache"
+    own.mkdir()
+    (own / "objects").symlink_to(objects)
+    monkeypatch.setenv("HIL_CACHE", str(own))
+    return own
 
 
 @pytest.fixture
