@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from sanitizers import compiler, sanitized
+from sanitizers import compiler, sanitized, undefined_behaviour
 
 from hil.compiler import emit
 from hil.compiler.plan import Budget, Plan, make_plan
@@ -138,6 +138,12 @@ def run_program(program: Program, x: Int8, plan: Plan | None = None) -> Quantise
     return compile_program(program, plan)[0].run(x)
 
 
+def load(source: Path, library: Path) -> ctypes.CDLL:
+    """Compile a C file with the kernels and what host tests have beside them."""
+    _compile(["-shared", "-I", str(FIRMWARE), str(source), str(_kernels())], library)
+    return ctypes.CDLL(str(library))
+
+
 def _build(model: Path) -> Path:
     objects = _kernels()
     sources = sorted(model.glob("*.c"))
@@ -155,7 +161,7 @@ def _build(model: Path) -> Path:
 def _kernels() -> Path:
     """The kernels' objects in one archive, built again when any kernel changes."""
     sources = sorted((FIRMWARE / "kernels").glob("*.c"))
-    digest = hashlib.sha256(" ".join((*_FLAGS, _HOST, str(sanitized()))).encode())
+    digest = hashlib.sha256(" ".join((*_FLAGS, _host(), str(sanitized()))).encode())
     for path in (
         *sorted((FIRMWARE / "kernels").iterdir()),
         *(FIRMWARE / "runtime").glob("*.h"),
@@ -167,10 +173,14 @@ def _kernels() -> Path:
     if not combined.is_file():
         with tempfile.TemporaryDirectory() as scratch:
             host = Path(scratch) / "host.c"
-            host.write_text(_HOST, encoding="utf-8")
+            host.write_text(_host(), encoding="utf-8")
             arguments = ["-r", "-nostdlib", "-I", str(FIRMWARE), *map(str, sources), str(host)]
             _compile(arguments, combined)
     return combined
+
+
+def _host() -> str:
+    return _HOST + undefined_behaviour()
 
 
 def _compile(arguments: list[str], product: Path) -> None:

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import tiny_model
-from sanitizers import compiler, sanitized
+from sanitizers import compiler, sanitized, undefined_behaviour
 
 from hil.paths import FIRMWARE, cache
 
@@ -17,6 +17,8 @@ BOARD = (
     '#define BOARD_NAME "host"\n#define BOARD_CLOCK_HZ 168000000u\n#define BOARD_BAUD 1000000u\n'
 )
 HOST = """
+#include <stdio.h>
+#include <stdlib.h>
 #include <ucontext.h>
 
 #include "runtime/link.c"
@@ -64,8 +66,8 @@ void fault_forget(void) { crashed = false; }
 char note[64];
 const char *fault_note(void) { return note; }
 void contract_broken(const char *file, uint32_t line, const char *condition) {
-    (void)file, (void)line, (void)condition;
-    __builtin_trap();
+    fprintf(stderr, "%s:%u: %s\\n", file, (unsigned)line, condition);
+    abort();
 }
 
 static void live(void) {
@@ -146,7 +148,8 @@ class NativeDevice:
 
 def _build(*, streams: bool, gives_behind: bool) -> Path:
     """Compile once per content, whoever else does so at the same time."""
-    settings = (*_FLAGS, str(sanitized()), HOST, BOARD, str(streams), str(gives_behind))
+    host = HOST + undefined_behaviour()
+    settings = (*_FLAGS, str(sanitized()), host, BOARD, str(streams), str(gives_behind))
     digest = hashlib.sha256(" ".join(settings).encode())
     for path in (
         *sorted((FIRMWARE / "runtime").iterdir()),
@@ -161,7 +164,7 @@ def _build(*, streams: bool, gives_behind: bool) -> Path:
     with tempfile.TemporaryDirectory(dir=library.parent) as name:
         scratch = tiny_model.write(Path(name), streams=streams, gives_behind=gives_behind)
         (scratch / "board.h").write_text(BOARD, encoding="utf-8")
-        (scratch / "host.c").write_text(HOST, encoding="utf-8")
+        (scratch / "host.c").write_text(host, encoding="utf-8")
         includes = (f"-I{FIRMWARE}", f"-I{FIRMWARE / 'runtime'}", f"-I{scratch}")
         sources = [str(path) for path in sorted(scratch.glob("*.c"))]
         command = [*compiler(_FLAGS), *includes, *sources]

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import sys
 import time
 from importlib import metadata
 from pathlib import Path
@@ -96,6 +97,18 @@ def test_a_helper_is_named_after_machine_library_and_compiler(
     monkeypatch.setattr(metadata, "version", lambda _name: f"{version}.1")
     native.load(source)
     assert len(built()) == 2
+
+
+@pytest.mark.slow  # zig compiles its library
+@pytest.mark.skipif(sys.maxsize < 1 << 32, reason="no 128-bit integers")
+def test_a_helper_that_calls_functions_of_the_compiler_has_them(folder: Path) -> None:
+    (folder / "pair.c").write_text(
+        "#include <string.h>\ntypedef unsigned __int128 wide_t;\n"
+        "int here(int n) {\n char text[99] = {0};\n memset(text, 'a', (size_t)n);\n"
+        " const wide_t wide = (wide_t)1 << 100;\n"
+        " return (int)(wide / ((wide_t)strlen(text) << 96));\n}\n"
+    )
+    assert native.load(Source(folder / "pair.c", folder)).here(4) == 4
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names extensions of x86-64")

@@ -1,12 +1,15 @@
 """The sanitizers of `make sanitize` find what they are for; so does gcc's static analyser."""
 
+import ctypes
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import native
 import pytest
 import tidy
-from sanitizers import SANITIZE, compiler
+from sanitizers import SANITIZE, compiler, sanitized
 
 from hil.paths import FIRMWARE
 
@@ -33,6 +36,46 @@ def test_without_the_word_tests_compile_with_zig(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv(SANITIZE, raising=False)
     assert "ziglang" in compiler(("-O2",))
     assert "-O2" in compiler(("-O2",))
+
+
+_UNDEFINED = """
+#include <stddef.h>
+static volatile int one = 1, none, most = 0x7FFFFFFF, at = 4;
+static int *volatile nowhere = NULL;
+static volatile int sink;
+static int table[4];
+void shift_out_of_bounds(void) { sink = one << (one + 31); }
+void add_overflow(void) { sink = most + one; }
+void sub_overflow(void) { sink = -most - 1 - one; }
+void mul_overflow(void) { sink = most * most; }
+void negate_overflow(void) { sink = -(-most - 1); }
+void divrem_overflow(void) { sink = one / none; }
+void out_of_bounds(void) { sink = table[at]; }
+void builtin_unreachable(void) {
+    if (one) __builtin_unreachable();
+}
+void type_mismatch_v1(void) { sink = *nowhere; }
+"""
+
+
+@pytest.mark.skipif(sanitized(), reason="gcc's runtime ends the process")
+@pytest.mark.parametrize("kind", re.findall(r"void (\w+)\(void\)", _UNDEFINED))
+def test_undefined_behaviour_in_zig_s_builds_is_told_with_its_place(
+    kind: str, undefined: ctypes.CDLL
+) -> None:
+    lines = _UNDEFINED.splitlines()
+    line = 1 + next(n for n, text in enumerate(lines) if f" {kind}(" in text)
+    line += lines[line - 1].endswith("{")
+    assert not undefined.host_run(undefined[kind])
+    told = (ctypes.c_char * 512).in_dll(undefined, "host_broken").value.decode()
+    assert told.endswith(f"a.c:{line}: undefined behaviour: {kind}")
+
+
+@pytest.fixture(scope="module")
+def undefined(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    folder = tmp_path_factory.mktemp("undefined")
+    (folder / "a.c").write_text(_UNDEFINED, encoding="utf-8")
+    return native.load(folder / "a.c", folder / "a.so")
 
 
 _BOARD = (
