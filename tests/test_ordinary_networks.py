@@ -1,20 +1,23 @@
 """Networks as people write them compile as they are: functions, vectors, linear layers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import cortex_m4
 import numpy as np
 import pytest
 import torch
-from test_refusals import SHAPE, Network, check, images, outcome
+from test_refusals import SHAPE, Network, check, images, loaded, outcome
 from torch import Tensor, nn
 from torch.nn import functional as f
 
-from hil.compiler import Compiled, reference
+from hil.compiler import Compiled, compile_model, reference
 from hil.compiler.front.graph import values_of
 from hil.compiler.front.trace import trace
+from hil.compiler.similarity import cosine
 from hil.errors import BuildError
+from hil.vision.photographs import InputSpec
 
 ROWS, COLUMNS, CHANNELS = SHAPE
 
@@ -163,6 +166,21 @@ def test_it_compiles_as_it_is(case: str) -> None:
     made = outcome(network.float())
     assert isinstance(made, Compiled), made
     check(made)
+
+
+def test_torchvision_s_own_mobilenet_compiles_as_it_is() -> None:
+    why = "torchvision is no dependency: pip install the version that belongs to this torch"
+    torchvision = pytest.importorskip("torchvision.models", reason=why)
+    torch.manual_seed(0)
+    network = torchvision.mobilenet_v2(width_mult=0.25, num_classes=5).eval()
+    spec = InputSpec(rows=32, columns=32, channels=3)
+    random = np.random.default_rng(0)
+    image = random.uniform(*spec.range, spec.shape).astype(np.float32)
+    made = compile_model(replace(loaded(network), spec=spec), [image])
+    exact = made.graph.activations([image])["classifier.1"][0].ravel()
+    got = reference.run(made.program, made.program.quantise_input(image))
+    assert cosine(made.program.dequantise_output(got), exact) > 0.9
+    assert len(made.program.operators) > 50  # none of its blocks is one of ours
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,11 @@ def check_can_compile(scenarios: Iterable[Scenario], board: Board, *, anew: bool
         return
     from hil.run import kept
 
-    lacking = [one.name for one in scenarios if anew or not kept.is_kept(one, board)]
+    lacking = [
+        one.name
+        for one in scenarios
+        if anew or one.dataset is not None or not kept.is_kept(one, board)
+    ]
     if lacking:
         raise extras.missing(extras.TORCH, f"compiling {', '.join(lacking)}")
 
