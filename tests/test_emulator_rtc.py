@@ -9,7 +9,7 @@ DBP, LSI, RTCEN, BDRST = 1 << 8, 2 << 8, 1 << 15, 1 << 16
 RTC = 0x4000_2800
 BKPSRAM, RCC_AHB1ENR, BKPSRAMEN = 0x4002_4000, 0x4002_3830, 1 << 18
 TR, DR, CR, ISR, PRER, WUTR, ALRMAR, WPR, SSR = 0, 4, 8, 0xC, 0x10, 0x14, 0x1C, 0x24, 0x28
-TAFCR, ALRMASSR, BKP0R = 0x40, 0x44, 0x50
+CALR, TAFCR, ALRMASSR, BKP0R = 0x3C, 0x40, 0x44, 0x50
 INIT, INITF, RSF, INITS, WUTWF = 1 << 7, 1 << 6, 1 << 5, 1 << 4, 1 << 2
 ALRAF, WUTF, TAMP1F = 1 << 8, 1 << 10, 1 << 13
 FMT, ALRAE, WUTE, ALRAIE, WUTIE = 1 << 6, 1 << 8, 1 << 10, 1 << 12, 1 << 14
@@ -76,6 +76,21 @@ def test_subseconds_count_down(chip: StillChip) -> None:
     assert chip.read(RTC + SSR) == 319
     chip.wait(HZ // 2)
     assert chip.read(RTC + SSR) == 319 - 160
+
+
+@pytest.mark.parametrize(
+    ("setting", "second"), [(0, HZ), (0x1FF, HZ * (1 + 511 / 2**20)), (1 << 15, HZ * (1 - 2**-11))]
+)
+def test_smooth_calibration_changes_the_length_of_a_second(
+    chip: StillChip, setting: int, second: float
+) -> None:
+    """RM0090 section 26.3.11: CALM periods of 2**20 are left out, CALP adds 512."""
+    _set(chip, *NEW_YEAR_S_EVE)
+    chip.write(RTC + CALR, setting)
+    chip.wait(int(second) - 1000)
+    assert chip.read(RTC + TR) == 0x23_59_58
+    chip.wait(2000)
+    assert chip.read(RTC + TR) == 0x23_59_59
 
 
 def test_the_date_stays_the_one_of_the_time_that_was_read(chip: StillChip) -> None:

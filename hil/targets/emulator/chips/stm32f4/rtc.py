@@ -12,6 +12,8 @@ from hil.targets.emulator.core.registers import Peripheral, Register, Storage, r
 
 ADDRESS = 0x4000_2800
 ALARM_LINE, TAMPER_LINE, WAKE_UP_LINE = 17, 21, 22  # of EXTI
+_CALP, _CALM, _ADDED = 1 << 15, 0x1FF, 512  # CALR: section 26.3.11
+_CALIBRATED = 1 << 20  # periods of RTCCLK that it changes one of
 _BACKUP_REGISTERS = 20
 _KEYS = (0xCA, 0x53)
 
@@ -221,8 +223,11 @@ class RealTimeClock(Peripheral):
 
     @property
     def _tick(self) -> float:
-        """The core's cycles per period of ck_apre."""
-        return self._cycle * ((self._prescaler.value >> 16) + 1)
+        """The core's cycles per period of ck_apre, of which CALR leaves some out or adds some."""
+        setting = self._calibration[1].value
+        more = (setting & _CALM) - (_ADDED if setting & _CALP else 0)
+        stretched = self._cycle * (_CALIBRATED + more) / _CALIBRATED
+        return stretched * ((self._prescaler.value >> 16) + 1)
 
     @property
     def _second_ticks(self) -> int:
