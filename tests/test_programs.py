@@ -514,6 +514,25 @@ def test_a_program_s_tests_become_junit(
     assert suite.get("failures") == str(failures)
 
 
+def test_a_fault_in_a_fault_s_handler_names_the_first_one_too() -> None:
+    source = """
+    function start
+     ldr r0, =0x60000000
+     bl read
+    .type read, %function
+    function read
+     ldr r1, [r0]
+     bx lr
+    function hard
+     udf 0
+    """
+    with Emulator(thumb.assemble(source)) as board:
+        fault = board.run().fault
+    assert fault.startswith("the core locked up at pc 0x")
+    assert "that was in the handler of HardFault, which was taken at 0x0800" in fault
+    assert fault.endswith(" in read")
+
+
 STREAM_FOR_I2C = """
 function start
  ldr r0, =0x40004400

@@ -489,13 +489,22 @@ class Emulator:
                 one.on_data = then
             self.on_console = before[1]
 
+    def _first_fault(self) -> str:
+        """Say in whose handler a core that is locked up met its fault, and where that was taken."""
+        fault = self._chip.exceptions.state.fault
+        names = {number: name for name, number in _EXCEPTIONS.items()}
+        if self._chip.runner.lockup_pc is None or fault.number not in names:
+            return ""
+        place = ProgramPlaces(self.elf).describe(fault.pc)
+        return f"; that was in the handler of {names[fault.number]}, which was taken at {place}"
+
     def _stopped(self, wanted: int | None, *, in_time: bool, locked: bool) -> Stopped:
         pc = self._chip.core.read_register("pc")
         status, fault = self._semihosting.exit_status, ""
         if status is not None:
             reason = Reason.ENDED
         elif locked or self._met_breakpoint or self._chip.broken:
-            reason, fault = Reason.FAULT, fault_of(self._chip)
+            reason, fault = Reason.FAULT, fault_of(self._chip) + self._first_fault()
         elif self._said:
             reason = Reason.SAID
         elif self._time_is_over:

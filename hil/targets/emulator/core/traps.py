@@ -16,6 +16,7 @@ from hil.targets.emulator.core.exclusive import ExclusiveMonitor
 from hil.targets.emulator.core.foreign import is_foreign
 from hil.targets.emulator.errors import BusError
 
+_MOST_SCANNED = 1024  # places whose code is remembered
 _FIRST_SCAN_BYTES = 256
 _ALWAYS = 14
 SEV = 0xBF40
@@ -42,6 +43,7 @@ class Traps:
         self.events: set[int] = set()  # SEV, which is nothing to Unicorn
         self.privileges: set[int] = set()  # behind an MSR to CONTROL
         self._watches_privilege = False
+        self._scanned: dict[int, tuple[int, ...]] = {}
         self.floats: set[int] = set()  # before which the FPU's registers have to be saved
 
     @property
@@ -141,6 +143,11 @@ class Traps:
     def _scan_for_events(self, address: int, length: int) -> bool:
         """Note what may be a SEV; returns whether there is one that was not known."""
         code = halfwords(self._engine, address, length)
+        if self._scanned.get(address) == code:  # where runs start again and again
+            return False
+        if len(self._scanned) >= _MOST_SCANNED:
+            self._scanned.clear()
+        self._scanned[address] = code
         found_exclusives = self.exclusives.note(address, code)
         if SEV not in code:
             return found_exclusives
