@@ -136,6 +136,13 @@ def test_an_advanced_timer_puts_nothing_out_without_moe(chip: StillChip) -> None
     assert chip.chip.pins.level("PA8")
 
 
+def test_a_compare_value_has_the_bits_of_its_counter(chip: StillChip) -> None:
+    """RM0090 sections 18.4.13 and 18.4.14: programs add to CCR1 and leave the carry to it."""
+    for timer, value in ((TIM3, 0x0234), (TIM2, 0x1_0234)):
+        chip.write(timer + CCR1, 0x1_0234)
+        assert chip.read(timer + CCR1) == value
+
+
 def test_toggle_changes_the_pin_at_each_match(chip: StillChip) -> None:
     _route(chip, GPIOC, 6, 2)
     chip.write(TIM3 + CCMR1, TOGGLE)

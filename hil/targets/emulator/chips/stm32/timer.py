@@ -108,9 +108,7 @@ class Timer(Counter):
             0x50: self._option.register(),
             **(self._burst_registers() if len(self.channels) == _CHANNELS_WITH_BURSTS else {}),
             **{
-                _FIRST_COMPARE + 4 * one.number: Register(
-                    self._reading(one), self._syncing(one.write)
-                )
+                _FIRST_COMPARE + 4 * one.number: Register(self._reading(one), self._writing(one))
                 for one in self.channels
             },
         }
@@ -241,6 +239,9 @@ class Timer(Counter):
         self._at = self._round.place(value & self._most)
         self._counted_at = self._now()
         self._on_change()
+
+    def _writing(self, channel: Channel) -> Callable[[int], None]:
+        return self._syncing(lambda value: channel.write(value & self._most))
 
     def _reading(self, channel: Channel) -> Callable[[], int]:
         def read() -> int:
