@@ -75,6 +75,7 @@ CASES: dict[str, Case] = {
     "l2norm": Case(_normed, (9, 11, 5)),
     "lookup": Case(lambda b: (b.lookup("swish", b.input),), (9, 11, 6)),
     "maxout": Case(lambda b: (b.maxout("most", b.input, 3),), (9, 11, 6)),
+    "one_pixel": Case(lambda b: (b.conv("conv", b.input, 18),), (1, 1, 44)),
     "pointwise": Case(lambda b: (b.conv("conv", b.scale("norm", b.input), 16),), (9, 11, 24)),
     "pointwise_panels": Case(lambda b: (b.conv("conv", b.input, 32),), (9, 11, 48), PANELS),
     "pool2d": Case(

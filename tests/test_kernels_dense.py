@@ -13,7 +13,9 @@ from native import compile_program
 from random_programs import Builder
 
 from hil.compiler import reference
+from hil.compiler.code.thumb import instruction_sizes
 from hil.compiler.kernels.matmul import MatMul
+from hil.compiler.kernels.matmul_assembly import matmul
 from hil.compiler.kernels.matmul_four import matmul_four
 from hil.compiler.kernels.pointwise import pointwise_of
 from hil.compiler.kernels.windowed import windowed_of
@@ -282,3 +284,45 @@ def test_a_dense_block_equals_the_reference(toolchain: str) -> None:
     plan = check(dense_block(0), toolchain)
     layer = ["pointwise", "heads", "concat"]
     assert kinds(plan) == [*layer, *layer, "pointwise", "pool2d"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "takes"),
+    [
+        (4, {1: [1], 4: [4], 5: [3, 2], 6: [3, 3], 7: [4, 3], 9: [3, 3, 3], 13: [4, 3, 3, 3]}),
+        (3, {1: [1], 3: [3], 4: [2, 2], 5: [3, 2], 7: [3, 2, 2], 9: [3, 3, 3]}),
+        (2, {1: [1], 2: [2], 3: [2, 1], 4: [2, 2]}),
+        (1, {1: [1], 3: [1, 1, 1]}),
+    ],
+)
+def test_no_pixel_of_a_run_is_left_alone(limit: int, takes: dict[int, list[int]]) -> None:
+    product = MatMul(8, 1, 0, 16, 8, 1, 1, 8, -128, 127, runs=tuple(takes), limit=limit)
+    assert {run: product.taken(run) for run in takes} == takes
+    assert product.counts == tuple(sorted({n for taken in takes.values() for n in taken}))
+
+
+def test_code_is_written_for_every_number_of_pixels_that_the_board_takes() -> None:
+    """C in place of code would take many cycles."""
+    for columns in (5, 9, 14):
+        b = Builder(columns, (1, columns, 8))
+        program = b.program(b.conv("head", b.input, 4, 2, padding=Padding(1, 0, 0, 1)))
+        result = cortex_m4.measure(program, random_programs.image(program))
+        assert np.array_equal(
+            result.outputs, reference.run(program, random_programs.image(program))
+        )
+        assert result.functions.get("matmul", 0) < 200 * columns
+
+
+@pytest.mark.parametrize("depth", [8, 24, 32, 56, 64, 112, 128, 192, 336])
+@pytest.mark.parametrize("residual", [None, (3, 12345, 10)])
+@pytest.mark.parametrize("high", [76, 127])
+def test_the_loop_of_four_pixels_stays_in_the_instruction_cache(
+    depth: int, residual: tuple[int, int, int] | None, high: int
+) -> None:
+    product = MatMul(depth, 1, 0, 2 * depth, 128, 1, 1, 128, -128, high, residual)
+    text = matmul("f", product, 4).text
+    lines = text.splitlines()
+    sizes = instruction_sizes(lines)
+    begin, end = lines.index(".Lf_pair:"), lines.index("    bne .Lf_pair")
+    first, last = sum(sizes[:begin]) // 16, (sum(sizes[: end + 1]) - 1) // 16
+    assert last - first < 64

@@ -103,6 +103,27 @@ HIL_INLINE int32_t dsp_qadd16(int32_t a, int32_t b) {
 #endif
 }
 
+/* Both halves, to which the bytes 0 and 2, or 1 and 3, of a word are added; neither overflows. */
+HIL_INLINE int32_t dsp_sxtab16(int32_t halves, int32_t word) {
+#if HIL_CORTEX_M4
+    int32_t result;
+    __asm__("sxtab16 %0, %1, %2" : "=r"(result) : "r"(halves), "r"(word));
+    return result;
+#else
+    return dsp_qadd16(halves, dsp_sxtb16(word));
+#endif
+}
+
+HIL_INLINE int32_t dsp_sxtab16_odd(int32_t halves, int32_t word) {
+#if HIL_CORTEX_M4
+    int32_t result;
+    __asm__("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(halves), "r"(word));
+    return result;
+#else
+    return dsp_sxtab16(halves, (int32_t)((uint32_t)word >> 8));
+#endif
+}
+
 /* The upper bytes of four halfwords. */
 HIL_INLINE int32_t dsp_high_bytes(int32_t a, int32_t b) {
     uint32_t first = (uint32_t)a >> 8 & 0x00FF00FFU;

@@ -57,17 +57,16 @@ static void expand_row(const expand_filter_t *layer, const matmul_t *expand, con
                        int32_t row) {
     int16_t *slot =
         layer->ring + row % DEPTHWISE_SLOTS * layer->filter.slot_bytes / 2 + layer->left;
-    const int32_t most = expand->most_pixels;
-    for (int32_t column = 0; column < layer->columns; column += most) {
-        const int32_t pixels = least(most, layer->columns - column);
-        const int32_t at = (row * layer->columns + column) * layer->channels;
-        const int16_t *window = layer->pixels;
-        if (layer->held) {
-            window += at;
-        } else {
-            widen(x + at, pixels * layer->channels, layer->pixels);
-        }
-        matmul(expand, pixels, window, layer->copy, slot + column, NULL);
+    const int8_t *const from = x + row * layer->columns * layer->channels;
+    if (layer->held) {
+        const int16_t *const window = layer->pixels + row * layer->columns * layer->channels;
+        matmul_run(expand, layer->columns, window, layer->copy, slot, NULL);
+        return;
+    }
+    for (int32_t column = 0, pixels = 0; column < layer->columns; column += pixels) {
+        pixels = matmul_take(expand, layer->columns - column);
+        widen(from + column * layer->channels, pixels * layer->channels, layer->pixels);
+        matmul(expand, pixels, layer->pixels, layer->copy, slot + column, NULL);
     }
 }
 

@@ -75,17 +75,6 @@ static heads_y_t *leave(const heads_t *layer, const heads_part_t *part, heads_y_
     return y;
 }
 
-/* One row of the product, [column][channel]. */
-static void multiply(const heads_t *layer, const int32_t *weights, heads_y_t *y) {
-    const matmul_t *product = &layer->product;
-    const int32_t most = product->most_pixels;
-    for (int32_t column = 0; column < layer->out_columns; column += most) {
-        const int32_t left = layer->out_columns - column;
-        matmul(product, left < most ? left : most, layer->ring + column * product->pixel_bytes / 2,
-               weights, y + column * product->channels, NULL);
-    }
-}
-
 /* Before the first row: the weights in all turns, and zeros around the map. */
 static void begin(const heads_t *layer) {
     const matmul_t *product = &layer->product;
@@ -138,11 +127,11 @@ void heads_rows(const heads_t *layer, const int8_t *x, int32_t first, int32_t co
         const int32_t turn = (slots - (under + slots) % slots) % slots;
         const int32_t *weights = layer->turned + turn * words;
         if (is_alone) {
-            multiply(layer, weights, out[0]);
+            matmul_run(&layer->product, layer->out_columns, layer->ring, weights, out[0], NULL);
             out[0] += layer->out_columns * layer->product.channels;
             continue;
         }
-        multiply(layer, weights, (heads_y_t *)(void *)layer->line);
+        matmul_run(&layer->product, layer->out_columns, layer->ring, weights, layer->line, NULL);
         for (int32_t i = 0; i < layer->parts; i++) {
             out[i] = leave(layer, &layer->part[i], out[i]);
         }

@@ -30,9 +30,10 @@ typedef struct {
     int8_t shift;        /* of narrow weights, after they are widened */
     int32_t residual_zero, residual_multiplier, residual_shift; /* shift 0: there is none */
     /* The same for one to four pixels as written out for this shape; NULL where there is only the
-     * C: on the host, for more than most_pixels, and for numbers that it is not called with. */
+     * C: on the host, for more than most_pixels, and for numbers that it is not called with.
+     * MATMUL_MOST_PIXELS are taken `groups` times, fewer once. */
     void (*code[MATMUL_MOST_PIXELS])(const int16_t *x, const int32_t *weights, void *y,
-                                     const int8_t *residual);
+                                     const int8_t *residual, int32_t groups);
 } matmul_t;
 
 /* Whether pixels of x follow each other, and int8 pixels of y. */
@@ -53,8 +54,23 @@ int32_t *matmul_unpack(const matmul_t *product, const int32_t *from, int32_t *to
 /* Two words of int16 weights out of a word of int8 ones. */
 void matmul_widen(int32_t four, int32_t shift, int32_t *to);
 
+/* Pixels to take next where so many are left: the most, but where that would leave few, half. So
+ * five are three and two, and nine are three threes: the code for one pixel takes the most cycles
+ * for a pixel, and that for three as few as that for four. */
+static inline int32_t matmul_take(const matmul_t *product, int32_t left) {
+    const int32_t most = product->most_pixels;
+    if (left < 2 * most) {
+        return left > most ? (left + 1) / 2 : left;
+    }
+    return most == MATMUL_MOST_PIXELS && left == 2 * most + 1 ? most - 1 : most;
+}
+
 /* `residual` has the layout of an int8 `y`. */
 void matmul(const matmul_t *product, int32_t pixels, const int16_t *x, const int32_t *weights,
             void *y, const int8_t *residual);
+
+/* The same of any number of pixels, one behind the other. */
+void matmul_run(const matmul_t *product, int32_t pixels, const int16_t *x, const int32_t *weights,
+                void *y, const int8_t *residual);
 
 #endif

@@ -25,13 +25,11 @@ void pointwise_rows(const pointwise_t *layer, const int8_t *x, const int8_t *res
     if (layer->scale != NULL) {
         factors = scale_weights(layer->scale, first == 0);
     }
-    const int32_t most = layer->product.most_pixels;
     const int32_t all = count * layer->columns;
     x += first * layer->columns * layer->channels;
     residual = residual == NULL ? NULL : residual + first * layer->columns * outputs;
-    for (int32_t pixel = 0; pixel < all; pixel += most) {
-        int32_t left = all - pixel;
-        int32_t pixels = left < most ? left : most;
+    for (int32_t pixel = 0, pixels = 0; pixel < all; pixel += pixels) {
+        pixels = matmul_take(&layer->product, all - pixel);
         const int8_t *from = x + pixel * layer->channels;
         if (layer->scale != NULL) {
             scale(layer->scale, pixels, from, factors, layer->window);

@@ -6,17 +6,14 @@
 
 static void multiply(const pointwise_panels_t *layer, const matmul_t *product, const int8_t *x,
                      const int8_t *residual, int8_t *y) {
-    const int32_t most = product->most_pixels;
-    for (int32_t pixel = 0; pixel < layer->pixels; pixel += most) {
-        const int32_t left = layer->pixels - pixel;
-        const int32_t pixels = left < most ? left : most;
-        const int16_t *window = layer->window;
-        if (layer->held) {
-            window += pixel * layer->channels;
-        } else {
-            widen(x + pixel * layer->channels, pixels * layer->channels, layer->window);
-        }
-        matmul(product, pixels, window, layer->copy, y + pixel * layer->outputs,
+    if (layer->held) {
+        matmul_run(product, layer->pixels, layer->window, layer->copy, y, residual);
+        return;
+    }
+    for (int32_t pixel = 0, pixels = 0; pixel < layer->pixels; pixel += pixels) {
+        pixels = matmul_take(product, layer->pixels - pixel);
+        widen(x + pixel * layer->channels, pixels * layer->channels, layer->window);
+        matmul(product, pixels, layer->window, layer->copy, y + pixel * layer->outputs,
                residual == NULL ? NULL : residual + pixel * layer->outputs);
     }
 }

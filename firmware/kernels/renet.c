@@ -21,9 +21,8 @@ static void gather(const renet_t *layer, const int8_t *x, int16_t *to) {
 /* The products of every sequence's patch at one step. */
 static void multiply(const renet_t *layer, const int8_t *x, const int32_t *weights) {
     const matmul_t *product = &layer->product;
-    for (int32_t s = 0; s < layer->sequences; s += product->most_pixels) {
-        const int32_t left = layer->sequences - s;
-        const int32_t count = left < product->most_pixels ? left : product->most_pixels;
+    for (int32_t s = 0, count = 0; s < layer->sequences; s += count) {
+        count = matmul_take(product, layer->sequences - s);
         for (int32_t n = 0; n < count; n++) {
             gather(layer, x + (s + n) * layer->x_sequence_bytes,
                    layer->window + n * product->depth);

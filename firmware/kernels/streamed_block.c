@@ -41,22 +41,54 @@ static void begin(const streamed_block_t *block) {
     memset(block->ring, 0, (size_t)(channels * DEPTHWISE_SLOTS * block->filter.slot_bytes));
 }
 
+/* Four channels of a pixel into their planes, `plane` halfwords apart. */
+static void spread_pixel(const int8_t *x, int32_t minus_zero, int32_t plane, int16_t *to) {
+    const int32_t word = dsp_load_word(x);
+    const int32_t even = dsp_sxtab16(minus_zero, word);
+    const int32_t odd = dsp_sxtab16_odd(minus_zero, word);
+    to[0] = (int16_t)even;
+    to[plane] = (int16_t)odd;
+    to[2 * plane] = (int16_t)(even >> 16);
+    to[3 * plane] = (int16_t)(odd >> 16);
+}
+
+/* The same of so many pairs of pixels, whose places are whole words. */
+static void spread_pairs(const int8_t *x, int32_t channels, int32_t pairs, int32_t minus_zero,
+                         int32_t plane, int16_t *to) {
+    for (; pairs > 0; pairs--, x += 2 * channels, to += 2) {
+        const int32_t left = dsp_load_word(x), right = dsp_load_word(x + channels);
+        const int32_t even = dsp_sxtab16(minus_zero, left);
+        const int32_t odd = dsp_sxtab16_odd(minus_zero, left);
+        const int32_t next_even = dsp_sxtab16(minus_zero, right);
+        const int32_t next_odd = dsp_sxtab16_odd(minus_zero, right);
+        dsp_store_word(to, dsp_pack_halfwords(even, next_even));
+        dsp_store_word(to + plane, dsp_pack_halfwords(odd, next_odd));
+        dsp_store_word(to + 2 * plane, dsp_pkhtb(next_even, even));
+        dsp_store_word(to + 3 * plane, dsp_pkhtb(next_odd, odd));
+    }
+}
+
 /* Without expansion: a row's channels, four at a time, into their planes. */
 static void spread_row(const streamed_block_t *block, const int8_t *x, int16_t *slot) {
     const int32_t plane = DEPTHWISE_SLOTS * block->filter.slot_bytes / 2;
     const int32_t channels = block->channels;
     const int32_t minus_zero = dsp_pack_halfwords(-block->x_zero, -block->x_zero);
+    const int32_t single = block->left; /* pixels in front of the first whole word */
+    const int32_t pairs = (block->columns - single) / 2;
+    const int32_t last = single + 2 * pairs;
+    if (block->spread != NULL) {
+        block->spread(x + single * channels, minus_zero, slot + single);
+    }
     for (int32_t c = 0; c < channels; c += 4, slot += 4 * plane) {
-        const int8_t *from = x + c;
-        int16_t *to = slot;
-        for (int16_t *end = to + block->columns; to != end; to++, from += channels) {
-            const int32_t word = dsp_load_word(from);
-            const int32_t even = dsp_qadd16(dsp_sxtb16(word), minus_zero);
-            const int32_t odd = dsp_qadd16(dsp_sxtb16_odd(word), minus_zero);
-            to[0] = (int16_t)even;
-            to[plane] = (int16_t)odd;
-            to[2 * plane] = (int16_t)(even >> 16);
-            to[3 * plane] = (int16_t)(odd >> 16);
+        if (single != 0) {
+            spread_pixel(x + c, minus_zero, plane, slot);
+        }
+        if (block->spread == NULL) {
+            const int8_t *from = x + single * channels + c;
+            spread_pairs(from, channels, pairs, minus_zero, plane, slot + single);
+        }
+        if (last < block->columns) {
+            spread_pixel(x + last * channels + c, minus_zero, plane, slot + last);
         }
     }
 }
@@ -71,9 +103,8 @@ static void expand_row(const streamed_block_t *block, const int32_t *weights, co
         spread_row(block, x, slot);
         return;
     }
-    const int32_t most = block->expand.most_pixels;
-    for (int32_t column = 0; column < block->columns; column += most) {
-        int32_t pixels = least(most, block->columns - column);
+    for (int32_t column = 0, pixels = 0; column < block->columns; column += pixels) {
+        pixels = matmul_take(&block->expand, block->columns - column);
         widen(x + column * block->channels, pixels * block->channels, block->pixels);
         matmul(&block->expand, pixels, block->pixels, weights, slot + column, NULL);
     }
@@ -90,14 +121,7 @@ static void clear_slot(const streamed_block_t *block, int32_t row) {
 
 static void project_row(const streamed_block_t *block, const int32_t *weights,
                         const int8_t *residual, int8_t *y) {
-    const int32_t wide = block->filter.channels;
-    const int32_t most = block->project.most_pixels;
-    for (int32_t column = 0; column < block->out_columns; column += most) {
-        int32_t pixels = least(most, block->out_columns - column);
-        int32_t at = column * block->out_channels;
-        matmul(&block->project, pixels, block->filtered + column * wide, weights, y + at,
-               residual == NULL ? NULL : residual + at);
-    }
+    matmul_run(&block->project, block->out_columns, block->filtered, weights, y, residual);
 }
 
 void streamed_block_rows(const streamed_block_t *block, const int8_t *x, const int8_t *residual,
@@ -128,7 +152,8 @@ void streamed_block_rows(const streamed_block_t *block, const int8_t *x, const i
     REQUIRES(block->project.channels == block->out_channels);
     REQUIRES(block->expand_weights != NULL || block->filter.channels == block->channels);
     REQUIRES(block->expand_weights == NULL || block->filter.channels == block->expand.channels);
-    REQUIRES(block->channels % 4 == 0 && IS_ALIGNED(x, 4));
+    REQUIRES(block->channels % 4 == 0 && IS_ALIGNED(x, 4) && IS_ALIGNED(block->ring, 4));
+    REQUIRES(block->filter.slot_bytes % 4 == 0);
     if (first == 0) {
         begin(block);
     }

@@ -19,6 +19,9 @@ typedef struct {
     int32_t out_rows, out_columns, out_channels;
     int32_t top, left; /* zeros above and left of the filtered map: 0 or 1 */
     int32_t x_zero;    /* without expansion */
+    /* Without expansion: a row's pairs of pixels into the planes, as written out for this shape;
+     * NULL where there is only the C. `minus_zero` is in both halves. */
+    void (*spread)(const int8_t *x, int32_t minus_zero, int16_t *to);
     /* In flash; expand_weights NULL where there is no expansion. */
     const int32_t *expand_weights, *filter_weights, *filter_biases, *project_weights;
 

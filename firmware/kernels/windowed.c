@@ -59,9 +59,8 @@ void windowed_rows(const windowed_t *layer, const int8_t *x, const int8_t *resid
     const int32_t row_bytes = layer->out_columns * layer->out_channels;
     widen_fill(0, most * layer->product.depth, layer->window);
     for (int32_t row = first; row < first + count; row++, y += row_bytes) {
-        for (int32_t column = 0; column < layer->out_columns; column += most) {
-            int32_t left = layer->out_columns - column;
-            int32_t pixels = left < most ? left : most;
+        for (int32_t column = 0, pixels = 0; column < layer->out_columns; column += pixels) {
+            pixels = matmul_take(&layer->product, layer->out_columns - column);
             for (int32_t p = 0; p < pixels; p++) {
                 gather(layer, x, row, column + p, layer->window + p * layer->product.depth);
             }

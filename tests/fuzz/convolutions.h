@@ -330,6 +330,18 @@ static void fuzz_heads_int16(void) {
     heads_of_width(2);
 }
 
+static void fuzz_one_pixel(void) {
+    const int32_t inputs = scaled(4, 1, 4), channels = scaled(2, 1, 4);
+    one_pixel_t layer = {.inputs = about(inputs),
+                         .channels = about(channels),
+                         .shift = shifted(),
+                         .low = about(-128),
+                         .high = about(127)};
+    layer.weights = words(2 * times(layer.channels, 5 + whole(layer.inputs) / 2));
+    layer.window = halves(2 * times(1, layer.inputs));
+    one_pixel(&layer, room(times(1, layer.inputs)), room(times(1, layer.channels)));
+}
+
 static void fuzz_pointwise(void) {
     const int32_t depth = scaled(4, 1, 3), outputs = scaled(2, 1, 4), rows = small(1, 4);
     pointwise_t layer = {.product = product_of(depth, 1, outputs, 1),

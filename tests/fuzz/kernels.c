@@ -285,6 +285,7 @@ static const struct {
     KERNEL(lookup),
     KERNEL(matmul),
     KERNEL(maxout),
+    KERNEL(one_pixel),
     KERNEL(pointwise),
     KERNEL(pointwise_panels),
     KERNEL(pool2d),

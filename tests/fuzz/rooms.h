@@ -23,6 +23,7 @@
 #include "kernels/lookup.h"
 #include "kernels/matmul.h"
 #include "kernels/maxout.h"
+#include "kernels/one_pixel.h"
 #include "kernels/panels.h"
 #include "kernels/pointwise.h"
 #include "kernels/pointwise_panels.h"

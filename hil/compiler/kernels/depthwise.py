@@ -18,7 +18,7 @@ from hil.compiler.kernels.weights import narrow_words, pack
 from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.program import Int32
 
-_UNROLLED = 4  # the registers of the pixels come round after four groups
+_UNROLLED = {1: 4, 2: 5}  # by stride: so many groups, after which the registers come round
 _WEIGHTS = (("r3", "r4"), ("r5", "r6"), ("r7", "r8"))  # (w0, w1) and (w1, w2) of each row
 _MOST_HIGH = 255
 
@@ -111,85 +111,103 @@ def depthwise(name: str, row: DepthwiseRow) -> Assembly:
     """
     out = Assembly()
     out.function(name, f"{row.channels} channels, {row.columns} columns, stride {row.stride}")
-    out.put("push {r4-r11, lr}", "vmov s3, r2", "vmov s4, r3", "vmov s5, r0", "vmov s6, r1")
+    out.put("push {r4-r11, lr}", "vmov s3, r2", "vmov s6, r1", "mov r2, r3")
     out.put(f"mov r12, #{row.channels}", "vmov s7, r12")
     out.label(f".L{name}_channel")
-    out.put("vmov r12, s6", "vmov r11, s3", "ldm r12!, {r3-r8}", "adds r12, r12, #16")
-    out.put("ldm r11!, {r9, r10}", "vmov s6, r12", "vmov s3, r11", "vmov s0, r9", "vmov s1, r10")
-    out.put("vmov r0, s5", "vmov r2, s4")
-    out.put(*(f"ldr {r}, [r0, #{row.slot_bytes * i}]" for i, r in enumerate(("r9", "r10", "r11"))))
+    out.put("vmov r12, s6", "vmov r11, s3", "vmov s5, r0", "vmov s4, r2", "ldm r12!, {r3-r8}")
+    out.put("vldmia r11!, {s0-s1}", "adds r12, r12, #16", "vmov s3, r11", "vmov s6, r12")
     _columns(out, name, row)
     out.put("vmov r0, s5", "vmov r2, s4", "vmov r12, s7", f"add r0, r0, #{3 * row.slot_bytes}")
-    out.put(
-        f"adds r2, r2, #{row.y_bytes}",
-        "vmov s5, r0",
-        "subs r12, r12, #1",
-        "vmov s4, r2",
-        "vmov s7, r12",
-    )
+    out.put(f"adds r2, r2, #{row.y_bytes}", "subs r12, r12, #1", "vmov s7, r12")
     out.put(f"bne .L{name}_channel", "pop {r4-r11, pc}")
     return out
 
 
 def _columns(out: Assembly, name: str, row: DepthwiseRow) -> None:
-    """All outputs of one channel: rounds of four groups, then the groups left over."""
+    """All outputs of one channel: rounds of several groups, then the groups left over."""
     groups = (row.columns + 1) // 2 if row.stride == 1 else row.columns
     per_group = 2 if row.stride == 1 else 1
-    rounds, rest = divmod(groups, _UNROLLED)
+    unrolled = _UNROLLED[row.stride]
+    rounds, rest = divmod(groups, unrolled)
     # Behind a row of int8 outputs the next one begins, so that no column more may be written.
     odd = row.y_bytes == 1 and row.stride == 1 and row.columns % 2 == 1
     if odd and rest == 0:
-        rounds, rest = rounds - 1, _UNROLLED
+        rounds, rest = rounds - 1, unrolled
     if rounds > 1:
-        out.put(f"mov r12, #{rounds}", "vmov s2, r12")
+        out.put(f"mov lr, #{rounds}", "vmov s2, lr")
+    words = _Words(["r9", "r10", "r11"], ["r12"] if row.stride == 1 else ["r12", "r1"])
+    out.put(*(f"ldr {r}, [r0, #{row.slot_bytes * i}]" for i, r in enumerate(words.last)))
+    out.put(f"ldr {words.free[0]}, [r0, #4]")
+    if rounds > 1:
         out.label(f".L{name}_round")
-    pixels, free = ["r9", "r10", "r11"], "r12"
-    for group in range(_UNROLLED if rounds else 0):
-        free = _group(out, row, pixels, free, group)
+    for group in range(unrolled if rounds else 0):
+        words = _group(out, row, words, group)
     if rounds:
-        out.put(f"add r0, r0, #{4 * _UNROLLED}")
+        out.put(f"add r0, r0, #{4 * unrolled}")
         if not row.steps_by_group:
-            out.put(f"add r2, r2, #{_UNROLLED * per_group * row.y_pixel_bytes}")
+            out.put(f"add r2, r2, #{unrolled * per_group * row.y_pixel_bytes}")
     if rounds > 1:
-        out.put("vmov r12, s2", "subs r12, r12, #1", "vmov s2, r12", f"bne .L{name}_round")
+        out.put("vmov lr, s2", "subs lr, lr, #1", "vmov s2, lr", f"bne .L{name}_round")
     for group in range(rest):
-        free = _group(out, row, pixels, free, group, single=odd and group == rest - 1)
+        words = _group(out, row, words, group, single=odd and group == rest - 1)
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Registers between two groups.
+
+    Attributes:
+        last: of the words last read, of each of the three rows.
+        free: the first holds the next word of the first row; another, where there is one, nothing.
+    """
+
+    last: list[str]
+    free: list[str]
 
 
 def _group(
-    out: Assembly,
-    row: DepthwiseRow,
-    pixels: list[str],
-    free: str,
-    group: int,
-    *,
-    single: bool = False,
-) -> str:
-    """Two outputs of stride 1 or one of stride 2; the pixels' registers move on by a word.
+    out: Assembly, row: DepthwiseRow, words: _Words, group: int, *, single: bool = False
+) -> _Words:
+    """Two outputs of stride 1 or one of stride 2; the registers move on by a word.
+
+    The next group's first word is read in front of the stores, which hide the load's second cycle.
 
     Args:
         out: the code.
         row: the convolution.
-        pixels: registers of the words last read.
-        free: the register for the next.
+        words: the pixels' registers.
         group: of the round.
         single: the second output lies beyond the row.
 
     Returns:
-        The register that is free afterwards.
+        The registers for the next group.
     """
     two = row.stride == 1 and not single
+    last, free = list(words.last), list(words.free)
+    new: list[str] = []
     for i, (w01, w12) in enumerate(_WEIGHTS):
-        old = pixels[i]
-        out.put(f"ldr {free}, [r0, #{4 * (group + 1) + row.slot_bytes * i}]")
-        if i == 0:
-            out.put("vmov lr, s0")
-            if two:
-                out.put(f"smlatb r1, {old}, {w01}, lr", f"smlad r1, {free}, {w12}, r1")
-        elif two:
-            out.put(f"smlatb r1, {old}, {w01}, r1", f"smlad r1, {free}, {w12}, r1")
-        out.put(f"smlad lr, {old}, {w01}, lr", f"smlabt lr, {free}, {w12}, lr")
-        pixels[i], free = free, old
+        old = last[i]
+        if not new:  # as many words at once as there are registers
+            ahead = 1 if i == 0 else min(len(free), len(_WEIGHTS) - i)
+            new, free = free[:ahead], free[ahead:]
+            if i > 0:
+                at = (4 * (group + 1) + row.slot_bytes * (i + n) for n in range(ahead))
+                out.put(*(f"ldr {r}, [r0, #{a}]" for r, a in zip(new, at, strict=True)))
+            else:
+                out.put("vmov lr, s0")
+        word = new.pop(0)
+        if two:
+            before = "lr" if i == 0 else "r1"
+            out.put(f"smlatb r1, {old}, {w01}, {before}", f"smlad r1, {word}, {w12}, r1")
+        out.put(f"smlad lr, {old}, {w01}, lr", f"smlabt lr, {word}, {w12}, lr")
+        last[i] = word
+        free.append(old)
+    _finish(out, row, free[0], group, two=two)
+    return _Words(last, free)
+
+
+def _finish(out: Assembly, row: DepthwiseRow, free: str, group: int, *, two: bool) -> None:
+    """Requantise and store a group's outputs, and read the next group's first word."""
     sums = ("lr", "r1") if two else ("lr",)
     out.put(f"vmov {free}, s1", *(f"smmulr {s}, {s}, {free}" for s in sums))
     out.put(*(f"usat {s}, #8, {s}" for s in sums))
@@ -201,6 +219,7 @@ def _group(
         out.put(*(f"{sign} {s}, {s}, #{abs(row.y_zero)}" for s in sums))
     before = 0 if row.steps_by_group else group * (2 if row.stride == 1 else 1)
     store = "strh" if row.y_bytes == 2 else "strb"
+    out.put(f"ldr {free}, [r0, #{4 * (group + 2)}]")
     out.put(
         *(f"{store} {s}, [r2, #{(before + i) * row.y_pixel_bytes}]" for i, s in enumerate(sums))
     )
@@ -208,7 +227,6 @@ def _group(
         step = len(sums) * row.y_pixel_bytes
         parts = [step] if step <= REACH else [row.y_pixel_bytes] * len(sums)
         out.put(*(f"add r2, r2, #{part}" for part in parts))
-    return free
 
 
 DEPTHWISE = Part(

@@ -57,7 +57,7 @@ class ExpandFilter(Kernel):
     name = "expand_filter"
     parts = ("matmul", "panels", "depthwise")
     step_bytes = 332
-    code_bytes = 1028
+    code_bytes = 1096
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

@@ -65,8 +65,25 @@ class MatMul:
         most = self.most_pixels
         if not self.runs or not most:
             return tuple(range(1, most + 1))
-        found = {most for run in self.runs if run >= most}
-        return tuple(sorted(found | {run % most for run in self.runs if run % most}))
+        return tuple(sorted({taken for run in self.runs for taken in self.taken(run)}))
+
+    def taken(self, run: int) -> list[int]:
+        """The numbers of pixels taken one after another where so many follow each other.
+
+        As `matmul_take` in firmware/kernels/matmul.h has it: the most, but where that would leave
+        few, half.
+
+        Args:
+            run: the pixels, one at least.
+        """
+        most = self.most_pixels
+        taken: list[int] = []
+        while left := run - sum(taken):
+            if left < 2 * most:
+                taken.append((left + 1) // 2 if left > most else left)
+            else:
+                taken.append(most - (most == MOST_PIXELS and left == 2 * most + 1))
+        return taken
 
     @property
     def window_bytes(self) -> int:
@@ -113,7 +130,7 @@ def residual_of(conv: Conv2D) -> tuple[int, int, int] | None:
 
 MATMUL = Part(
     "matmul",
-    code_bytes=788,
+    code_bytes=1036,
     cycles={
         "product.step_1": Cost(6.94, "two inputs of a pixel and two channels"),
         "product.step_2": Cost(

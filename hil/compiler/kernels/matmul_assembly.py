@@ -19,7 +19,8 @@ _PIXELS = ("r10", "r11", "r12")
 def matmul(name: str, product: MatMul, pixels: int) -> Assembly:
     """Write the product for one to four pixels.
 
-    C: void name(const int16_t *x, const int32_t *weights, void *y, const int8_t *residual)
+    C: void name(const int16_t *x, const int32_t *weights, void *y, const int8_t *residual,
+    int32_t groups), of which only four pixels take more than one
 
     Args:
         name: the function's symbol.

@@ -9,17 +9,23 @@ the FPU's registers: a VMOV takes one cycle and never waits, so such a step take
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hil.compiler.code.align import align_wide
 from hil.compiler.code.assembly import Assembly, clamp, immediate
 from hil.compiler.code.thumb import instruction_sizes
 from hil.compiler.kernels.matmul import REACH, MatMul
 
-_LOOP_BYTES = 1000  # of a loop's code, which the instruction cache of a kibibyte holds
-_STEP_BYTES = 52
+_LINE_BYTES, _CACHE_LINES = 16, 64  # of the instruction cache
+_AHEAD_BYTES = 16  # that are fetched behind a branch before it is taken
+_LOOP_BYTES = 1000  # of a loop's code, about as much as the instruction cache holds
+_STEP_BYTES = 48  # at least
+_REFILL = 1  # cycle to read a line of the cache anew in order, as each call may have to
 _PIXELS = 4
 _SUMS = ("r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr")
 _FPU_REGISTERS = 32
 _CALLER_SAVED = 16  # s0 .. s15 may change
+_PUSHED_BYTES = 36  # of nine core registers
 _ROUND = 5  # cycles to count a round and go back
+_SEGMENT = 7  # cycles to count a segment, move on and go back
 _MOVES = 6  # cycles to begin all sums with the biases, which a peeled step does by itself
 
 
@@ -56,22 +62,47 @@ class _Shape:
 def matmul_four(name: str, product: MatMul) -> Assembly:
     """Write the product for four pixels.
 
-    C: void name(const int16_t *x, const int32_t *weights, void *y, const int8_t *residual)
+    C: void name(const int16_t *x, const int32_t *weights, void *y, const int8_t *residual,
+    int32_t groups): so many groups of four pixels, one behind the other
 
     Args:
         name: the function's symbol.
         product: its shape, which becomes immediates.
     """
+    ends = Assembly()
+    _requantise(ends, product)
+    end_bytes = sum(instruction_sizes(ends.lines))
+    shapes = sorted(_shapes(product, end_bytes), key=lambda s: _cycles(s, product, end_bytes))
+    for shape in shapes:
+        out = _written(name, product, shape)
+        if _loop_lines(out, f".L{name}_pair") <= _CACHE_LINES:
+            break
+    return out
+
+
+def _loop_lines(out: Assembly, label: str) -> int:
+    """Lines of the cache that the loop from a label to the branch to it takes."""
+    lines = align_wide(out.lines)
+    sizes = instruction_sizes(lines)
+    begin = lines.index(f"{label}:")
+    end = lines.index(f"    bne {label}")
+    last = sum(sizes[: end + 1]) + _AHEAD_BYTES - 1
+    return last // _LINE_BYTES - sum(sizes[:begin]) // _LINE_BYTES + 1
+
+
+def _written(name: str, product: MatMul, shape: "_Shape") -> Assembly:
+    """Write the product, its steps in the given shape."""
     out = Assembly()
     out.function(name, f"{_PIXELS} pixels, {product.channels} channels")
-    shape = _shape(product)
-    saved = shape.first + 2 * shape.held - _CALLER_SAVED
-    held = _registers(_CALLER_SAVED, saved)
-    out.put("push {r4-r11, lr}", *([f"vpush {held}"] if saved > 0 else []), "vmov s1, r2")
+    saved = _registers(_CALLER_SAVED, shape.first + 2 * shape.held - _CALLER_SAVED)
+    out.put("push {r4-r11, lr}", *([f"vpush {saved}"] if saved else []), "vmov s1, r2")
+    fpu_saved = max(0, shape.first + 2 * shape.held - _CALLER_SAVED)
+    out.put(f"ldr r12, [sp, #{_PUSHED_BYTES + 4 * fpu_saved}]", "vmov s5, r12")
     immediate(out, "r12", 4 * product.stream_words)
     out.put("add r12, r12, r1", "vmov s2, r12")
     if product.residual:
         _hold_residual(out, product.residual)
+    out.label(f".L{name}_group")
     if shape.rounds > 1 and product.segments == 1:
         _add_constant(out, "r2", "r0", 4 * (shape.unroll * shape.rounds - shape.back))
         out.put("vmov s4, r2")
@@ -83,25 +114,43 @@ def matmul_four(name: str, product: MatMul) -> Assembly:
     _accumulate(out, name, product, shape)
     _requantise(out, product)
     out.put("vmov r2, s2", "cmp r1, r2", f"bne .L{name}_pair")
-    out.put(*([f"vpop {held}"] if saved > 0 else []), "pop {r4-r11, pc}")
+    _next_group(out, name, product)
+    out.put(*([f"vpop {saved}"] if saved else []), "pop {r4-r11, pc}")
     return out
 
 
+def _next_group(out: Assembly, name: str, product: MatMul) -> None:
+    """Back to the first channels, four pixels on, if there are more."""
+    out.put("vmov r2, s5", "subs r2, r2, #1", "vmov s5, r2")
+    _add_constant(out, "r0", "r0", _PIXELS * product.pixel_bytes)
+    _add_constant(out, "r1", "r1", -4 * product.stream_words)
+    on = _PIXELS * product.y_pixel_bytes - product.channels * product.y_channel_bytes
+    for pointer in ("s1", "s3") if product.residual else ("s1",):
+        out.put(f"vmov r3, {pointer}")
+        _add_constant(out, "r3", "r3", on)
+        out.put(f"vmov {pointer}, r3")
+    if product.residual:
+        out.put("vmov s0, r0")
+    out.put(f"bne .L{name}_group")
+
+
 def _registers(first: int, count: int) -> str:
-    """Return a list of FPU registers. GNU as refuses a range from one to itself."""
+    """Return a list of FPU registers, "" of none. GNU as refuses a range from one to itself."""
+    if count <= 0:
+        return ""
     return f"{{s{first}-s{first + count - 1}}}" if count > 1 else f"{{s{first}}}"
 
 
-def _shape(product: MatMul) -> _Shape:
-    """Choose what is unrolled and what is held: the fewest cycles beside the steps' own."""
-    ends = Assembly()
-    _requantise(ends, product)
+def _shapes(product: MatMul, end_bytes: int) -> list["_Shape"]:
+    """The shapes whose code may fit the cache, among them one of the least code."""
     steps = product.depth // 2
-    most = (_LOOP_BYTES - sum(instruction_sizes(ends.lines))) // _STEP_BYTES
-    first = 8 if product.residual else 5
+    most = (_LOOP_BYTES - end_bytes) // _STEP_BYTES
+    first = 8 if product.residual else 6
     shapes = []
     if product.segments == 1 and steps <= most:
         shapes += [_Shape(steps, 0, 0, held, first) for held in _held(steps, first)]
+    if 1 < product.segments <= most // steps and _is_flat(product):
+        shapes.append(_Shape(product.segments * steps, 0, 0, 0, first))
     for unroll in range(1, min(most, steps) + 1):
         if product.segments > 1 and steps % unroll:
             continue
@@ -113,7 +162,13 @@ def _shape(product: MatMul) -> _Shape:
             if peel < steps
             for held in _held(peel, first)
         ]
-    return min(shapes, key=lambda shape: _cycles(shape, product.channels // 2))
+    return shapes
+
+
+def _is_flat(product: MatMul) -> bool:
+    """Tell whether all segments are within reach of a load."""
+    far = (_PIXELS - 1) * product.pixel_bytes + (product.segments - 1) * product.segment_bytes
+    return far + 2 * product.depth <= REACH
 
 
 def _held(peel: int, first: int) -> range:
@@ -121,12 +176,17 @@ def _held(peel: int, first: int) -> range:
     return range(min(peel, (_FPU_REGISTERS - first) // 2) + 1)
 
 
-def _cycles(shape: _Shape, pairs: int) -> int:
+def _cycles(shape: _Shape, product: MatMul, end_bytes: int) -> int:
     """Cycles of a call beside those of loads and multiplications, held words' loads gained."""
-    each = _ROUND * shape.rounds + _MOVES * (shape.peel == 0) - shape.held
+    segment = _ROUND * (shape.rounds if shape.rounds > 1 else 0)
+    if product.segments > 1 and shape.unroll:
+        segment = product.segments * (segment + _SEGMENT)
+    each = segment + _MOVES * (shape.peel == 0) - shape.held
+    code_bytes = end_bytes + _STEP_BYTES * (shape.peel + shape.unroll)
     saved = max(0, shape.first + 2 * shape.held - _CALLER_SAVED)
     once = 2 * shape.held + 6 if shape.held else 0
-    return pairs * each + once + (2 * (saved + 1) if saved else 0)
+    once += (2 * (saved + 1) if saved else 0) + _REFILL * code_bytes // _LINE_BYTES
+    return product.channels // 2 * each + once
 
 
 def _accumulate(out: Assembly, name: str, product: MatMul, shape: _Shape) -> None:
@@ -182,7 +242,9 @@ def _step(
     def load(pixel: int, register: str) -> str:
         if held := "" if in_loop else shape.held_in(pixel, step):
             return f"vmov {register}, {held}"
-        return f"ldr {register}, [r0, #{4 * step + pixel * product.pixel_bytes}]"
+        segment, within = (0, step) if in_loop else divmod(step, product.depth // 2)
+        at = segment * product.segment_bytes + 4 * within + pixel * product.pixel_bytes
+        return f"ldr {register}, [r0, #{at}]"
 
     def multiply(pixel: int, register: str) -> None:
         for c, weight in enumerate(("r2", "r3")):

@@ -46,7 +46,7 @@ class Pointwise(Kernel):
     name = "pointwise"
     parts = ("matmul", "scale")
     step_bytes = 216
-    code_bytes = 272
+    code_bytes = 308
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

@@ -47,7 +47,7 @@ class PointwisePanels(Kernel):
     name = "pointwise_panels"
     parts = ("matmul", "panels")
     step_bytes = 236
-    code_bytes = 308
+    code_bytes = 336
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

@@ -18,7 +18,7 @@ TWO_MEMORIES = Factor(
     measured=1.14,
     kept="vww_last_rnnpool would get another schedule",
 )
-_PROTOTYPE = "(const int16_t *, const int32_t *, void *, const int8_t *)"
+_PROTOTYPE = "(const int16_t *, const int32_t *, void *, const int8_t *, int32_t)"
 
 
 def product_fields(name: str, product: MatMul, convs: Sequence[Conv2D], *, copied: bool) -> Fields:

@@ -16,6 +16,7 @@ from hil.compiler.kernels.l2norm import L2NORM
 from hil.compiler.kernels.lookup import LOOKUP
 from hil.compiler.kernels.matmul import MATMUL
 from hil.compiler.kernels.maxout import MAXOUT
+from hil.compiler.kernels.one_pixel import ONE_PIXEL
 from hil.compiler.kernels.panels import PANELS
 from hil.compiler.kernels.pointwise import POINTWISE
 from hil.compiler.kernels.pointwise_panels import POINTWISE_PANELS
@@ -39,6 +40,7 @@ KERNELS: tuple[Kernel, ...] = (
     HEADS,
     HEADS_INT16,
     # One convolution, the fastest kernel first.
+    ONE_PIXEL,
     POINTWISE_PANELS,
     POINTWISE,
     WINDOWED,

@@ -50,7 +50,7 @@ class Sweep(Kernel):
     name = "renet"
     parts = ("matmul", "gru")
     step_bytes = 236
-    code_bytes = 2072
+    code_bytes = 2112
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices

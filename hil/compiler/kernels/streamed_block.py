@@ -40,6 +40,7 @@ from hil.compiler.kernels.product import (
     product_prototypes,
     product_work,
 )
+from hil.compiler.kernels.spread import Spread, spread
 from hil.compiler.kernels.weights import Inputs, is_narrow, product_stream
 from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.program import Operator
@@ -53,6 +54,7 @@ BLOCK_IN_TWO_MEMORIES = Factor(
     kept="vww_renet would get another schedule",
 )
 _FILTER_WORDS = 12  # of a depthwise channel's weights and biases
+_SLOTS = 3  # of the ring, for each channel
 
 
 class StreamedBlock(Kernel):
@@ -60,8 +62,8 @@ class StreamedBlock(Kernel):
 
     name = "streamed_block"
     parts = ("matmul", "depthwise")
-    step_bytes = 312
-    code_bytes = 1076
+    step_bytes = 316
+    code_bytes = 1232
     cycles: ClassVar[Costs] = {
         "streamed_block.spread": Cost(8.94, "a value of a block without expansion"),
     }
@@ -134,17 +136,19 @@ class StreamedBlock(Kernel):
             ("streamed_block.h",),
             "\n * ".join(conv_comment(conv) for conv in convs),
             _constants(name, convs, copied=site.copied),
-            _prototypes(name, block) + structure("streamed_block_t", name, fields),
+            _prototypes(name, convs, block) + structure("streamed_block_t", name, fields),
             (call("streamed_block_rows", f"&{name}", x, site.residual(convs[-1]), *span, y),),
         )
 
     def assembly(self, name: str, operators: tuple[Operator, ...], panel: int) -> str:
         """Write the products and the depthwise row."""
-        _, block = _parts(operators)
+        convs, block = _parts(operators)
         code = identifier(name)
-        expand = product_assembly(f"{code}_expand", block.expand) if block.expand else ""
+        enter = product_assembly(f"{code}_expand", block.expand) if block.expand else ""
+        if pairs := _spread(convs, block):
+            enter = spread(f"{code}_spread", pairs).text
         row = depthwise(f"{code}_filter_row", block.filter).text
-        return expand + row + product_assembly(f"{code}_project", block.project)
+        return enter + row + product_assembly(f"{code}_project", block.project)
 
 
 def _block(convs: Sequence[Conv2D]) -> Block | None:
@@ -159,6 +163,15 @@ def _parts(operators: Sequence[Operator]) -> tuple[list[Conv2D], Block]:
     return convs, block
 
 
+def _spread(convs: Sequence[Conv2D], block: Block) -> Spread | None:
+    """Return a row's pairs of pixels that go into the ring without expansion, None for no code."""
+    filtered = convs[-2]
+    _, columns, channels = filtered.inputs[0].shape
+    pairs = (columns - filtered.padding.left) // 2
+    row = Spread(channels, pairs, _SLOTS * block.filter.slot_bytes)
+    return row if block.expand is None and row.is_reachable else None
+
+
 def _scratch(block: Block, choices: Choices) -> tuple[Scratch, ...]:
     wide, columns = block.filter.channels, block.filter.columns
     copied = (Scratch("weights", 4 * block.weight_words),)
@@ -168,7 +181,7 @@ def _scratch(block: Block, choices: Choices) -> tuple[Scratch, ...]:
     return (
         *(() if choices.weights_in_flash else copied),
         *pixels,
-        Scratch("ring", 3 * wide * block.filter.slot_bytes, "sram"),
+        Scratch("ring", _SLOTS * wide * block.filter.slot_bytes, "sram"),
         Scratch("filtered", 2 * wide * (columns + columns % 2), lasts=False),
     )
 
@@ -203,6 +216,8 @@ def _fields(name: str, block: Block, convs: Sequence[Conv2D], *, copied: bool) -
     out_rows, out_columns, out_channels = convs[-1].output.shape
     padding = convs[-2].padding
     expand: Fields = {"x_zero": x.zero_point}
+    if _spread(convs, block):
+        expand["spread"] = f"HIL_CORTEX_M4_CODE({name}_spread)"
     if block.expand:
         product = product_fields(f"{name}_expand", block.expand, convs[:1], copied=copied)
         expand = {"expand": nested(product, 2), "expand_weights": f"{name}_expand"}
@@ -225,11 +240,13 @@ def _fields(name: str, block: Block, convs: Sequence[Conv2D], *, copied: bool) -
     }
 
 
-def _prototypes(name: str, block: Block) -> str:
+def _prototypes(name: str, convs: Sequence[Conv2D], block: Block) -> str:
     """Declare its functions in kernels.S."""
-    expand = product_prototypes(f"{name}_expand", block.expand) if block.expand else ""
+    enter = product_prototypes(f"{name}_expand", block.expand) if block.expand else ""
+    if _spread(convs, block):
+        enter = f"void {name}_spread(const int8_t *, int32_t, int16_t *);\n"
     row = f"void {name}_filter_row{_ROW};\n"
-    return expand + row + product_prototypes(f"{name}_project", block.project)
+    return enter + row + product_prototypes(f"{name}_project", block.project)
 
 
 STREAMED_BLOCK = StreamedBlock()

@@ -43,7 +43,7 @@ class Windowed(Kernel):
     name = "windowed"
     parts = ("matmul",)
     step_bytes = 192
-    code_bytes = 996
+    code_bytes = 1020
     cycles: ClassVar[Costs] = {
         "windowed.gather": Cost(8.22, "a value of a window whose channels are not in words"),
     }

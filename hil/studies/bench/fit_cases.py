@@ -94,6 +94,8 @@ def product_cases() -> Iterator[Case]:
 
     from hil.models.densenet import DenseLayer
 
+    ends = tuple(partial(nn.Conv2d, 128, count, 1) for count in (10, 200))
+    yield Case("one pixel", (1, 1, 128), ends)
     for rows, inputs, outputs in (
         (20, 8, (16, 64)), (20, 64, (8, 48)), (8, 512, (4, 16)), (3, 1200, (8,)), (3, 2400, (4,)),
     ):  # fmt: skip
