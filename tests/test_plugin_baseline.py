@@ -58,6 +58,17 @@ def test_the_first_run_without_a_baseline_passes_and_says_how_to_make_one(run: R
     result.stdout.fnmatch_lines(["*no baseline yet; make one: *--hil-update-baseline --hil-why*"])
 
 
+@pytest.mark.parametrize("option", ["--hil-baseline", "--hil-update-baseline"])
+def test_a_run_of_ones_own_tests_alone_is_told_where_baselines_are_held(
+    pytester: pytest.Pytester, option: str
+) -> None:
+    pytester.makepyfile("def test_one(hil_measurement): pass")
+    words = ("--hil-why=first", "--hil-scenario=face_m4", "--board=stm32f439")
+    result = pytester.runpytest_inprocess(option, *words)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "hil test --hil-scenario=face_m4 --board=... --hil-baseline" in result.stderr.str()
+
+
 def test_without_the_option_there_is_no_test_of_baselines(run: Run) -> None:
     assert run().ret == pytest.ExitCode.NO_TESTS_COLLECTED
 

@@ -15,6 +15,7 @@ import pytest
 
 from hil import options
 from hil.errors import HilError, UsageError, Verdict
+from hil.pytest_plugin import outcomes
 from hil.pytest_plugin.sessions import SESSION
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the baseline before anything runs."""
     session = config.stash.get(SESSION, None)
     config.stash[_SAID] = []
+    _refuse_without_suite(config)
     if session is None:
         return
     from hil.run import against as baselines
@@ -82,6 +84,23 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     if against is not None and not config.option.hil_update_baseline:
         config.stash[AGAINST] = against
+
+
+def _refuse_without_suite(config: pytest.Config) -> None:
+    """Refuse a baseline in a run of tests of one's own: nothing would be held to it.
+
+    Raises:
+        pytest.UsageError: the command line does not name the suite.
+    """
+    given = config.option
+    if hasattr(config, "workerinput") or config.stash.get(outcomes.RUNS_SUITE, default=given.help):
+        return
+    if given.hil_baseline is not None or given.hil_update_baseline:
+        named = " ".join(f"--hil-scenario={one}" for one in given.hil_scenario)
+        raise pytest.UsageError(
+            "a baseline is held by the harness's suite, and this run is of other tests alone:\n"
+            f"  hil test {named or '--hil-scenario=mine.toml'} --board=... --hil-baseline"
+        )
 
 
 def _with_board(config: pytest.Config) -> argparse.Namespace:
