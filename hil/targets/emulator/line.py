@@ -1,5 +1,6 @@
 """A serial line between the firmware's USART and a host; each end is another thread's."""
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +16,7 @@ class Line:
     Attributes:
         tap: takes what the firmware sends, where that is not kept for `receive`.
         arrives: what the firmware hears of a byte, given it and the host's baud; 0 for not known.
+        on_drop: called when what the host has sent is dropped.
         leaves: what the host hears of a byte. Both are asked while the USART has the speed that
             the byte meets.
     """
@@ -24,6 +26,8 @@ class Line:
         self.tap: Callable[[bytes], None] | None = None
         self.arrives: Callable[[int, int], int] = lambda byte, _baud: byte
         self.leaves: Callable[[int], int] = lambda byte: byte
+        self.on_drop: Callable[[], None] = lambda: None
+        self._as_sent = self.arrives
         self._on_sent = on_sent
         self._to_firmware: deque[int] = deque()
         self._to_host = bytearray()
@@ -44,6 +48,27 @@ class Line:
         except IndexError:  # also where the host has just dropped it
             return None
         return self.arrives(sent & 0xFF, sent >> 8)
+
+    def take_most(self, count: int) -> bytes:
+        """Take bytes for the firmware, as they were sent, and leave one at least.
+
+        Args:
+            count: the most that are taken.
+
+        Returns:
+            the bytes; none where they arrive otherwise than they were sent.
+        """
+        waiting = self._to_firmware
+        taken = bytearray()
+        if self.arrives is self._as_sent:
+            with contextlib.suppress(IndexError):  # where the host drops them meanwhile
+                while len(waiting) > 1 and len(taken) < count:
+                    taken.append(waiting.popleft() & 0xFF)
+        return bytes(taken)
+
+    def put_back(self, data: bytes) -> None:
+        """Have bytes that were taken wait before all others."""
+        self._to_firmware.extendleft(reversed(data))
 
     def put(self, data: bytes) -> None:
         """Send bytes to the host."""
@@ -99,6 +124,7 @@ class Line:
     def discard_sent(self) -> None:
         """Drop what the host sent and the firmware has not read."""
         self._to_firmware.clear()
+        self.on_drop()
 
     def wake_host(self) -> None:
         """Let blocked reads return with what there is: the board is going away."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Protocol
 
+from hil.targets.emulator.core.lent import Lent
 from hil.targets.emulator.errors import BusError, DeniedError
 
 Read = Callable[[int, int], int]
@@ -236,7 +237,9 @@ class Engine:
             begin = memory.stop
         self.uc.hook_add(kinds, self._on_bad_access, None, begin, _LAST_ADDRESS)
 
-    def map_device(self, address: int, length: int, read: Read, write: Write) -> None:
+    def map_device(
+        self, address: int, length: int, read: Read, write: Write, lent: Lent | None = None
+    ) -> None:
         """Route accesses to functions of (address, bytes) and (address, bytes, value).
 
         Where they raise BusError the run ends with READ or WRITE, before the instruction; where an
@@ -247,6 +250,7 @@ class Engine:
             length: bytes.
             read: gets (address, bytes), returns the value.
             write: gets (address, bytes, value).
+            lent: answers some reads before they get here.
         """
         from unicorn.unicorn_py3 import unicorn as binding
 
@@ -275,13 +279,16 @@ class Engine:
         callbacks = (binding.MMIO_READ_CFUNC(on_read), binding.MMIO_WRITE_CFUNC(on_write))
         self._kept.append(callbacks)
         read_pointer, write_pointer = (ctypes.cast(c, ctypes.c_void_p) for c in callbacks)
+        context = None
+        if lent is not None:
+            read_pointer, context = lent.window(address, read_pointer)
         self._check(
             binding.uclib.uc_mmio_map(
                 self._handle,
                 address,
                 length,
                 read_pointer,
-                None,
+                context,
                 write_pointer,
                 None,
             )

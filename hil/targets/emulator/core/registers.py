@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import ClassVar
 
+from hil.targets.emulator.core.lent import Lent
 from hil.targets.emulator.core.source import Request, Source, Trigger
 
 _WORD = 0xFFFF_FFFF
@@ -194,6 +195,7 @@ class Bus:
     unmodelled: set[int] = field(default_factory=set)
     writes: int = 0
     trace: int = 0
+    lent: Lent = field(default_factory=lambda: Lent(lambda: False))
     on_unmodelled: Callable[[int], None] = ignore
     unclocked: set[str] = field(default_factory=set)
     on_unclocked: Callable[[str, int], None] = lambda *_: None
@@ -288,6 +290,8 @@ class Bus:
     def observe(self) -> dict[int, Accesses]:
         """Count reads from now on; returns the counts by address, which go on changing."""
         observed: dict[int, Accesses] = {}
+        self.lent.allowed = lambda: False
+        self.lent.take_back()
 
         def counting(register: Register, accesses: Accesses) -> Register:
             return replace(register, read=lambda: accesses.note(register.read()))
@@ -325,6 +329,8 @@ class Bus:
             size: 1, 2 or 4 bytes.
             value: what is stored.
         """
+        if self.lent.owner is not None:
+            self.lent.take_back()
         self.writes += 1
         register = self.registers.get(address)
         if size == 4 and register is not None:

@@ -300,11 +300,14 @@ class Chip(ABC):
 
     def _wiring(self, address: int) -> Wiring:
         """Return what is around the serial port at an address."""
-        return Wiring(self.waiting, lambda: self.rcc.bus_divider(address), self._polling)
+        return Wiring(
+            self.waiting, lambda: self.rcc.bus_divider(address), self._polling, self.memory.bus.lent
+        )
 
     def _build_runner(self) -> None:
         self.protection = Protection(self.engine, self._mpu, self.memory.ranges)
         self.exceptions.lets_stack = self.protection.lets_stack
+        self.memory.bus.lent.allowed = lambda: not self.protection.wanted
         self._mpu.on_change = self._note_protection
         self.endings = Endings(
             engine=self.engine,

@@ -123,7 +123,7 @@ class MemoryMap:
             if start == private_bus.ADDRESS:
                 engine.map_device(start, length, private.read, private.write)
             else:
-                engine.map_device(start, length, *self._checked(check_device))
+                engine.map_device(start, length, *self._checked(check_device), self.bus.lent)
         for band in self._bands:
             engine.map_device(band.alias, band.bytes, band.read_bit, band.write_bit)
         first, last = self._flash_address, self._flash_address + len(self.flash) - 1
@@ -151,7 +151,8 @@ class MemoryMap:
     def accesses(self) -> tuple[int, int]:
         """Return how often any register was written, and a trace of reads since the last call."""
         trace, self.bus.trace = self.bus.trace, 0
-        return self.bus.writes, trace
+        lent = self.bus.lent
+        return self.bus.writes, trace + lent.reads + lent.taken
 
     def content(self) -> list[bytes] | None:
         """Return a copy of all RAM; None where it is too much, with a memory outside the chip."""

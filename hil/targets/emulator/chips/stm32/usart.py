@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from hil.targets.emulator.core.lent import LENT_BYTES, Lent
 from hil.targets.emulator.core.registers import Peripheral, Storage
 from hil.targets.emulator.core.source import Request
 from hil.targets.emulator.line import Line
@@ -93,11 +94,13 @@ class Wiring:
         core: it belongs to.
         clock_divider: the core's cycles per cycle of its clock.
         polling: of the chip's ports.
+        lent: what one of them has lent.
     """
 
     core: Core
     clock_divider: Callable[[], float]
     polling: Polling = field(default_factory=Polling)
+    lent: Lent = field(default_factory=lambda: Lent(lambda: False))
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ class Usart(Peripheral):
         irq: its interrupt number.
         enable: the bit of CR1 that switches it on.
         baud: how it makes its baud rate.
+        read_at: offsets of its status and of the data that it has received.
 
     Attributes:
         irq: its interrupt number.
@@ -133,9 +137,18 @@ class Usart(Peripheral):
     models = "data, every flag but PE, NF and CTS; DMA, break; dead without clock, pin, baud rate"
 
     def __init__(
-        self, name: str, address: int, irq: int, wiring: Wiring, *, enable: int, baud: Baud
+        self,
+        name: str,
+        address: int,
+        irq: int,
+        wiring: Wiring,
+        *,
+        enable: int,
+        baud: Baud,
+        read_at: tuple[int, int],
     ) -> None:
         self.irq = irq
+        self._read_at = read_at
         self.sources = (self,)
         self._enable = enable
         self._brr = baud
@@ -144,6 +157,8 @@ class Usart(Peripheral):
         self._core = wiring.core
         self._clock_divider = wiring.clock_divider
         self.line = Line(name, self._core.attend)
+        self._lent = wiring.lent
+        self.line.on_drop = self._drop_lent
         self._polling = wiring.polling
         self._polling.waiting.append(lambda: bool(self._status() & RXNE))
         self._baud = Storage(writable=(1 << baud.bits) - 1)
@@ -161,6 +176,7 @@ class Usart(Peripheral):
 
     def reset(self) -> None:
         """Return to the state after reset; bytes under way to the firmware are lost."""
+        self._lent.take_back()
         self.line.discard_sent()
         for storage in (self._baud, self._control, self._control_2, self._control_3):
             storage.reset()
@@ -253,6 +269,7 @@ class Usart(Peripheral):
 
     def receive_break(self) -> None:
         """Have the line go low for longer than a byte; the core stands meanwhile."""
+        self._lent.take_back()
         if self.receives and self._works(RE):
             self._take(0, FE | (LBD if self._control_2.value >> 14 & 1 else 0))
             self._core.attend()
@@ -292,6 +309,8 @@ class Usart(Peripheral):
         return self._arrives
 
     def _read_data(self) -> int:
+        if self._lent.owner is not None:
+            self._lent.take_back()
         self._polling.ended()
         byte = None
         if self.times_bytes:
@@ -303,7 +322,37 @@ class Usart(Peripheral):
         self._full = False
         if byte is not None:
             self._data = byte
+            self._lent.taken += 1
         return self._data
+
+    def _lend(self) -> None:
+        """Lend the bytes that wait, where reads of them do nothing but take them.
+
+        One stays, so that the receiver is never empty meanwhile: its interrupt stays as it is.
+        """
+        busy = self.times_bytes or self._flags or self._control_3.value & DMAR
+        if not self.line or busy or not self._status() & RXNE or not self._lent.allowed():
+            return
+        status_at, data_at = self._read_at
+        status = self.registers[status_at].read()
+        data = self.line.take_most(LENT_BYTES)
+        if data:
+            self._lent.lend(
+                data,
+                status_at=self.address + status_at,
+                data_at=self.address + data_at,
+                status=status,
+                owner=self._have_back,
+            )
+
+    def _have_back(self, left: bytes, last: int | None) -> None:
+        self.line.put_back(left)
+        if last is not None:
+            self._data = last
+
+    def _drop_lent(self) -> None:
+        if self._lent.owner == self._have_back:
+            self._lent.drop()
 
     # the transmitter
 

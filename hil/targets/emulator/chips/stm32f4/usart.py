@@ -11,7 +11,7 @@ class Stm32F4Usart(Usart):
     """One USART: one data register, one status register."""
 
     def __init__(self, name: str, address: int, irq: int, wiring: Wiring) -> None:
-        super().__init__(name, address, irq, wiring, enable=_UE, baud=Baud())
+        super().__init__(name, address, irq, wiring, enable=_UE, baud=Baud(), read_at=(0x00, 0x04))
         for storage in (self._control, self._control_2, self._control_3):
             storage.writable = 0xFFFF
         self._guard_time = Storage(writable=0xFFFF)
@@ -43,6 +43,7 @@ class Stm32F4Usart(Usart):
         data = self._read_data()
         self._flags &= ~self._seen
         self._seen = 0
+        self._lend()
         return data
 
     def _clear_flags(self, value: int) -> None:

@@ -31,7 +31,9 @@ class Stm32L4Usart(Usart):
     def __init__(
         self, name: str, address: int, irq: int, wiring: Wiring, *, baud: Baud | None = None
     ) -> None:
-        super().__init__(name, address, irq, wiring, enable=_UE, baud=baud or Baud())
+        super().__init__(
+            name, address, irq, wiring, enable=_UE, baud=baud or Baud(), read_at=(0x1C, 0x24)
+        )
         self._rest = {offset: Storage() for offset in _REST}
         self._prescaler = Storage(writable=0xF)
         self.registers |= {
@@ -42,7 +44,7 @@ class Stm32L4Usart(Usart):
             0x18: write_only(ignore),
             0x1C: read_only(lambda: self._read_status() | self._acknowledged(), self.changes),
             0x20: write_only(self._clear_flags),
-            0x24: read_only(self._read_data),
+            0x24: read_only(self._take_data),
             0x28: Register(lambda: 0, self._write_data, merges=False),
             0x2C: self._prescaler.register(),
             **{offset: storage.register() for offset, storage in self._rest.items()},
@@ -60,6 +62,11 @@ class Stm32L4Usart(Usart):
         if value & TC:
             self._forget_completion()
         self._core.attend()
+
+    def _take_data(self) -> int:
+        data = self._read_data()
+        self._lend()
+        return data
 
     def _acknowledged(self) -> int:
         """Return the flags that say which halves are on."""
