@@ -485,3 +485,19 @@ def options_of_pyocd() -> list[str]:
     from pyocd.core.options import OPTIONS_INFO
 
     return list(OPTIONS_INFO)
+
+
+def test_connecting_reads_no_description_of_the_chip_s_registers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It takes longer than to program a small image; a script of the user's is left in charge."""
+    read: list[object] = []
+    monkeypatch.setattr(
+        "pyocd.coresight.coresight_target.SVDLoader",
+        lambda place, _: SimpleNamespace(load=lambda: read.append(place)),
+    )
+    with EmulatedTarget(BOARD):
+        assert read == []
+    monkeypatch.setattr("pyocd.core.session.Session.delegate", SimpleNamespace())
+    with EmulatedTarget(BOARD):
+        assert len(read) == 1

@@ -22,6 +22,8 @@ _UNREACHABLE = (
     "; a chip without power answers nothing, nor does one whose read-out protection is at level 2, "
     "for ever"
 )
+_READ_DESCRIPTION = "load_svd"
+"""pyOCD's name of that step."""
 _SESSION_OPTIONS = {
     "hide_programming_progress": True,
     "chip_erase": "sector",
@@ -96,8 +98,10 @@ class Debugger:
         pyocd_parts.register(self._board)
         options = {**self._options, **rung, "target_override": self._board.pyocd_target}
         with self._probe_errors("connecting", or_else=_UNREACHABLE):
-            self._session = Session(self._probe, auto_open=False, options=options)
-            self._session.open()
+            session = self._session = Session(self._probe, auto_open=False, options=options)
+            if session.delegate is None:  # nor a script of the user's
+                session.delegate = _NoDescription()
+            session.open()
 
     def identity(self) -> identity.Identity | None:
         """Return what the chip says it is, None of a family not known. Raises ProbeError."""
@@ -329,6 +333,19 @@ class Debugger:
             what = str(error) or type(error).__name__
             hint = self._hint + or_else
             raise ProbeError(f"pyOCD failed while {doing}: {what}", hint=hint) from error
+
+
+class _NoDescription:
+    """pyOCD's delegate: the description of the chip's registers stays unread.
+
+    Reading it takes longer than programming a small image, and nothing here asks for it.
+    """
+
+    def will_init_target(self, target: Any, init_sequence: Any) -> None:
+        """Leave it out of what pyOCD does to connect; the name is pyOCD's."""
+        del target
+        if init_sequence.has_task(_READ_DESCRIPTION):
+            init_sequence.remove_task(_READ_DESCRIPTION)
 
 
 def _interrupted(error: BaseException) -> bool:
