@@ -14,6 +14,7 @@ from random_programs import Builder
 
 from hil.compiler import reference
 from hil.compiler.code.thumb import instruction_sizes
+from hil.compiler.kernels.block import block_of, widened
 from hil.compiler.kernels.matmul import MatMul
 from hil.compiler.kernels.matmul_assembly import matmul
 from hil.compiler.kernels.matmul_four import matmul_four
@@ -326,3 +327,40 @@ def test_the_loop_of_four_pixels_stays_in_the_instruction_cache(
     begin, end = lines.index(".Lf_pair:"), lines.index("    bne .Lf_pair")
     first, last = sum(sizes[:begin]) // 16, (sum(sizes[: end + 1]) - 1) // 16
     assert last - first < 64
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "stride", "together"),
+    [(6, 6, 1, 2), (5, 5, 1, 4), (9, 6, 2, 4), (7, 2, 1, 2), (3, 3, 1, 1), (6, 7, 1, 1)],
+)
+def test_short_rows_of_a_block_are_projected_together(
+    rows: int, columns: int, stride: int, together: int
+) -> None:
+    b = Builder(rows, (rows, columns, 8))
+    filtered = b.conv("depthwise", b.input, 8, 3, stride, depthwise=True, relu=True)
+    residual = b.input if stride == 1 else None
+    project = b.conv("project", filtered, 8, residual=residual)
+    depthwise_conv, project_conv = b.operators
+    assert isinstance(depthwise_conv, Conv2D)
+    assert isinstance(project_conv, Conv2D)
+    block = block_of(None, depthwise_conv, project_conv)
+    assert block is not None
+    assert block.rows_at_once == together
+    assert kinds(check(b.program(project))) == ["streamed_block"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "columns", "widened_together"),
+    [(8, 7, [7]), (8, 56, [28, 28]), (16, 17, [8, 9]), (32, 14, [8, 6]), (64, 5, [3, 2])],
+)
+def test_a_row_is_widened_a_few_pixels_at_a_time(
+    inputs: int, columns: int, widened_together: list[int]
+) -> None:
+    b = Builder(inputs, (3, columns, inputs))
+    y = b.inverted_residual("block", b.input, 4)
+    expand, depthwise_conv, project = (op for op in b.operators if isinstance(op, Conv2D))
+    block = block_of(expand, depthwise_conv, project)
+    assert block is not None
+    assert block.expand is not None
+    assert widened(block.expand, columns) == widened_together
+    check(b.program(y))

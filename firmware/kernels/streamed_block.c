@@ -93,6 +93,18 @@ static void spread_row(const streamed_block_t *block, const int8_t *x, int16_t *
     }
 }
 
+/* Pixels to widen next where so many are left: half of them where the rest would be few. */
+static int32_t widened_of(const streamed_block_t *block, int32_t left) {
+    const int32_t most = block->expand.most_pixels;
+    if (block->at_once == most) {
+        return matmul_take(&block->expand, left);
+    }
+    if (left <= block->at_once || left >= 2 * block->at_once) {
+        return least(left, block->at_once);
+    }
+    return (left / 2 + most - 1) / most * most;
+}
+
 /* Row `row` of x into its slot of the ring, behind the columns of zeros left of it. */
 static void expand_row(const streamed_block_t *block, const int32_t *weights, const int8_t *x,
                        int32_t row) {
@@ -104,9 +116,9 @@ static void expand_row(const streamed_block_t *block, const int32_t *weights, co
         return;
     }
     for (int32_t column = 0, pixels = 0; column < block->columns; column += pixels) {
-        pixels = matmul_take(&block->expand, block->columns - column);
+        pixels = widened_of(block, block->columns - column);
         widen(x + column * block->channels, pixels * block->channels, block->pixels);
-        matmul(&block->expand, pixels, block->pixels, weights, slot + column, NULL);
+        matmul_run(&block->expand, pixels, block->pixels, weights, slot + column, NULL);
     }
 }
 
@@ -117,11 +129,6 @@ static void clear_slot(const streamed_block_t *block, int32_t row) {
     for (int32_t c = 0; c < block->filter.channels; c++, slot += DEPTHWISE_SLOTS * slot_bytes) {
         memset(slot, 0, (size_t)slot_bytes);
     }
-}
-
-static void project_row(const streamed_block_t *block, const int32_t *weights,
-                        const int8_t *residual, int8_t *y) {
-    matmul_run(&block->project, block->out_columns, block->filtered, weights, y, residual);
 }
 
 void streamed_block_rows(const streamed_block_t *block, const int8_t *x, const int8_t *residual,
@@ -140,7 +147,11 @@ void streamed_block_rows(const streamed_block_t *block, const int8_t *x, const i
          block->expand.y_channel_bytes == (int64_t)DEPTHWISE_SLOTS * block->filter.slot_bytes &&
          0 < block->expand.most_pixels && block->expand.most_pixels <= MATMUL_MOST_PIXELS &&
          block->expand.y_pixel_bytes == 2));
+    REQUIRES(block->expand_weights == NULL ||
+             (0 < block->at_once && block->at_once % block->expand.most_pixels == 0));
     REQUIRES(block->project.most_pixels > 0);
+    REQUIRES(IS_SIZE(block->rows_at_once) &&
+             ARE_SIZES(block->rows_at_once, block->out_columns, block->filter.channels));
     REQUIRES(block->weights != NULL || !block->project.narrow);
     REQUIRES(block->weights != NULL || block->expand_weights == NULL || !block->expand.narrow);
     REQUIRES(IS_BYTE(block->x_zero) && ARE_SIZES(block->filter.channels, block->out_columns, 1));
@@ -159,7 +170,8 @@ void streamed_block_rows(const streamed_block_t *block, const int8_t *x, const i
     }
     const weights_t weights = weights_of(block);
     const int32_t row_bytes = block->out_columns * block->out_channels;
-    for (int32_t row = first; row < first + count; row++, y += row_bytes) {
+    int32_t filtered = 0; /* rows that wait to be projected */
+    for (int32_t row = first; row < first + count; row++) {
         /* Row of x under the kernel's first row. */
         const int32_t top = row * block->filter.stride - block->top;
         const int32_t last = least(top + 2, block->rows - 1);
@@ -173,8 +185,14 @@ void streamed_block_rows(const streamed_block_t *block, const int8_t *x, const i
          * modulo 3. */
         const int32_t turn = (3 * block->rows - top) % DEPTHWISE_SLOTS;
         depthwise(&block->filter, block->ring, turn, weights.filter, weights.biases,
-                  block->filtered);
-        project_row(block, weights.project, residual == NULL ? NULL : residual + row * row_bytes,
-                    y);
+                  block->filtered + filtered * block->out_columns * block->filter.channels);
+        filtered++;
+        if (filtered == block->rows_at_once || row + 1 == first + count) {
+            const int32_t at = (row + 1 - filtered) * row_bytes;
+            matmul_run(&block->project, filtered * block->out_columns, block->filtered,
+                       weights.project, y, residual == NULL ? NULL : residual + at);
+            y += filtered * row_bytes;
+            filtered = 0;
+        }
     }
 }

@@ -17,8 +17,10 @@ typedef struct {
     matmul_t project;
     int32_t rows, columns, channels; /* of x */
     int32_t out_rows, out_columns, out_channels;
-    int32_t top, left; /* zeros above and left of the filtered map: 0 or 1 */
-    int32_t x_zero;    /* without expansion */
+    int32_t top, left;    /* zeros above and left of the filtered map: 0 or 1 */
+    int32_t rows_at_once; /* filtered rows that are projected together, one at least */
+    int32_t at_once;      /* pixels that are widened together, a multiple of those multiplied so */
+    int32_t x_zero;       /* without expansion */
     /* Without expansion: a row's pairs of pixels into the planes, as written out for this shape;
      * NULL where there is only the C. `minus_zero` is in both halves. */
     void (*spread)(const int8_t *x, int32_t minus_zero, int16_t *to);
@@ -27,9 +29,9 @@ typedef struct {
 
     /* Working memory. */
     int32_t *weights;  /* all four, one after the other; NULL to read them in flash */
-    int16_t *pixels;   /* three of x, widened */
+    int16_t *pixels;   /* at_once of x, widened */
     int16_t *ring;     /* [expanded channels][3][slot] */
-    int16_t *filtered; /* [out columns, rounded up to even][expanded channels] */
+    int16_t *filtered; /* [rows_at_once out rows, pixels rounded up to even][expanded channels] */
 } streamed_block_t;
 
 /* `count` output rows from `first` on, to `y`; `x` and `residual` are whole maps. Calls go on from

@@ -205,9 +205,12 @@ static void fuzz_streamed_block(void) {
             words((expands ? stream_bytes(&block.expand, false) : 0) +
                   stream_bytes(&block.project, false) + 48 * times(block.filter.channels, 1));
     }
-    block.pixels = halves(2 * times(MATMUL_MOST_PIXELS, block.channels));
+    block.at_once = about((int64_t)block.expand.most_pixels * pick(1, 3));
+    block.pixels = halves(2 * times(block.at_once, block.channels));
     block.ring = halves(map(block.filter.channels, DEPTHWISE_SLOTS, block.filter.slot_bytes));
-    block.filtered = halves(2 * times(even(whole(block.out_columns)), block.filter.channels));
+    block.rows_at_once = about(pick(1, 3));
+    block.filtered = halves(
+        2 * times(even(times(block.rows_at_once, block.out_columns)), block.filter.channels));
     const int64_t y = map(block.out_rows, block.out_columns, block.out_channels);
     const int8_t *const x = room(map(block.rows, block.columns, block.channels));
     const int32_t first = about(0), count = about(block.out_rows);

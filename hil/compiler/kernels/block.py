@@ -1,7 +1,8 @@
 """An inverted residual: which convolutions are one, and the shapes that packed kernels compute."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import gcd
 
 from hil.compiler.kernels.depthwise import DepthwiseRow
 from hil.compiler.kernels.matmul import MOST_SHIFT, MatMul, of_depth
@@ -10,6 +11,10 @@ from hil.compiler.kernels.shapes import even, is_pointwise, ring_slack
 from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.program import Operator, Tensor
 
+_SHORT_ROW = 6  # pixels; of longer rows those left over at the end cost little
+_FILTERED_BYTES = 3072  # of the rows of such pixels that are kept for it
+_WIDENED_BYTES = 512  # of the pixels that an expansion reads together, unless the fewest take more
+
 
 @dataclass(frozen=True)
 class Block:
@@ -17,11 +22,18 @@ class Block:
 
     Attributes:
         expand: None where the depthwise convolution reads the input itself.
+        rows_at_once: filtered rows that are projected together.
     """
 
     expand: MatMul | None
     filter: DepthwiseRow
     project: MatMul
+    rows_at_once: int = 1
+
+    @property
+    def filtered_bytes(self) -> int:
+        """Of the rows that are projected together, their pixels rounded up to even."""
+        return 2 * self.filter.channels * even(self.rows_at_once * self.filter.columns)
 
     @property
     def weight_words(self) -> int:
@@ -137,9 +149,55 @@ def block_of(expand: Conv2D | None, depthwise: Conv2D, project: Conv2D) -> Block
     front = front_of(expand, depthwise)
     if front is None or project.shift > MOST_SHIFT:
         return None
-    block = Block(*front, of_depth(project, depthwise.output.shape[2]))
+    planar, row = front
+    if planar:
+        columns = depthwise.inputs[0].shape[1]
+        planar = replace(planar, runs=tuple(set(widened(planar, columns))))
+    product = of_depth(project, depthwise.output.shape[2])
+    rows = _rows_at_once(product, row, depthwise.output.shape[0])
+    runs = {count * row.columns for count in (rows, depthwise.output.shape[0] % rows, 1) if count}
+    block = Block(planar, row, replace(product, runs=tuple(runs)), rows)
     parts = (block.expand, block.filter, block.project)
     return block if all(part.is_reachable for part in parts if part) else None
+
+
+def _rows_at_once(product: MatMul, row: DepthwiseRow, rows: int) -> int:
+    """Count the filtered rows that are projected together, so that no row ends with few pixels."""
+    most = product.most_pixels
+    count = most // gcd(most, row.columns) if most else 1
+    held = 2 * row.channels * count * row.columns
+    pays = row.columns <= _SHORT_ROW and count <= rows and held <= _FILTERED_BYTES
+    return count if pays else 1
+
+
+def at_once(product: MatMul, columns: int) -> int:
+    """Count the pixels of a row that are widened together, a multiple of those multiplied so.
+
+    Args:
+        product: the expansion.
+        columns: of the row.
+    """
+    most = product.most_pixels
+    return most * max(1, min(_WIDENED_BYTES // (most * product.pixel_bytes), -(-columns // most)))
+
+
+def widened(product: MatMul, columns: int) -> list[int]:
+    """Return the numbers of pixels of a row that are widened together, one after another.
+
+    As `widened_of` in firmware/kernels/streamed_block.c has it.
+
+    Args:
+        product: the expansion.
+        columns: of the row.
+    """
+    most, whole = product.most_pixels, at_once(product, columns)
+    runs: list[int] = []
+    if whole == most:
+        return product.taken(columns)
+    while left := columns - sum(runs):
+        halves = whole < left < 2 * whole
+        runs.append(-(-(left // 2) // most) * most if halves else min(left, whole))
+    return runs
 
 
 def _planar(expand: Conv2D, plane_bytes: int) -> MatMul:

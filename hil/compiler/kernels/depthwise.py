@@ -114,17 +114,21 @@ def depthwise(name: str, row: DepthwiseRow) -> Assembly:
     out.put("push {r4-r11, lr}", "vmov s3, r2", "vmov s6, r1", "mov r2, r3")
     out.put(f"mov r12, #{row.channels}", "vmov s7, r12")
     out.label(f".L{name}_channel")
-    out.put("vmov r12, s6", "vmov r11, s3", "vmov s5, r0", "vmov s4, r2", "ldm r12!, {r3-r8}")
+    out.put("vmov r12, s6", "vmov r11, s3", "vmov s4, r2", "ldm r12!, {r3-r8}")
     out.put("vldmia r11!, {s0-s1}", "adds r12, r12, #16", "vmov s3, r11", "vmov s6, r12")
-    _columns(out, name, row)
-    out.put("vmov r0, s5", "vmov r2, s4", "vmov r12, s7", f"add r0, r0, #{3 * row.slot_bytes}")
+    moved = _columns(out, name, row)
+    out.put(f"addw r0, r0, #{3 * row.slot_bytes - moved}", "vmov r2, s4", "vmov r12, s7")
     out.put(f"adds r2, r2, #{row.y_bytes}", "subs r12, r12, #1", "vmov s7, r12")
     out.put(f"bne .L{name}_channel", "pop {r4-r11, pc}")
     return out
 
 
-def _columns(out: Assembly, name: str, row: DepthwiseRow) -> None:
-    """All outputs of one channel: rounds of several groups, then the groups left over."""
+def _columns(out: Assembly, name: str, row: DepthwiseRow) -> int:
+    """All outputs of one channel: rounds of several groups, then the groups left over.
+
+    Returns:
+        Bytes by which the pixels' pointer has moved on.
+    """
     groups = (row.columns + 1) // 2 if row.stride == 1 else row.columns
     per_group = 2 if row.stride == 1 else 1
     unrolled = _UNROLLED[row.stride]
@@ -134,22 +138,21 @@ def _columns(out: Assembly, name: str, row: DepthwiseRow) -> None:
     if odd and rest == 0:
         rounds, rest = rounds - 1, unrolled
     if rounds > 1:
-        out.put(f"mov lr, #{rounds}", "vmov s2, lr")
+        out.put(f"addw lr, r0, #{4 * (unrolled * rounds + 1)}", "vmov s2, lr")
     words = _Words(["r9", "r10", "r11"], ["r12"] if row.stride == 1 else ["r12", "r1"])
     out.put(*(f"ldr {r}, [r0, #{row.slot_bytes * i}]" for i, r in enumerate(words.last)))
-    out.put(f"ldr {words.free[0]}, [r0, #4]")
+    out.put(f"ldr {words.free[0]}, [r0, #4]!")
     if rounds > 1:
         out.label(f".L{name}_round")
     for group in range(unrolled if rounds else 0):
-        words = _group(out, row, words, group)
-    if rounds:
-        out.put(f"add r0, r0, #{4 * unrolled}")
-        if not row.steps_by_group:
-            out.put(f"add r2, r2, #{unrolled * per_group * row.y_pixel_bytes}")
+        words = _group(out, row, words, group, moves=group == unrolled - 1)
+    if rounds and not row.steps_by_group:
+        out.put(f"add r2, r2, #{unrolled * per_group * row.y_pixel_bytes}")
     if rounds > 1:
-        out.put("vmov lr, s2", "subs lr, lr, #1", "vmov s2, lr", f"bne .L{name}_round")
+        out.put("vmov lr, s2", "cmp r0, lr", f"bne .L{name}_round")
     for group in range(rest):
         words = _group(out, row, words, group, single=odd and group == rest - 1)
+    return 4 * (unrolled * rounds + 1)
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,13 @@ class _Words:
 
 
 def _group(
-    out: Assembly, row: DepthwiseRow, words: _Words, group: int, *, single: bool = False
+    out: Assembly,
+    row: DepthwiseRow,
+    words: _Words,
+    group: int,
+    *,
+    single: bool = False,
+    moves: bool = False,
 ) -> _Words:
     """Two outputs of stride 1 or one of stride 2; the registers move on by a word.
 
@@ -178,6 +187,7 @@ def _group(
         words: the pixels' registers.
         group: of the round.
         single: the second output lies beyond the row.
+        moves: the pixels' pointer, to the next round.
 
     Returns:
         The registers for the next group.
@@ -191,7 +201,7 @@ def _group(
             ahead = 1 if i == 0 else min(len(free), len(_WEIGHTS) - i)
             new, free = free[:ahead], free[ahead:]
             if i > 0:
-                at = (4 * (group + 1) + row.slot_bytes * (i + n) for n in range(ahead))
+                at = (4 * group + row.slot_bytes * (i + n) for n in range(ahead))
                 out.put(*(f"ldr {r}, [r0, #{a}]" for r, a in zip(new, at, strict=True)))
             else:
                 out.put("vmov lr, s0")
@@ -202,12 +212,15 @@ def _group(
         out.put(f"smlad lr, {old}, {w01}, lr", f"smlabt lr, {word}, {w12}, lr")
         last[i] = word
         free.append(old)
-    _finish(out, row, free[0], group, two=two)
+    load = f"ldr {free[0]}, [r0, #{4 * (group + 1)}]{'!' * moves}"
+    _finish(out, row, load, free[0], group, two=two)
     return _Words(last, free)
 
 
-def _finish(out: Assembly, row: DepthwiseRow, free: str, group: int, *, two: bool) -> None:
-    """Requantise and store a group's outputs, and read the next group's first word."""
+def _finish(
+    out: Assembly, row: DepthwiseRow, ahead: str, free: str, group: int, *, two: bool
+) -> None:
+    """Requantise and store a group's outputs; `ahead` reads the next group's first word."""
     sums = ("lr", "r1") if two else ("lr",)
     out.put(f"vmov {free}, s1", *(f"smmulr {s}, {s}, {free}" for s in sums))
     out.put(*(f"usat {s}, #8, {s}" for s in sums))
@@ -219,7 +232,7 @@ def _finish(out: Assembly, row: DepthwiseRow, free: str, group: int, *, two: boo
         out.put(*(f"{sign} {s}, {s}, #{abs(row.y_zero)}" for s in sums))
     before = 0 if row.steps_by_group else group * (2 if row.stride == 1 else 1)
     store = "strh" if row.y_bytes == 2 else "strb"
-    out.put(f"ldr {free}, [r0, #{4 * (group + 2)}]")
+    out.put(ahead)
     out.put(
         *(f"{store} {s}, [r2, #{(before + i) * row.y_pixel_bytes}]" for i, s in enumerate(sums))
     )

@@ -6,6 +6,7 @@ from typing import ClassVar
 from hil.compiler.code.c import Constant, Fields, identifier, nested, structure
 from hil.compiler.kernels.block import (
     Block,
+    at_once,
     block_name,
     block_of,
     block_slack,
@@ -62,8 +63,8 @@ class StreamedBlock(Kernel):
 
     name = "streamed_block"
     parts = ("matmul", "depthwise")
-    step_bytes = 316
-    code_bytes = 1232
+    step_bytes = 324
+    code_bytes = 1328
     cycles: ClassVar[Costs] = {
         "streamed_block.spread": Cost(8.94, "a value of a block without expansion"),
     }
@@ -82,7 +83,7 @@ class StreamedBlock(Kernel):
             convs,
             inputs_of(convs),
             (convs[-1].output,),
-            _scratch(block, choices),
+            _scratch(block, convs[0].inputs[0].shape[1], choices),
             block_slack(*convs[-2:], x=convs[0].inputs[0]),
         )
 
@@ -172,17 +173,18 @@ def _spread(convs: Sequence[Conv2D], block: Block) -> Spread | None:
     return row if block.expand is None and row.is_reachable else None
 
 
-def _scratch(block: Block, choices: Choices) -> tuple[Scratch, ...]:
-    wide, columns = block.filter.channels, block.filter.columns
+def _scratch(block: Block, x_columns: int, choices: Choices) -> tuple[Scratch, ...]:
+    wide = block.filter.channels
     copied = (Scratch("weights", 4 * block.weight_words),)
     pixels: tuple[Scratch, ...] = ()
     if block.expand:
-        pixels = (Scratch("pixels", block.expand.window_bytes, lasts=False),)
+        window = at_once(block.expand, x_columns) * block.expand.pixel_bytes
+        pixels = (Scratch("pixels", window, lasts=False),)
     return (
         *(() if choices.weights_in_flash else copied),
         *pixels,
         Scratch("ring", _SLOTS * wide * block.filter.slot_bytes, "sram"),
-        Scratch("filtered", 2 * wide * (columns + columns % 2), lasts=False),
+        Scratch("filtered", block.filtered_bytes, lasts=False),
     )
 
 
@@ -221,11 +223,13 @@ def _fields(name: str, block: Block, convs: Sequence[Conv2D], *, copied: bool) -
     if block.expand:
         product = product_fields(f"{name}_expand", block.expand, convs[:1], copied=copied)
         expand = {"expand": nested(product, 2), "expand_weights": f"{name}_expand"}
+        expand["at_once"] = at_once(block.expand, columns)
     project = product_fields(f"{name}_project", block.project, convs[-1:], copied=copied)
     return {
         **expand,
         "filter": nested(row_fields(f"{name}_filter_row", block.filter), 2),
         "project": nested(project, 2),
+        "rows_at_once": block.rows_at_once,
         "rows": rows,
         "columns": columns,
         "channels": channels,
