@@ -72,6 +72,18 @@ def test_a_pointwise_convolution_takes_at_most_1_2_cycles_a_multiply_accumulate(
     assert measured(program).cycles / program.macs <= 1.20
 
 
+def test_a_product_on_one_pixel_takes_at_most_2_cycles_a_multiply_accumulate() -> None:
+    b = Builder(0, (1, 1, 256), full_range=True)
+    program = b.program(b.conv("classifier", b.input, 1000))
+    assert measured(program).cycles / program.macs <= 2.0
+
+
+def test_an_rgb_stem_takes_at_most_1_8_cycles_a_multiply_accumulate() -> None:
+    b = Builder(0, (24, 96, 3), full_range=True)
+    program = b.program(b.conv("stem", b.input, 8, 3, 2, relu=True))
+    assert measured(program).cycles / program.macs <= 1.8
+
+
 def test_a_fused_block_takes_at_most_1_25_cycles_a_multiply_accumulate() -> None:
     b = Builder(0, (30, 40, 64), full_range=True)
     program = b.program(b.inverted_residual("block", b.input, 32))
