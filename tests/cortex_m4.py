@@ -4,7 +4,6 @@ import hashlib
 import shutil
 import struct
 import subprocess
-import sys
 import tempfile
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -13,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from native import ROOMY
+from native import ROOMY, as_one
+from sanitizers import ZIG
 
+from hil import files
 from hil.compiler import emit
 from hil.compiler.plan import Budget, Plan, make_plan
 from hil.compiler.program import Int8, Program, Quantised
@@ -47,7 +48,7 @@ _SHARED = [
     "-fno-asynchronous-unwind-tables", "-Wall", "-Wextra", "-Wconversion", "-Werror",
 ]  # fmt: skip
 _ZIG = [
-    sys.executable, "-m", "ziglang", "cc", "-target", "thumb-freestanding-eabihf",
+    *ZIG, "-target", "thumb-freestanding-eabihf",
     "-mcpu=cortex_m4+vfp4d16sp", "-fno-sanitize=all", "-fno-stack-protector",
     "-Wno-unused-command-line-argument",
 ]  # fmt: skip
@@ -211,23 +212,24 @@ class _Machine:
 
 def _build(model: Path, toolchain: str) -> Path:
     compiler = _ZIG if toolchain == "zig" else _GCC
-    (model / "main.c").write_text(_MAIN)
     (model / "link.ld").write_text(_LINK)
-    sources = [str(path) for path in sorted(model.iterdir()) if path.suffix in {".c", ".S"}]
     elf = _directory() / f"model-{_digest(model, toolchain)}.elf"
     if not elf.is_file():
         link = ["-nostdlib", "-T", str(model / "link.ld"), "-Wl,--gc-sections,-e,run_all"]
+        sources = map(str, [as_one(model), *model.glob("*.S")])
         _compile(compiler, [*link, "-I", str(model), *sources, *map(str, _kernels(toolchain))], elf)
     return elf
 
 
 @cache
 def _kernels(toolchain: str) -> tuple[Path, ...]:
-    """The kernels' objects, built again when any kernel changes."""
+    """The kernels' objects and what runs a model, built again when any of them changes."""
     compiler = _ZIG if toolchain == "zig" else _GCC
     digest = _digest(FIRMWARE / "kernels", toolchain)
+    main = _directory() / f"main-{digest}.c"
+    files.replace(main, _MAIN)
     objects = []
-    for source in [_MEMORY, *sorted((FIRMWARE / "kernels").glob("*.c"))]:
+    for source in [main, _MEMORY, *sorted((FIRMWARE / "kernels").glob("*.c"))]:
         built = _directory() / f"{source.stem}-{digest}.o"
         if not built.is_file():
             _compile(
@@ -240,7 +242,7 @@ def _kernels(toolchain: str) -> tuple[Path, ...]:
 
 
 def _digest(directory: Path, toolchain: str) -> str:
-    digest = hashlib.sha256(" ".join([toolchain, *_SHARED]).encode())
+    digest = hashlib.sha256(" ".join([toolchain, *_SHARED, _MAIN, _LINK]).encode())
     for path in sorted(
         [*directory.iterdir(), *(FIRMWARE / "kernels").iterdir(), _MEMORY, _CONTRACT]
     ):

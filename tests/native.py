@@ -146,14 +146,13 @@ def load(source: Path, library: Path) -> ctypes.CDLL:
 
 def _build(model: Path) -> Path:
     objects = _kernels()
-    sources = sorted(model.glob("*.c"))
     digest = hashlib.sha256(str(objects).encode())
     for path in sorted(model.iterdir()):
         digest.update(path.read_bytes())
     library = _directory() / f"model-{digest.hexdigest()[:24]}.so"
     if not library.is_file():
         arguments = ["-shared", "-I", str(FIRMWARE), "-I", str(model)]
-        _compile([*arguments, *map(str, sources), str(objects)], library)
+        _compile([*arguments, str(as_one(model)), str(objects)], library)
     return library
 
 
@@ -177,6 +176,14 @@ def _kernels() -> Path:
             arguments = ["-r", "-nostdlib", "-I", str(FIRMWARE), *map(str, sources), str(host)]
             _compile(arguments, combined)
     return combined
+
+
+def as_one(model: Path) -> Path:
+    """Write a file that includes a model's others: one start of the compiler in place of two."""
+    one = model / "one.c"
+    names = sorted(path.name for path in model.glob("*.c"))
+    one.write_text("".join(f'#include "{name}"\n' for name in names), encoding="utf-8")
+    return one
 
 
 def _host() -> str:

@@ -8,8 +8,11 @@ and the C library is that of the Python that loads the build.
 """
 
 import os
-import sys
 
+from hil.build.toolchain import find_toolchain
+
+ZIG = [str(find_toolchain("zig").program), "cc"]
+"""zig's compiler itself: a Python that starts it takes longer than most of what it compiles."""
 SANITIZE = "HIL_SANITIZE"
 _PLACE = """
 /* What zig's code calls where it finds undefined behaviour, with the place first of all. */
@@ -53,7 +56,7 @@ def compiler(flags: tuple[str, ...]) -> list[str]:
         flags: of the usual build; warnings are its own.
     """
     if not sanitized():
-        return [sys.executable, "-m", "ziglang", "cc", "-nostdlib", *flags]
+        return [*ZIG, "-nostdlib", *flags]
     kept = [flag for flag in flags if not flag.startswith("-W") and not flag.startswith("-O")]
     more = ["-w", "-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
     return ["gcc", *kept, *more]

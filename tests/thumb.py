@@ -2,9 +2,10 @@
 
 import hashlib
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
+
+from sanitizers import ZIG
 
 from hil.paths import cache
 
@@ -68,7 +69,7 @@ def _link(directory: Path, text: str) -> Path:
     (directory / "code.s").write_text(text)
     (directory / "code.ld").write_text(_LINKER_SCRIPT)
     command = [
-        *(sys.executable, "-m", "ziglang", "cc", "-target", "thumb-freestanding-eabihf"),
+        *(*ZIG, "-target", "thumb-freestanding-eabihf"),
         *("-mcpu=cortex_m4", "-nostdlib", "-T", "code.ld", "code.s", "-o", "code.elf"),
         *("-Wl,--build-id=none", "-Wl,--entry=start"),
     ]
