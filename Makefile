@@ -33,7 +33,7 @@ baseline-l4: $(STAMP)  ## take their figures into its baseline: make baseline-l4
 	$(BIN)/pytest hil/ $(L4) --hil-update-baseline --hil-why="$(WHY)"
 
 test: lint  ## the harness's own tests, but for the slowest: no board, no Renode
-	$(BIN)/pytest tests -n auto --dist loadfile -m "not slow"
+	$(BIN)/pytest tests -n auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
 slow: $(STAMP)  ## the slowest of the harness's own tests: whole networks, wheels, interrupts; .ci/nightly runs them
 	$(BIN)/pytest tests -n auto --dist loadfile -m slow

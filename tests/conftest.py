@@ -12,6 +12,14 @@ from sanitizers import sanitized
 
 from hil.build import kept
 
+_LONGEST = (
+    *("test_faults.py", "test_mutants.py", "test_end_to_end.py", "test_firmware.py"),
+    *("test_firmware_runs.py", "test_kernels.py", "test_kernels_cortex_m4.py", "test_quantise.py"),
+    *("test_boards_served.py", "test_plan_flash.py", "test_planted_regressions.py"),
+    *("test_silent_core.py", "test_serial_ports.py", "test_targets.py", "test_debug_port.py"),
+)
+"""Files to begin with, or one core works on the last of them while the others wait."""
+
 pytest_plugins = ["pytester"]
 
 _CACHE = Path(__file__).parent.parent / "build" / "test-cache"
@@ -37,6 +45,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # An example takes as long as a busy machine lets it.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, in the order of the list."""
+    places = {name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 def pytest_collection_finish() -> None:
