@@ -1,7 +1,11 @@
 """Flags of a USART, and its DMA: RM0090 sections 30.3 and 30.6, with the core standing by."""
 
+import threading
+
 import pytest
-from emulated import StillChip
+from emulated import DEADLINE_S, StillChip
+
+from hil.targets.emulator.line import Line
 
 USART1, SR, DR, BRR, CR1, CR2, CR3 = 0x4001_1000, 0x0, 0x4, 0x8, 0xC, 0x10, 0x14
 UE, TE, RE, IDLEIE, RXNEIE, TCIE = 1 << 13, 1 << 3, 1 << 2, 1 << 4, 1 << 5, 1 << 6
@@ -297,3 +301,13 @@ def test_bytes_that_no_pin_brings_are_told_once(
     assert [r.getMessage() for r in caplog.records] == [
         "bytes come for USART1, but no pin carries its RX: they wait"
     ]
+
+
+def test_a_host_that_waits_for_several_bytes_has_them_when_the_last_has_come() -> None:
+    line, had = Line("usart1", lambda: None), []
+    host = threading.Thread(target=lambda: had.append(line.receive(3, DEADLINE_S)))
+    host.start()
+    for byte in b"abc":
+        line.put(bytes((byte,)))
+    host.join(DEADLINE_S)
+    assert had == [b"abc"]

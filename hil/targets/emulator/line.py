@@ -27,12 +27,13 @@ class Line:
         self.arrives: Callable[[int, int], int] = lambda byte, _baud: byte
         self.leaves: Callable[[int], int] = lambda byte: byte
         self.on_drop: Callable[[], None] = lambda: None
-        self._as_sent = self.arrives
+        self._as_sent, self._as_heard = self.arrives, self.leaves
         self._on_sent = on_sent
         self._to_firmware: deque[int] = deque()
         self._to_host = bytearray()
         # Guards what goes to the host; notified of bytes, and of the end.
         self._host_has_data = threading.Condition()
+        self._wanted = 0  # how many bytes the host waits for
         self._connected = True
 
     # the firmware's end
@@ -72,13 +73,15 @@ class Line:
 
     def put(self, data: bytes) -> None:
         """Send bytes to the host."""
-        data = bytes(map(self.leaves, data))
+        if self.leaves is not self._as_heard:
+            data = bytes(map(self.leaves, data))
         if self.tap is not None:
             self.tap(data)
             return
         with self._host_has_data:
             self._to_host += data
-            self._host_has_data.notify_all()
+            if len(self._to_host) >= self._wanted:  # a host that is woken for each byte is slow
+                self._host_has_data.notify_all()
 
     # the host's end
 
@@ -109,6 +112,7 @@ class Line:
             timeout_s: seconds of the host.
         """
         with self._host_has_data:
+            self._wanted = count
             self._host_has_data.wait_for(
                 lambda: len(self._to_host) >= count or not self._connected, timeout_s
             )
