@@ -37,11 +37,12 @@ def check_can_compile(scenarios: Iterable[Scenario], board: Board, *, anew: bool
     if extras.is_there(extras.TORCH):
         return
     from hil.run import kept
+    from hil.run.worth import kept as kept_worth
 
     lacking = [
         one.name
         for one in scenarios
-        if anew or one.dataset is not None or not kept.is_kept(one, board)
+        if anew or not kept.is_kept(one, board) or not kept_worth.is_kept(one, board)
     ]
     if lacking:
         raise extras.missing(extras.TORCH, f"compiling {', '.join(lacking)}")

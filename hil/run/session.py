@@ -53,6 +53,7 @@ from hil.run.budget import Budget
 from hil.run.chosen import Scenarios
 from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
 from hil.run.recovery import Ladder
+from hil.run.worth import kept as kept_worth
 from hil.run.worth import of_scenario
 from hil.targets import AUTO, NAMED, choice
 from hil.targets.recovery import Rung
@@ -222,7 +223,9 @@ class Session:
             )
             if scenario.dataset is not None:
                 with watch.stage("weigh"):
-                    weighed = of_scenario.of_scenario(prepared.compiled, self.progress)
+                    weighed = kept_worth.take_or_ask(
+                        scenario, self.board, prepared.compile, self.progress, anew=self.anew
+                    )
                 prepared = replace(prepared, weighed=weighed)
         if kept is not None:
             kept.keep_image(prepared)

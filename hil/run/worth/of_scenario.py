@@ -34,13 +34,37 @@ def of_scenario(quantised: QuantisedScenario, progress: Callable[[str], None]) -
     scenario = quantised.scenario
     if scenario.dataset is None:
         return None
-    dataset = open_for(scenario, scenario.dataset)
+    return ask(quantised, whole(scenario, scenario.dataset), progress)
+
+
+def whole(scenario: Scenario, path: Path) -> Dataset:
+    """Read a scenario's dataset, of which nothing may be missing.
+
+    Args:
+        scenario: whose network is asked.
+        path: of the dataset.
+
+    Raises:
+        UsageError: as `of_scenario` does.
+    """
+    dataset = open_for(scenario, path)
     if dataset.problems:
         raise UsageError(
             f"the dataset of {scenario.name}: {dataset.problems[0]}"
             + (f", and {len(dataset.problems) - 1} more" if len(dataset.problems) > 1 else ""),
             hint="a figure that is held to a limit takes a whole dataset",
         )
+    return dataset
+
+
+def ask(quantised: QuantisedScenario, dataset: Dataset, progress: Callable[[str], None]) -> Weighed:
+    """Ask float and the integer reference about every photograph of a dataset.
+
+    Args:
+        quantised: the network, in float and in integers.
+        dataset: as `whole` reads it.
+        progress: told each stage.
+    """
     asker = Asker(quantised, len(dataset.classes), LEAST_SCORE)
     count = len(dataset.examples)
     answers = []
@@ -91,13 +115,18 @@ def asked(scenario: Scenario, limits: Limits) -> list[str]:
 
 def told(dataset: Dataset) -> str:
     """Say how many photographs of which folder, with a digest of them and what is known of them."""
-    digest = sha256()
-    for example in dataset.examples:
-        known = replace(example, path=Path())
-        digest.update(repr(known).encode() + sha256(_content(example.path)).digest())
     count = len(dataset.examples)
     name = dataset.folder.resolve().name
-    return f"{count} photographs of {name}, {digest.hexdigest()[:_DIGEST_LETTERS]}"
+    return f"{count} photographs of {name}, {digest(dataset)[:_DIGEST_LETTERS]}"
+
+
+def digest(dataset: Dataset) -> str:
+    """Return a digest of a dataset's photographs and of what is known of them, in hexadecimal."""
+    found = sha256()
+    for example in dataset.examples:
+        known = replace(example, path=Path())
+        found.update(repr(known).encode() + sha256(_content(example.path)).digest())
+    return found.hexdigest()
 
 
 def _content(path: Path) -> bytes:

@@ -1,0 +1,164 @@
+"""What a network is worth on a dataset, in the cache: what changes it, and what comes back."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hil.config import board, scenario
+from hil.config.board import Board
+from hil.config.scenario import Scenario
+from hil.run.worth import kept, of_scenario
+from hil.run.worth.weigh import Figure, Weighed, Worth
+from hil.vision.accuracy import Accuracy
+from hil.vision.average_precision import Curve
+
+BOARD = board.load("stm32f439")
+TINY = 'model = "rnnpool_layer"\n[variant]\nrows = 8\ncolumns = 8\nchannels = 4\n'
+FIGURE = Figure("accuracy", 1.0, 0.75, 0.1)
+CURVE = Curve(np.array([1.0, 0.5]), np.array([0.25, 1 / 3]))
+ANSWER = Weighed(
+    Worth(
+        photographs=2,
+        failed=(("bad", "cannot be read"),),
+        on_board=0,
+        mismatches=0,
+        sqnr_db=(float("inf"), 1 / 3),
+        clipped=(0.0, 0.1),
+        main=FIGURE,
+        figures=(FIGURE,),
+        curves={"all": (CURVE, CURVE)},
+        confusion=(Accuracy(np.eye(2, dtype=np.int64)), Accuracy(np.ones((2, 2), np.int64))),
+    ),
+    "2 photographs of faces, abc",
+)
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    """Return a dataset of two classes with a photograph each."""
+    folder = tmp_path / "faces"
+    for number, name in enumerate(("face", "other")):
+        (folder / name).mkdir(parents=True)
+        content = b"P6 2 2 255\n" + bytes(range(number, number + 12))
+        (folder / name / "one.ppm").write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, faces: Path) -> Scenario:
+    (tmp_path / "tiny.toml").write_text(TINY, encoding="utf-8")
+    return replace(scenario.load(str(tmp_path / "tiny.toml")), dataset=faces)
+
+
+class Asked:
+    """Takes the place of a network that is asked, and counts how often it is."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __call__(self, *_: Any) -> Weighed:
+        self.times += 1
+        return ANSWER
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
+    monkeypatch.setenv("HIL_CACHE", str(tmp_path / "cache"))
+    one = Asked()
+    monkeypatch.setattr(of_scenario, "ask", one)
+    return one
+
+
+def worth(one: Scenario, *, chip: Board = BOARD, anew: bool = False) -> Weighed | None:
+    return kept.take_or_ask(one, chip, lambda: None, lambda _: None, anew=anew)  # type: ignore[arg-type,return-value]
+
+
+def test_it_is_asked_once_and_comes_back_as_it_was(tiny: Scenario, asked: Asked) -> None:
+    assert not kept.is_kept(tiny, BOARD)
+    assert worth(tiny) is ANSWER
+    assert kept.is_kept(tiny, BOARD)
+    again = worth(tiny)
+    assert asked.times == 1
+    assert again is not None
+    assert str(again) == str(ANSWER)
+    curve = again.worth.curves["all"][0]
+    assert curve.recall.tolist() == CURVE.recall.tolist()
+    assert again.worth.confusion is not None
+    assert again.worth.confusion[1].confusion.dtype == np.int64
+
+
+def change_a_photograph(folder: Path) -> None:
+    photograph = folder / "face" / "one.ppm"
+    photograph.write_bytes(photograph.read_bytes()[:-1] + b"\xff")
+
+
+def add_a_photograph(folder: Path) -> None:
+    shutil.copy(folder / "face" / "one.ppm", folder / "face" / "two.ppm")
+
+
+def change_a_label(folder: Path) -> None:
+    (folder / "face" / "one.ppm").rename(folder / "other" / "two.ppm")
+    (folder / "other" / "one.ppm").rename(folder / "face" / "one.ppm")
+
+
+@pytest.mark.parametrize("change", [change_a_photograph, add_a_photograph, change_a_label])
+def test_a_change_of_the_dataset_has_it_asked_again(
+    change: Any, tiny: Scenario, faces: Path, asked: Asked
+) -> None:
+    worth(tiny)
+    change(faces)
+    assert not kept.is_kept(tiny, BOARD)
+    worth(tiny)
+    assert asked.times == 2
+
+
+def test_so_does_a_change_of_the_network_the_board_or_the_labels(
+    tiny: Scenario, asked: Asked
+) -> None:
+    worth(tiny)
+    worth(replace(tiny, seed=7))
+    worth(tiny, chip=board.load("nucleo_l4r5zi"))
+    worth(replace(tiny, labels=["other", "face"]))
+    assert asked.times == 4
+    worth(tiny, anew=True)
+    assert asked.times == 5
+
+
+def test_a_damaged_file_has_it_asked_again(tiny: Scenario, tmp_path: Path, asked: Asked) -> None:
+    worth(tiny)
+    (file,) = (tmp_path / "cache" / "worth").iterdir()
+    file.write_bytes(file.read_bytes()[:-1])
+    worth(tiny)
+    worth(tiny)
+    assert asked.times == 2
+
+
+def test_where_the_dataset_stands_is_no_matter(
+    tiny: Scenario, faces: Path, asked: Asked, tmp_path: Path
+) -> None:
+    worth(tiny)
+    (tmp_path / "elsewhere").mkdir()
+    moved = shutil.move(faces, tmp_path / "elsewhere" / "faces")
+    worth(replace(tiny, dataset=Path(moved)))
+    assert asked.times == 1
+
+
+def test_a_dataset_with_a_photograph_missing_is_told(
+    tiny: Scenario, tmp_path: Path, asked: Asked
+) -> None:
+    lacking = replace(tiny, dataset=tmp_path / "nowhere")
+    assert not kept.is_kept(lacking, BOARD)
+    with pytest.raises(Exception, match="there is no dataset"):
+        worth(lacking)
+    assert asked.times == 0
+
+
+def test_without_a_dataset_there_is_nothing_to_ask(tiny: Scenario, asked: Asked) -> None:
+    bare = replace(tiny, dataset=None)
+    assert kept.is_kept(bare, BOARD)
+    assert worth(bare) is None
+    assert asked.times == 0
