@@ -11,6 +11,7 @@ from hil.compiler.program import Program, Tensor
 
 ROOM = Budget(sram_bytes=120 << 10, ccm_bytes=48 << 10)
 PANELS = Choices(panel_bytes=1500)
+TRANSFORMS = Choices(transforms=True)
 
 Make = Callable[[Builder], tuple[Tensor, ...]]
 
@@ -52,6 +53,12 @@ def _gated(b: Builder) -> tuple[Tensor, ...]:
     return gru, b.gated_pool("lstm", x, 5, 3, (5, 3), lstm=True)
 
 
+def _heads(b: Builder) -> tuple[Tensor, ...]:
+    normed = b.norm("norm", b.input)
+    conf = b.maxout("most", b.conv("conf", normed, 4, 3), 3)
+    return conf, b.conv("loc", normed, 4, 3)
+
+
 def _heads_int16(b: Builder) -> tuple[Tensor, ...]:
     normed = b.norm("norm", b.input)
     conf = b.maxout("most", b.conv("conf", normed, 4, 3, bits=16), 3)
@@ -90,5 +97,6 @@ CASES: dict[str, Case] = {
     "scale": Case(lambda b: (b.scale("norm", b.input),), (9, 11, 12)),
     "softmax": Case(lambda b: (b.softmax("chances", b.input),), (9, 11, 6)),
     "streamed_block": Case(lambda b: (b.inverted_residual("block", b.input, 16),), (9, 10, 16)),
+    "winograd": Case(_heads, (9, 11, 16), TRANSFORMS),
     "windowed": Case(lambda b: (b.conv("conv", b.input, 16, 3, residual=b.input),), (9, 11, 16)),
 }

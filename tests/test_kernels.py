@@ -156,7 +156,9 @@ def test_heads_in_one_product_equal_their_convolutions(  # noqa: PLR0917
     maps = [b.conv(f"head{i}", x, width, 3) for i, width in enumerate(widths)]
     maps[0] = b.maxout("most", maps[0], widths[0] // 2 + 1)
     program = b.program(*maps)
-    assert [step.kernel.name for step in make_plan(program, ROOMY).steps] == ["heads"]
+    step, *others = make_plan(program, ROOMY).steps
+    assert step.kernel.name in {"heads", "winograd"}
+    assert not others
     check(program, random_programs.image(program), *extremes(program))
 
 
@@ -183,7 +185,9 @@ def test_convolutions_over_a_ring_of_rows_equal_the_reference(  # noqa: PLR0917
     padding = Padding(*(min(edge, rows - 1) for edge in edges))
     maps = [b.conv(f"conv{i}", b.input, n, rows, stride, padding) for i, n in enumerate(widths)]
     program = b.program(*maps)
-    assert [step.kernel.name for step in make_plan(program, ROOMY).steps] == ["heads"]
+    step, *others = make_plan(program, ROOMY).steps
+    assert step.kernel.name in {"heads", "winograd"}
+    assert not others
     check(program, random_programs.image(program), *extremes(program))
 
 

@@ -283,7 +283,7 @@ def test_a_dense_block_equals_the_reference(toolchain: str) -> None:
     if toolchain == "gcc" and not cortex_m4.has_gcc():
         pytest.skip("arm-none-eabi-gcc is not on PATH")
     plan = check(dense_block(0), toolchain)
-    layer = ["pointwise", "heads", "concat"]
+    layer = ["pointwise", "winograd", "concat"]
     assert kinds(plan) == [*layer, *layer, "pointwise", "pool2d"]
 
 

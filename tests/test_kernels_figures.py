@@ -37,15 +37,18 @@ def updates(program: Program) -> int:
     return sweeps * pool.patch * pool.row.units
 
 
-@pytest.mark.parametrize(("dense", "cycles"), [(False, 75_680_199), (True, 98_736_385)])
+@pytest.mark.parametrize(
+    ("dense", "ram_bytes", "band", "cycles"),
+    [(False, 158_832, 1, 73_268_619), (True, 175_584, 2, 95_566_600)],
+)
 def test_face_m4_takes_so_many_cycles_in_less_memory_than_the_paper(
-    dense: bool, cycles: int
+    dense: bool, ram_bytes: int, band: int, cycles: int
 ) -> None:
-    # Two pooled rows a band take 1 % fewer cycles than one with dense weights, and 12,688 B more:
-    # the planner takes schedules within 1 % for equally fast, and the smallest of them.
+    # Two pooled rows a band take over 1 % fewer cycles than one with dense weights: the planner
+    # takes schedules within 1 % for equally fast, and the smallest of them.
     program = random_programs.face_m4(dense=dense)
     plan = make_plan(program, BOARD_BUDGET, CAP)
-    assert (plan.ram_bytes, plan.choices.band) == (158_832, 1)
+    assert (plan.ram_bytes, plan.choices.band) == (ram_bytes, band)
     assert plan.ram_bytes + RUNTIME_BYTES <= PAPER_RAM_BYTES
     result = measure(program, random_programs.image(program), plan=plan)
     assert result.cycles == cycles
@@ -96,12 +99,12 @@ def test_a_fused_block_takes_at_most_1_25_cycles_a_multiply_accumulate() -> None
 @pytest.mark.parametrize(
     ("shape", "widths"), [((30, 40, 32), (4, 4)), ((30, 40, 32), (2, 4)), ((15, 20, 64), (2, 4))]
 )
-def test_heads_take_at_most_1_35_cycles_a_multiply_accumulate(
+def test_heads_take_at_most_1_1_cycles_a_multiply_accumulate(
     shape: tuple[int, int, int], widths: tuple[int, int]
 ) -> None:
     b = Builder(0, shape)
     program = b.program(*(b.conv(f"head{i}", b.input, n, 3) for i, n in enumerate(widths)))
-    assert measured(program).cycles / program.macs <= 1.35
+    assert measured(program).cycles / program.macs <= 1.1
 
 
 def test_a_renet_takes_at_most_1_4_cycles_a_multiply_accumulate() -> None:

@@ -2,6 +2,7 @@
 
 #include "contract.h"
 #include "dsp.h"
+#include "heads_parts.h"
 #include "widen.h"
 
 enum { TRAILER_WORDS = 3 };
@@ -28,52 +29,7 @@ static void turn_weights(const heads_t *layer, int32_t turn, const int32_t *from
     }
 }
 
-/* Row `row` of the map, normalised and widened, into its slot; rows outside the map are zeros. */
-static void enter(const heads_t *layer, const int8_t *x, int32_t row) {
-    const int32_t slots = layer->product.segments;
-    const int32_t count = layer->columns * layer->channels;
-    int16_t *y = layer->ring + (row + slots) % slots * layer->product.segment_bytes / 2 +
-                 layer->left * layer->channels;
-    if (row < 0 || row >= layer->rows) {
-        widen_fill(layer->x_zero, count, y);
-        return;
-    }
-    x += row * count;
-    if (layer->norm != NULL && layer->channels % 4 == 0) {
-        l2norm_widened(layer->norm, layer->columns, x, y);
-        return;
-    }
-    if (layer->norm != NULL) {
-        l2norm(layer->norm, layer->columns, x, layer->line);
-        x = layer->line;
-    }
-    if (layer->channels % 4 == 0) {
-        widen(x, count, y);
-    } else {
-        widen_in_order(x, count, y);
-    }
-}
-
-/* From the product's line, [column][channel], to one convolution's output row. */
-static heads_y_t *leave(const heads_t *layer, const heads_part_t *part, heads_y_t *y) {
-    REQUIRES(part->first >= 0 && 0 < part->channels);
-    REQUIRES(part->first <= layer->product.channels - part->channels);
-    REQUIRES(1 <= part->groups && part->groups <= part->channels);
-    REQUIRES(IS_ALIGNED(y, sizeof(heads_y_t)));
-    const heads_y_t *from = (const heads_y_t *)(const void *)layer->line + part->first;
-    for (int32_t column = 0; column < layer->out_columns;
-         column++, from += layer->product.channels) {
-        heads_y_t most = from[0];
-        for (int32_t c = 1; c < part->groups; c++) {
-            most = from[c] > most ? from[c] : most;
-        }
-        *y++ = most;
-        for (int32_t c = part->groups; c < part->channels; c++) {
-            *y++ = from[c];
-        }
-    }
-    return y;
-}
+HEADS_LEAVE(leave, heads_y_t)
 
 /* Before the first row: the weights in all turns, and zeros around the map. */
 static void begin(const heads_t *layer) {
@@ -121,7 +77,7 @@ void heads_rows(const heads_t *layer, const int8_t *x, int32_t first, int32_t co
         const int32_t under = row * layer->stride - layer->top; /* the kernel's first row */
         const int32_t entered = row == 0 ? -layer->top : under - layer->stride + slots;
         for (int32_t n = entered; n < under + slots; n++) {
-            enter(layer, x, n);
+            heads_enter(layer, x, n);
         }
         /* Row n stands in slot n modulo the slots, so slot 0 meets kernel row -under. */
         const int32_t turn = (slots - (under + slots) % slots) % slots;
@@ -133,7 +89,8 @@ void heads_rows(const heads_t *layer, const int8_t *x, int32_t first, int32_t co
         }
         matmul_run(&layer->product, layer->out_columns, layer->ring, weights, layer->line, NULL);
         for (int32_t i = 0; i < layer->parts; i++) {
-            out[i] = leave(layer, &layer->part[i], out[i]);
+            out[i] =
+                leave(layer, &layer->part[i], (const heads_y_t *)(const void *)layer->line, out[i]);
         }
     }
 }

@@ -345,6 +345,53 @@ static void fuzz_one_pixel(void) {
     one_pixel(&layer, room(times(1, layer.inputs)), room(times(1, layer.channels)));
 }
 
+static void fuzz_winograd(void) {
+    const int32_t columns = small(1, 12), channels = scaled(4, 1, 3), outputs = scaled(2, 1, 3);
+    const int32_t beside = small(0, 2), out_columns = columns + 2 * beside - 2;
+    const int32_t fours = small(0, 2), threes = small(0, 2), point = 2 * channels;
+    const int64_t tiles = 4 * fours + 3 * threes;
+    const bool by_tile = flip();
+    winograd_t layer = {.heads = {.rows = pick(1, 5),
+                                  .columns = about(columns),
+                                  .channels = about(channels),
+                                  .out_columns = about(greater(1, out_columns)),
+                                  .top = pick(0, 2),
+                                  .left = about(beside),
+                                  .x_zero = about(-7),
+                                  .parts = about(1)},
+                        .out_rows = pick(1, 5),
+                        .fours = about(fours),
+                        .threes = about(threes),
+                        .tile_bytes = about((by_tile ? 16 : 4) * point),
+                        .line_bytes = about((by_tile ? 1 : tiles) * 4 * point),
+                        .excess = pick(0, 2)};
+    layer.heads.product.segments = about(4);
+    layer.heads.product.segment_bytes =
+        about(point * greater(2 * tiles + 2, (int64_t)columns + beside));
+    layer.heads.product.channels = about(outputs);
+    layer.heads.product.low = about(-128);
+    layer.heads.product.high = about(127);
+    layer.heads.part[0] = (heads_part_t){about(0), about(outputs), pick(1, outputs)};
+    const l2norm_t norm = l2norm_of(channels);
+    layer.heads.norm = flip() ? &norm : NULL;
+    layer.heads.ring = halves(times(4, layer.heads.product.segment_bytes));
+    const int64_t made = 4 * whole(layer.fours) + 3 * whole(layer.threes);
+    const int64_t words_made =
+        map(layer.heads.product.channels, 16, whole(layer.heads.channels) / 2) +
+        3 * whole(layer.heads.product.channels);
+    layer.weights = words(4 * words_made);
+    layer.copy = words(4 * words_made);
+    layer.v = halves(2 * 16 * times(made, layer.heads.channels));
+    layer.m = words(4 * 16 * times(made, layer.heads.product.channels));
+    layer.line = room(4 * times(made, layer.heads.product.channels));
+    const heads_part_t part = layer.heads.part[0];
+    int8_t *y[HEADS_MOST_PARTS] = {0};
+    y[0] = room(map(layer.out_rows, layer.heads.out_columns,
+                    greater(1, 1 + whole(part.channels) - part.groups)));
+    winograd(&layer, room(map(layer.heads.rows, layer.heads.columns, layer.heads.channels)),
+             (int8_t *const *)y);
+}
+
 static void fuzz_pointwise(void) {
     const int32_t depth = scaled(4, 1, 3), outputs = scaled(2, 1, 4), rows = small(1, 4);
     pointwise_t layer = {.product = product_of(depth, 1, outputs, 1),

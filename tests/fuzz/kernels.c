@@ -296,6 +296,7 @@ static const struct {
     KERNEL(stem),
     KERNEL(streamed_block),
     KERNEL(windowed),
+    KERNEL(winograd),
 };
 
 /* The one that the environment names, else the one that the input chooses. */

@@ -35,6 +35,7 @@
 #include "kernels/stem.h"
 #include "kernels/streamed_block.h"
 #include "kernels/windowed.h"
+#include "kernels/winograd.h"
 
 enum { MOST_BYTES = 1 << 18, MOST_ROOMS = 64 };
 

@@ -46,7 +46,7 @@ class Heads(Kernel):
     name = "heads"
     parts: tuple[str, ...] = ("matmul", "l2norm")
     step_bytes = 284
-    code_bytes = 1548
+    code_bytes = 1568
     y_type: ClassVar[str] = "int8_t"
 
     def take(
@@ -94,7 +94,7 @@ class Heads(Kernel):
         norms, convs, product = _parts(site.step.operators)
         return add(_work(convs, product), *map(norm_work, norms))
 
-    def access(self, step: Step) -> Access:
+    def access(self, step: Step) -> Access | None:
         """Return the rows that the ring does not hold yet."""
         conv = next(op for op in step.operators if isinstance(op, Conv2D))
         unread = conv.weight.shape[1] - conv.padding.top
@@ -103,23 +103,48 @@ class Heads(Kernel):
     def code(self, site: Site) -> StepCode:
         """Call `heads_rows`, or what is that for another width."""
         step = site.step
-        norms, convs, product = _parts(step.operators)
+        norms, convs = heads_parts(step.operators)
         groups = {op.inputs[0].name: op.groups for op in step.operators if isinstance(op, MaxOut)}
         name = identifier(step.name)
         outputs_at = ", ".join(self._at(site.row(tensor)) for tensor in step.outputs)
         span = ", ".join(site.span(convs[0].output.shape[0]))
         norm = f"&{identifier(norms[0].name)}" if norms else "NULL"
+        constant, descriptor = self.define(name, site, norm, groups)
         return StepCode(
             (f"{self.name}.h",),
             "\n * ".join([*map(norm_comment, norms), *map(conv_comment, convs)]),
-            (*map(norm_constant, norms), _constant(name, product, convs)),
-            "".join(map(norm_structure, norms))
-            + _descriptor(name, site, (product, convs), norm=norm, groups=groups),
+            (*map(norm_constant, norms), constant),
+            "".join(map(norm_structure, norms)) + descriptor,
             (
                 f"{self.y_type} *const y[] = {{{outputs_at}}};",
-                f"{self.name}_rows(&{name}, {site.map(step.inputs[0])}, {span}, y);",
+                self.call(name, site.map(step.inputs[0]), span),
             ),
         )
+
+    def call(self, name: str, x: str, span: str) -> str:
+        """Write the statement that computes rows to `y`.
+
+        Args:
+            name: of the descriptor.
+            x: where the map stands.
+            span: the first row and how many.
+        """
+        return f"{self.name}_rows(&{name}, {x}, {span}, y);"
+
+    def define(
+        self, name: str, site: Site, norm: str, groups: Mapping[str, int]
+    ) -> tuple[Constant, str]:
+        """Return the weights and the descriptor.
+
+        Args:
+            name: in C.
+            site: whose working memory it takes.
+            norm: the L2 norm before the convolutions, as a C expression.
+            groups: of channels that a max-out reduces, by a convolution's output.
+        """
+        _, convs, product = _parts(site.step.operators)
+        descriptor = _descriptor(name, site, (product, convs), norm=norm, groups=groups)
+        return _constant(name, product, convs), descriptor
 
     def _at(self, place: str) -> str:
         """Return a map's place as a pointer to its values."""
@@ -135,7 +160,7 @@ class HeadsInt16(Heads):
 
     name = "heads_int16"
     parts = ("matmul", "l2norm")
-    code_bytes = 1672
+    code_bytes = 1700
     bits = 16
     y_type = "int16_t"
 
@@ -228,9 +253,14 @@ def _is_alike(conv: Conv2D, first: Conv2D) -> bool:
     )
 
 
-def _parts(operators: Sequence[Operator]) -> tuple[list[L2Norm], list[Conv2D], MatMul]:
+def heads_parts(operators: Sequence[Operator]) -> tuple[list[L2Norm], list[Conv2D]]:
+    """Return a step's norms and its convolutions."""
     norms = [op for op in operators if isinstance(op, L2Norm)]
-    convs = [op for op in operators if isinstance(op, Conv2D)]
+    return norms, [op for op in operators if isinstance(op, Conv2D)]
+
+
+def _parts(operators: Sequence[Operator]) -> tuple[list[L2Norm], list[Conv2D], MatMul]:
+    norms, convs = heads_parts(operators)
     return norms, convs, _product(convs)
 
 
@@ -269,6 +299,11 @@ def _slack(conv: Conv2D) -> int:
     )
 
 
+def heads_work(convs: Sequence[Conv2D]) -> Work:
+    """Count the work of convolutions that share a product."""
+    return _work(convs, _product(convs))
+
+
 def _work(convs: Sequence[Conv2D], product: MatMul) -> Work:
     out_rows, out_columns, _ = convs[0].output.shape
     widened = {"widen.value": convs[0].inputs[0].bytes}
@@ -305,17 +340,33 @@ def _descriptor(
         groups: of channels that a max-out reduces, by a convolution's output.
     """
     product, convs = of
+    fields: Fields = {
+        "product": nested(product_fields(f"{name}_product", product, convs, copied=True), 2),
+        "weights": f"{name}_weights",
+    }
+    fields |= heads_fields(convs, norm, groups or {})
+    fields |= {memory: site.scratch(memory) for memory in ("turned", "ring", "line")}
+    prototypes = product_prototypes(f"{name}_product", product)
+    return prototypes + structure("heads_t", name, fields)
+
+
+def heads_fields(convs: Sequence[Conv2D], norm: str, groups: Mapping[str, int]) -> Fields:
+    """Return the members of a `heads_t` that say what map it reads and what parts there are.
+
+    Args:
+        convs: alike, of one map.
+        norm: the L2 norm before them, as a C expression.
+        groups: of channels that a max-out reduces, by a convolution's output.
+    """
     first = convs[0]
     rows, columns, channels = first.inputs[0].shape
     parts, begin = [], 0
     for conv in convs:
         outputs = conv.output.shape[2]
-        parts.append(f"{{{begin}, {outputs}, {(groups or {}).get(conv.output.name, 1)}}}")
+        parts.append(f"{{{begin}, {outputs}, {groups.get(conv.output.name, 1)}}}")
         begin += outputs
-    fields: Fields = {
+    return {
         "norm": norm,
-        "product": nested(product_fields(f"{name}_product", product, convs, copied=True), 2),
-        "weights": f"{name}_weights",
         "rows": rows,
         "columns": columns,
         "channels": channels,
@@ -327,9 +378,6 @@ def _descriptor(
         "parts": len(convs),
         "part": f"{{{', '.join(parts)}}}",
     }
-    fields |= {memory: site.scratch(memory) for memory in ("turned", "ring", "line")}
-    prototypes = product_prototypes(f"{name}_product", product)
-    return prototypes + structure("heads_t", name, fields)
 
 
 HEADS = Heads()

@@ -30,6 +30,8 @@ class Choices:
             channels; None to copy any in one piece.
         streams_in_ccm: what streamed steps work in goes into CCM as far as there is room, whatever
             `ccm_bytes` says.
+        transforms: convolutions go through Winograd's transform where that takes fewer cycles; it
+            takes more memory.
     """
 
     band: int = 1
@@ -39,6 +41,7 @@ class Choices:
     ccm_bytes: int | None = None
     panel_bytes: int | None = None
     streams_in_ccm: bool = False
+    transforms: bool = False
 
 
 @dataclass(frozen=True)

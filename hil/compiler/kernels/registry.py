@@ -28,6 +28,7 @@ from hil.compiler.kernels.softmax import SOFTMAX
 from hil.compiler.kernels.stem import STEM
 from hil.compiler.kernels.streamed_block import STREAMED_BLOCK
 from hil.compiler.kernels.windowed import WINDOWED
+from hil.compiler.kernels.winograd import WINOGRAD
 
 KERNELS: tuple[Kernel, ...] = (
     # The first that takes an operator wins.
@@ -37,6 +38,7 @@ KERNELS: tuple[Kernel, ...] = (
     INVERTED_RESIDUAL,
     RNNPOOL,
     GATED_POOL,
+    WINOGRAD,
     HEADS,
     HEADS_INT16,
     # One convolution, the fastest kernel first.

@@ -11,7 +11,7 @@ from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.program import Int32
 
 Int64 = npt.NDArray[np.int64]
-_WIDENED = (0, 2, 1, 3)  # the order in which SXTB16 widens four bytes
+WIDENED_ORDER = (0, 2, 1, 3)  # the order in which SXTB16 widens four bytes
 
 
 class Inputs(Enum):
@@ -54,7 +54,7 @@ def product_stream(
     missing = of_segments.shape[2] % 2
     weight = np.pad(of_segments, ((0, 0), (0, 0), (0, missing))).reshape(len(weight), -1)
     if inputs is Inputs.WIDENED:
-        weight = weight.reshape(len(weight), -1, 4)[:, :, _WIDENED].reshape(len(weight), -1)
+        weight = weight.reshape(len(weight), -1, 4)[:, :, WIDENED_ORDER].reshape(len(weight), -1)
     words = pack(weight[:, 0::2], weight[:, 1::2])
     pairs = []
     for c in range(0, len(weight), 2):

@@ -230,12 +230,21 @@ def _choices(program: Program, budget: Budget, streamed: int) -> Iterator[Choice
 
 
 def _ways_of_weights(program: Program, choices: Choices, panel_bytes: int) -> Iterator[Choices]:
-    """Copied whole, read in flash, and, where some would not fit so much memory, by panels."""
-    yield choices
-    yield replace(choices, weights_in_flash=True)
+    """Copied whole, transformed, read in flash, and, where some would not fit, by panels."""
+    yield from _with_transforms(program, choices)
+    yield from _with_transforms(program, replace(choices, weights_in_flash=True))
     by_panels = replace(choices, panel_bytes=panel_bytes)
     if any(step.panel for step in schedule(program, by_panels)):
-        yield by_panels
+        yield from _with_transforms(program, by_panels)
+
+
+def _with_transforms(program: Program, choices: Choices) -> Iterator[Choices]:
+    """As chosen, and with transforms where that changes a kernel."""
+    yield choices
+    transformed = replace(choices, transforms=True)
+    kernels = [[step.kernel for step in schedule(program, c)] for c in (choices, transformed)]
+    if kernels[0] != kernels[1]:
+        yield transformed
 
 
 def _bands(program: Program) -> list[int]:

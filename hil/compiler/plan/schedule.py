@@ -26,8 +26,9 @@ def schedule(program: Program, choices: Choices) -> tuple[Step, ...]:
     rest = list(program.operators)
     readers = count_readers(program)
     while rest:
-        # A streamed step has all its weights at hand from row to row.
-        how = replace(choices, panel_bytes=None) if len(steps) < choices.streamed else choices
+        # A streamed step has all its weights at hand from row to row, and computes row by row.
+        row_by_row = replace(choices, panel_bytes=None, transforms=False)
+        how = row_by_row if len(steps) < choices.streamed else choices
         taken = _take(rest, readers, how)
         steps.append(taken)
         rest = [operator for operator in rest if operator not in taken.operators]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Make: TypeAlias = Callable[[], "nn.Module"]
 
 IN_FLASH = Choices(weights_in_flash=True, tables_in_flash=True)
+TRANSFORMED = Choices(transforms=True)
 _APART = Choices(ccm_bytes=12_000)  # so that not all working memory is in CCM
 
 
@@ -47,6 +48,7 @@ def cases() -> Iterator[Case]:
     """Yield every case."""
     yield from plain_cases()
     yield from product_cases()
+    yield from transformed_cases()
     yield from block_cases()
     yield from recurrent_cases()
 
@@ -117,6 +119,16 @@ def product_cases() -> Iterator[Case]:
                 partial(nn.Conv2d, inputs, 32, 7, stride=2, padding=3),
             ),
         )
+
+
+def transformed_cases() -> Iterator[Case]:
+    """Yield 3x3 convolutions through Winograd's transform."""
+    from torch import nn
+
+    for inputs, outputs in ((16, 8), (32, 2), (32, 12), (64, 4)):
+        branches = (partial(nn.Conv2d, inputs, outputs, 3, padding=1),)
+        name = f"transforms of {inputs} to {outputs}"
+        yield Case(name, (16, 22, inputs), branches, TRANSFORMED)
 
 
 def block_cases() -> Iterator[Case]:

@@ -10,7 +10,13 @@ from hil.compiler.kernels.registry import FILE_BYTES, KERNELS
 from hil.compiler.plan import Budget, place
 from hil.config.board import Board
 from hil.studies.bench import code_size
-from hil.studies.bench.fit_cases import block_cases, plain_cases, product_cases, recurrent_cases
+from hil.studies.bench.fit_cases import (
+    block_cases,
+    plain_cases,
+    product_cases,
+    recurrent_cases,
+    transformed_cases,
+)
 from hil.studies.bench.kernels import quantise
 
 if TYPE_CHECKING:
@@ -54,7 +60,8 @@ def table(board: Board, toolchains: Sequence["Toolchain"]) -> "Table":
 
 def _planned(board: Board) -> Iterator[tuple["Program", "Plan"]]:
     """Yield the networks that cycles are fitted on, some of them by panels too."""
-    for case in (*plain_cases(), *product_cases(), *block_cases(), *recurrent_cases()):
+    every = (plain_cases, product_cases, transformed_cases, block_cases, recurrent_cases)
+    for case in (case for cases in every for case in cases()):
         program = quantise(case.name, case.shape, case.network(), sparse=case.sparse)
         yield program, place(program, Budget.of(board), case.choices)
         if case.name == "blocks of 48":
