@@ -440,7 +440,9 @@ class Session:
         timeout_s = min(self.timeout_s, within_s or self.timeout_s)
         name = prepared.scenario.name
         transcript = self._transcripts.setdefault(name, Transcript(time.monotonic))
-        device = Device(target.serial(), timeout_s=timeout_s, transcript=transcript)
+        device = Device(
+            target.serial(), timeout_s=timeout_s, clock=target.clock(), transcript=transcript
+        )
         with self._explained(prepared):
             plausible.check_hello(prepared, device.expect(prepared.image))
             if within_s is None and target.wired:

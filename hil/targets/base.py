@@ -1,5 +1,6 @@
 """Where an image runs: the one interface that a probe, Renode and the emulated board implement."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -91,6 +92,10 @@ class Target(ABC):
     @abstractmethod
     def serial(self) -> SerialBase:
         """Return the open serial port of the firmware's link."""
+
+    def clock(self) -> Callable[[], float]:
+        """Return the seconds, which only grow, by which its silence is judged."""
+        return time.monotonic
 
     @property
     def debugger(self) -> "Debugger | None":

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -91,6 +91,12 @@ class EmulatedTarget(Target):
             self._serial = serial_urls.open_port(self._unique_id, self.board.uart)
         port: SerialBase = self._serial
         return port
+
+    def clock(self) -> Callable[[], float]:
+        """Return the seconds that the machine gives the core. Raises ProbeError."""
+        from hil.targets.emulator.given_time import GivenTime
+
+        return GivenTime(self.emulated.chip.native_thread)
 
     @contextmanager
     def spending(self, *, causes: bool) -> Iterator[list[Moment] | None]:

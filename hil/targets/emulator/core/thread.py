@@ -60,6 +60,11 @@ class CoreThread:
         if self._thread.is_alive() and not self.is_current():
             self._thread.join()
 
+    @property
+    def native_id(self) -> int | None:
+        """The thread's number in the system; None before it has begun."""
+        return self._thread.native_id
+
     def is_current(self) -> bool:
         """Whether the caller is the thread itself."""
         return threading.current_thread() is self._thread

@@ -484,6 +484,11 @@ class Chip(ABC):
         self._powered = True
         self._thread.start(self._turn, self.core.may_run)
 
+    @property
+    def native_thread(self) -> int | None:
+        """The core's thread by its number in the system; None before power is on."""
+        return self._thread.native_id
+
     def power_off(self) -> None:
         """End the thread and let go whoever waits for bytes of this board."""
         self._powered = False
