@@ -172,3 +172,20 @@ def test_a_button_wakes_a_sleeping_core(program: str) -> None:
         with chip.paused():
             chip.pins.drive("PA0", level=True)
         assert woken.wait(DEADLINE_S)
+
+
+def test_a_timer_on_the_wake_up_pin_ends_runs_only_where_somebody_watches_it(
+    chip: StillChip,
+) -> None:
+    chip.write(GPIOA + 0x20, 1)  # PA0 is TIM2_CH1
+    chip.write(GPIOA + MODER, 0xA800_0002)
+    for offset, value in ((0x2C, 99), (0x34, 50), (0x18, 0x60), (0x20, 1), (0, 1)):
+        chip.write(0x4000_0000 + offset, value)
+    assert chip.chip.pins.deadline() is None
+    told: list[bool] = []
+    chip.chip.pins.watch("PA0", told.append)
+    assert chip.chip.pins.deadline() == 51
+    for _ in range(3):
+        chip.wait(50)
+        chip.chip.pins.settle()
+    assert told == [False, True, False]

@@ -51,6 +51,7 @@ class Pins:
         self._heard: Mapping[str, int] = {}
         self._channels: Mapping[tuple[str, int, int], tuple[Timer, int]] = {}
         self._driven: list[tuple[GpioPort, Timer, int]] = []
+        self._watched_at_once: set[tuple[str, int]] = set()
         for letter, port in ports.items():
             port.on_route = self.route
             port.on_levels = self._teller(letter)
@@ -111,14 +112,17 @@ class Pins:
         letter, pin = self.place(name)
         return bool(self._ports[letter].levels() >> pin & 1)
 
-    def watch(self, name: str, function: Callable[[bool], None]) -> None:
+    def watch(self, name: str, function: Callable[[bool], None], *, at_once: bool = True) -> None:
         """Call a function with a pin's level whenever it changes. Raises UsageError.
 
         Args:
             name: such as "PA0".
             function: gets True for high.
+            at_once: whether runs end where a timer changes it.
         """
         place = self.place(name)
+        if at_once:
+            self._watched_at_once.add(place)
         self._watchers.setdefault(place, []).append(function)
         self._listen()
 
@@ -148,7 +152,7 @@ class Pins:
 
     def _find_driven(self) -> None:
         """Work out which pins that somebody listens to are outputs of timers."""
-        listened = set(self._watchers)
+        listened = set(self._watched_at_once)
         for letter, mask in self._heard.items():
             listened.update((letter, pin) for pin in range(_PINS_OF_A_PORT) if mask >> pin & 1)
         self._driven = []

@@ -158,7 +158,7 @@ class Stm32F4(Chip):
         rcc.backup_is_writable = lambda: power.backup_is_writable
         rcc.before_backup = clock.advance
         rcc.after_backup = after_backup
-        self.pins.watch(_RTC_PIN, lambda level: clock.touch(level=level))
+        self.pins.watch(_RTC_PIN, lambda level: clock.touch(level=level), at_once=False)
         return clock
 
     def _build_runner(self) -> None:
@@ -175,7 +175,7 @@ class Stm32F4(Chip):
         self._low_power = low_power.LowPower(self.rcc, self.power, wiring)
         self.runner.before_sleep = self._low_power.fall_asleep
         self.runner.on_wake = self._low_power.wake_up
-        self.pins.watch(_WAKE_UP_PIN, self._note_wake_up_pin)
+        self.pins.watch(_WAKE_UP_PIN, self._note_wake_up_pin, at_once=False)
 
     def _tell_event(self, words: str) -> None:
         self.on_event(words)
