@@ -1,5 +1,6 @@
 """The ADCs: RM0090 section 13, rule by rule."""
 
+import random
 from collections.abc import Mapping
 
 import pytest
@@ -128,6 +129,30 @@ def test_a_very_long_time_of_continuous_conversions_costs_nothing() -> None:
     adc.start()
     adc.still.wait(2_000_000_000)
     assert adc[SR] == STRT | EOC
+
+
+def test_so_does_a_long_time_behind_the_last_transfer_of_dma() -> None:
+    adc = Adc(CONT | DMA, pins={"PA0": 1.0})
+    _stream(adc, 1)
+    adc.start()
+    adc.still.wait(2_000_000_000)
+    assert adc[SR] == STRT | EOC
+    assert adc[DR] == _code(1.0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_written_to_converters_and_timers_is_borne(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    still = StillChip()
+    blocks = {ADC1: 20, ADC3: 20, CCR: 1, 0x4000_7400: 14, 0x4000_0400: 21, 0x4000_1000: 12}
+    places = [block + 4 * at for block, words in blocks.items() for at in range(words)]
+    for _ in range(300):
+        any_bits, one_bit = chance.getrandbits(32), 1 << chance.randrange(32)
+        value = chance.choice([0, 1, ADON | SWSTART, any_bits, one_bit])
+        still.write(chance.choice(places), value)
+        still.read(chance.choice(places))
+        if not chance.randrange(8):
+            still.chip.clock.add_cycles(chance.choice([1, 100, 10_000]))
 
 
 def test_a_scan_converts_the_sequence_and_sets_eoc_at_its_end() -> None:

@@ -120,6 +120,23 @@ def test_a_triangle_goes_up_to_its_amplitude_and_down_again() -> None:
     assert seen == [0, 1, 2, 3, 2, 1, 0, 1, 2]
 
 
+@pytest.mark.parametrize("wave", [0, 1 << 6 | 0xB << 8, 2 << 6 | 1 << 8, 2 << 6 | 0xF << 8])
+def test_a_wave_that_nobody_has_looked_at_is_where_it_would_be(wave: int) -> None:
+    seen = []
+    for parts in (1, 5_000):
+        chip = StillChip()
+        _ticking(chip, 2)
+        chip.write(DHR12R1, 1)
+        chip.write(CR, EN | TEN | wave)
+        for _ in range(parts):
+            chip.chip.clock.add_cycles(100_000 // parts)
+            chip.read(DOR1)
+        seen.append(chip.read(DOR1))
+        chip.wait(2_000_000_000)  # and no time is a long one
+        chip.read(DOR1)
+    assert seen[0] == seen[1]
+
+
 def test_a_wave_does_not_overflow() -> None:
     chip = StillChip()
     chip.write(DHR12R1, 0xFFE)

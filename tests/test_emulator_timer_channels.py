@@ -60,6 +60,30 @@ def test_a_centred_timer_counts_up_and_down(chip: StillChip) -> None:
     assert chip.read(TIM3 + SR) & UIF
 
 
+def test_a_centred_timer_whose_reload_value_shrinks_goes_on_from_its_count(
+    chip: StillChip,
+) -> None:
+    _start(chip, TIM3, 100, 1 << 5)
+    chip.wait(150)
+    assert chip.read(TIM3 + CNT) == 50  # on its way down
+    chip.write(TIM3 + ARR, 60)
+    assert chip.read(TIM3 + CNT) == 50
+    chip.wait(10)
+    assert chip.read(TIM3 + CNT) == 40
+    chip.write(TIM3 + ARR, 20)
+    assert chip.read(TIM3 + CNT) == 20
+    chip.wait(10)
+    assert chip.read(TIM3 + CNT) == 10
+
+
+def test_basic_timers_count_up_only_and_are_no_slaves(chip: StillChip) -> None:
+    """RM0090 sections 19.4 and 20.4: DIR, CMS and SMCR are those of the larger timers."""
+    for timer, has_slave_mode in ((0x4000_1000, False), (0x4001_4400, False), (0x4001_4000, True)):
+        chip.write(timer + CR1, DOWN | 3 << 5 | CEN)
+        chip.write(timer + SMCR, 5)
+        assert (chip.read(timer + CR1), chip.read(timer + SMCR) == 5) == (CEN, has_slave_mode)
+
+
 def test_a_preloaded_reload_value_waits_for_the_update(chip: StillChip) -> None:
     _start(chip, TIM3, 99, ARPE)
     chip.write(TIM3 + EGR, UG)

@@ -27,6 +27,7 @@ _ARPE = 1 << 7
 _FIRST_COMPARE = 0x34
 _DMAR = 0x4C
 _CHANNELS_WITH_BURSTS = 4
+_CHANNELS_OF_SLAVES = 2
 
 
 class Timer(Counter):
@@ -89,12 +90,17 @@ class Timer(Counter):
     def _registers(self) -> dict[int, Register]:
         all_ = self.channels
         stored = {
-            0x00: self._control, 0x08: self._slave_mode, 0x0C: self._enables,
+            0x00: self._control, 0x0C: self._enables,
             0x2C: self._wanted_reload, 0x30: self._wanted_repetition,
         }  # fmt: skip
         return {
             **{at: Register(one.read, self._syncing(one.write)) for at, one in stored.items()},
             0x04: self._control_2.register(),
+            0x08: (
+                Register(self._slave_mode.read, self._syncing(self._slave_mode.write))
+                if len(all_) >= _CHANNELS_OF_SLAVES
+                else constant(0)
+            ),
             0x10: Register(
                 self._read_status, self._clear_status, merges=False, changes=self.changes
             ),

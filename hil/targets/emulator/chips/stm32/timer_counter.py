@@ -21,6 +21,7 @@ _OVERCAPTURE_SHIFT = 8
 _MOE = 1 << 15
 _MOST_EDGES = 16  # of an internal clock that are looked at behind a long time
 _LAST_ENCODER = 3
+_CHANNELS_BOTH_WAYS = 4  # of the timers that count down too
 _RESET_MODE, _GATED_MODE, _TRIGGER_MODE, _CLOCK_MODE = 4, 5, 6, 7  # SMCR.SMS
 _FIRST_EDGE_DETECTOR, _FIRST_FILTERED, _EXTERNAL = 4, 5, 7  # SMCR.TS: TI1F_ED, TI1FP1, ETRF
 TRGO_RESET, TRGO_ENABLE, _TRGO_UPDATE, _TRGO_MATCH, _TRGO_OUTPUTS = range(5)  # CR2.MMS
@@ -66,7 +67,9 @@ class Counter(Peripheral):
         self.slaves: list[Counter] = []
         self.internal_period: Callable[[], float] | None = None
         self.channels = [Channel(number) for number in range(channels)]
-        self._control, self._control_2 = Storage(writable=0xFFFF), Storage(writable=0xFFFF)
+        both_ways = channels == _CHANNELS_BOTH_WAYS
+        self._control = Storage(writable=0x3FF if both_ways else 0x38F)  # no DIR, no CMS
+        self._control_2 = Storage(writable=0xFFFF)
         self._slave_mode = Storage(writable=0xFFFF)
         self.inputs = Inputs(self.channels, self._slave_mode.read)
         self._gate: bool | None = None
@@ -76,6 +79,7 @@ class Counter(Peripheral):
         self._wanted_repetition = Storage(writable=0xFF if advanced else 0)
         self._output_enable = Storage(writable=0xFFFF)
         self._option = Storage(writable=0xFFFF)
+        self._round = Round(most, most)
         self._forget()
         self._trgo = Trigger(self._next_trigger, self.advance)
         self._outputs = [Trigger(self._next_edge(one), self.advance) for one in self.channels]
@@ -195,10 +199,12 @@ class Counter(Peripheral):
 
     def _shape(self) -> None:
         """Count from now on as reload value and control register say."""
-        control = self._control.value
+        control, before = self._control.value, self._round
         self._round = Round(
             self._reload, self._most, centred=bool(control >> 5 & 3), down=bool(control & _DIR)
         )
+        if before.centred and self._round.centred:
+            self._at = self._round.turned(before.count(self._at), down=before.goes_down(self._at))
 
     def _distance(self, place: int) -> int:
         """Return the counts until it comes to a place, at least one."""

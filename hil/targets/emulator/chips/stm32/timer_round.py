@@ -43,7 +43,19 @@ class Round:
 
     def place(self, count: int) -> int:
         """Return the first place that has a count."""
-        return max(self.reload - count, 0) if self.down and not self.centred else count
+        if self.centred:
+            return self.turned(count, down=False)
+        return max(self.reload - count, 0) if self.down else count
+
+    def turned(self, count: int, *, down: bool) -> int:
+        """Return the place of a count on the way up or down of a centred round.
+
+        Args:
+            count: beyond the reload value it is taken as that.
+            down: which way it goes.
+        """
+        count = min(count, self.reload)
+        return (2 * self.reload - count) % max(2 * self.reload, 1) if down else count
 
     def turns(self) -> tuple[int, ...]:
         """Return the places at which it overflows or underflows."""

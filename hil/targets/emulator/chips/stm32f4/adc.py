@@ -220,7 +220,8 @@ class Converter(Peripheral):
     def _skip(self, now: int) -> None:
         """Leave conversions out that nobody has seen: they repeat, and have set every flag."""
         control = self._control_2.value
-        if not control & _CONT or control & (_DMA | _EOCS) or not self._status & _EOC:
+        is_awaited = control & _EOCS or (control & _DMA and not self._dma_is_done)
+        if not control & _CONT or is_awaited or not self._status & _EOC:
             return
         length = sum(self._cycles(channel) for channel in self._regular.channels())
         rounds = int((now - self._ends) / length) - _MOST_LATE_ROUNDS

@@ -53,6 +53,17 @@ class Channel:
         return self.setting >> 6 & 3
 
     @property
+    def period(self) -> int:
+        """Steps after which its wave repeats."""
+        if self.wave == _NOISE:
+            return _MOST  # of a shift register of 12 bits
+        return 2 * self._amplitude if self.wave else 1
+
+    @property
+    def _amplitude(self) -> int:
+        return (1 << min((self.setting >> 8 & 0xF) + 1, 12)) - 1
+
+    @property
     def trigger(self) -> int | None:
         """TSELx, None where it takes no trigger."""
         return self.setting >> 3 & 7 if self.setting & _TEN and self.setting & _EN else None
@@ -79,8 +90,7 @@ class Channel:
 
     def step(self) -> None:
         """Take DHR into DOR at a trigger, with what the wave adds."""
-        most = (1 << min((self.setting >> 8 & 0xF) + 1, 12)) - 1
-        added = 0
+        most, added = self._amplitude, 0
         if self.wave == _NOISE:
             added = self._shift & most
             bit = sum(self._shift >> tap for tap in _TAPS) & 1
@@ -222,7 +232,7 @@ class DigitalToAnalog(Peripheral):
         return take
 
     def _take(self, channel: Channel, times: int) -> None:
-        for _ in range(times):
+        for _ in range(min(times, channel.period + times % channel.period)):
             channel.step()
         if channel.asks and channel.asked:
             channel.underrun, channel.asked = True, 0
