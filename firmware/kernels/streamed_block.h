@@ -31,7 +31,7 @@ typedef struct {
     int32_t *weights;  /* all four, one after the other; NULL to read them in flash */
     int16_t *pixels;   /* at_once of x, widened */
     int16_t *ring;     /* [expanded channels][3][slot] */
-    int16_t *filtered; /* [rows_at_once out rows, pixels rounded up to even][expanded channels] */
+    int16_t *filtered; /* [rows_at_once out rows, a pixel more if odd][expanded channels] */
 } streamed_block_t;
 
 /* `count` output rows from `first` on, to `y`; `x` and `residual` are whole maps. Calls go on from

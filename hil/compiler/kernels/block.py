@@ -32,8 +32,9 @@ class Block:
 
     @property
     def filtered_bytes(self) -> int:
-        """Of the rows that are projected together, their pixels rounded up to even."""
-        return 2 * self.filter.channels * even(self.rows_at_once * self.filter.columns)
+        """Of the rows that are projected together; of odd columns one more is written."""
+        columns = self.filter.columns
+        return 2 * self.filter.channels * (self.rows_at_once * columns + columns % 2)
 
     @property
     def weight_words(self) -> int:
