@@ -2,12 +2,15 @@
 
 python docs/images/render.py             all of them
 python docs/images/render.py poolings    only this: some minutes; README.md gets the new table
+python docs/images/render.py report      only this: the page of build/hil/, as `make gate` leaves it
 """
 
 import io
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from rich.console import Console
@@ -25,6 +28,8 @@ AS_TEXT = {"summary"}
 """Pictures that the package's page at an index shows as text."""
 
 POOLINGS = ["hil", "poolings", "--markdown", "--svg", str(HERE / "poolings.svg")]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_REPORT_WIDTH, _REPORT_HEIGHT = 1180, 1600  # pixels: title, table of twenty scenarios, chart
 _TABLE = re.compile(r"(<!-- hil poolings --markdown -->\n).*?\n?(<!-- end -->)", re.DOTALL)
 _DEADLINE_S = 1200
 _REMOTE_FONTS = re.compile(r"@font-face \{.*?\}", re.DOTALL)
@@ -50,6 +55,28 @@ def draw(name: str, command: list[str]) -> None:
     (HERE / f"{name}.svg").write_text(_REMOTE_FONTS.sub("", svg), encoding="utf-8")
 
 
+def photograph_report() -> None:
+    """Keep the upper part of the last run's page as docs/images/report.png."""
+    from PIL import Image
+    from playwright.sync_api import sync_playwright
+
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        raise SystemExit("no Chromium on this machine (Debian: apt-get install chromium)")
+    picture = HERE / "report.png"
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        page = Path(folder) / "report.html"
+        answer(["hil", "report", "--out", str(page)])
+        opened = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        tab = opened.new_page(viewport={"width": _REPORT_WIDTH, "height": _REPORT_HEIGHT})
+        tab.goto(page.as_uri())
+        tab.screenshot(path=picture)
+        opened.close()
+    with Image.open(picture) as shot:
+        few = shot.convert("RGB").quantize(256)
+    few.save(picture, optimize=True)
+
+
 def measure_poolings() -> None:
     """Draw the chart of poolings, and put their table between its marks in docs/models.md."""
     page = ROOT / "docs" / "models.md"
@@ -63,11 +90,12 @@ def measure_poolings() -> None:
 
 
 if __name__ == "__main__":
-    asked = sys.argv[1:] or [*PICTURES, "poolings"]
+    others = {"poolings": measure_poolings, "report": photograph_report}
+    asked = sys.argv[1:] or [*PICTURES, *others]
     for name in asked:
-        if name == "poolings":
-            measure_poolings()
+        if name in others:
+            others[name]()
         elif name in PICTURES:
             draw(name, PICTURES[name])
         else:
-            raise SystemExit(f"no picture {name!r}; there are {', '.join(PICTURES)}, poolings")
+            raise SystemExit(f"no picture {name!r}; there are {', '.join([*PICTURES, *others])}")
