@@ -12,6 +12,7 @@ from typing import ClassVar
 import pytest
 
 from hil.build import native
+from hil.build.kept import TIDIED
 from hil.build.native import Mirror, Source
 from hil.build.once import made_once
 from hil.errors import BuildError
@@ -197,6 +198,13 @@ def test_what_was_long_unused_goes_when_something_is_made(tmp_path: Path) -> Non
 
     kept = made_once(place, make)
     assert set(place.parent.iterdir()) == {kept, young}
+    os.utime(young, (then - 20 * 86_400,) * 2)
+    other = made_once(place.with_name("other.so"), make)
+    assert young.exists()  # looked for within the hour
+    mark = tmp_path / TIDIED
+    os.utime(mark, (mark.stat().st_mtime - 3601,) * 2)
+    third = made_once(place.with_name("third.so"), make)
+    assert set(place.parent.iterdir()) == {kept, other, third}
 
 
 def test_what_a_killed_build_has_left_goes_when_something_is_made(tmp_path: Path) -> None:

@@ -28,7 +28,9 @@ ZIG = "zig"
 """What zig keeps for itself: one piece, since it takes for granted what it once made there."""
 SCRATCH = "build-"
 """How folders begin in which something is being made."""
-_DAY_S = 86_400.0
+TIDIED = "tidied"
+"""A file in the cache, as old as the last look for what may go."""
+_DAY_S, _LOOK_AGAIN_S = 86_400.0, 3_600.0
 _UNUSED_DAYS, _MOST_BYTES = 90.0, 4 << 30  # what stays without being asked for
 
 
@@ -107,14 +109,27 @@ def to_prune(
 def tidy(root: Path) -> None:
     """Delete what was not used for 90 days, the longest unused beyond 4 GiB, and broken-off builds.
 
-    A build takes minutes; what one that was killed has left is a day old.
+    A build takes minutes; what one that was killed has left is a day old. To look through a large
+    cache takes longer than most builds, so it is done once an hour.
     """
+    if _looked_through_lately(root / TIDIED):
+        return
     chosen = to_prune(files(root), time.time(), older_than_days=_UNUSED_DAYS, max_bytes=_MOST_BYTES)
     with contextlib.suppress(OSError):  # a cache that others own
         delete(root, chosen)
         for scratch in (one for kind in KINDS for one in (root / kind).glob(f"{SCRATCH}*")):
             if scratch.stat().st_mtime < time.time() - _DAY_S:
                 shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _looked_through_lately(mark: Path) -> bool:
+    """Whether a mark is younger than an hour; it is new from now on."""
+    with contextlib.suppress(FileNotFoundError):
+        if 0 <= time.time() - mark.stat().st_mtime < _LOOK_AGAIN_S:
+            return True
+    with contextlib.suppress(OSError):  # a cache that others own
+        mark.touch()
+    return False
 
 
 def delete(root: Path, chosen: Sequence[Kept]) -> None:
