@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hil.studies.profile.flame import Chain
 from hil.studies.program_places import ProgramPlaces
 from hil.targets.emulator.core.registers import Accesses
+from hil.targets.emulator.errors import BusError
 from hil.targets.emulator.register_names import RegisterNames
 
 if TYPE_CHECKING:
@@ -96,11 +97,18 @@ def is_stuck(chip: "Chip", watched: Watched) -> bool:
     """
     if chip.core.read_register("xpsr") & 0x1FF in _FAULTS:
         return True
-    pc = chip.core.read_register("pc")
-    if chip.bus.read(pc, len(_TO_ITSELF)) == _TO_ITSELF:
+    if _jumps_to_itself(chip):
         return True
     polled = _polled(watched)
     return polled is not None and bool(_why_dead(chip, polled[0]))
+
+
+def _jumps_to_itself(chip: "Chip") -> bool:
+    pc = chip.core.read_register("pc")
+    try:
+        return chip.bus.read(pc, len(_TO_ITSELF)) == _TO_ITSELF
+    except BusError:  # nothing is there: the fetch is yet to fail
+        return False
 
 
 def _chain(called: list[str]) -> str:
