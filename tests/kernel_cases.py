@@ -12,6 +12,7 @@ from hil.compiler.program import Program, Tensor
 ROOM = Budget(sram_bytes=120 << 10, ccm_bytes=48 << 10)
 PANELS = Choices(panel_bytes=1500)
 TRANSFORMS = Choices(transforms=True)
+CODED = Choices(panel_bytes=9000, coded=True)
 
 Make = Callable[[Builder], tuple[Tensor, ...]]
 
@@ -59,6 +60,16 @@ def _heads(b: Builder) -> tuple[Tensor, ...]:
     return conf, b.conv("loc", normed, 4, 3)
 
 
+def _coded_block(b: Builder) -> tuple[Tensor, ...]:
+    b.deviation = 15.0
+    return (b.inverted_residual("block", b.input, 32),)
+
+
+def _coded_conv(b: Builder) -> tuple[Tensor, ...]:
+    b.deviation = 15.0
+    return (b.conv("conv", b.input, 96),)
+
+
 def _heads_int16(b: Builder) -> tuple[Tensor, ...]:
     normed = b.norm("norm", b.input)
     conf = b.maxout("most", b.conv("conf", normed, 4, 3, bits=16), 3)
@@ -73,6 +84,7 @@ CASES: dict[str, Case] = {
     "expand_filter": Case(
         lambda b: (b.inverted_residual("block", b.input, 32),), (9, 10, 32), PANELS
     ),
+    "expand_filter_coded": Case(_coded_block, (9, 10, 48), CODED),
     "gated_pool": Case(_gated, (14, 16, 3)),
     "heads": Case(
         lambda b: (b.conv("conf", b.input, 2, 3), b.conv("loc", b.input, 4, 3)), (9, 11, 16)
@@ -85,6 +97,7 @@ CASES: dict[str, Case] = {
     "one_pixel": Case(lambda b: (b.conv("conv", b.input, 18),), (1, 1, 44)),
     "pointwise": Case(lambda b: (b.conv("conv", b.scale("norm", b.input), 16),), (9, 11, 24)),
     "pointwise_panels": Case(lambda b: (b.conv("conv", b.input, 32),), (9, 11, 48), PANELS),
+    "pointwise_panels_coded": Case(_coded_conv, (9, 11, 48), CODED),
     "pool2d": Case(
         lambda b: (
             b.pool2d("average", b.input, "average", (3, 2), 2),

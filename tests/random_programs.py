@@ -32,6 +32,7 @@ class Builder:
     input_shape: Shape
     full_range: bool = False  # a ReLU's ceiling is the greatest int8, as calibration makes it
     extremes: bool = False  # weights at +-127 and -128, large multipliers: many sums saturate
+    deviation: float | None = None  # of normal weights of convolutions; None: all int8 alike
     operators: list[Operator] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -68,7 +69,10 @@ class Builder:
         )
         per_output = 1 if depthwise else inputs
         weight_shape = (channels, kernel, kernel, per_output)
-        if self.extremes:
+        if self.deviation is not None:
+            normal = self.random.normal(0, self.deviation, weight_shape)
+            weight = np.clip(np.rint(normal), -127, 127).astype(np.int8)
+        elif self.extremes:
             weight = self.random.choice([-128, -127, 127], weight_shape).astype(np.int8)
         else:
             weight = self.random.integers(-127, 128, weight_shape).astype(np.int8)

@@ -255,6 +255,21 @@ HIL_MAC(smlatt, (uint32_t)(HIL_TOP(a) * HIL_TOP(b)))
 #undef HIL_MAC
 #endif
 
+/* The bits of a word in the other order. */
+HIL_INLINE uint32_t dsp_rbit(uint32_t word) {
+#if HIL_CORTEX_M4
+    uint32_t result;
+    __asm__("rbit %0, %1" : "=r"(result) : "r"(word));
+    return result;
+#else
+    uint32_t result = 0;
+    for (uint32_t bit = 0; bit < 32; bit++) {
+        result = result << 1 | (word >> bit & 1U);
+    }
+    return result;
+#endif
+}
+
 /* a << shift modulo 2**32, without C's undefined cases. */
 HIL_INLINE int32_t dsp_shift_left(int32_t a, int32_t shift) {
     return (int32_t)((uint32_t)a << (uint32_t)shift);

@@ -5,6 +5,8 @@
 
 enum {
     MATMUL_MOST_PIXELS = 4,            /* multiplied at a time */
+    CODED_MOST_BITS = 9,               /* of the code of two weights' high bits */
+    CODED_TABLE_WORDS = 512,           /* of the table of codes: 2**CODED_MOST_BITS */
     SCALE_MOST_PIXELS = 3,             /* scaled at a time */
     HEADS_MOST_PARTS = 4,              /* convolutions in one product */
     L2NORM_MOST_CHANNELS = 32768,      /* whose squares of 255 at most sum up within 31 bits */

@@ -7,9 +7,10 @@ from hil.commands.options import Commands, command, scenario_options, show
 from hil.numbers import decimal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from hil.compiler.plan import Point
+    from hil.compiler.plan import Plan, Point
+    from hil.compiler.program import Program
 
 _EXAMPLES = """\
 examples:
@@ -88,15 +89,31 @@ def _run(options: argparse.Namespace) -> int:
     for number, name in enumerate(heads[fixed:]):
         print(f"step {number:2}  {name}")
     show(buffers)
-    if planned.streams:
-        rows_kept = planned.strips[compiled.program.input.name]
-        print(
-            f"steps 0 to {planned.choices.streamed - 1} run row by row as the image comes in, of "
-            f"which {rows_kept} rows are kept; results go out as they are computed"
-        )
+    for note in notes(planned, compiled.program):
+        print(note)
     arena = f"{planned.arena_bytes:,} B in {'SDRAM' if compiled.board.arena_outside else 'SRAM'}"
     print(f"arena {arena}, working memory {planned.ccm_bytes:,} B in CCM")
     return 0
+
+
+def notes(planned: "Plan", program: "Program") -> "Iterator[str]":
+    """Say what of a plan its table does not show.
+
+    Args:
+        planned: the plan.
+        program: that it is of.
+    """
+    if planned.streams:
+        rows_kept = planned.strips[program.input.name]
+        yield (
+            f"steps 0 to {planned.choices.streamed - 1} run row by row as the image comes in, of "
+            f"which {rows_kept} rows are kept; results go out as they are computed"
+        )
+    if planned.choices.coded:
+        yield (
+            "no other schedule fits the flash: weights that go by panels stand there in an entropy "
+            f"code, and the image takes {planned.flash_bytes:,} B"
+        )
 
 
 def _pareto(points: "Sequence[Point]", clock_hz: int) -> int:

@@ -123,7 +123,7 @@ static void fuzz_depthwise(void) {
     depthwise(&row, ring, pick(0, 2), weights, biases, y);
 }
 
-static void fuzz_expand_filter(void) {
+static void fuzz_either_expand_filter(bool coded) {
     const int32_t depth = scaled(4, 1, 2), channels = scaled(2, 1, 3), columns = small(1, 6);
     expand_filter_t layer = {.expand = panels_of(depth, channels, 2),
                              .filter_shift = about(3),
@@ -155,15 +155,29 @@ static void fuzz_expand_filter(void) {
     const int64_t most = greater(filter.channels, layer.filter_rest.channels);
     const int64_t pixels =
         layer.held ? times(layer.rows, layer.columns) : layer.expand.product.most_pixels;
-    layer.expand_weights = words(panels_bytes(&layer.expand));
+    layer.expand_weights = coded ? coded_panels(&layer.expand) : words(panels_bytes(&layer.expand));
     layer.filter_weights = words(20 * times(all, 1));
-    layer.copy = words(greater(stream_bytes(&layer.expand.product, false),
-                               stream_bytes(&layer.expand.rest, false)));
+    layer.copy = coded ? decoded_panel(&layer.expand)
+                       : words(greater(stream_bytes(&layer.expand.product, false),
+                                       stream_bytes(&layer.expand.rest, false)));
     layer.filters = words(48 * times(most, 1));
     layer.pixels = halves(2 * times(pixels, layer.channels));
     layer.ring = halves(map(most, DEPTHWISE_SLOTS, filter.slot_bytes));
-    expand_filter(&layer, room(map(layer.rows, layer.columns, layer.channels)),
-                  room(times(layer.out_rows, layer.out_row_bytes)));
+    int8_t *const x = room(map(layer.rows, layer.columns, layer.channels));
+    int8_t *const y = room(times(layer.out_rows, layer.out_row_bytes));
+    if (coded) {
+        expand_filter_coded(&layer, x, y);
+    } else {
+        expand_filter(&layer, x, y);
+    }
+}
+
+static void fuzz_expand_filter(void) {
+    fuzz_either_expand_filter(false);
+}
+
+static void fuzz_expand_filter_coded(void) {
+    fuzz_either_expand_filter(true);
 }
 
 static void fuzz_streamed_block(void) {
@@ -415,7 +429,13 @@ static void fuzz_pointwise(void) {
                    residual_or_none(residual, y), first, count, room(y));
 }
 
-static void fuzz_pointwise_panels(void) {
+static void fuzz_coded(void) {
+    const panels_t panels = {.product = product_of(scaled(2, 1, 5), 1, scaled(2, 1, 4), 1),
+                             .whole = 1};
+    (void)coded_unpack(&panels.product, coded_panels(&panels), decoded_panel(&panels));
+}
+
+static void fuzz_either_pointwise_panels(bool coded) {
     const int32_t depth = scaled(4, 1, 3), channels = scaled(2, 1, 3);
     pointwise_panels_t layer = {.panels = panels_of(depth, channels, 1),
                                 .pixels = pick(1, 7),
@@ -429,14 +449,28 @@ static void fuzz_pointwise_panels(void) {
         with_residual(&layer.panels.product);
         with_residual(&layer.panels.rest);
     }
-    layer.weights = words(panels_bytes(&layer.panels));
-    layer.copy = words(greater(stream_bytes(&layer.panels.product, false),
-                               stream_bytes(&layer.panels.rest, false)));
+    layer.weights = coded ? coded_panels(&layer.panels) : words(panels_bytes(&layer.panels));
+    layer.copy = coded ? decoded_panel(&layer.panels)
+                       : words(greater(stream_bytes(&layer.panels.product, false),
+                                       stream_bytes(&layer.panels.rest, false)));
     const int64_t held = layer.held ? layer.pixels : layer.panels.product.most_pixels;
     layer.window = halves(2 * times(held, layer.channels));
     const int64_t y = times(layer.pixels, layer.outputs);
-    pointwise_panels(&layer, room(times(layer.pixels, layer.channels)),
-                     residual_or_none(residual, y), room(y));
+    const int8_t *const x = room(times(layer.pixels, layer.channels));
+    const int8_t *const added = residual_or_none(residual, y);
+    if (coded) {
+        pointwise_panels_coded(&layer, x, added, room(y));
+    } else {
+        pointwise_panels(&layer, x, added, room(y));
+    }
+}
+
+static void fuzz_pointwise_panels(void) {
+    fuzz_either_pointwise_panels(false);
+}
+
+static void fuzz_pointwise_panels_coded(void) {
+    fuzz_either_pointwise_panels(true);
 }
 
 #endif

@@ -269,11 +269,13 @@ static const struct {
     void (*fuzz)(void);
 } kernels[] = {
     KERNEL(add),
+    KERNEL(coded),
     KERNEL(concat),
     KERNEL(conv2d),
     KERNEL(conv2d_int16),
     KERNEL(depthwise),
     KERNEL(expand_filter),
+    KERNEL(expand_filter_coded),
     KERNEL(fastgrnn),
     KERNEL(gated),
     KERNEL(gated_pool),
@@ -288,6 +290,7 @@ static const struct {
     KERNEL(one_pixel),
     KERNEL(pointwise),
     KERNEL(pointwise_panels),
+    KERNEL(pointwise_panels_coded),
     KERNEL(pool2d),
     KERNEL(renet),
     KERNEL(rnnpool),

@@ -8,12 +8,14 @@
 
 #include "contract.h"
 #include "kernels/add.h"
+#include "kernels/coded.h"
 #include "kernels/concat.h"
 #include "kernels/conv2d.h"
 #include "kernels/conv2d_int16.h"
 #include "kernels/depthwise.h"
 #include "kernels/dsp.h"
 #include "kernels/expand_filter.h"
+#include "kernels/expand_filter_coded.h"
 #include "kernels/fastgrnn.h"
 #include "kernels/gru.h"
 #include "kernels/heads.h"
@@ -27,6 +29,7 @@
 #include "kernels/panels.h"
 #include "kernels/pointwise.h"
 #include "kernels/pointwise_panels.h"
+#include "kernels/pointwise_panels_coded.h"
 #include "kernels/pool2d.h"
 #include "kernels/renet.h"
 #include "kernels/rnnpool.h"
@@ -222,6 +225,46 @@ static panels_t panels_of(int32_t depth, int32_t channels, int32_t y_bytes) {
 static int64_t panels_bytes(const panels_t *panels) {
     return times(panels->whole, stream_bytes(&panels->product, true)) +
            stream_bytes(&panels->rest, true);
+}
+
+/* Words of a panel in codes that noise fills, or nearly: two weights take 13 to 16 bits. */
+static int64_t coded_words(const matmul_t *product, int64_t spare) {
+    enum { HEADER = 11, ENDS = 4 };
+    const int64_t pairs = whole(product->channels) / 2;
+    const int64_t codes = times(times(product->segments, product->depth), pairs) / 2 + spare;
+    return HEADER + ENDS * pairs + codes;
+}
+
+/* Panels in codes, of which each symbol has as many bits or two have one each. */
+static int32_t *coded_panels(const panels_t *panels) {
+    enum { LENGTHS_AT = 3, LENGTH_WORDS = 8, MOST_PANELS = 8 };
+    const int64_t spare = small(0, 4);
+    const int64_t each = coded_words(&panels->product, spare);
+    const int64_t last = panels->rest.channels > 0 ? coded_words(&panels->rest, spare) : 0;
+    const int32_t count = panels->whole;
+    if (count > MOST_PANELS) {
+        longjmp(out, 2);
+    }
+    int32_t *const made = words(4 * (times(count, each) + last)), *to = made;
+    for (int32_t i = 0; i < count + (last > 0); i++) {
+        const bool is_even = flip();
+        const int64_t length = i < count ? each : last;
+        to[0] = (int32_t)length;
+        to[1] = about(small(3, 5));
+        to[2] = about(-3);
+        for (int j = 0; j < LENGTH_WORDS; j++) {
+            to[LENGTHS_AT + j] = about(is_even ? 0x66666666 : j == 0 ? 0x11 : 0);
+        }
+        to += length;
+    }
+    return made;
+}
+
+/* The widened weights of any panel, and the decoder's table behind them. */
+static int32_t *decoded_panel(const panels_t *panels) {
+    return words(
+        greater(stream_bytes(&panels->product, false), stream_bytes(&panels->rest, false)) +
+        4 * CODED_TABLE_WORDS);
 }
 
 static scale_t scale_of(int32_t channels, int32_t y_bytes, bool copies) {

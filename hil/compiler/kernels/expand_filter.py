@@ -6,9 +6,11 @@ projection by itself. The map between them is stored.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 from hil.compiler.code.c import Constant, Fields, identifier, nested, structure
 from hil.compiler.kernels.block import block_of, expanded_of, front_of
+from hil.compiler.kernels.coded import Coded
 from hil.compiler.kernels.convolution import conv_comment
 from hil.compiler.kernels.cycles import Work, add
 from hil.compiler.kernels.depthwise import (
@@ -31,6 +33,7 @@ from hil.compiler.kernels.matmul import MatMul
 from hil.compiler.kernels.panels import (
     PAIR,
     Panels,
+    Storage,
     is_held,
     panel_channels,
     panels_assembly,
@@ -39,8 +42,7 @@ from hil.compiler.kernels.panels import (
     widen_work,
     window_bytes,
 )
-from hil.compiler.kernels.product import STREAM, narrow_bytes, product_work
-from hil.compiler.kernels.weights import Inputs, product_stream
+from hil.compiler.kernels.product import STREAM, product_work
 from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.program import Operator
 from hil.errors import BuildError
@@ -52,12 +54,17 @@ _FILTERS = "for each channel: three rows of weights w0, w1, w1, w2, bias, multip
 
 
 class ExpandFilter(Kernel):
-    """The first two convolutions of a block whose weights may not be copied at once."""
+    """The first two convolutions of a block whose weights may not be copied at once.
+
+    Attributes:
+        storage: how the expansion's weights stand in flash.
+    """
 
     name = "expand_filter"
-    parts = ("matmul", "panels", "depthwise")
+    parts: tuple[str, ...] = ("matmul", "panels", "depthwise")
     step_bytes = 332
     code_bytes = 1096
+    storage: ClassVar[Storage] = Storage()
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices
@@ -78,8 +85,11 @@ class ExpandFilter(Kernel):
         window = window_bytes(expand, block.expand, limit)
         stream_bytes = 4 * PAIR * block.expand.stream_words // block.expand.channels
         pair_bytes = stream_bytes + PAIR * _FILTER_BYTES
-        panel = panel_channels(row.channels, pair_bytes, limit - window)
+        table = self.storage.table_bytes
+        panel = panel_channels(row.channels, pair_bytes, limit - window - table)
         if panel is None:
+            return None
+        if not self.storage.suits(expand, Panels.of(block.expand, panel), choices):
             return None
         return Step(
             filtered.name,
@@ -88,7 +98,7 @@ class ExpandFilter(Kernel):
             expand.inputs,
             (filtered.output,),
             (
-                Scratch("copy", panel // PAIR * stream_bytes),
+                Scratch("copy", panel // PAIR * stream_bytes + table),
                 Scratch("filters", panel * _FILTER_BYTES),
                 Scratch("pixels", window, lasts=False),
                 Scratch("ring", 3 * panel * row.slot_bytes, "sram"),
@@ -97,9 +107,10 @@ class ExpandFilter(Kernel):
         )
 
     def constant_bytes(self, step: Step, choices: Choices) -> int:
-        """Count the product's weights as int8, and the filter's."""
-        _, product, row = _parts(step.operators)
-        return narrow_bytes(product) + _NARROW_FILTER_BYTES * row.channels
+        """Count the product's weights and the filter's."""
+        (expand, _), product, row = _parts(step.operators)
+        narrow = self.storage.stream_bytes(expand, product, step.panel)
+        return narrow + _NARROW_FILTER_BYTES * row.channels
 
     def work(self, site: Site) -> Work:
         """Count widening, the product, and the depthwise rows."""
@@ -109,6 +120,7 @@ class ExpandFilter(Kernel):
             widen_work(site.step, expand, product),
             product_work(product, rows * columns),
             {"depthwise.output": filtered.output.bytes},
+            self.storage.work(product, site.step.panel),
         )
 
     def code(self, site: Site) -> StepCode:
@@ -137,9 +149,9 @@ class ExpandFilter(Kernel):
         memory = ("copy", "filters", "pixels", "ring")
         fields |= {member: site.scratch(member) for member in memory}
         x, y = site.arena(step.inputs[0]), site.arena(step.outputs[0])
-        stream = product_stream([expand], inputs=Inputs.WIDENED, narrow=True, planar=True)
+        stream = self.storage.stream(expand, panels, planar=True)
         return StepCode(
-            ("expand_filter.h",),
+            (f"{self.name}.h",),
             "\n * ".join(conv_comment(conv) for conv in (expand, filtered)),
             (
                 Constant(f"{name}_expand", stream, STREAM),
@@ -148,7 +160,7 @@ class ExpandFilter(Kernel):
             panels_prototypes(f"{name}_expand", panels, columns)
             + "".join(f"void {code}{_ROW};\n" for _, code, _ in filters)
             + structure("expand_filter_t", name, fields),
-            (call("expand_filter", f"&{name}", x, y),),
+            (call(self.name, f"&{name}", x, y),),
         )
 
     def assembly(self, name: str, operators: tuple[Operator, ...], panel: int) -> str:
@@ -160,6 +172,14 @@ class ExpandFilter(Kernel):
         return panels_assembly(f"{code}_expand", panels, columns) + "".join(
             depthwise(function, part).text for _, function, part in rows
         )
+
+
+class ExpandFilterCoded(ExpandFilter):
+    """Such convolutions with the expansion's weights in an entropy code."""
+
+    name = "expand_filter_coded"
+    parts = ("matmul", "panels", "depthwise", "coded")
+    storage = Coded()
 
 
 def _filter_row(row: DepthwiseRow, depthwise: Conv2D, channels: int) -> DepthwiseRow:
@@ -199,3 +219,4 @@ def _filter_fields(code: str, row: DepthwiseRow) -> Fields:
 
 
 EXPAND_FILTER = ExpandFilter()
+EXPAND_FILTER_CODED = ExpandFilterCoded()

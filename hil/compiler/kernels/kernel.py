@@ -32,6 +32,7 @@ class Choices:
             `ccm_bytes` says.
         transforms: convolutions go through Winograd's transform where that takes fewer cycles; it
             takes more memory.
+        coded: weights that go by panels stand in flash in an entropy code, where that is shorter.
     """
 
     band: int = 1
@@ -42,6 +43,7 @@ class Choices:
     panel_bytes: int | None = None
     streams_in_ccm: bool = False
     transforms: bool = False
+    coded: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,21 @@ that each weight is widened only once.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from hil.compiler.code.c import Fields, nested
 from hil.compiler.kernels.cycles import Part, Work
-from hil.compiler.kernels.kernel import Step
+from hil.compiler.kernels.kernel import Choices, Step
 from hil.compiler.kernels.matmul import MatMul
 from hil.compiler.kernels.product import (
+    narrow_bytes,
     product_assembly,
     product_fields,
     product_prototypes,
 )
+from hil.compiler.kernels.weights import Inputs, product_stream
 from hil.compiler.operators.conv2d import Conv2D
+from hil.compiler.program import Int32
 
 PAIR = 2  # channels that a product takes at a time
 _HELD = 0.6  # of a step's memory may hold the widened map, so that it is widened once
@@ -53,6 +57,55 @@ class Panels:
     def count(self) -> int:
         """Panels, the rest included."""
         return self.whole + (self.rest is not None)
+
+
+class Storage:
+    """How panels of weights stand in flash: here as int8, `panels_unpack` in C.
+
+    Attributes:
+        table_bytes: of working memory that unpacking takes behind a panel's weights.
+    """
+
+    table_bytes: ClassVar[int] = 0
+
+    def suits(self, conv: Conv2D, panels: Panels, choices: Choices) -> bool:
+        """Whether weights may stand so.
+
+        Args:
+            conv: whose weights they are.
+            panels: how its product is cut.
+            choices: the schedule's.
+        """
+        return True
+
+    def stream(self, conv: Conv2D, panels: Panels, *, planar: bool = False) -> Int32:
+        """Return the words in flash.
+
+        Args:
+            conv: whose weights they are.
+            panels: how its product is cut.
+            planar: as `product_stream` takes it.
+        """
+        return product_stream([conv], inputs=Inputs.WIDENED, narrow=True, planar=planar)
+
+    def stream_bytes(self, conv: Conv2D, product: MatMul, panel: int) -> int:
+        """Count the bytes of the words in flash.
+
+        Args:
+            conv: whose weights they are.
+            product: of all its channels.
+            panel: channels of a panel.
+        """
+        return narrow_bytes(product)
+
+    def work(self, product: MatMul, panel: int) -> Work:
+        """Count what unpacking takes beside copying.
+
+        Args:
+            product: of all channels.
+            panel: channels of a panel.
+        """
+        return {}
 
 
 def is_held(step: Step, product: MatMul) -> bool:

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 from hil.compiler.code.c import Constant, Fields, identifier, nested, structure
+from hil.compiler.kernels.coded import Coded
 from hil.compiler.kernels.convolution import check_residual, conv_comment
 from hil.compiler.kernels.cycles import Work, add
 from hil.compiler.kernels.kernel import (
@@ -20,6 +22,7 @@ from hil.compiler.kernels.matmul import MatMul
 from hil.compiler.kernels.panels import (
     PAIR,
     Panels,
+    Storage,
     is_held,
     panel_channels,
     panels_assembly,
@@ -29,25 +32,25 @@ from hil.compiler.kernels.panels import (
     window_bytes,
 )
 from hil.compiler.kernels.pointwise import pointwise_of
-from hil.compiler.kernels.product import (
-    STREAM,
-    copied_product_work,
-    narrow_bytes,
-)
+from hil.compiler.kernels.product import STREAM, copied_product_work
 from hil.compiler.kernels.shapes import sources
-from hil.compiler.kernels.weights import Inputs, product_stream
 from hil.compiler.operators.conv2d import Conv2D
 from hil.compiler.program import Operator
 from hil.errors import BuildError
 
 
 class PointwisePanels(Kernel):
-    """1x1 convolutions whose weights may not be copied in one piece."""
+    """1x1 convolutions whose weights may not be copied in one piece.
+
+    Attributes:
+        storage: how the weights stand in flash.
+    """
 
     name = "pointwise_panels"
-    parts = ("matmul", "panels")
+    parts: tuple[str, ...] = ("matmul", "panels")
     step_bytes = 236
     code_bytes = 336
+    storage: ClassVar[Storage] = Storage()
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices
@@ -62,10 +65,11 @@ class PointwisePanels(Kernel):
             return None
         window = window_bytes(conv, product, limit)
         pair_bytes = 4 * PAIR * product.stream_words // product.channels
-        panel = panel_channels(product.channels, pair_bytes, limit - window)
-        if panel is None:
+        table = self.storage.table_bytes
+        panel = panel_channels(product.channels, pair_bytes, limit - window - table)
+        if panel is None or not self.storage.suits(conv, Panels.of(product, panel), choices):
             return None
-        copy = Scratch("copy", panel // PAIR * pair_bytes)
+        copy = Scratch("copy", panel // PAIR * pair_bytes + table)
         step = Step(
             conv.name,
             self,
@@ -79,8 +83,8 @@ class PointwisePanels(Kernel):
         return replace(step, slack=conv.inputs[0].bytes) if overlays else step
 
     def constant_bytes(self, step: Step, choices: Choices) -> int:
-        """Count the product's weights as int8."""
-        return narrow_bytes(_parts(step.operators)[1])
+        """Count the product's weights."""
+        return self.storage.stream_bytes(*_parts(step.operators), step.panel)
 
     def work(self, site: Site) -> Work:
         """Count widening and the product."""
@@ -90,6 +94,7 @@ class PointwisePanels(Kernel):
         return add(
             widen_work(site.step, conv, product),
             copied_product_work(product, pixels, site),
+            self.storage.work(product, site.step.panel),
         )
 
     def code(self, site: Site) -> StepCode:
@@ -112,14 +117,14 @@ class PointwisePanels(Kernel):
             "window": site.scratch("window"),
         }
         x, y = site.arena(step.inputs[0]), site.arena(step.outputs[0])
-        stream = product_stream([conv], inputs=Inputs.WIDENED, narrow=True)
+        stream = self.storage.stream(conv, panels)
         return StepCode(
-            ("pointwise_panels.h",),
+            (f"{self.name}.h",),
             conv_comment(conv),
             (Constant(f"{name}_weights", stream, STREAM),),
             panels_prototypes(f"{name}_product", panels, pixels)
             + structure("pointwise_panels_t", name, fields),
-            (call("pointwise_panels", f"&{name}", x, site.residual(conv), y),),
+            (call(self.name, f"&{name}", x, site.residual(conv), y),),
         )
 
     def assembly(self, name: str, operators: tuple[Operator, ...], panel: int) -> str:
@@ -128,6 +133,14 @@ class PointwisePanels(Kernel):
         rows, columns, _ = conv.output.shape
         panels = Panels.of(product, panel)
         return panels_assembly(f"{identifier(name)}_product", panels, rows * columns)
+
+
+class PointwisePanelsCoded(PointwisePanels):
+    """Such convolutions with their weights in an entropy code."""
+
+    name = "pointwise_panels_coded"
+    parts = ("matmul", "panels", "coded")
+    storage = Coded()
 
 
 def _parts(operators: Sequence[Operator]) -> tuple[Conv2D, MatMul]:
@@ -139,3 +152,4 @@ def _parts(operators: Sequence[Operator]) -> tuple[Conv2D, MatMul]:
 
 
 POINTWISE_PANELS = PointwisePanels()
+POINTWISE_PANELS_CODED = PointwisePanelsCoded()

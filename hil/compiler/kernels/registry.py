@@ -1,11 +1,12 @@
 """Every kernel, in the order in which the scheduler asks them, and what all of them cost."""
 
 from hil.compiler.kernels.add import ADD
+from hil.compiler.kernels.coded import CODED
 from hil.compiler.kernels.concat import CONCAT
 from hil.compiler.kernels.conv2d import CONV2D, CONV2D_INT16
 from hil.compiler.kernels.cycles import FLASH, Costs, Part
 from hil.compiler.kernels.depthwise import DEPTHWISE
-from hil.compiler.kernels.expand_filter import EXPAND_FILTER
+from hil.compiler.kernels.expand_filter import EXPAND_FILTER, EXPAND_FILTER_CODED
 from hil.compiler.kernels.fastgrnn import FASTGRNN
 from hil.compiler.kernels.gated_pool import GATED, GATED_POOL
 from hil.compiler.kernels.gru import GRU
@@ -19,7 +20,7 @@ from hil.compiler.kernels.maxout import MAXOUT
 from hil.compiler.kernels.one_pixel import ONE_PIXEL
 from hil.compiler.kernels.panels import PANELS
 from hil.compiler.kernels.pointwise import POINTWISE
-from hil.compiler.kernels.pointwise_panels import POINTWISE_PANELS
+from hil.compiler.kernels.pointwise_panels import POINTWISE_PANELS, POINTWISE_PANELS_CODED
 from hil.compiler.kernels.pool2d import POOL2D
 from hil.compiler.kernels.renet import RENET
 from hil.compiler.kernels.rnnpool import RNNPOOL
@@ -33,6 +34,7 @@ from hil.compiler.kernels.winograd import WINOGRAD
 KERNELS: tuple[Kernel, ...] = (
     # The first that takes an operator wins.
     # Three operators in one, then two, so that what can be fused is.
+    EXPAND_FILTER_CODED,
     EXPAND_FILTER,
     STREAMED_BLOCK,
     INVERTED_RESIDUAL,
@@ -43,6 +45,7 @@ KERNELS: tuple[Kernel, ...] = (
     HEADS_INT16,
     # One convolution, the fastest kernel first.
     ONE_PIXEL,
+    POINTWISE_PANELS_CODED,
     POINTWISE_PANELS,
     POINTWISE,
     WINDOWED,
@@ -60,7 +63,7 @@ KERNELS: tuple[Kernel, ...] = (
     SOFTMAX,
 )
 
-PARTS: tuple[Part, ...] = (DEPTHWISE, FASTGRNN, GATED, GRU, MATMUL, PANELS, STEM)
+PARTS: tuple[Part, ...] = (CODED, DEPTHWISE, FASTGRNN, GATED, GRU, MATMUL, PANELS, STEM)
 """What several kernels call."""
 
 _FILES: tuple[Kernel | Part, ...] = (*KERNELS, *PARTS)

@@ -138,7 +138,7 @@ def _points(program: Program, budget: Budget, streams: bool | None) -> list[Poin
     points: list[Point] = []
     failures: list[MemoryLimitError] = []
     if not streams:
-        points = _placed(program, budget, list(_choices(program, budget, 0)), failures)
+        points = _at_depth(program, budget, 0, failures)
     if not points and streams is not False:
         points = _streaming(program, budget, failures)
     if not points and streams:
@@ -155,9 +155,21 @@ def _streaming(program: Program, budget: Budget, failures: list[MemoryLimitError
     """Those in which the image comes in row by row."""
     points: list[Point] = []
     for depth in _depths(program, budget):
-        tried = list(_choices(program, budget, depth))
-        points += _placed(program, budget, tried, failures)
+        points += _at_depth(program, budget, depth, failures)
     return points
+
+
+def _at_depth(
+    program: Program, budget: Budget, streamed: int, failures: list[MemoryLimitError]
+) -> list[Point]:
+    """Those of which so many steps are streamed; in codes where the flash holds none otherwise."""
+    tried = list(_choices(program, budget, streamed))
+    before = len(failures)
+    points = _placed(program, budget, tried, failures)
+    if points or any(failure.region != "flash" for failure in failures[before:]):
+        return points
+    coded = [replace(choices, coded=True) for choices in tried if choices.panel_bytes]
+    return _placed(program, budget, coded, failures) if coded else []
 
 
 def _check_streams(program: Program) -> None:
