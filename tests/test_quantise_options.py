@@ -122,7 +122,7 @@ def test_the_kernels_compute_what_the_reference_does(options: tuple[str, ...]) -
     assert np.array_equal(run_program(made, x), reference.run(made, x))
 
 
-@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name != "weights7"])
 def test_an_option_changes_the_program_and_stands_in_its_notes(name: str) -> None:
     made = program(name)
     for key, value in OPTIONS[name].items():
@@ -130,6 +130,24 @@ def test_an_option_changes_the_program_and_stands_in_its_notes(name: str) -> Non
     x = photographs.prepare("astronaut", SPEC)
     plain, changed = (reference.run(p, p.quantise_input(x)) for p in (program(), made))
     assert not np.array_equal(plain, changed)
+
+
+@pytest.mark.parametrize("rounding", [(), ("learned",)])
+def test_wide_convolutions_have_weights_of_seven_bits_where_asked(
+    rounding: tuple[str, ...],
+) -> None:
+    module = nn.Sequential(
+        nn.Conv2d(3, 250, 8, stride=8),  # of 48,000 weights
+        nn.Conv2d(250, 200, 1),  # of 50,000
+        nn.Conv2d(200, 8, 1),
+        FlattenMaps(),
+    ).eval()
+    initialise(module, 0)
+    made = compile_model(
+        models.LoadedModel("wide", module, SPEC, "seed 0"), images(SHOWN), ["weights7", *rounding]
+    ).program
+    most = [int(np.abs(op.weight).max()) for op in made.operators if isinstance(op, Conv2D)]
+    assert most == [127, 63, 127]
 
 
 def test_an_unknown_option_is_refused_with_those_there_are() -> None:

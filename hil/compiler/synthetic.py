@@ -4,6 +4,7 @@ Shapes, operators, the zeros of sparse cells and so the plan are those of a prog
 photographs; scales and results mean nothing.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from hil.compiler import operators
 from hil.compiler.front.graph import Graph
 from hil.compiler.front.trace import trace
-from hil.compiler.integers.recipe import Recipe
+from hil.compiler.integers.recipe import PLANNED, Recipe, with_options
 from hil.compiler.operators.kind import INPUT, Float64
 from hil.compiler.program import Program, Shape
 from hil.compiler.quantise import quantise_on
@@ -23,12 +24,15 @@ _MOST_PIXELS = 32  # a side of a made-up map: enough for a range, unless an oper
 _QUICK = Recipe(ranges="whole", rounding="nearest")  # neither choice changes what is planned
 
 
-def synthetic_program(structure: LoadedModel, seed: int = 0) -> Program:
+def synthetic_program(
+    structure: LoadedModel, seed: int = 0, options: Sequence[str] = ()
+) -> Program:
     """Quantise a network on nothing but its shape.
 
     Args:
         structure: the network; its weights are overwritten.
         seed: of the weights, which decide where the zeros of sparse cells are.
+        options: of the quantiser, of which those count that change what is planned.
 
     Raises:
         BuildError: the network holds an operator that the compiler does not know.
@@ -41,7 +45,7 @@ def synthetic_program(structure: LoadedModel, seed: int = 0) -> Program:
             activations(graph, structure.spec.range, seed),
             name=structure.model_id,
             input_range=structure.spec.range,
-            recipe=_QUICK,
+            recipe=with_options([name for name in options if name in PLANNED], _QUICK),
         )
     return replace(program, parameters=structure.parameters)
 

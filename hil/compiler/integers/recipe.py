@@ -25,6 +25,8 @@ class Recipe:
         exact_input: whether the input's bytes are a photograph's levels, each channel's mean and
             deviation being the first layer's matter.
         weight_scales: one per output channel, or one for the whole tensor.
+        narrow_from: weights of a 1x1 convolution that has so many and more are of seven bits, -63
+            to 63, so that codes of them are shorter by one; None where all are of eight.
         result_margin: by which the ranges of the result's maps are wider: of other photographs
             than calibration's some give more, and a value beyond its range is cut off.
         wide_results: whether the result's maps are int16.
@@ -41,6 +43,7 @@ class Recipe:
     equalised: bool = False
     exact_input: bool = False
     weight_scales: Literal["channel", "tensor"] = "channel"
+    narrow_from: int | None = None
     result_margin: float = 1.25
     wide_results: bool = False
     wide_margin: float = 4.0  # two of sixteen bits, so that next to nothing is cut off
@@ -67,11 +70,15 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "whole": {"ranges": "whole"},
     "int16": {"wide_results": True},
     "tables512": {"index_bits": 9},
+    "weights7": {"narrow_from": 32_768},
 }
 """What a scenario may ask for beside the defaults, by name."""
 
 FREE = ("input", "equalise", "bias", "learned", "task", "whole")
 """Options that cost neither cycles nor bytes."""
+
+PLANNED = ("int16", "tables512", "weights7")
+"""Options that change what is planned: memory, flash or cycles."""
 
 TRIED = (*FREE, "int16", "tables512")
 """The order in which `auto` tries them: what costs something last."""

@@ -10,6 +10,7 @@ from hil.compiler.operators.kind import Calibration, Float64
 from hil.compiler.program import Tensor
 
 _SAMPLES = 6_000  # windows that weights are rounded on
+_MOST, _MOST_NARROW = 127, 63  # magnitude of a rounded weight
 _LEAST_SCALE = 1e-30  # of weights; below, double precision ends
 
 
@@ -40,7 +41,7 @@ def choose_weights(node: Conv2DNode, by: Calibration) -> Chosen:
     node = _with_factors(node, x)
     if by.recipe.rounding == "nearest" and not by.recipe.asks_for_integers:
         scale = _scales(node, x.scale, by)
-        return Chosen(round_to_nearest(node.weight, scale), scale, bias)
+        return Chosen(round_to_nearest(node.weight, scale, _most(node, by)), scale, bias)
     exact = _sampled(node, _apart(by.seen(node), x))
     met = exact
     if by.recipe.asks_for_integers:
@@ -51,10 +52,10 @@ def choose_weights(node: Conv2DNode, by: Calibration) -> Chosen:
         node_to_round = node
     scale = _scales(node_to_round, x.scale, by)
     if by.recipe.rounding == "nearest":
-        rounded = round_to_nearest(node_to_round.weight, scale)
+        rounded = round_to_nearest(node_to_round.weight, scale, _most(node, by))
     else:
         samples = met if by.recipe.rounding == "learned" else exact
-        rounded = round_weights(node_to_round.weight, samples, scale)
+        rounded = round_weights(node_to_round.weight, samples, scale, _most(node, by))
     if not by.recipe.asks_for_integers:
         by_channel = scale[:, None, None, None]
         return Chosen(
@@ -110,15 +111,23 @@ def _of_residual(node: Conv2DNode, by: Calibration) -> Float64:
 
 
 def _scales(node: Conv2DNode, x_scale: float, by: Calibration) -> Float64:
-    scale = _weight_scales(node, x_scale)
+    scale = _weight_scales(node, x_scale, _most(node, by))
     if by.recipe.weight_scales == "tensor":
         return np.full_like(scale, scale.max())
     return scale
 
 
-def _weight_scales(node: Conv2DNode, x_scale: float) -> Float64:
+def _most(node: Conv2DNode, by: Calibration) -> int:
+    """Return the greatest magnitude of a rounded weight."""
+    narrow_from = by.recipe.narrow_from
+    is_pointwise = not node.depthwise and node.weight.shape[1:3] == (1, 1)
+    is_narrow = is_pointwise and narrow_from is not None and node.weight.size >= narrow_from
+    return _MOST_NARROW if is_narrow else _MOST
+
+
+def _weight_scales(node: Conv2DNode, x_scale: float, most: int) -> Float64:
     """One scale per output channel: by its largest weight, unless the bias asks for more."""
-    largest = np.abs(node.weight).max(axis=(1, 2, 3)) / 127.0
+    largest = np.abs(node.weight).max(axis=(1, 2, 3)) / most
     for_bias = np.abs(node.bias) / (x_scale * 2.0**29)
     scales = np.maximum(largest, for_bias)
     # Zeros have any scale; a small one asks for no larger multiplier than the others'.

@@ -61,7 +61,11 @@ def of_model(name: str, board: Board | None = None) -> Counts:
 
 
 def planned(
-    made: models.LoadedModel, board: Board, aim: Aim = "speed", streams: bool | None = None
+    made: models.LoadedModel,
+    board: Board,
+    aim: Aim = "speed",
+    streams: bool | None = None,
+    options: Sequence[str] = (),
 ) -> Memory:
     """Plan a network's memory for a board, as far as compiler and planner go.
 
@@ -70,9 +74,11 @@ def planned(
         board: whose memory is planned for.
         aim: what the schedule is chosen for.
         streams: whether the image comes in row by row; None where it does not fit otherwise.
+        options: of the quantiser.
     """
     try:
-        plan, _ = plan_on(synthetic_program(made), board, aim, streams=streams)
+        program = synthetic_program(made, options=options)
+        plan, _ = plan_on(program, board, aim, streams=streams)
     except MemoryLimitError as error:
         obstacle = f"{error.verdict}: {error.what}"
         return Memory(obstacle=obstacle, lacking=error.lacking, lacks=error.region)

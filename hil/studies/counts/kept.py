@@ -70,10 +70,12 @@ def fit(scenario: "Scenario", board: "Board") -> Memory:
         from hil.run import network
         from hil.studies.counts.count import planned
 
-        return planned(network.structure(scenario), board, scenario.optimise, scenario.stream)
+        made = network.structure(scenario)
+        return planned(made, board, scenario.optimise, scenario.stream, scenario.quantise)
 
     told = (scenario.model, scenario.variant, scenario.preprocessing, scenario.optimise)
-    return _kept(Memory, make, "fit", _said(told), _said(scenario.stream), _said(board))
+    how = (scenario.stream, scenario.quantise)
+    return _kept(Memory, make, "fit", _said(told), _said(how), _said(board))
 
 
 def _kept(kind: type[_Kept], make: "Callable[[], _Kept]", *words: str) -> _Kept:

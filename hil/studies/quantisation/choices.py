@@ -81,7 +81,10 @@ OPTIONAL = (
     Variant("int16", "results of 16 bits", with_options(["int16"])),
     Variant("tables512", "tables of 512 entries", with_options(["tables512"]), of_cells=True),
 )
-"""The options of a scenario, one by one: `recipe.OPTIONS`, of which `UNDONE` has "whole"."""
+"""The options of a scenario, one by one: `recipe.OPTIONS`, of which `UNDONE` has "whole".
+
+"weights7" is left out: it changes only what is far too large otherwise.
+"""
 
 
 @dataclass(frozen=True)
