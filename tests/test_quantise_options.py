@@ -23,6 +23,7 @@ from hil.compiler.plan import cost
 from hil.compiler.program import Program
 from hil.compiler.quantise import levels_of, quantise_on
 from hil.compiler.sensitivity import felt
+from hil.compiler.synthetic import synthetic_program
 from hil.config import board, scenario
 from hil.errors import MemoryLimitError, UsageError
 from hil.models.blocks import ConvBNReLU6, FlattenMaps, MBConv
@@ -132,22 +133,32 @@ def test_an_option_changes_the_program_and_stands_in_its_notes(name: str) -> Non
     assert not np.array_equal(plain, changed)
 
 
-@pytest.mark.parametrize("rounding", [(), ("learned",)])
-def test_wide_convolutions_have_weights_of_seven_bits_where_asked(
-    rounding: tuple[str, ...],
-) -> None:
+def wide() -> models.LoadedModel:
     module = nn.Sequential(
-        nn.Conv2d(3, 250, 8, stride=8),  # of 48,000 weights
+        nn.Conv2d(3, 250, 8, stride=8),  # of 48,000 weights, but no 1x1
         nn.Conv2d(250, 200, 1),  # of 50,000
         nn.Conv2d(200, 8, 1),
         FlattenMaps(),
     ).eval()
     initialise(module, 0)
-    made = compile_model(
-        models.LoadedModel("wide", module, SPEC, "seed 0"), images(SHOWN), ["weights7", *rounding]
-    ).program
-    most = [int(np.abs(op.weight).max()) for op in made.operators if isinstance(op, Conv2D)]
-    assert most == [127, 63, 127]
+    return models.LoadedModel("wide", module, SPEC, "seed 0")
+
+
+def greatest(made: Program) -> list[int]:
+    return [int(np.abs(op.weight).max()) for op in made.operators if isinstance(op, Conv2D)]
+
+
+@pytest.mark.parametrize("rounding", [(), ("learned",)])
+def test_wide_convolutions_have_weights_of_seven_bits_where_asked(
+    rounding: tuple[str, ...],
+) -> None:
+    made = compile_model(wide(), images(SHOWN), ["weights7", *rounding]).program
+    assert greatest(made) == [127, 63, 127]
+
+
+def test_what_is_planned_without_calibration_heeds_options_too() -> None:
+    assert greatest(synthetic_program(wide(), options=["bias", "weights7"])) == [127, 63, 127]
+    assert greatest(synthetic_program(wide(), options=["bias"])) == [127, 127, 127]
 
 
 def test_an_unknown_option_is_refused_with_those_there_are() -> None:
