@@ -95,6 +95,11 @@ CASES: dict[str, Case] = {
     "lookup": Case(lambda b: (b.lookup("swish", b.input),), (9, 11, 6)),
     "maxout": Case(lambda b: (b.maxout("most", b.input, 3),), (9, 11, 6)),
     "one_pixel": Case(lambda b: (b.conv("conv", b.input, 18),), (1, 1, 44)),
+    "panelled_block": Case(
+        lambda b: (b.inverted_residual("block", b.input, 64),),
+        (5, 6, 64),
+        Choices(weights_by_row=True),
+    ),
     "pointwise": Case(lambda b: (b.conv("conv", b.scale("norm", b.input), 16),), (9, 11, 24)),
     "pointwise_panels": Case(lambda b: (b.conv("conv", b.input, 32),), (9, 11, 48), PANELS),
     "pointwise_panels_coded": Case(_coded_conv, (9, 11, 48), CODED),

@@ -249,8 +249,10 @@ def test_the_frontier_trades_memory_for_cycles(capsys: pytest.CaptureFixture[str
     assert cli.main(["plan", "face_m4", "--pareto"]) == 0
     lines = capsys.readouterr().out.splitlines()[1:]
     ram = [int(line.split()[0].replace(",", "")) for line in lines]
-    cycles = [int(line.split()[2].replace(",", "")) for line in lines]
+    all_in = [int(line.split()[2].replace(",", "")) for line in lines]
+    cycles = [int(line.split()[4].replace(",", "")) for line in lines]
     assert len(lines) > 2
+    assert all(least < most for least, most in zip(ram, all_in, strict=True))
     assert ram == sorted(ram, reverse=True)
     assert cycles == sorted(cycles)
 

@@ -21,6 +21,7 @@ from hil import paths
 from hil.build import firmware
 from hil.build.image import Image
 from hil.compiler import emit
+from hil.compiler.plan.stack import all_in_bytes
 from hil.errors import FlashError, Verdict
 from hil.results import details, metrics, rules, table
 from hil.run import judge
@@ -118,6 +119,12 @@ def test_the_board_answers_with_the_integer_references_outputs(good: Measurement
     assert good.outputs.size == 18_000
     assert np.array_equal(good.outputs, good.prepared.expected)
     assert verdicts(good) == set()
+
+
+def test_a_plan_states_at_least_the_memory_that_a_run_takes_all_in(good: Measurement) -> None:
+    taken = next(metric.value for metric in judge.judge(good) if metric.name == "ram.total")
+    stated = all_in_bytes(good.prepared.compiled.plan)
+    assert stated - 1_000 < taken <= stated
 
 
 def test_the_cycles_of_the_layers_add_up_to_the_inference(good: Measurement) -> None:

@@ -12,6 +12,7 @@ from random_programs import Builder
 
 from hil.compiler import reference
 from hil.compiler.integers.exact import Whole
+from hil.compiler.kernels import panelled_block
 from hil.compiler.kernels.kernel import Choices
 from hil.compiler.operators.fastgrnn import sweep
 from hil.compiler.operators.rnnpool import RNNPool
@@ -108,6 +109,29 @@ def test_an_inverted_residual_equals_its_three_convolutions(  # noqa: PLR0917
     b = Builder(seed, (rows, columns, channels))
     y = b.inverted_residual("block", b.input, out, stride, expansion)
     check(b.program(y))
+
+
+@given(
+    seed=seeds,
+    rows=st.integers(1, 7),
+    columns=st.integers(1, 9),
+    channels=st.sampled_from([4, 8, 16]),
+    out=st.sampled_from([4, 8, 16]),
+    stride=st.integers(1, 2),
+    panel_bytes=st.sampled_from([1, 300, 5000]),
+)
+@few
+def test_a_block_by_panels_in_each_row_equals_its_three_convolutions(  # noqa: PLR0917
+    seed: int, rows: int, columns: int, channels: int, out: int, stride: int, panel_bytes: int
+) -> None:
+    b = Builder(seed, (rows, columns, channels))
+    program = b.program(b.inverted_residual("block", b.input, out, stride, 3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(panelled_block, "_PANEL_BYTES", panel_bytes)
+        plan = place(program, ROOMY, Choices(weights_by_row=True))
+        assert [step.kernel.name for step in plan.steps] == ["panelled_block"]
+        x = random_programs.image(program)
+        assert np.array_equal(run_program(program, x, plan), reference.run(program, x))
 
 
 @given(seed=seeds, rows=sides, columns=sides, channels=st.sampled_from([4, 8, 16]))
@@ -229,6 +253,38 @@ def test_rnnpool_equals_the_reference(  # noqa: PLR0917
     b = Builder(seed, (rows, columns, channels))
     y = b.pool("pool", b.input, patch, stride, units, dense=dense, repeat=repeat)
     check(b.program(y))
+
+
+@given(
+    seed=seeds,
+    patch=st.integers(2, 9),
+    stride=st.integers(1, 5),
+    grid=st.tuples(st.integers(1, 4), st.integers(1, 5)),
+    units=st.sampled_from([(16, 16), (8, 4), (4, 6), (6, 16), (5, 4)]),
+    dense=st.booleans(),
+    table_in_flash=st.booleans(),
+)
+@few
+def test_rnnpool_that_keeps_summaries_equals_the_reference(  # noqa: PLR0917
+    seed: int,
+    patch: int,
+    stride: int,
+    grid: tuple[int, int],
+    units: tuple[int, int],
+    dense: bool,
+    table_in_flash: bool,
+) -> None:
+    rows, columns = (patch + (n - 1) * stride for n in grid)
+    b = Builder(seed, (rows, columns, 3))
+    program = b.program(b.pool("pool", b.input, patch, stride, units, dense=dense))
+    choices = Choices(keeps_summaries=True, summary_table_in_flash=table_in_flash)
+    plan = place(program, ROOMY, choices)
+    held = {name.partition("/")[2] for name in plan.buffers}
+    assert ("row_products" in held) == (units[0] % 2 != 0)
+    assert "row_table" in held
+    assert ("summary_table" in held) != table_in_flash
+    x = random_programs.image(program, 1)
+    assert np.array_equal(run_program(program, x, plan), reference.run(program, x))
 
 
 @given(seed=seeds, patch=st.integers(2, 8), stride=st.integers(1, 8), dense=st.booleans())

@@ -17,6 +17,7 @@ from hil.compiler.plan import Budget, Plan, make_plan, pareto, place, table
 from hil.compiler.plan.cost import estimate
 from hil.compiler.plan.pack import Item, live_bytes, pack
 from hil.compiler.plan.schedule import schedule
+from hil.compiler.plan.stack import all_in_bytes
 from hil.compiler.program import Program
 from hil.compiler.synthetic import synthetic_program
 from hil.config import board
@@ -132,10 +133,10 @@ def test_a_cap_in_bytes_is_kept_or_refused() -> None:
     program = random_programs.face_m4()
     budget = Budget.of(board.load("stm32f439"))
     points = pareto(program, budget)
-    cap = points[0].ram_bytes - 1
-    assert make_plan(program, budget, cap).ram_bytes <= cap
+    cap = points[0].all_in_bytes - 1
+    assert all_in_bytes(make_plan(program, budget, cap)) <= cap
     with pytest.raises(MemoryLimitError, match="1 B more than the"):
-        make_plan(program, budget, points[-1].ram_bytes - 1)
+        make_plan(program, budget, points[-1].all_in_bytes - 1)
 
 
 def test_working_memory_that_does_not_fit_the_ccm_goes_to_the_sram() -> None:
@@ -207,6 +208,20 @@ def test_every_region_that_lacks_is_named() -> None:
         place(wide_block(), tight, plan.choices)
     assert f", and {plan.flash_bytes:,} B of flash, 7 B more than" in str(raised.value)
     assert raised.value.lacking == 16
+
+
+def test_only_the_steps_that_need_most_memory_give_up_cycles() -> None:
+    program = random_programs.face_m4()
+    budget = Budget.of(board.load("stm32f439"))
+    plan = make_plan(program, budget, 131_072)
+    assert all_in_bytes(plan) <= 131_072
+    saving = dict(plan.choices.apart)
+    assert {"pool", "blocks.0"} <= set(saving)
+    assert not any(name.startswith("blocks") and name != "blocks.0" for name in saving)
+    assert saving["pool"].keeps_summaries
+    fast, small = make_plan(program, budget), make_plan(program, budget, "ram")
+    assert estimate(fast) < estimate(plan) < estimate(small)
+    assert plan.ram_bytes < fast.ram_bytes - 30_000
 
 
 def test_of_several_misses_the_nearest_is_told() -> None:

@@ -1,5 +1,7 @@
 #include "rnnpool.h"
 
+#include <stdbool.h>
+
 #include "contract.h"
 #include "dsp.h"
 
@@ -40,8 +42,13 @@ static void sweep_rows(const rnnpool_t *pool, int32_t row) {
     };
     for (int32_t n = 0; n < pool->band; n++) {
         const int32_t *products = pool->pixel_products + n * pool->columns * units;
-        fastgrnn_start(&pool->row, products, row_table(pool), &across, pool->row_states);
         int32_t slot = (row + n) % pool->patch;
+        if (pool->row_summaries != NULL) {
+            fastgrnn_start(&pool->row, products, row_table(pool), &across,
+                           pool->row_summaries + slot * pool->patch_columns * units);
+            continue;
+        }
+        fastgrnn_start(&pool->row, products, row_table(pool), &across, pool->row_states);
         fastgrnn_state_products(&pool->summary, pool->row_states, pool->patch_columns,
                                 pool->row_products +
                                     slot * pool->patch_columns * pool->summary.units);
@@ -120,6 +127,53 @@ static void summarise_rows(const rnnpool_t *pool, int32_t first, int8_t *y) {
     store(pool, 1, y);
 }
 
+/* RNN2's products of summaries that are kept: of `count` rows from `row` on, into pixel_products,
+ * which the band no longer needs. */
+static void multiply_summaries(const rnnpool_t *pool, int32_t row, int32_t count) {
+    int32_t *products = pool->pixel_products;
+    for (int32_t n = row; n < row + count; n++) {
+        const int32_t slot = n % pool->patch;
+        fastgrnn_state_products(&pool->summary,
+                                pool->row_summaries + slot * pool->patch_columns * pool->row.units,
+                                pool->patch_columns, products);
+        products += pool->patch_columns * pool->summary.units;
+    }
+}
+
+/* RNN2 on over the products of `count` rows, down or up; the first of a sweep starts it. */
+static void sweep_summaries(const rnnpool_t *pool, int32_t count, bool is_down, bool is_first) {
+    const int32_t slot_words = pool->patch_columns * pool->summary.units;
+    const int32_t *products = pool->pixel_products + (is_down ? 0 : (count - 1) * slot_words);
+    const fastgrnn_sweep_t part = {
+        .sequence_stride = pool->summary.units,
+        .step_stride = is_down ? slot_words : -slot_words,
+        .sequences = pool->patch_columns,
+        .steps = count,
+    };
+    (is_first ? fastgrnn_start : fastgrnn_go_on)(&pool->summary, products, summary_table(pool),
+                                                 &part, pool->row_states);
+}
+
+/* RNN2 down and up over row summaries that are kept, from row `first` on: chunk by chunk, of which
+ * the last one's products serve both ways. */
+static void summarise_kept_rows(const rnnpool_t *pool, int32_t first, int8_t *y) {
+    const int32_t chunk = pool->chunk;
+    const int32_t last = (pool->patch - 1) / chunk * chunk;
+    const int32_t rest = pool->patch - last;
+    for (int32_t at = 0; at <= last; at += chunk) {
+        const int32_t count = at == last ? rest : chunk;
+        multiply_summaries(pool, first + at, count);
+        sweep_summaries(pool, count, true, at == 0);
+    }
+    store(pool, 0, y);
+    sweep_summaries(pool, rest, false, true);
+    for (int32_t at = last - chunk; at >= 0; at -= chunk) {
+        multiply_summaries(pool, first + at, chunk);
+        sweep_summaries(pool, chunk, false, false);
+    }
+    store(pool, 1, y);
+}
+
 /* RNN2 right and left over the column summaries. */
 static void summarise_columns(const rnnpool_t *pool, const int16_t *columns, int8_t *y) {
     const fastgrnn_t *cell = &pool->summary;
@@ -171,6 +225,8 @@ void rnnpool_rows(const rnnpool_t *pool, const int8_t *x, int32_t row, int8_t *y
     REQUIRES((pool->patch_columns - 1) * pool->stride + pool->patch <= pool->columns);
     REQUIRES(1 <= pool->shift && pool->shift <= 8);
     REQUIRES(pool->row.inputs == pool->channels && pool->summary.inputs == pool->row.units);
+    REQUIRES(pool->row_summaries == NULL || (0 < pool->chunk && pool->chunk <= pool->patch));
+    REQUIRES(pool->row_summaries == NULL || pool->row.units % 2 == 0);
     if (row >= (pool->patch_rows - 1) * pool->stride + pool->patch) {
         return; /* below the last patch */
     }
@@ -184,7 +240,11 @@ void rnnpool_rows(const rnnpool_t *pool, const int8_t *x, int32_t row, int8_t *y
         const int32_t patch_row = first / pool->stride;
         int8_t *out = y + patch_row * pool->out_columns * 4 * pool->summary.units;
         const int32_t slot_words = pool->columns * pool->row.units;
-        summarise_rows(pool, first, out);
+        if (pool->row_summaries != NULL) {
+            summarise_kept_rows(pool, first, out);
+        } else {
+            summarise_rows(pool, first, out);
+        }
         summarise_columns(pool, pool->column_states + patch_row % slots * slot_words, out);
         replicate(pool, patch_row, out);
     }

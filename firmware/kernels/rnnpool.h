@@ -32,8 +32,11 @@ typedef struct {
     uint32_t *row_table, *summary_table; /* the tables, copied there; NULL to read them in flash */
     int32_t *pixel_products; /* [band][columns][row units]; then [columns][summary units] */
     int32_t *row_products;   /* [patch][patch columns][summary units], row n at n modulo patch */
-    int16_t *row_states;     /* [patch columns][row units], then [patch columns][summary units] */
-    int16_t *column_states;  /* [ceil(patch / stride)][columns][row units] */
+    int16_t *row_summaries;  /* or in half the memory what they are products of: [patch][patch
+                              * columns][row units]; NULL where the products are kept */
+    int32_t chunk;       /* rows whose products fit in pixel_products; where summaries are kept */
+    int16_t *row_states; /* [patch columns][row units], then [patch columns][summary units] */
+    int16_t *column_states; /* [ceil(patch / stride)][columns][row units] */
 
     /* Writes row_states out as one part of each of `columns` pixels of y; NULL where there is only
      * the C. */

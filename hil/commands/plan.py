@@ -117,8 +117,9 @@ def notes(planned: "Plan", program: "Program") -> "Iterator[str]":
 
 
 def _pareto(points: "Sequence[Point]", clock_hz: int) -> int:
-    print("   memory     cycles, as the cost model has them")
+    print("   memory   all-in, at most    cycles, as the cost model has them")
     for point in points:
         seconds = point.cycles / clock_hz
-        print(f"{point.ram_bytes:9,} B  {point.cycles:11,}  {seconds:.3f} s")
+        memory = f"{point.ram_bytes:9,} B  {point.all_in_bytes:14,} B"
+        print(f"{memory}  {point.cycles:11,}  {seconds:.3f} s")
     return 0

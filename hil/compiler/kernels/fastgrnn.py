@@ -10,7 +10,12 @@ from hil.compiler.kernels import fastgrnn_dense, fastgrnn_sparse
 from hil.compiler.kernels.cycles import Cost, Part
 from hil.compiler.operators.fastgrnn import Cell
 from hil.compiler.program import Int16, Int32
+from hil.limits import limit
 
+_MOST_UNITS = limit("FASTGRNN_MOST_UNITS")
+_MOST_WIDENED_INPUTS = limit("FASTGRNN_MOST_WIDENED_INPUTS")
+_WIDENED = 12  # pixels at a time, in fastgrnn.c
+_SAVED = 160  # bytes of registers, of the function that widens and of the code that it calls
 _SWEEP = "(const int32_t *, const uint32_t *, const fastgrnn_sweep_t *, int16_t *)"
 _ARGUMENTS = {
     "pixel_products": "(const int8_t *, int32_t, int32_t *)",
@@ -74,6 +79,21 @@ class CellCode:
     def assembly(self) -> str:
         """Assembly of the functions that `prototypes` declares."""
         return "".join(f().text for f in self._in_code().values())
+
+    def stack_bytes(self, *, of_pixels: bool) -> int:
+        """Count the bytes of the stack that its C takes beside that of other kernels.
+
+        Args:
+            of_pixels: whether its inputs are pixels, which may have to be widened.
+        """
+        inputs = int(self.cell.w.shape[1])
+        code = self._in_code()
+        next_states = 0 if "go_on" in code else 2 * _MOST_UNITS + 2 * _SAVED
+        if not of_pixels or "state_products" not in code:
+            return next_states
+        wide = 2 * _WIDENED * _MOST_WIDENED_INPUTS
+        weights = 2 * (inputs + 2) * self.cell.units  # in code, and the biases
+        return max(next_states, wide + weights + _SAVED)
 
     def _in_code(self) -> dict[str, fastgrnn_sparse.Writer]:
         cell, name = replace(self.cell, bias=self.bias()), self.name

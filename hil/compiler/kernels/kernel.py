@@ -28,6 +28,12 @@ class Choices:
             None to put in CCM what is fastest there.
         panel_bytes: weights that need more working memory go through so much, panel by panel of
             channels; None to copy any in one piece.
+        summary_table_in_flash: of a pooling layer the second cell's table is read where it is.
+        keeps_summaries: a pooling layer keeps the summaries of rows, in half the memory that RNN2's
+            products of them take, and multiplies them each time they are read.
+        weights_by_row: those of a block stand in flash as int8, and are widened panel by panel in
+            each row.
+        apart: steps that have choices of their own, by name.
         streams_in_ccm: what streamed steps work in goes into CCM as far as there is room, whatever
             `ccm_bytes` says.
         transforms: convolutions go through Winograd's transform where that takes fewer cycles; it
@@ -44,6 +50,18 @@ class Choices:
     streams_in_ccm: bool = False
     transforms: bool = False
     coded: bool = False
+    summary_table_in_flash: bool = False
+    keeps_summaries: bool = False
+    weights_by_row: bool = False
+    apart: tuple[tuple[str, "Choices"], ...] = ()
+
+    def of(self, step: str) -> "Choices":
+        """Return the choices for a step.
+
+        Args:
+            step: its name.
+        """
+        return dict(self.apart).get(step, self)
 
 
 @dataclass(frozen=True)
@@ -286,6 +304,14 @@ class Kernel(ABC):
     def files(self, step: Step) -> tuple[str, ...]:
         """Return the C files of firmware/kernels that a step takes, without ending."""
         return (self.name, *self.parts)
+
+    def stack_bytes(self, step: Step) -> int:
+        """Count the bytes of large locals of its C, with the code that is called meanwhile.
+
+        Args:
+            step: one that this kernel has made.
+        """
+        return 0
 
     def access(self, step: Step) -> Access | None:
         """Return how a step goes through its input row by row, None where it cannot."""

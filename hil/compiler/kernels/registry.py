@@ -18,6 +18,7 @@ from hil.compiler.kernels.lookup import LOOKUP
 from hil.compiler.kernels.matmul import MATMUL
 from hil.compiler.kernels.maxout import MAXOUT
 from hil.compiler.kernels.one_pixel import ONE_PIXEL
+from hil.compiler.kernels.panelled_block import PANELLED_BLOCK
 from hil.compiler.kernels.panels import PANELS
 from hil.compiler.kernels.pointwise import POINTWISE
 from hil.compiler.kernels.pointwise_panels import POINTWISE_PANELS, POINTWISE_PANELS_CODED
@@ -36,6 +37,7 @@ KERNELS: tuple[Kernel, ...] = (
     # Three operators in one, then two, so that what can be fused is.
     EXPAND_FILTER_CODED,
     EXPAND_FILTER,
+    PANELLED_BLOCK,
     STREAMED_BLOCK,
     INVERTED_RESIDUAL,
     RNNPOOL,

@@ -43,6 +43,7 @@ _MEMORY = (
     "summary_table",
     "pixel_products",
     "row_products",
+    "row_summaries",
     "row_states",
     "column_states",
 )
@@ -56,7 +57,7 @@ class Pooling(Kernel):
     name = "rnnpool"
     parts = ("fastgrnn",)
     step_bytes = 600
-    code_bytes = 1668
+    code_bytes = 2392
 
     def take(
         self, rest: Sequence[Operator], readers: Mapping[str, int], choices: Choices
@@ -88,6 +89,12 @@ class Pooling(Kernel):
         """Add those of the convolution."""
         conv, _ = parts_of(step.operators)
         return (*super().files(step), *(feed_of(conv).files if conv else ()))
+
+    def stack_bytes(self, step: Step) -> int:
+        """Count what C keeps on the stack of a cell that has no code, or is given wide pixels."""
+        _, pool = _fastgrnn(step.operators)
+        row, summary, _ = _cells(pool)
+        return max(row.stack_bytes(of_pixels=True), summary.stack_bytes(of_pixels=False))
 
     def work(self, site: Site) -> Work:
         """Count the convolution, and the updates of both cells."""
@@ -224,10 +231,14 @@ def _scratch(pool: RNNPool, choices: Choices) -> tuple[Scratch, ...]:
         Scratch("row_table", 4 * row << pool.row.index_bits),
         Scratch("summary_table", 4 * summary << pool.summary.index_bits, "sram"),
     )
+    of_row = Scratch("row_products", 4 * pool.patch * across * summary)
+    if choices.keeps_summaries and row % 2 == 0:
+        of_row = Scratch("row_summaries", 2 * pool.patch * across * row)
+    copied = 0 if choices.tables_in_flash else 1 if choices.summary_table_in_flash else 2
     return (
-        *(() if choices.tables_in_flash else tables),
+        *tables[:copied],
         Scratch("row_states", 2 * across * max(row, summary), lasts=False),
-        Scratch("row_products", 4 * pool.patch * across * summary),
+        of_row,
         Scratch("pixel_products", 4 * columns * max(choices.band * row, summary), lasts=False),
         Scratch("column_states", 2 * started * columns * row, "sram"),
     )
@@ -276,10 +287,19 @@ def _fields(pool: RNNPool, cells: Sequence[CellCode], site: Site) -> Fields:
         "order": f"{name}_order",
         "shift": pool.shift,
         "band": site.step.band,
+        "chunk": _chunk(pool, site.step),
     }
     if suits_store(pool.summary.units):
         fields["store"] = f"HIL_CORTEX_M4_CODE({name}_store)"
     return fields | {memory: site.planned(memory) for memory in _MEMORY}
+
+
+def _chunk(pool: RNNPool, step: Step) -> int:
+    """Count the rows whose products fit where those of pixels were; 0 where products are kept."""
+    if not step.scratch_bytes("row_summaries"):
+        return 0
+    row_bytes = 4 * patch_grid(pool)[1] * pool.summary.units
+    return min(pool.patch, step.scratch_bytes("pixel_products") // row_bytes)
 
 
 def _calls(site: Site, name: str, before: FeedCode) -> tuple[str, ...]:
@@ -319,15 +339,23 @@ def _work(pool: RNNPool, site: Site) -> Work:
     summaries = 4 * patch_rows * patch_columns
     calls = rows * patch_columns + patch_rows * columns * pool.patch / site.step.band
     product = "fastgrnn.sparse_product" if is_sparse(pool.summary) else "fastgrnn.dense_product"
+    multiplied, summary_calls = sweeps, _SUMMARY_CALLS * summaries
+    chunk = _chunk(pool, site.step)
+    if chunk:
+        chunks = -(-pool.patch // chunk)
+        again = pool.patch + (chunks - 1) * chunk  # rows that a patch multiplies, both ways
+        multiplied += patch_columns * (patch_rows * again - rows)
+        summary_calls += 2 * (chunks - 1) * patch_rows * patch_columns
+    of_rows = "pixel_products" if chunk else "row_products"
     return add(
         _updates(pool.row, sweeps * pool.patch, sweeps),
         _updates(pool.summary, summaries * pool.patch, summaries),
-        _reads(pool.row, sweeps * pool.patch, site, "pixel_products"),
-        _reads(pool.summary, summaries * pool.patch, site, "row_products"),
+        _reads(pool.row, sweeps * pool.patch, site, ("row_table", "pixel_products")),
+        _reads(pool.summary, summaries * pool.patch, site, ("summary_table", of_rows)),
         {_call(pool.row): calls},
-        {_call(pool.summary): _SUMMARY_CALLS * summaries},
+        {_call(pool.summary): summary_calls},
         {"fastgrnn.pixel": rows * columns * pool.row.units},
-        {product: sweeps * pool.summary.units},
+        {product: multiplied * pool.summary.units},
     )
 
 
@@ -337,14 +365,15 @@ def _updates(cell: Cell, steps: float, starts: float) -> Work:
     return {each: cell.units * (steps - starts), "fastgrnn.start": cell.units * starts}
 
 
-def _reads(cell: Cell, steps: float, site: Site, products: str) -> Work:
+def _reads(cell: Cell, steps: float, site: Site, memory: tuple[str, str]) -> Work:
     """Count updates whose table is in flash, and those whose products lie in another memory.
 
     In another memory than the weights a product's load hides behind none of theirs; the dense code
     loads products by themselves.
     """
+    table, products = memory
     work: dict[str, float] = {}
-    if site.choices.tables_in_flash:
+    if table not in site.memory:
         work["flash.entry"] = site.wait_states * cell.units * steps
     if site.memory[products].region != "ccm" and is_sparse(cell):
         work["fastgrnn.apart"] = cell.units * steps

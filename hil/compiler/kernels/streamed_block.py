@@ -115,6 +115,14 @@ class StreamedBlock(Kernel):
         work = times(BLOCK_IN_TWO_MEMORIES.factor if is_apart else 1.0, add(*works))
         return work if site.copied else add(work, {"flash.word": site.wait_states * words})
 
+    def shape(self, operators: Sequence[Operator]) -> Block:
+        """Return the shape that the code is written for.
+
+        Args:
+            operators: a step's.
+        """
+        return packed_block(operators)
+
     def access(self, step: Step) -> Access:
         """Return the window's rows; a residual is still needed when its row is written."""
         filtered, project = (expect(op, Conv2D) for op in step.operators[-2:])
@@ -125,9 +133,10 @@ class StreamedBlock(Kernel):
     def code(self, site: Site) -> StepCode:
         """Call `streamed_block_rows`."""
         step = site.step
-        convs, block = _parts(step.operators)
+        convs, _ = _parts(step.operators)
         check_residual(convs[-1])
         name = identifier(step.name)
+        block = self.shape(step.operators)
         fields = _fields(name, block, convs, copied=site.copied)
         memory = ("weights", "pixels", "ring", "filtered")
         fields |= {member: site.planned(member) for member in memory}
@@ -143,7 +152,8 @@ class StreamedBlock(Kernel):
 
     def assembly(self, name: str, operators: tuple[Operator, ...], panel: int) -> str:
         """Write the products and the depthwise row."""
-        convs, block = _parts(operators)
+        convs, _ = _parts(operators)
+        block = self.shape(operators)
         code = identifier(name)
         enter = product_assembly(f"{code}_expand", block.expand) if block.expand else ""
         if pairs := _spread(convs, block):
@@ -162,6 +172,15 @@ def _parts(operators: Sequence[Operator]) -> tuple[list[Conv2D], Block]:
     if block is None:
         raise BuildError(f"{convs[-1].name} is planned as a streamed block but is not of its kind")
     return convs, block
+
+
+def packed_block(operators: Sequence[Operator]) -> Block:
+    """Return the packed block that a step computes.
+
+    Args:
+        operators: the step's.
+    """
+    return _parts(operators)[1]
 
 
 def _spread(convs: Sequence[Conv2D], block: Block) -> Spread | None:

@@ -12,7 +12,9 @@ from hil.compiler.plan.cost import estimate
 from hil.compiler.plan.flash import flash_need
 from hil.compiler.plan.place import Plan, place
 from hil.compiler.plan.schedule import schedule
+from hil.compiler.plan.stack import all_in_bytes
 from hil.compiler.plan.stream import can_stream
+from hil.compiler.plan.thrift import frugal
 from hil.compiler.program import Program
 from hil.config.board import Board
 from hil.errors import MemoryLimitError, UsageError
@@ -25,6 +27,7 @@ _MOST_DEPTHS = 2  # of streaming, that are looked at closely
 Aim: TypeAlias = Literal["speed", "ram"] | int
 """What to plan for: the fewest cycles, the least memory, or the fewest cycles in so many bytes.
 
+Bytes are all-in: the stack and static data count too.
 Of schedules that take equally few cycles as far as the cost model can tell, the smallest is taken.
 """
 
@@ -40,6 +43,11 @@ class Point:
     def ram_bytes(self) -> int:
         """Arena and working memory together."""
         return self.plan.ram_bytes
+
+    @property
+    def all_in_bytes(self) -> int:
+        """The same with stack and static data, at most."""
+        return all_in_bytes(self.plan)
 
 
 def make_plan(
@@ -59,14 +67,14 @@ def make_plan(
             nearest.
         BuildError: an operator that no kernel computes.
     """
-    points = _points(program, budget, streams)
+    points = _points(program, budget, streams, thrifty=aim != "speed")
     if aim == "ram":
         smallest = min(points, key=lambda p: (p.ram_bytes, p.cycles))
         return _relieved(program, budget, smallest, smallest.ram_bytes)
-    cap = aim if isinstance(aim, int) else max(p.ram_bytes for p in points)
-    within = [p for p in points if p.ram_bytes <= cap]
+    cap = aim if isinstance(aim, int) else max(p.all_in_bytes for p in points) + _ALIGNING
+    within = [p for p in points if p.all_in_bytes <= cap]
     if not within:
-        least = min(p.ram_bytes for p in points)
+        least = min(p.all_in_bytes for p in points)
         raise MemoryLimitError(
             f"{program.name} needs {least:,} B of memory at least, {least - cap:,} B more than the "
             f"{cap:,} B asked for",
@@ -76,7 +84,8 @@ def make_plan(
     fastest = min(p.cycles for p in within)
     alike = [p for p in within if p.cycles <= _ALIKE * fastest]
     point = min(alike, key=lambda p: (p.ram_bytes, p.cycles))
-    return _relieved(program, budget, point, min(cap, point.ram_bytes + _ALIGNING))
+    room = cap - point.all_in_bytes
+    return _relieved(program, budget, point, point.ram_bytes + min(room, _ALIGNING))
 
 
 def _relieved(program: Program, budget: Budget, point: Point, cap: int) -> Plan:
@@ -127,18 +136,23 @@ def pareto(program: Program, budget: Budget, *, streams: bool | None = None) -> 
         streams: whether the image comes in row by row; None for that only where nothing else fits.
     """
     frontier: list[Point] = []
-    for point in sorted(_points(program, budget, streams), key=lambda p: (p.cycles, p.ram_bytes)):
+    points = _points(program, budget, streams, thrifty=True)
+    for point in sorted(points, key=lambda p: (p.cycles, p.ram_bytes)):
         if not frontier or point.ram_bytes < frontier[-1].ram_bytes:
             frontier.append(point)
     return frontier
 
 
-def _points(program: Program, budget: Budget, streams: bool | None) -> list[Point]:
-    """Every schedule that fits."""
+def _points(
+    program: Program, budget: Budget, streams: bool | None, *, thrifty: bool
+) -> list[Point]:
+    """Every schedule that fits; `thrifty`: with those in which single steps give up cycles."""
     points: list[Point] = []
     failures: list[MemoryLimitError] = []
     if not streams:
         points = _at_depth(program, budget, 0, failures)
+        if thrifty or not points:
+            points += _placed(program, budget, list(frugal(program, budget)), failures)
     if not points and streams is not False:
         points = _streaming(program, budget, failures)
     if not points and streams:

@@ -31,7 +31,7 @@ def flash_bytes(steps: Sequence[Step], choices: Choices) -> int:
         + kernels
         + stages
         + sum(
-            step.kernel.constant_bytes(step, choices)
+            step.kernel.constant_bytes(step, choices.of(step.name))
             + step.kernel.step_bytes
             + name_bytes(step.name)
             + _code_bytes(step.kernel, step.operators, step.panel)
@@ -48,7 +48,7 @@ def flash_need(steps: Sequence[Step], choices: Choices, budget: Budget) -> Need:
         choices: the schedule's.
         budget: whose flash it is held to.
     """
-    constants = {step.name: step.kernel.constant_bytes(step, choices) for step in steps}
+    constants = {s.name: s.kernel.constant_bytes(s, choices.of(s.name)) for s in steps}
     return Need("flash", flash_bytes(steps, choices), budget.flash_bytes, constants)
 
 

@@ -87,7 +87,8 @@ class Plan:
         held = {s.name: self.buffers[f"{step.name}/{s.name}"] for s in step.scratch}
         memory = {name: Memory(buffer.region, buffer.offset) for name, buffer in held.items()}
         streamed = self.is_streamed(step)
-        return Site(step, self.choices, self.offsets, memory, streamed, self.flash_wait_states)
+        choices = self.choices.of(step.name)
+        return Site(step, choices, self.offsets, memory, streamed, self.flash_wait_states)
 
 
 @dataclass(eq=False)
@@ -175,6 +176,27 @@ def place(program: Program, budget: Budget, choices: Choices, patience: int = PA
         flash_wait_states=budget.flash_wait_states,
         choices=choices,
     )
+
+
+def occupied(program: Program, steps: tuple[Step, ...]) -> list[int]:
+    """Count the bytes that maps take at each step, where there is nothing else in the arena.
+
+    Args:
+        program: the quantised network; its image is in memory whole.
+        steps: of a schedule.
+    """
+    maps, _ = _maps(program, steps, 0, {}).place("sram", PATIENCE)
+    alive = [[b for b in maps.values() if b.first <= i <= b.last] for i in range(len(steps))]
+    return [_union(buffers) for buffers in alive]
+
+
+def _union(buffers: list[Buffer]) -> int:
+    """Bytes that buffers take together, some of which may lie over others."""
+    taken = end = 0
+    for buffer in sorted(buffers, key=lambda b: b.offset):
+        taken += max(0, buffer.end - max(end, buffer.offset))
+        end = max(end, buffer.end)
+    return taken
 
 
 def _life(index: int, streamed: int) -> tuple[int, int]:

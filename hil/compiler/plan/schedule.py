@@ -30,6 +30,8 @@ def schedule(program: Program, choices: Choices) -> tuple[Step, ...]:
         row_by_row = replace(choices, panel_bytes=None, transforms=False)
         how = row_by_row if len(steps) < choices.streamed else choices
         taken = _take(rest, readers, how)
+        if taken.name in dict(choices.apart):
+            taken = _take(rest, readers, choices.of(taken.name))
         steps.append(taken)
         rest = [operator for operator in rest if operator not in taken.operators]
     return tuple(steps)
