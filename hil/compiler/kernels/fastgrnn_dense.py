@@ -1,8 +1,9 @@
 """Cortex-M4 code for a FastGRNN cell of dense weights: three sequences by two units at a time.
 
 For every two weights of each unit there are five loads and six SMLAD. The states of the three
-sequences and U stand on the stack, in the same memory, so that all the loads of a step pair. The C
-that this code equals is in firmware/kernels/fastgrnn.c.
+sequences and U stand on the stack, in the same memory, so that all the loads of a step pair. U's
+units come from the last to the first, so that U ends where the stack pointer is. The C that this
+code equals is in firmware/kernels/fastgrnn.c.
 """
 
 import numpy as np
@@ -37,7 +38,8 @@ def go_on(name: str, cell: Cell) -> Assembly:
     """
     out = Assembly()
     out.function(name, "h = the states after some more steps")
-    weights = _blocked(cell.u)
+    backwards = cell.u.reshape(-1, 2, cell.units)[::-1]
+    weights = _blocked(backwards.reshape(cell.u.shape))
     state = 2 * cell.units
     now, then = 4 * len(weights), 4 * len(weights) + SEQUENCES * state
     out.put("push {r4-r11, lr}", f"sub sp, sp, #{-(-(then + SEQUENCES * state) // 8) * 8}")
@@ -53,15 +55,16 @@ def go_on(name: str, cell: Cell) -> Assembly:
     for _ in range(SEQUENCES):
         _copy_state(out, state, "r0", "r1!")
         out.put("add r0, r0, r5")
-    out.put("vmov r2, s7", "vmov s8, r2", "vmov r2, s0", "vmov s2, r2")
-    out.put(f"add r0, sp, #{now}", f"add r2, sp, #{then}", "vmov s13, r2")
+    out.put("vmov r2, s7", "vmov s8, r2", "vmov r2, s0")
+    out.put("vmov r3, s11", "sub r2, r2, r3", "vmov s2, r2")
+    out.put(f"add r0, sp, #{now}", f"mov r2, #{then - now}", "vmov s13, r2")
     out.label(f".L{name}_step")
-    out.put("vmov r3, s2", "vmov s9, r3", "mov r1, sp", "vmov r2, s11", "vmov s3, r2")
-    out.put("mov r3, #0", "vmov s12, r3")
+    out.put("vmov s12, r0", f"add r1, sp, #{now}", "vmov lr, s11")
     out.label(f".L{name}_pair")
     _pair(out, cell)
-    out.put(f"cmp r3, #{state}", f"bne .L{name}_pair")
-    out.put("vmov r2, s13", "vmov s13, r0", "mov r0, r2")  # the two sets of states change places
+    out.put("cmp r1, sp", f"bne .L{name}_pair")
+    # The two sets of states change places.
+    out.put(f"sub r0, r2, #{state}", "vmov r3, s13", "rsb r3, r3, #0", "vmov s13, r3")
     out.put("vmov r2, s2", "vmov r3, s5", "add r2, r2, r3", "vmov s2, r2")
     out.put("vmov r2, s8", "subs r2, r2, #1", "vmov s8, r2", f"bne .L{name}_step")
     out.put("mov r1, r0", "vmov r0, s1", "vmov r5, s15")
@@ -125,37 +128,48 @@ def state_products(name: str, cell: Cell) -> Assembly:
 
 
 def _pair(out: Assembly, cell: Cell) -> None:
-    """Two units of three sequences; r0 the states, r1 U; leaves in r3 the next pair's offset."""
+    """Two units of three sequences.
+
+    r0: the states; r1: where the pair's U ends, moves down to its start; lr: the pair's column of
+    the table, moves on; s2: from there to the first sequence's products; s10: from sequence to
+    sequence; s12: the pair's state, moves on; s13: from there to the next state. Leaves in r2 the
+    next state's word after the pair's.
+    """
     state = 2 * cell.units
-    out.put("vmov r10, s9", "vmov r11, s10", "add r12, r10, r11", "add lr, r12, r11")
-    for pointer, low, high in zip(("r10", "r12", "lr"), _SUMS[0::2], _SUMS[1::2], strict=True):
-        out.put(f"ldr {low}, [{pointer}]", f"ldr {high}, [{pointer}, #4]")
-    out.put("add r10, r10, #8", "vmov s9, r10")
-    _products(out, cell.units)
+    out.put("vmov r10, s2", "add r10, r10, lr", "vmov r11, s10")
+    low, high = _SUMS[0::2], _SUMS[1::2]
+    others = ("r11", "r11, lsl #1")
+    out.put(f"ldr {high[0]}, [r10, #4]")
+    out.put(*(f"ldr {s}, [r10, {o}]" for s, o in zip(low[1:], others, strict=True)))
+    out.put(f"ldr {low[0]}, [r10], #4")
+    out.put(*(f"ldr {s}, [r10, {o}]" for s, o in zip(high[1:], others, strict=True)))
+    _products(out, cell.units, backwards=True)
     shift = f", asr #{cell.index_shift}" if cell.index_shift else ""
     row_shift = (4 * cell.units).bit_length() - 1
-    out.put("vmov r2, s3", *(f"usat {s}, #{cell.index_bits}, {s}{shift}" for s in _SUMS))
-    out.put(*(f"add {s}, r2, {s}, lsl #{row_shift}" for s in _SUMS))
+    out.put("vmov r3, s12", *(f"usat {s}, #{cell.index_bits}, {s}{shift}" for s in _SUMS))
+    out.put(*(f"add {s}, lr, {s}, lsl #{row_shift}" for s in _SUMS))
     out.put(*(f"ldr {s}, [{s}, #{4 * (i % 2)}]" for i, s in enumerate(_SUMS)))
-    out.put("vmov r3, s12", "add r2, r2, #8", "vmov s3, r2", "add r12, r0, r3", "vmov lr, s13")
-    out.put("ldr r10, [r12]", f"ldr r11, [r12, #{state}]", f"ldr r12, [r12, #{2 * state}]")
-    for low, high, before in zip(_SUMS[0::2], _SUMS[1::2], ("r10", "r11", "r12"), strict=True):
-        out.put(f"smlabb {low}, {low}, {before}, {low}", f"smlabt {high}, {high}, {before}, {high}")
-        out.put(f"lsl {high}, {high}, #1", f"pkhtb {low}, {high}, {low}, asr #15")
-    out.put("add lr, lr, r3", "add r3, r3, #4", "str r4, [lr]", f"str r6, [lr, #{state}]")
-    out.put(f"str r8, [lr, #{2 * state}]", "vmov s12, r3")
+    out.put(f"ldr r11, [r3, #{state}]", f"ldr r12, [r3, #{2 * state}]", "ldr r10, [r3], #4")
+    out.put("add lr, lr, #8", "vmov r2, s13", "add r2, r2, r3", "vmov s12, r3")
+    for one, other, before in zip(low, high, ("r10", "r11", "r12"), strict=True):
+        out.put(f"smlabb {one}, {one}, {before}, {one}")
+        out.put(f"smlabt {other}, {other}, {before}, {other}", f"lsl {other}, {other}, #1")
+        out.put(f"pkhtb {one}, {other}, {one}, asr #15")
+    out.put(*(f"str {s}, [r2, #{n * state - 4}]" for n, s in enumerate(low)))
 
 
-def _products(out: Assembly, inputs: int) -> None:
-    """Add the products of two units with three vectors at r0; moves r1 on."""
+def _products(out: Assembly, inputs: int, *, backwards: bool = False) -> None:
+    """Add the products of two units with three vectors at r0; moves r1 on, or back beforehand."""
     for i in range(inputs // 2):
         out.put(*(f"ldr r{10 + n}, [r0, #{4 * i + 2 * inputs * n}]" for n in range(SEQUENCES)))
-        out.put(f"ldr r2, [r1, #{8 * i}]", f"ldr r3, [r1, #{8 * i + 4}]")
+        first = f"[r1, #-{4 * inputs}]!" if backwards and i == 0 else f"[r1, #{8 * i}]"
+        out.put(f"ldr r2, {first}", f"ldr r3, [r1, #{8 * i + 4}]")
         for n in range(SEQUENCES):
             for c, weight in enumerate(("r2", "r3")):
                 s = _SUMS[2 * n + c]
                 out.put(f"smlad {s}, r{10 + n}, {weight}, {s}")
-    out.put(f"add r1, r1, #{4 * inputs}")
+    if not backwards:
+        out.put(f"add r1, r1, #{4 * inputs}")
 
 
 def _copy(out: Assembly, name: str, words: int) -> None:
