@@ -201,7 +201,7 @@ class Desk:
         self.watch = lambda _stage: None
         self.served.plug()
         self.chip.dwt.on_read = None
-        self.chip.flash_controller.on_step = lambda _step: None
+        self.chip.flash_controller.on_step = None
         self.chip.flash_controller.stuck = frozenset()
         self.program_options(FACTORY)
         emulated = self.served.emulated

@@ -106,10 +106,14 @@ class Clock(Protocol):
         run: shared with the C hook. The core sets `stop` (from any thread), `block_limit` and the
             masks to watch; the hook leaves before a block that must not run.
         loops: None where nothing is known of them.
+        invalidates: addresses of a C function of (context, address, length) and of its context,
+            None where changes of data alone are nothing to it. It does what `invalidate` does, and
+            returns whether that has to be called besides.
     """
 
     timing: str
     run: RunControl
+    invalidates: tuple[int | None, int | None]
 
     @property
     def loops(self) -> Loops | None:
@@ -173,6 +177,7 @@ class InstructionClock:
 
     timing = "instructions"
     loops = None
+    invalidates: tuple[int | None, int | None] = (None, None)
 
     def __init__(self, engine: "Engine") -> None:
         from unicorn.unicorn_py3.unicorn import uclib

@@ -13,6 +13,7 @@ from enum import Enum, auto
 from typing import Any, Protocol
 
 from hil.targets.emulator.core.lent import Lent
+from hil.targets.emulator.core.programming import Programming
 from hil.targets.emulator.errors import BusError, DeniedError
 
 Read = Callable[[int, int], int]
@@ -238,7 +239,12 @@ class Engine:
         self.uc.hook_add(kinds, self._on_bad_access, None, begin, _LAST_ADDRESS)
 
     def map_device(
-        self, address: int, length: int, read: Read, write: Write, lent: Lent | None = None
+        self,
+        address: int,
+        length: int,
+        read: Read,
+        write: Write,
+        sooner: tuple[Lent, Programming] | None = None,
     ) -> None:
         """Route accesses to functions of (address, bytes) and (address, bytes, value).
 
@@ -250,7 +256,7 @@ class Engine:
             length: bytes.
             read: gets (address, bytes), returns the value.
             write: gets (address, bytes, value).
-            lent: answers some reads before they get here.
+            sooner: what answers some accesses before they get here.
         """
         from unicorn.unicorn_py3 import unicorn as binding
 
@@ -279,9 +285,13 @@ class Engine:
         callbacks = (binding.MMIO_READ_CFUNC(on_read), binding.MMIO_WRITE_CFUNC(on_write))
         self._kept.append(callbacks)
         read_pointer, write_pointer = (ctypes.cast(c, ctypes.c_void_p) for c in callbacks)
-        context = None
-        if lent is not None:
-            read_pointer, context = lent.window(address, read_pointer)
+        context = write_context = None
+        if sooner is not None:
+            lent, programming = sooner
+            read_pointer, write_pointer, context = programming.window(
+                address, *lent.window(address, read_pointer), write_pointer
+            )
+            write_context = context
         self._check(
             binding.uclib.uc_mmio_map(
                 self._handle,
@@ -290,7 +300,7 @@ class Engine:
                 read_pointer,
                 context,
                 write_pointer,
-                None,
+                write_context,
             )
         )
 
@@ -469,7 +479,11 @@ class Engine:
         self.uc.hook_add(self._const.UC_HOOK_EDGE_GENERATED, on_edge)
 
     def on_read_only_write(
-        self, first: int, last: int, function: Callable[[int, int, int], bool]
+        self,
+        first: int,
+        last: int,
+        function: Callable[[int, int, int], bool],
+        sooner: tuple[Any, Any],
     ) -> None:
         """Call a function of (address, bytes, value) for stores to read-only memory.
 
@@ -479,7 +493,9 @@ class Engine:
             first: address of the memory.
             last: address of it.
             function: what is called.
+            sooner: a C function, and its last argument, that may deal with a store before.
         """
+        self._add_hook(self._const.UC_HOOK_MEM_WRITE_PROT, *sooner, range(first, last + 1))
 
         def on_write(
             _uc: object, _kind: int, address: int, size: int, value: int, _data: object

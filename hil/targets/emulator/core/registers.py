@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from hil.targets.emulator.core.lent import Lent
+from hil.targets.emulator.core.programming import Programming
 from hil.targets.emulator.core.source import Request, Source, Trigger
 
 _WORD = 0xFFFF_FFFF
@@ -196,10 +197,14 @@ class Bus:
     writes: int = 0
     trace: int = 0
     lent: Lent = field(default_factory=lambda: Lent(lambda: False))
+    programming: Programming = field(init=False)
     on_unmodelled: Callable[[int], None] = ignore
     unclocked: set[str] = field(default_factory=set)
     on_unclocked: Callable[[str, int], None] = lambda *_: None
     _observed: dict[int, Accesses] | None = None
+
+    def __post_init__(self) -> None:
+        self.programming = Programming(self.lent)
 
     def add(self, peripheral: Peripheral) -> None:
         """Put a peripheral's registers on the bus."""
@@ -292,6 +297,7 @@ class Bus:
         observed: dict[int, Accesses] = {}
         self.lent.allowed = lambda: False
         self.lent.take_back()
+        self.programming.close()
 
         def counting(register: Register, accesses: Accesses) -> Register:
             return replace(register, read=lambda: accesses.note(register.read()))
@@ -331,6 +337,7 @@ class Bus:
         """
         if self.lent.owner is not None:
             self.lent.take_back()
+        self.programming.close()
         self.writes += 1
         register = self.registers.get(address)
         if size == 4 and register is not None:

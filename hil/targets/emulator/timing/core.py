@@ -79,6 +79,10 @@ class TimingCore:
         self._library = load_library()
         self._buffer = ctypes.create_string_buffer(self._library.timing_size())
         self._t = Head.from_buffer(self._buffer)
+        self.invalidates: tuple[int | None, int | None] = (
+            address_of(self._library.timing_invalidate),
+            ctypes.addressof(self._buffer),
+        )
         self.run: RunControl = self._t.run
         self._flash = board.flash
         self._line_bytes = board.flash_read_bits // 8

@@ -182,7 +182,10 @@ class Chip(ABC):
             on_interrupt=self.waiting.attend,
             on_repair=self._request_stop,
             now=self.clock.now,
+            programming=(programming := self.memory.bus.programming),
         )
+        bases = (self.board.flash.address, BOOT_ALIAS)
+        programming.place(bases, self.memory.flash, self.clock.invalidates, self.code.has_run_at)
         self.flash_controller = self._make_flash(memoryview(self.memory.flash), calls)
         self.memory.add(self.options.placed())
         self.bus = DebugBus(self.memory, self.flash_controller, self.code, self.core)
@@ -401,6 +404,7 @@ class Chip(ABC):
             self.dwt.skip(cycles)
 
     def _on_new_block(self, block: Block) -> None:
+        self.memory.bus.programming.close()  # the code may be in the page that is programmed
         self.code.note(block.address)
         self.traps.on_new_block(block)
         if self.protection.on and self.protection.note_code(block.address, block.bytes):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hil.targets.emulator.chips.stm32.key_sequence import KeySequence
+from hil.targets.emulator.core.programming import Programming
 from hil.targets.emulator.core.registers import Peripheral, Register, Storage
 
 ERASED = 0xFF
@@ -54,6 +55,7 @@ class FlashCalls:
         set_acr: receives the access control register.
         on_interrupt: called when the interrupt line is high.
         on_repair: called when `settle` has something to do soon.
+        programming: what the C side may answer.
         now: the core's cycle count.
     """
 
@@ -61,6 +63,7 @@ class FlashCalls:
     set_acr: Callable[[int], None]
     on_interrupt: Callable[[], None]
     on_repair: Callable[[], None]
+    programming: Programming
     now: Callable[[], int] = lambda: 0
 
 
@@ -130,8 +133,6 @@ class FlashController(Peripheral):
     Attributes:
         irq: its interrupt number.
         erase_s: seconds of the host that erasing takes; `math.inf` where it never ends.
-        stuck: offsets of bytes that stay 0 whatever is programmed, as those of worn cells.
-        on_step: told "erase" and "program" when either begins.
     """
 
     models = "locks, erasing, programming with its errors, wait states, caches; option bytes"
@@ -152,8 +153,8 @@ class FlashController(Peripheral):
         self._calls = calls
         self._errors = errors
         self.erase_s = 0.0
-        self.stuck: frozenset[int] = frozenset()
-        self.on_step: Callable[[str], None] = lambda _step: None
+        self._stuck: frozenset[int] = frozenset()
+        self._on_step: Callable[[str], None] | None = None
         self._busy_until = 0.0
         self._repairs: list[tuple[int, bytes]] = []
         self._keys = KeySequence(_KEYS)
@@ -165,6 +166,7 @@ class FlashController(Peripheral):
         """Return to the state after reset: locked. Option bytes are loaded anew."""
         self._access.reset()
         self._keys.reset()
+        self._calls.programming.close()
         self._status = self._control = 0
         self._busy_until = 0.0
 
@@ -174,6 +176,26 @@ class FlashController(Peripheral):
         ended = self._control & EOPIE and self._status & EOP
         failed = self._control & ERRIE and self._status & self._errors
         return bool(ended or failed)
+
+    @property
+    def stuck(self) -> frozenset[int]:
+        """Offsets of bytes that stay 0 whatever is programmed, as those of worn cells."""
+        return self._stuck
+
+    @stuck.setter
+    def stuck(self, offsets: frozenset[int]) -> None:
+        self._stuck = offsets
+        self._calls.programming.close()
+
+    @property
+    def on_step(self) -> Callable[[str], None] | None:
+        """Told "erase" and "program" when either begins; None for nobody."""
+        return self._on_step
+
+    @on_step.setter
+    def on_step(self, told: Callable[[str], None] | None) -> None:
+        self._on_step = told
+        self._calls.programming.close()
 
     def deadline(self) -> int | None:
         """Return None: the line changes only by what software does."""
@@ -204,6 +226,7 @@ class FlashController(Peripheral):
 
     def _come_out_as(self, offset: int, outcome: bytes) -> None:
         """Have bytes end up otherwise than the store that is about to happen leaves them."""
+        self._calls.programming.close()
         self._repairs.append((offset, outcome))
         self._calls.on_repair()
 
@@ -217,12 +240,16 @@ class FlashController(Peripheral):
         return bool(self._busy_until) and time.monotonic() < self._busy_until
 
     def _begin_erasing(self) -> None:
-        self.on_step("erase")
+        self._tell("erase")
         if self.erase_s:
             self._busy_until = time.monotonic() + self.erase_s
 
+    def _tell(self, step: str) -> None:
+        if self._on_step is not None:
+            self._on_step(step)
+
     def _as_cells_take_it(self, offset: int, data: bytes) -> bytes:
-        return bytes(0 if offset + at in self.stuck else one for at, one in enumerate(data))
+        return bytes(0 if offset + at in self._stuck else one for at, one in enumerate(data))
 
     def _clear_status(self, value: int) -> None:
         self._status &= ~value
@@ -240,6 +267,7 @@ class FlashController(Peripheral):
             self._notify()
 
     def _fail(self, error: int) -> None:
+        self._calls.programming.close()
         self._status |= error | (OPERR if self._control & ERRIE else 0)
         self._notify()
 

@@ -118,12 +118,13 @@ class MemoryMap:
         """
         for address, memory, writable, executable in self._memories:
             engine.map_memory(address, memory, writable=writable, executable=executable)
+        sooner = (self.bus.lent, self.bus.programming)
         private = PrivateBus(engine, self.bus, user_may_set_pending)
         for start, length in self._windows:
             if start == private_bus.ADDRESS:
                 engine.map_device(start, length, private.read, private.write)
             else:
-                engine.map_device(start, length, *self._checked(check_device), self.bus.lent)
+                engine.map_device(start, length, *self._checked(check_device), sooner)
         for band in self._bands:
             engine.map_device(band.alias, band.bytes, band.read_bit, band.write_bit)
         first, last = self._flash_address, self._flash_address + len(self.flash) - 1
@@ -132,7 +133,7 @@ class MemoryMap:
             self.bus.writes += 1
             return program(address - first, size, value)
 
-        engine.on_read_only_write(first, last, store)
+        engine.on_read_only_write(first, last, store, self.bus.programming.store)
         engine.note_bad_accesses(self._later)
 
     def _checked(self, check: Callable[[int, bool], None]) -> tuple[Read, Write]:
@@ -152,7 +153,7 @@ class MemoryMap:
         """Return how often any register was written, and a trace of reads since the last call."""
         trace, self.bus.trace = self.bus.trace, 0
         lent = self.bus.lent
-        return self.bus.writes, trace + lent.reads + lent.taken
+        return self.bus.writes + self.bus.programming.accesses, trace + lent.reads + lent.taken
 
     def content(self) -> list[bytes] | None:
         """Return a copy of all RAM; None where it is too much, with a memory outside the chip."""

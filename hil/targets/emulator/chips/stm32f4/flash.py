@@ -14,6 +14,7 @@ from hil.targets.emulator.chips.stm32.flash import (
     FlashController,
 )
 from hil.targets.emulator.chips.stm32f4.option_bytes import BANK_SECTORS, OptionBytes
+from hil.targets.emulator.core.programming import CHOICES
 from hil.targets.emulator.core.registers import Register, write_only
 
 ADDRESS = 0x4002_3C00
@@ -21,6 +22,8 @@ _ACCESS_BITS = 0x0000_1F0F
 _LATENCY_SETTLES_CYCLES = 16
 """How long FLASH_ACR may go on to say the old wait states. No manual has a figure: it says to read
 the register back."""
+
+_STATUS_AT, _CONTROL_AT = 0x0C, 0x10
 
 # FLASH_SR
 WRPERR = 1 << 4
@@ -58,6 +61,7 @@ class Stm32F4Flash(FlashController):
     def __init__(
         self, memory: "bytearray | memoryview", sectors: Sequence[int], calls: FlashCalls
     ) -> None:
+        self._calls = calls  # before FLASH_CR is written, which is there
         super().__init__(
             ADDRESS,
             memory,
@@ -70,12 +74,16 @@ class Stm32F4Flash(FlashController):
         self._ends = ends
         has_second = len(ends) > BANK_SECTORS
         self._control_bits = _CONTROL_BITS if has_second else _CONTROL_BITS & ~_SECOND_BANK
-        self.options = OptionBytes(has_second_bank=has_second, erase_all=self._erase_all)
+        self.options = OptionBytes(
+            has_second_bank=has_second,
+            erase_all=self._erase_all,
+            on_change=calls.programming.close,
+        )
         self.registers |= {
             0x04: write_only(self._keys.write),
             0x08: write_only(self.options.unlock),
-            0x0C: Register(self._read_status, self._clear_status, merges=False),
-            0x10: Register(self._read_control, self._write_control),
+            _STATUS_AT: Register(self._read_status, self._clear_status, merges=False),
+            _CONTROL_AT: Register(self._read_control, self._write_control),
             0x14: Register(self.options.read, self.options.write),
             0x18: Register(self.options.read_2, self.options.write_2),
         }
@@ -96,7 +104,7 @@ class Stm32F4Flash(FlashController):
         if not self._control & _PG or self._keys.locked:
             self._fail(PGSERR)
             return False
-        self.on_step("program")
+        self._tell("program")
         old = int.from_bytes(self._memory[offset : offset + size], "little")
         outcome = old
         if size != 1 << (self._control >> 8 & 3):
@@ -108,10 +116,12 @@ class Stm32F4Flash(FlashController):
             self._end()
         self._calls.changed(offset, size)
         kept = outcome.to_bytes(size, "little")
-        if self.stuck:
+        if self._stuck:
             kept = self._as_cells_take_it(offset, kept)
         if kept != value.to_bytes(size, "little"):
             self._come_out_as(offset, kept)
+        elif self._is_plain() and not self._is_protected(offset):
+            self._calls.programming.open_page(offset)
         return True
 
     def _read_control(self) -> int:
@@ -128,6 +138,30 @@ class Stm32F4Flash(FlashController):
         if value & LOCK:
             self._keys.lock()
         self._notify()
+        if self._is_plain():
+            self._calls.programming.open(
+                control_at=self.address + _CONTROL_AT, status_at=self.address + _STATUS_AT
+            )
+
+    @property
+    def _control(self) -> int:
+        return self._calls.programming.control
+
+    @_control.setter
+    def _control(self, value: int) -> None:
+        self._calls.programming.control = value
+
+    def _is_plain(self) -> bool:
+        """Whether the C side may answer: stores come out as they are, and nobody is told."""
+        return not (
+            self._control & ~CHOICES
+            or self._status
+            or self._keys.locked
+            or self._repairs
+            or self._is_busy
+            or self._stuck
+            or self._on_step
+        )
 
     def _erase(self) -> None:
         sectors = list(self._chosen_sectors())

@@ -30,13 +30,20 @@ class OptionBytes:
     Args:
         has_second_bank: whether there is an OPTCR1, and a BFB2.
         erase_all: called when the read-out protection is given up, which costs the flash.
+        on_change: called when other sectors may be protected.
 
     Attributes:
         memories: what is read at `MEMORIES`.
     """
 
-    def __init__(self, *, has_second_bank: bool, erase_all: Callable[[], None]) -> None:
-        self._erase_all = erase_all
+    def __init__(
+        self,
+        *,
+        has_second_bank: bool,
+        erase_all: Callable[[], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        self._erase_all, self._on_change = erase_all, on_change
         self._keys = KeySequence(KEYS)
         unused = 0 if has_second_bank else _BFB2
         self._registers = tuple(
@@ -137,6 +144,7 @@ class OptionBytes:
         self._show()
 
     def _show(self) -> None:
+        self._on_change()
         first, second = self._programmed
         for memory, at, half in (
             (self.memories[0], 0, first & 0xFFFF),
