@@ -88,6 +88,34 @@ def test_what_was_planned_once_is_kept_and_a_change_makes_it_anew(
         kept.fit(tiny.override(optimise="ram"), chip)
 
 
+def test_without_torch_what_was_planned_is_known_and_of_the_rest_the_remedy_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIL_CACHE", str(tmp_path / "cache"))
+    names = [tmp_path / "planned.toml", tmp_path / "new.toml", tmp_path / "newer.toml"]
+    for number, path in enumerate(names):
+        path.write_text(f"{TINY}\n".replace("channels = 4", f"channels = {4 + 4 * number}"))
+    assert kept.fit(scenario.load(str(names[0])), board.load("stm32f439")).sram_bytes
+
+    def lacking(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr("hil.run.network.structure", lacking)
+    monkeypatch.setattr("hil.extras.is_there", lambda package: package != "torch")
+    arguments = [*map(str, names), "--board=stm32f439"]
+    planned, new, _ = listed(capsys, *arguments)
+    assert isinstance(planned["fit"], dict)
+    assert isinstance(new["fit"], dict)
+    assert (planned["fit"]["fits"], new["fit"]["fits"]) == (True, None)
+    assert (new["tags"], new["limits"]) == (["tiny_things"], {"latency_s": 0.5})
+    assert cli.main(["scenarios", *arguments]) == 0
+    out = capsys.readouterr().out
+    words = [line.split()[:2] for line in out.splitlines()]
+    assert [one for one in words if one[1:] == ["?"]] == [["new", "?"], ["newer", "?"]]
+    assert out.count("which is not installed:") == 1
+    assert "pip install 'rnnpool-hil[torch]'" in " ".join(out.split())
+
+
 def test_what_is_for_another_board_is_listed_for_that_one_alone(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hil.studies.scenarios import Listed
 
 _COLUMNS = 79
+_FITS = {True: "yes", False: "no", None: "?"}
 _EXAMPLES = """\
 examples:
   hil scenarios                        names, tags, limits, last results
@@ -92,10 +93,12 @@ def _tags(listed: "list[Listed]") -> list[str]:
 
 
 def _obstacles(listed: "list[Listed]") -> list[str]:
+    """Say what keeps each from a board, and once why it is not known of some."""
+    fits = [(one.name, one.fit) for one in listed if one.fit is not None]
+    unknown = dict.fromkeys(fit.obstacle for _, fit in fits if fit.fits is None)
     return [
-        f"{one.name} does not fit: {one.fit.obstacle}"
-        for one in listed
-        if one.fit is not None and not one.fit.fits
+        *(f"{name} does not fit: {fit.obstacle}" for name, fit in fits if fit.fits is False),
+        *(f"whether it fits is not known (?): {why}" for why in unknown),
     ]
 
 
@@ -116,7 +119,7 @@ def _table(listed: "list[Listed]") -> "Table":
     table.add_column("last result")
     for one in listed:
         name = one.name if one.default else f"{one.name}*"
-        fit = [("yes" if one.fit.fits else "no") if one.fit else ""] if fits else []
+        fit = [_FITS[one.fit.fits] if one.fit else ""] if fits else []
         table.add_row(name, *fit, *_limits(one.limits), one.last)
     return table
 

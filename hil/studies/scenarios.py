@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hil import extras
 from hil.config.scenario import Limits, Scenario
 from hil.errors import UsageError, Verdict
 from hil.results import store
@@ -21,11 +22,12 @@ class Fit:
     """Whether a scenario's network fits a board.
 
     Attributes:
+        fits: None where that is not known: it was not planned before, and torch is not installed.
         sram_bytes, flash_bytes: as planned; None where there is no plan. Flash is an estimate.
         obstacle: why there is none.
     """
 
-    fits: bool
+    fits: bool | None
     sram_bytes: int | None
     flash_bytes: int | None
     obstacle: str
@@ -97,6 +99,11 @@ def _fit(scenario: Scenario, board: "Board") -> Fit:
 
     try:
         memory = kept.fit(scenario, board)
+    except ModuleNotFoundError as error:
+        if error.name != extras.TORCH or extras.is_there(extras.TORCH):
+            raise
+        missing = extras.missing(extras.TORCH, use="planning a network's memory")
+        return Fit(None, None, None, f"{missing.what}: {extras.remedy(extras.TORCH)}")
     except UsageError as error:
         return Fit(False, None, None, error.what)
     fits = not memory.obstacle
