@@ -11,6 +11,7 @@ import pytest
 from hil.config import board, scenario
 from hil.config.board import Board
 from hil.config.scenario import Scenario
+from hil.run import inputs
 from hil.run.worth import kept, of_scenario
 from hil.run.worth.weigh import Figure, Weighed, Worth
 from hil.vision.accuracy import Accuracy
@@ -126,6 +127,21 @@ def test_so_does_a_change_of_the_network_the_board_or_the_labels(
     assert asked.times == 4
     worth(tiny, anew=True)
     assert asked.times == 5
+
+
+def test_what_another_torch_said_is_taken_only_without_torch(
+    tiny: Scenario, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worth(tiny)
+    monkeypatch.setattr(inputs, "torch_version", lambda: "0")
+    assert not kept.is_kept(tiny, BOARD)
+    worth(tiny)
+    assert asked.times == 2
+    monkeypatch.setattr(inputs, "torch_version", lambda: None)
+    assert kept.is_kept(tiny, BOARD)
+    assert str(worth(tiny)) == str(ANSWER)
+    assert asked.times == 2
+    assert not kept.is_kept(replace(tiny, seed=1), BOARD)
 
 
 def test_a_damaged_file_has_it_asked_again(tiny: Scenario, tmp_path: Path, asked: Asked) -> None:

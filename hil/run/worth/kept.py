@@ -1,12 +1,14 @@
 """What a network is worth on its scenario's dataset, kept in the cache of builds from run to run.
 
 A run that finds it there asks no network, and loads no torch for it. The file is named by all that
-the network is made of and by the content of the dataset, and by its own content.
+the network is made of, by the version of torch, which computes the float network's answers, by the
+content of the dataset, and by its own content. Without torch what any version has said is taken.
 """
 
 import contextlib
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +59,11 @@ def take_or_ask(
     dataset = of_scenario.whole(scenario, scenario.dataset)
     if not inputs.are_known(scenario):
         return of_scenario.ask(quantised(), dataset, progress)
-    place = _place(scenario, board, dataset)
-    known = None if anew else _taken(place)
+    known = None if anew else _taken(scenario, board, dataset)
     if known is not None:
         return known
     weighed = of_scenario.ask(quantised(), dataset, progress)
+    (place,) = _places(scenario, board, dataset)  # torch is there: it was asked
     once.made_once(place, partial(_written, weighed), anew=True)
     return weighed
 
@@ -79,18 +81,26 @@ def is_kept(scenario: Scenario, board: Board) -> bool:
         dataset = of_scenario.whole(scenario, scenario.dataset)
     except UsageError:  # told where it is asked for
         return False
-    return inputs.are_known(scenario) and _taken(_place(scenario, board, dataset)) is not None
+    return inputs.are_known(scenario) and _taken(scenario, board, dataset) is not None
 
 
-def _place(scenario: Scenario, board: Board, dataset: Dataset) -> Path:
-    """Return where it is kept, before its name gains its own digest."""
+def _places(scenario: Scenario, board: Board, dataset: Dataset) -> list[Path]:
+    """Return where it may be kept, before the names gain their own digests.
+
+    That is one place for the torch that is installed; without torch, one for each version that has
+    left something.
+    """
     classes = (str(one) for one in dataset.classes)
     words = (inputs.digest(scenario, board), of_scenario.digest(dataset), *classes)
-    return paths.cache() / _FOLDER / f"{once.digest(words, ())}.worth"
+    start, folder = f"{once.digest(words, ())}-torch-", paths.cache() / _FOLDER
+    version = inputs.torch_version()
+    if version is not None:
+        return [folder / f"{start}{version}.worth"]
+    return sorted({once.place(file) for file in folder.glob(f"{start}*.worth")})
 
 
-def _taken(place: Path) -> Weighed | None:
-    for file in once.found(place):
+def _taken(scenario: Scenario, board: Board, dataset: Dataset) -> Weighed | None:
+    for file in chain.from_iterable(map(once.found, _places(scenario, board, dataset))):
         with contextlib.suppress(*_DAMAGED):
             found = msgspec.msgpack.decode(file.read_bytes(), type=Weighed, dec_hook=_array)
             note_use(file)
