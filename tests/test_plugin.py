@@ -55,6 +55,53 @@ def test_a_fault_of_the_firmware_is_a_failure_in_junit(
     assert junit(pytester).get("errors") == "0"
 
 
+ENDED = """
+    import pytest
+
+    @pytest.fixture(scope="session")
+    def hil_image(hil_scenario):
+        return None
+
+    @pytest.fixture(scope="session")
+    def hil_device(hil_session, hil_image):
+        {fault}
+
+    @pytest.fixture(scope="session")
+    def of_others():
+        raise KeyError("of others")
+
+    @pytest.mark.hil(scenario=["face_m4", "vww_base"])
+    @pytest.mark.parametrize("metric", ["one", "two", "three"])
+    def test_on_a_board(hil_measurement, metric):
+        pass
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_of_something_else(of_others, number):
+        pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (
+            'pytest.fail("Timeout (>1.0s) from pytest-timeout.")',
+            "Timeout (>1.0s) from pytest-timeout.",
+        ),
+        ('raise RuntimeError("of a driver")', "RuntimeError: of a driver"),
+    ],
+)
+def test_whatever_ends_a_scenarios_set_up_is_one_error(
+    pytester: pytest.Pytester, fault: str, told: str
+) -> None:
+    pytester.makepyfile(ENDED.format(fault=fault))
+    result = pytester.runpytest("--junitxml=report.xml")
+    result.assert_outcomes(errors=2 + 2, skipped=4)  # two scenarios, and others' tests as ever
+    assert f"4 tests were not measured: {told}" in result.outlines
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert (junit(pytester).get("errors"), junit(pytester).get("skipped")) == ("4", "4")
+
+
 def test_the_report_names_the_verdict_and_what_to_do(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(MEETS.format(error="FlashError"))
     result = pytester.runpytest("--junitxml=report.xml")
@@ -183,6 +230,47 @@ def test_a_metric_without_a_limit_is_skipped_with_that_reason(pytester: pytest.P
     result = pytester.runpytest("-rs")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["*the scenario mine has no limit for latency*"])
+
+
+FAILS = """
+    from types import SimpleNamespace
+    import pytest
+    import report_rows
+    from dataclasses import replace
+    from hil.errors import Verdict
+    from hil.results.rows import Metric, in_context
+
+    SLOW = Metric("latency", 0.75, "s", limit=0.5, verdict=Verdict.LATENCY)
+
+    @pytest.fixture(scope="session")
+    def hil_measurement(hil_session, hil_scenario):
+        where = replace(
+            report_rows.CONTEXT, scenario=hil_scenario.name, **vars(hil_session.identity)
+        )
+        hil_session.rows += in_context(where, [SLOW])
+        hil_session._metrics[hil_scenario.name] = {"latency": SLOW}
+        return SimpleNamespace(prepared=SimpleNamespace(scenario=hil_scenario))
+
+    @pytest.mark.hil(scenario="face_m4")
+    def test_one(hil_hold):
+        hil_hold("latency")
+"""
+
+
+def test_a_limit_that_failed_stands_with_its_unit_in_table_csv_and_junit(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(FAILS)
+    result = pytester.runpytest("--junitxml=report.xml")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["face_m4 on stm32f439 *", "*latency *0.75 s *latency: <= 0.5 s"])
+    (row,) = table.load(pytester.path / "build/hil/results.csv")
+    cells = row.cells()
+    assert [cells[name] for name in ("limit", "unit", "verdict")] == [0.5, "s", "latency"]
+    told = {one.get("name"): one.get("value") for one in junit(pytester).iter("property")}
+    assert [told[name] for name in ("limit", "unit", "verdict")] == ["0.5", "s", "latency"]
+    (failure,) = junit(pytester).iter("failure")
+    assert failure.get("message") == "Failed: [latency] 0.75 s, limit 0.5 s (latency)"
 
 
 def test_collecting_alone_writes_no_report(pytester: pytest.Pytester) -> None:

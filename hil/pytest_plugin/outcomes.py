@@ -1,7 +1,8 @@
 """How a test ends that could not be measured: one fault is one error, and no measurement a failure.
 
 A scenario that cannot be prepared, flashed or measured fails the first test that asks for it. The
-tests behind it were not measured, which is what they say: skipped, not failed once more.
+tests behind it were not measured, which is what they say: skipped, not failed once more. So it is
+with whatever ends the set-up: an error of the harness, pytest-timeout, or an exception of others.
 """
 
 import sys
@@ -13,12 +14,13 @@ import pytest
 from hil.errors import HilError, MeasurementError
 from hil.pytest_plugin import sessions
 
-_TOLD = pytest.StashKey["list[HilError]"]()
-"""Errors that a test has failed with."""
+_TOLD = pytest.StashKey["list[BaseException]"]()
+"""Errors that a test has failed with; pytest raises a shared fixture's again, the same object."""
 
 _EMPTY = pytest.StashKey[bool]()
 _NOT_MEASURED = "Skipped: not measured: "
 _NEEDS = "hil_measurement"
+_OURS = "hil_session"  # which each test on a board asks for, by way of other fixtures
 _HYPOTHESIS = "hypothesispytest"
 RUNS_SUITE = pytest.StashKey[bool]()
 """Whether the command line names the suite."""
@@ -31,21 +33,43 @@ def pytest_runtest_makereport(
     """Report the firmware's faults as failures and the set-up's as errors, each of them once."""
     report = yield
     error = call.excinfo.value if call.excinfo else None
-    if not isinstance(error, HilError):
+    if error is None or not _ends_measuring(item, call.when, error):
         return report
     told = item.config.stash.setdefault(_TOLD, [])
     if any(one is error for one in told):
-        first_line = str(error).partition("\n")[0]
         report.outcome = "skipped"
-        report.longrepr = (str(item.path), 0, f"{_NOT_MEASURED}{first_line}")
+        report.longrepr = (str(item.path), 0, f"{_NOT_MEASURED}{_first_line(error)}")
         return report
     told.append(error)
+    if not isinstance(error, HilError):
+        return report  # with its traceback, since nobody knows what it is
     report.longrepr = str(error)
     if isinstance(error, MeasurementError):
         item.user_properties.append(("verdict", str(error.verdict)))
         if report.when == "setup" and not error.is_setup_error:
             report.when = "call"
     return report
+
+
+def _ends_measuring(item: pytest.Item, when: str, error: BaseException) -> bool:
+    """Whether an error keeps the tests that share its fixture from being measured.
+
+    Args:
+        item: the test that met it.
+        when: the test did: in its set-up, its call or its teardown.
+        error: ours, or of others, which counts in the set-up of a test on a board.
+    """
+    if isinstance(error, HilError):
+        return True
+    on_board = _OURS in getattr(item, "fixturenames", ())
+    return when == "setup" and on_board and not isinstance(error, pytest.skip.Exception)
+
+
+def _first_line(error: BaseException) -> str:
+    """Return an error's first line, with the kind of one that is not ours."""
+    line = str(error).partition("\n")[0]
+    ours = isinstance(error, HilError | pytest.fail.Exception)
+    return line if ours else f"{type(error).__name__}: {line}"
 
 
 @pytest.hookimpl(trylast=True)
