@@ -232,6 +232,53 @@ static void fuzz_streamed_block(void) {
                         room(map(count, block.out_columns, block.out_channels)));
 }
 
+static void fuzz_panelled_block(void) {
+    const int32_t channels = scaled(4, 1, 2), columns = small(1, 5), stride = small(1, 2);
+    const int32_t part = scaled(2, 1, 2), out_part = scaled(2, 1, 2);
+    const int32_t wide = scaled(part, 1, 3), outputs = scaled(out_part, 1, 3);
+    const int32_t out_columns = (columns + stride - 1) / (stride > 0 ? stride : 1);
+    streamed_block_t block = {.expand = product_of(channels, 1, part, 2),
+                              .project = product_of(wide, 1, out_part, 1),
+                              .rows = pick(1, 5),
+                              .columns = about(columns),
+                              .channels = about(channels),
+                              .out_columns = about(out_columns),
+                              .out_channels = about(outputs),
+                              .top = pick(0, 1),
+                              .left = pick(0, 1)};
+    block.expand.narrow = block.project.narrow = flip() || flip() || flip();
+    block.filter = (depthwise_t){.channels = about(wide),
+                                 .columns = about(out_columns),
+                                 .stride = about(stride),
+                                 .high = about(255)};
+    block.filter.slot_bytes = about(4 * (((int64_t)columns + 4) / 2));
+    block.filter.y_pixel_bytes = about(2 * (int64_t)wide);
+    block.out_rows = about((block.rows + (int64_t)stride - 1) / (stride > 0 ? stride : 1));
+    block.expand.y_channel_bytes = about(3 * (int64_t)block.filter.slot_bytes);
+    block.expand.y_pixel_bytes = about(2);
+    block.project.y_pixel_bytes = about(outputs);
+    const bool residual = flip();
+    if (residual) {
+        with_residual(&block.project);
+    }
+    const int64_t expands = block.filter.channels / greater(block.expand.channels, 1);
+    const int64_t projects = block.out_channels / greater(block.project.channels, 1);
+    block.expand_weights = words(times(expands, stream_bytes(&block.expand, true)));
+    block.project_weights = words(times(projects, stream_bytes(&block.project, true)));
+    block.weights =
+        words(greater(stream_bytes(&block.expand, false), stream_bytes(&block.project, false)));
+    block.filter_weights = words(40 * times(block.filter.channels, 1));
+    block.filter_biases = words(8 * times(block.filter.channels, 1));
+    block.pixels = halves(2 * times(block.columns, block.channels));
+    block.ring = halves(map(block.filter.channels, DEPTHWISE_SLOTS, block.filter.slot_bytes));
+    block.filtered = halves(2 * times(even(block.out_columns), block.filter.channels));
+    const int64_t y = map(block.out_rows, block.out_columns, block.out_channels);
+    const int8_t *const x = room(map(block.rows, block.columns, block.channels));
+    const int32_t first = about(0), count = about(block.out_rows);
+    panelled_block_rows(&block, x, residual_or_none(residual, y), first, count,
+                        room(map(count, block.out_columns, block.out_channels)));
+}
+
 static void fuzz_windowed(void) {
     const int32_t channels = small(1, 5), rows = small(1, 5), columns = small(1, 5);
     const int32_t kernel_rows = small(1, 3), kernel_columns = small(1, 3),

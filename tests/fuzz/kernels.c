@@ -288,6 +288,7 @@ static const struct {
     KERNEL(matmul),
     KERNEL(maxout),
     KERNEL(one_pixel),
+    KERNEL(panelled_block),
     KERNEL(pointwise),
     KERNEL(pointwise_panels),
     KERNEL(pointwise_panels_coded),

@@ -26,6 +26,7 @@
 #include "kernels/matmul.h"
 #include "kernels/maxout.h"
 #include "kernels/one_pixel.h"
+#include "kernels/panelled_block.h"
 #include "kernels/panels.h"
 #include "kernels/pointwise.h"
 #include "kernels/pointwise_panels.h"

@@ -73,6 +73,11 @@ class GatedPooling(Pooling):
         cells = sum(_cell_bytes(cell) for cell in (pool.row, pool.summary))
         return feed + cells + pool.table.nbytes + 2 * pool.offset.size
 
+    def stack_bytes(self, step: Step) -> int:
+        """None: what the cells work in is in planned memory."""
+        del step
+        return 0
+
     def work(self, site: Site) -> Work:
         """Count the convolution, the products and the updates of both cells."""
         conv, pool = _gated(site.step.operators)
