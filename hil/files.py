@@ -43,6 +43,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; there is none by a name that no system takes."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def exists(path: Path) -> bool:
     """Whether there is a file or folder; there is none by a name that no system takes."""
     try:

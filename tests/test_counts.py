@@ -165,7 +165,7 @@ def constant_bytes(part: Operator | object) -> int:
 @pytest.mark.parametrize(
     ("model", "obstacle"),
     [
-        ("mnv2_rnnpool", r"B of flash, 36\d,\d{3} B more than the 2,097,152 B there are"),
+        ("mnv2_rnnpool", r"B of flash, 22\d,\d{3} B more than the 2,097,152 B there are"),
         ("mnv1_renet", r"B of flash, 2,5\d\d,\d{3} B more than the 2,097,152 B there are"),
     ],
 )

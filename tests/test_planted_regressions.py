@@ -20,7 +20,7 @@ from hil.run.measurement import Prepared
 from hil.run.session import Session
 
 AVERAGE = "static void run_net_average(void) {\n"
-CLASSIFIER_ENDS = "0, 1, (int8_t *)model_arena + 0);\n}"
+CLASSIFIER_ENDS = "(int8_t *)model_arena + 224, (int8_t *)model_arena + 0);\n}"
 INIT = "void model_init(void) {}\n"
 MUTANTS = "HIL_MUTANTS"  # in the environment: how many, beside the usual few
 FEW_MUTANTS = 10

@@ -135,6 +135,7 @@ def test_the_choices_stand_in_the_programs_notes() -> None:
         "wide_margin": "4.0",
         "centres": "True",
         "index_bits": "8",
+        "narrow_from": "None",
     }
 
 

@@ -8,7 +8,7 @@ from hil import models
 from hil.config import scenario
 from hil.errors import UsageError
 from hil.results.rules import USUAL, Rule
-from hil.run import against
+from hil.run import against, early
 
 
 def test_face_m4_stands_beside_the_papers_figures_and_is_held_to_its_own() -> None:
@@ -59,6 +59,16 @@ def test_a_scenario_is_also_found_by_its_path(tmp_path: Path) -> None:
     mine = scenario.load(str(path))
     assert mine.name == "mine"
     assert mine.checkpoint == tmp_path / "trained.pth"
+
+
+def test_names_too_long_for_any_system_are_those_of_nothing(tmp_path: Path) -> None:
+    long = "x" * 300
+    path = tmp_path / "mine.toml"
+    path.write_text(f'model = "face_or_not"\ncheckpoint = "{long}"\ndataset = "{long}"\n')
+    mine = scenario.load(str(path))
+    assert mine.dataset == Path(long)
+    with pytest.raises(UsageError, match="there is no checkpoint"):
+        early.check([mine])
 
 
 _OWN = 'model = "m:f"\n[input]\nrows = 4\ncolumns = 4\nchannels = 3\n'

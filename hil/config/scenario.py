@@ -439,7 +439,7 @@ def _photograph(path: Path, name: str) -> str:
 def _dataset(path: Path, name: str) -> Path:
     """A dataset is looked for beside the scenario's file; another may be known by its name."""
     beside = _beside(path, "dataset", name)
-    return beside if beside.exists() else Path(name)
+    return beside if files.exists(beside) else Path(name)
 
 
 def _of_rgb(

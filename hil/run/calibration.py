@@ -3,6 +3,7 @@
 from hashlib import sha256
 from pathlib import Path
 
+from hil import files
 from hil.config.scenario import Scenario
 from hil.errors import UsageError
 from hil.vision import photographs
@@ -37,7 +38,7 @@ def fingerprint(scenario: Scenario) -> str:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    if not folder.is_dir():
+    if not files.is_folder(folder):
         raise UsageError(
             f"{folder} is no folder of photographs to calibrate on",
             hint="name one, or leave it out for the usual photographs",

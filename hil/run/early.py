@@ -64,7 +64,7 @@ def _check(one: Scenario) -> None:
     from hil.run import calibration
     from hil.vision import photographs
 
-    if one.checkpoint is not None and not one.checkpoint.is_file():
+    if one.checkpoint is not None and not files.is_file(one.checkpoint):
         raise UsageError(
             f"there is no checkpoint {one.checkpoint}",
             hint="a relative path begins at the scenario's folder, --hil-checkpoint's here",
@@ -72,7 +72,7 @@ def _check(one: Scenario) -> None:
     place, named, _ = one.model.rpartition(":")
     if named and place.endswith(".py"):
         path = one.directory / Path(place).expanduser()
-        if not path.is_file():
+        if not files.is_file(path):
             raise UsageError(f"there is no file {path}", hint=f"it says model = {one.model!r}")
     for name in dict.fromkeys([one.input, *calibration.names(one)]):
         photographs.file(name)

@@ -7,6 +7,7 @@ on the first.
 
 from pathlib import Path
 
+from hil import files
 from hil.errors import UsageError
 from hil.vision.datasets.base import Dataset, Example, Form
 from hil.vision.photographs import FACES_OR_NOT, faces_or_not
@@ -21,7 +22,7 @@ _PARTS = {
 
 
 def _knows(path: Path) -> bool:
-    return path.name.partition(":")[0] == FACES_OR_NOT and not path.exists()
+    return path.name.partition(":")[0] == FACES_OR_NOT and not files.exists(path)
 
 
 def _read(path: Path) -> Dataset:
