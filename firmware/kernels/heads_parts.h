@@ -33,6 +33,17 @@ HIL_INLINE void heads_enter(const heads_t *layer, const int8_t *x, int32_t row) 
     }
 }
 
+/* Copies `bytes` of each of `columns` pixels that are `pixel_bytes` apart; by words, all of it. */
+HIL_INLINE void heads_copy(const int8_t *from, int32_t pixel_bytes, int32_t columns, int32_t bytes,
+                           int8_t *y) {
+    for (const int8_t *const end = y + columns * bytes; y != end; from += pixel_bytes) {
+        const int8_t *x = from;
+        for (const int8_t *const last = x + bytes; x != last; x += 4, y += 4) {
+            dsp_store_word(y, dsp_load_word(x));
+        }
+    }
+}
+
 /* From a line, [column][channel], to one convolution's output row; its type is an output's. */
 #define HEADS_LEAVE(name, y_t)                                                                     \
     static y_t *name(const heads_t *layer, const heads_part_t *part, const y_t *line, y_t *y) {    \
@@ -41,6 +52,14 @@ HIL_INLINE void heads_enter(const heads_t *layer, const int8_t *x, int32_t row) 
         REQUIRES(1 <= part->groups && part->groups <= part->channels);                             \
         REQUIRES(IS_ALIGNED(y, sizeof(y_t)));                                                      \
         const y_t *from = line + part->first;                                                      \
+        const int32_t bytes = part->channels * (int32_t)sizeof(y_t);                               \
+        const int32_t pixel_bytes = layer->product.channels * (int32_t)sizeof(y_t);                \
+        if (part->groups == 1 &&                                                                   \
+            (((uintptr_t)from | (uintptr_t)y | (uintptr_t)bytes | (uintptr_t)pixel_bytes) & 3U) == \
+                0) {                                                                               \
+            heads_copy((const int8_t *)from, pixel_bytes, layer->out_columns, bytes, (int8_t *)y); \
+            return y + layer->out_columns * part->channels;                                        \
+        }                                                                                          \
         for (int32_t column = 0; column < layer->out_columns;                                      \
              column++, from += layer->product.channels) {                                          \
             y_t most = from[0];                                                                    \

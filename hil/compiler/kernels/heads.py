@@ -46,7 +46,7 @@ class Heads(Kernel):
     name = "heads"
     parts: tuple[str, ...] = ("matmul", "l2norm")
     step_bytes = 284
-    code_bytes = 1568
+    code_bytes = 1824
     y_type: ClassVar[str] = "int8_t"
 
     def take(
@@ -160,7 +160,7 @@ class HeadsInt16(Heads):
 
     name = "heads_int16"
     parts = ("matmul", "l2norm")
-    code_bytes = 1700
+    code_bytes = 1880
     bits = 16
     y_type = "int16_t"
 

@@ -37,7 +37,7 @@ class Winograd(Heads):
     name = "winograd"
     parts = ("l2norm",)
     step_bytes = 320
-    code_bytes = 1188
+    code_bytes = 1412
     cycles: ClassVar[Costs] = {
         "winograd.enter": Cost(94.5, "two channels of a tile: transform the inputs"),
         "winograd.step": Cost(16.4, "two inputs of four tiles, of a point and two channels"),
