@@ -182,7 +182,7 @@ def test_one_output_off_by_one_is_named_with_its_place(
     assert outcome.is_worse
     assert fails
     assert (
-        "1 of 2 outputs of classifier (pointwise) differs, first at row 0, column 0, channel 1: "
+        "1 of 2 outputs of classifier (one_pixel) differs, first at row 0, column 0, channel 1: "
         f"{wrong}, expected {right}"
     ) in said
 
