@@ -127,7 +127,7 @@ def test_poolings_come_in_the_order_of_the_papers_table() -> None:
 
 
 def test_a_network_is_run_as_its_scenario_says_or_with_the_defaults() -> None:
-    assert poolings.scenarios("vww")[1].limits.latency_s == 0.529
+    assert poolings.scenarios("vww")[1].limits.latency_s == 0.507
     assert poolings.scenarios("mnv1") == [
         Scenario(name, model=name) for name in ("mnv1_base", "mnv1_renet", "mnv1_rnnpool")
     ]

@@ -66,8 +66,8 @@ class Part:
 
 
 FLASH: Costs = {
-    "flash.word": Cost(0.44, "more for a word read in order from flash, for each wait state"),
-    "flash.entry": Cost(0.774, "more for a word read from flash at random, for each wait state"),
+    "flash.word": Cost(0.443, "more for a word read in order from flash, for each wait state"),
+    "flash.entry": Cost(0.773, "more for a word read from flash at random, for each wait state"),
 }
 """What flash adds, whichever kernel reads it."""
 

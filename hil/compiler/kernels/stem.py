@@ -173,6 +173,6 @@ STEM = Part(
     "stem",
     code_bytes=916,
     cycles={
-        "stem.pixel": Cost(52.5, "a pixel of four channels"),
+        "stem.pixel": Cost(52.9, "a pixel of four channels"),
     },
 )

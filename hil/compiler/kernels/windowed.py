@@ -45,7 +45,7 @@ class Windowed(Kernel):
     step_bytes = 192
     code_bytes = 1020
     cycles: ClassVar[Costs] = {
-        "windowed.gather": Cost(8.22, "a value of a window whose channels are not in words"),
+        "windowed.gather": Cost(7.15, "a value of a window whose channels are not in words"),
     }
 
     def take(

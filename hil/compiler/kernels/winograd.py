@@ -39,9 +39,9 @@ class Winograd(Heads):
     step_bytes = 320
     code_bytes = 1412
     cycles: ClassVar[Costs] = {
-        "winograd.enter": Cost(94.5, "two channels of a tile: transform the inputs"),
-        "winograd.step": Cost(16.4, "two inputs of four tiles, of a point and two channels"),
-        "winograd.leave": Cost(154.0, "an output channel of a tile: transform and store"),
+        "winograd.enter": Cost(110.0, "two channels of a tile: transform the inputs"),
+        "winograd.step": Cost(15.2, "two inputs of four tiles, of a point and two channels"),
+        "winograd.leave": Cost(123.0, "an output channel of a tile: transform and store"),
     }
 
     def take(
