@@ -29,9 +29,9 @@ from hil.limits import limit
 Int64 = npt.NDArray[np.int64]
 
 DECODED = Factor(
-    2.7,
+    3.0,
     "cycles that decoding a weight takes beyond copying it, over those of widening a value",
-    measured=2.7,
+    measured=3.0,
     kept="",
 )
 
