@@ -72,6 +72,8 @@ def test_contracts_leave_no_byte_in_an_image_that_does_not_check_them(
         bare = _CONTRACT.sub(lambda found: "\n" * found[0].count("\n"), text)
         path.write_text(bare, encoding="utf-8")
         assert "REQUIRES" not in bare
+    lists = clone / "CMakeLists.txt"  # what only contracts read is now unused, which is no fault
+    lists.write_text(lists.read_text(encoding="utf-8").replace("-Werror", "-Wno-unused"))
     monkeypatch.setattr(firmware, "FIRMWARE", clone)
     monkeypatch.setattr(toolchain, "_TOOLCHAINS", clone / "toolchains")
     without = build(tmp_path / "model", BOARD, find_toolchain(compiler))
