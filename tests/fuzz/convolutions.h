@@ -180,6 +180,20 @@ static void fuzz_expand_filter_coded(void) {
     fuzz_either_expand_filter(true);
 }
 
+/* The filter of so many channels between a block's products, and where they meet it. */
+static void filter_between(streamed_block_t *block, int32_t wide, int32_t columns, int32_t stride) {
+    block->filter =
+        (depthwise_t){.channels = about(wide),
+                      .columns = about((columns + (int64_t)stride - 1) / greater(stride, 1)),
+                      .stride = about(stride),
+                      .high = about(255)};
+    block->filter.slot_bytes = about(4 * (((int64_t)columns + 4) / 2));
+    block->filter.y_pixel_bytes = about(2 * (int64_t)wide);
+    block->out_rows = about((block->rows + (int64_t)stride - 1) / greater(stride, 1));
+    block->expand.y_channel_bytes = about(3 * (int64_t)block->filter.slot_bytes);
+    block->expand.y_pixel_bytes = about(2);
+}
+
 static void fuzz_streamed_block(void) {
     const bool expands = flip();
     const int32_t channels = scaled(4, 1, 2), columns = small(1, 5), stride = small(1, 2);
@@ -195,15 +209,7 @@ static void fuzz_streamed_block(void) {
                               .x_zero = about(-11),
                               .top = pick(0, 1),
                               .left = pick(0, 1)};
-    block.filter = (depthwise_t){.channels = about(wide),
-                                 .columns = about(out_columns),
-                                 .stride = about(stride),
-                                 .high = about(255)};
-    block.filter.slot_bytes = about(4 * (((int64_t)columns + 4) / 2));
-    block.filter.y_pixel_bytes = about(2 * (int64_t)wide);
-    block.out_rows = about((block.rows + (int64_t)stride - 1) / (stride > 0 ? stride : 1));
-    block.expand.y_channel_bytes = about(3 * (int64_t)block.filter.slot_bytes);
-    block.expand.y_pixel_bytes = about(2);
+    filter_between(&block, wide, columns, stride);
     const bool residual = flip(), copies = flip();
     if (residual) {
         with_residual(&block.project);
@@ -247,15 +253,7 @@ static void fuzz_panelled_block(void) {
                               .top = pick(0, 1),
                               .left = pick(0, 1)};
     block.expand.narrow = block.project.narrow = flip() || flip() || flip();
-    block.filter = (depthwise_t){.channels = about(wide),
-                                 .columns = about(out_columns),
-                                 .stride = about(stride),
-                                 .high = about(255)};
-    block.filter.slot_bytes = about(4 * (((int64_t)columns + 4) / 2));
-    block.filter.y_pixel_bytes = about(2 * (int64_t)wide);
-    block.out_rows = about((block.rows + (int64_t)stride - 1) / (stride > 0 ? stride : 1));
-    block.expand.y_channel_bytes = about(3 * (int64_t)block.filter.slot_bytes);
-    block.expand.y_pixel_bytes = about(2);
+    filter_between(&block, wide, columns, stride);
     block.project.y_pixel_bytes = about(outputs);
     const bool residual = flip();
     if (residual) {
