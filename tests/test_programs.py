@@ -1,6 +1,5 @@
-"""Strangers' programs in the hands of Python, of `hil emulate`'s options and of `hil survey`."""
+"""Strangers' programs in the hands of Python and of `hil emulate`'s options."""
 
-import csv
 import io
 import socket
 import sys
@@ -12,35 +11,18 @@ from xml.etree import ElementTree as ET
 import pytest
 import thumb
 from emulated import USART1
+from stranger_programs import COUNTER, EXIT, says
 
 from hil import cli
 from hil.build.image import read_segments
 from hil.emulator import Emulator, Reason
 from hil.errors import BuildError, FirmwareFault, UsageError
-from hil.studies.programs import files, survey, verdicts
+from hil.studies.programs import files, verdicts
 from hil.studies.programs.console import Console
 
 Make = Callable[..., Emulator]
 FLASH = 0x0800_0000
 ENABLE = "\n movw r1, #0x200c\n str r1, [r0, #12]\n"
-EXIT = """
- ldr r1, =0x20026
- movs r0, #0x18
- bkpt 0xab
- b .
-"""
-COUNTER = """
-function start
- ldr r4, =0x20000100
- movs r5, #0
-again:
- bl tick
- b again
-function tick
- adds r5, #1
- str r5, [r4]
- bx lr
-"""
 ECHO = f"""
 function start
 {USART1}{ENABLE}
@@ -94,15 +76,6 @@ again:
  b again
 """
 """PA5 follows PA0."""
-
-
-def says(*texts: bytes) -> str:
-    """Return instructions that print texts by semihosting, and end."""
-    lines, data = ["function start"], []
-    for number, text in enumerate(texts):
-        lines += [f" ldr r1, =text{number}", " movs r0, #4", " bkpt 0xab"]
-        data += [f"text{number}:", " .byte " + ", ".join(map(str, text + b"\0"))]
-    return "\n".join(lines) + EXIT + " .ltorg\n" + "\n".join(data) + "\n .align 2\n"
 
 
 def test_a_program_runs_to_a_function_and_its_variables_are_read(emulated_board: Make) -> None:
@@ -531,77 +504,3 @@ def test_a_fault_in_a_fault_s_handler_names_the_first_one_too() -> None:
     assert fault.startswith("the core locked up at pc 0x")
     assert "that was in the handler of HardFault, which was taken at 0x0800" in fault
     assert fault.endswith(" in read")
-
-
-STREAM_FOR_I2C = """
-function start
- ldr r0, =0x40004400
- str r0, [r0, #4]
- ldr r0, =0x40023800
- mov r1, #0x200000
- str r1, [r0, #0x30]
- ldr r0, =0x40026000
- movs r1, #1
- str r1, [r0, #0x14]
- ldr r1, =0x02000001
- str r1, [r0, #0x10]
-1: nop
- b 1b
-"""
-"""A program that writes to USART2 without its clock, and whose DMA1 waits for I2C1_RX."""
-
-
-def test_a_folder_of_programs_is_surveyed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "programs"
-    (folder / "deep").mkdir(parents=True)
-    sources = {
-        "ends.elf": says(b"hello\n"),
-        "deep/goes.elf": COUNTER,
-        "dies.elf": "function start\n udf 0",
-        "waits.elf": STREAM_FOR_I2C,
-    }
-    for name, source in sources.items():
-        (folder / name).write_bytes(thumb.assemble(source).read_bytes())
-    (folder / "text.elf").write_text("no program", encoding="utf-8")
-    (folder / "notes.txt").write_text("none", encoding="utf-8")
-    out = tmp_path / "survey.csv"
-    asked = ["survey", str(folder), "--seconds", "0.01", "--csv", str(out), "--jobs", "2"]
-    assert cli.main(asked) == 1
-    assert "hello" in capsys.readouterr().out
-    with out.open(encoding="utf-8", newline="") as file:
-        rows = {row["program"]: row for row in csv.DictReader(file)}
-    assert {name: row["result"] for name, row in rows.items()} == {
-        "deep/goes.elf": "goes on",
-        "dies.elf": "fault",
-        "ends.elf": "ended",
-        "text.elf": "refused",
-        "waits.elf": "goes on",
-    }
-    assert rows["waits.elf"]["missing"] == "I2C1"
-    assert rows["waits.elf"]["note"] == "written to without its clock: USART2"
-
-
-@pytest.mark.parametrize(
-    ("source", "result"),
-    [
-        ("function start\n b .", "is stuck"),
-        ("function start\n ldr r0, =0x40004400\n1: ldr r1, [r0]\n b 1b", "is stuck"),
-        ("function start\n udf 0\nfunction hard\n1: nop\n b 1b", "is stuck"),
-        (COUNTER, "out of time"),
-    ],
-    ids=["jumps to itself", "polls a dead register", "fault", "works"],
-)
-def test_a_survey_tells_a_stuck_program_from_one_that_the_host_had_no_time_for(
-    source: str, result: str
-) -> None:
-    terms = survey.Terms(seconds=1e6, host_seconds=0.3)
-    assert survey.one(thumb.assemble(source), "a", terms).result == result
-
-
-def test_a_folder_without_programs_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no program is in"):
-        survey.programs(tmp_path)
-    with pytest.raises(UsageError, match="there is no folder"):
-        survey.programs(tmp_path / "nowhere")
