@@ -1,8 +1,8 @@
 """Weights of panels in an entropy code, which `coded.c` decodes where a panel comes to memory.
 
-Two weights of a channel stand as their low bits, which are as good as random, and behind them the
-code of their high bits together: canonical Huffman, of at most `CODED_MOST_BITS` bits a pair, so
-that one look into a table of 512 words decodes two weights. Each panel has a code of its own.
+Two weights of a channel make a pair. Its low bits are as good as random and stand as they are; a
+canonical Huffman code of its high bits follows. A code has at most `CODED_MOST_BITS` bits, so one
+look into a table of 512 words decodes a pair. Each panel has a code of its own.
 
 Source: Larmore, Hirschberg, "A fast algorithm for optimal length-limited Huffman codes", Journal of
 the ACM 37(3), 1990: the lengths of the codes, by package-merge.

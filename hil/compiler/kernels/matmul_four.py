@@ -1,9 +1,10 @@
 """Cortex-M4 code for a matrix product of four pixels by two output channels at a time.
 
-Eight sums stand in r6-r12 and lr. For every two inputs six loads in two groups and eight SMLAD do
-16 multiply-accumulates in 16 cycles, as three pixels do in proportion, but begin and end of two
-channels are shared by more outputs. Where channels are many, words of the last two pixels wait in
-the FPU's registers: a VMOV takes one cycle and never waits, so such a step takes 15 cycles.
+Eight sums stand in r6-r12 and lr. Two inputs take six loads, in two groups, and
+eight SMLAD: 16 multiply-accumulates in 16 cycles. Three pixels are as fast in proportion, but here
+more outputs share the beginning and the end of two channels. Where channels are many, words of the
+last two pixels wait in the FPU's registers: a VMOV takes one cycle and never waits, so such a step
+takes 15 cycles.
 """
 
 from collections.abc import Sequence

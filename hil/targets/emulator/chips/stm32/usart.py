@@ -1,9 +1,11 @@
 """Serial ports: data, status, interrupts, and a host on the other end of the line.
 
-A family's generation of them says where registers stand. Bytes pass as fast as either side takes
-them unless baud timing is on, and only where silicon would pass them: with the clock on, UE and TE
-or RE set, a baud rate, and a pin that carries the line. A firmware that polls an empty receiver
-sleeps until a byte comes. Source: RM0090 sections 30.3 and 30.6; RM0432 sections 49 and 50.
+A family's generation of them says where registers stand. Bytes pass only where
+silicon passes them: with the clock on, UE and TE or RE set, a baud rate, and a pin that carries the
+line. They pass as fast as either side takes them, unless baud timing is on. A firmware that polls
+an empty receiver sleeps until a byte comes.
+
+Source: RM0090 sections 30.3 and 30.6; RM0432 sections 49 and 50.
 """
 
 import logging
