@@ -30,6 +30,10 @@ os.environ["HIL_CACHE"] = str(_CACHE)
 # What zig makes of its own libraries serves tests with another cache too.
 for place in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"):
     os.environ[place] = str(_CACHE / kept.ZIG)
+# A worker a core: threads of torch's and numpy's would wait for each other by spinning, and the
+# networks are small. Some tests took ten times the CPU time.
+for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(library, "1")
 if sanitized() and hasattr(os, "RTLD_DEEPBIND"):
     del (
         os.RTLD_DEEPBIND
