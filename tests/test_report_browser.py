@@ -3,6 +3,7 @@
 import csv
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,8 @@ from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from hil.results import store, table
 from hil.results.report import page, subjects
+from hil.results.report.against import Against, Change
+from hil.results.rows import Metric, in_context
 
 Scheme = Literal["light", "dark"]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -20,7 +23,15 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 DESK: ViewportSize = {"width": 1200, "height": 900}
+PICTURE: ViewportSize = {"width": 1000, "height": 800}  # as docs/images/render.py has it
 PHONE: ViewportSize = {"width": 375, "height": 800}
+LONG = [
+    Metric("cycles", 254_200_123, "cycle"),
+    Metric("latency", 1.513, "s", 10.45, report_rows.PAPER),
+    Metric("ram.total", 208_524, "B", 188_160, report_rows.PAPER),
+    Metric("flash.total", 2_093_304, "B"),
+    Metric("output.cosine", 0.99932, "", 1, "float PyTorch model", limit=0.995),
+]
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +94,31 @@ def test_the_page_opens_without_an_error_a_request_or_a_sideways_scroll(
     assert [url for url in asked if not url.startswith("data:")] == [report.as_uri()]
     assert width == window["width"]
     assert ground == {"light": "rgb(246, 247, 248)", "dark": "rgb(18, 21, 24)"}[scheme]
+
+
+def test_no_column_of_the_table_at_a_glance_is_cut(browser: Browser, tmp_path: Path) -> None:
+    """With all that a run can have: a long name, the paper's ratios, a baseline, a history."""
+    name = "mnv2_rnnpool_w90"
+    csv_file = tmp_path / "results.csv"
+    small = in_context(report_rows.CONTEXT, report_rows.SMALL)
+    table.write([*small, *in_context(replace(report_rows.CONTEXT, scenario=name), LONG)], csv_file)
+    earlier = replace(report_rows.CONTEXT, run="20261101T120000-abcdef")
+    for scenario in ("small", name):
+        rows = in_context(replace(earlier, scenario=scenario), [Metric("cycles", 1, "cycle")])
+        table.write(rows, tmp_path / "history" / f"{scenario}.csv")
+    found = subjects.gather(
+        table.load(csv_file), csv_file, store.load_history(tmp_path / store.HISTORY)
+    )
+    changes = [Change(scenario, "not in the baseline", False, ()) for scenario in ("small", name)]
+    path = tmp_path / "report.html"
+    page.write(page.build(found, "", Against("a baseline", "unchanged", changes)), path)
+    shown = browser.new_page(viewport=PICTURE)
+    shown.goto(path.as_uri())
+    heads = shown.locator(".overview thead th").all_inner_texts()
+    cut = shown.eval_on_selector(".overview", "e => e.scrollWidth - e.parentElement.clientWidth")
+    shown.close()
+    assert heads[-2:] == ["since the baseline", "cycles by run"]
+    assert cut <= 0
 
 
 def records(results: Path) -> list[dict[str, str]]:
