@@ -2,18 +2,24 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil import numbers
-from hil.commands.options import Commands, command, fitted, flame_options, show_stacks, written
+from hil.commands.options import (
+    Commands,
+    command,
+    fitted,
+    flame_options,
+    jobs_option,
+    show_stacks,
+    written,
+)
 
 if TYPE_CHECKING:
-    from contextlib import ExitStack
-
     from hil.studies.emulate import Outcome
-    from hil.studies.programs.emulator import Emulator
+    from hil.studies.programs.conditions import Conditions
 
 _TABLE = "  TABLE"
 _MOST_HZ = 10_000_000_000
@@ -26,7 +32,13 @@ examples:
   hil emulate firmware.elf --wait-states 0 --no-art
   hil emulate shell.elf --uart usart3=stdio
   hil emulate tests.elf --until "Tests OK" --junit results.xml
-  hil emulate boot.hex app.bin@0x08010000 --gpio PA0=1 --for 2.5
+  hil emulate boot.hex+app.bin@0x08010000 --gpio PA0=1 --for 2.5
+  hil emulate a.elf b.elf c.hex --max-seconds 10 --junit results.xml
+
+several programs: each runs on a board of its own, in a process of its own, as
+many at once as there are cores. Each line of their output begins with the
+program's name. A table on stderr says how each ended. --uart, --view and
+--trace are for one program.
 
 a program that is stopped: stderr says where it stands, what it polls, why it
 faulted, and which registers it used that are not modelled.
@@ -37,7 +49,7 @@ what is modelled on an STM32F4:
 
 exit status: what the program gives semihosting's SYS_EXIT; 0 where --until or
 --for ended it; 1 where a test of its own failed (--junit); 124 where it was
-stopped
+stopped; of several programs, the highest
 """
 
 
@@ -51,7 +63,10 @@ def add(commands: Commands) -> None:
         epilog=_EXAMPLES,
     )
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="ELF, Intel HEX or binary; FILE.bin@ADDRESS"
+        "files",
+        nargs="+",
+        metavar="PROGRAM",
+        help="ELF, Intel HEX or binary; FILE.bin@ADDRESS; files of one program are joined with +",
     )
     parser.add_argument(
         "--board", default="stm32f439", help="whose memory map (default: %(default)s)"
@@ -62,6 +77,7 @@ def add(commands: Commands) -> None:
         metavar="ADDRESS",
         help="of a binary that does not say (default: the board's flash)",
     )
+    jobs_option(parser, "programs at once")
     _add_ends(parser)
     _add_wires(parser)
     _add_flash(parser)
@@ -98,7 +114,7 @@ def _add_ends(parser: argparse.ArgumentParser) -> None:
         "--max-seconds",
         type=numbers.seconds,
         metavar="S",
-        help="host seconds after which the program is stopped",
+        help="host seconds after which a program is stopped",
     )
     parser.add_argument(
         "--junit",
@@ -155,51 +171,47 @@ def _add_flash(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from contextlib import ExitStack
-
-    from hil.config import board
     from hil.studies import emulate
-    from hil.studies.programs.console import SEMIHOSTING, Console
+    from hil.studies.programs import conditions, files
 
+    terms = _conditions(options)
+    if len(options.files) > 1:
+        from hil.commands import emulate_several
+
+        return emulate_several.run(options, terms)
     said = bytearray()
-    console = Console(_both(emulate.write_to_stdout, said.extend))
-    with ExitStack() as stack:
-        stack.callback(console.end)
-
-        def arrange(emulator: "Emulator") -> None:
-            emulator.on_console = console.voice(SEMIHOSTING)
-            for uart in emulator.uarts:
-                uart.on_data = console.voice(uart.name)
-            _connect(emulator, options, stack)
-
-        result = emulate.run(
-            options.files,
-            board.load(options.board),
-            base=options.base,
-            wait_states=options.wait_states,
-            art=options.art,
-            until=options.until,
-            seconds=options.seconds,
-            max_seconds=options.max_seconds,
-            strict=options.strict,
-            warn=_warn,
-            arrange=arrange,
-        )
+    result = conditions.run(
+        files.joined(options.files[0]),
+        terms,
+        _both(emulate.write_to_stdout, said.extend),
+        _warn,
+        stdin=_keyboard(),
+    )
+    for line in conditions.last_words(result, terms):
+        _warn(line)
     return _told(options, result, said)
 
 
-def _connect(emulator: "Emulator", options: argparse.Namespace, stack: "ExitStack") -> None:
-    from hil.studies.programs import wires
+def _conditions(options: argparse.Namespace) -> "Conditions":
+    from hil.studies.programs.conditions import Conditions
 
-    if options.trace_uart:
-        wires.trace(emulator, _warn)
-    stack.enter_context(wires.connected(emulator, options.uart, _warn, _keyboard()))
-    wires.drive(emulator, options.gpio)
-    if options.gpio_script is not None:
-        wires.drive_by_script(emulator, options.gpio_script)
-    wires.watch(emulator, options.gpio_watch, _warn)
-    if options.trace_events:
-        emulator.on_event = lambda words: _warn(f"cycle {emulator.cycles:,}: {words}")
+    return Conditions(
+        board=options.board,
+        base=options.base,
+        wait_states=options.wait_states,
+        art=options.art,
+        until=options.until,
+        seconds=options.seconds,
+        max_seconds=options.max_seconds,
+        strict=options.strict,
+        uart=tuple(options.uart),
+        gpio=tuple(options.gpio),
+        gpio_script=options.gpio_script,
+        gpio_watch=tuple(options.gpio_watch),
+        trace_uart=options.trace_uart,
+        trace_events=options.trace_events,
+        report_unmodelled=options.report_unmodelled,
+    )
 
 
 def _keyboard() -> int | None:
@@ -215,10 +227,6 @@ def _told(options: argparse.Namespace, result: "Outcome", said: bytearray) -> in
     from hil.studies.programs import files
 
     status = result.exit_status
-    if result.stopped:
-        _warn(f"stopped after {options.max_seconds:g} s; " + "\n  ".join(result.stopped))
-    if options.report_unmodelled:
-        _report(result.unmodelled)
     clock_hz = options.clock_hz or board.load(options.board).clock_hz
     seconds = result.cycles / clock_hz
     if options.cycles:
@@ -229,7 +237,7 @@ def _told(options: argparse.Namespace, result: "Outcome", said: bytearray) -> in
         )
     if options.junit is not None:
         status = _junit(options, result, said, seconds)
-    elf = files.elf_of(options.files)
+    elf = files.elf_of(files.joined(options.files[0]))
     if elf is not None:
         show_stacks(result.stacks, elf, elf.name, options)
     return status
@@ -270,15 +278,6 @@ def _table() -> str:
         return fitted(modelled.plain(modelled.of_board(board.load("stm32f439"))))
     except ImportError as error:
         return f"  (cannot be told: {error})"
-
-
-def _report(unmodelled: Mapping[str, tuple[str, ...]]) -> None:
-    """Say which registers that are not modelled a program used."""
-    if not unmodelled:
-        _warn("it used no register that is not modelled")
-        return
-    lines = [f"{name}: {', '.join(registers)}" for name, registers in unmodelled.items()]
-    _warn("it used registers that are not modelled:\n  " + "\n  ".join(lines))
 
 
 def _both(*takers: Callable[[bytes], None]) -> Callable[[bytes], None]:

@@ -1,12 +1,13 @@
 """What several subcommands share: options, and ways to print."""
 
 import argparse
+import os
 import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from hil import files, targets
+from hil import files, numbers, targets
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from hil.studies.profile.flame import Chain
 
 _NARROW = 79  # of a terminal's 80 columns
+_MOST_JOBS = 256
 _ANY = 10_000  # characters: wider than any table
 _BELOW: Any = dict.fromkeys(("initial_indent", "subsequent_indent"), " " * 6)
 _STATUS = (
@@ -177,19 +179,42 @@ def folder(text: str) -> Path:
     return path
 
 
+def jobs_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """Take how many processes work at once.
+
+    Args:
+        parser: of the command.
+        what: each of them does, for the help.
+    """
+    parser.add_argument(
+        "--jobs",
+        type=numbers.whole(1, _MOST_JOBS),
+        default=len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        metavar="N",
+        help=f"{what} (default: the cores, %(default)s)",
+    )
+
+
 def csv_option(parser: argparse.ArgumentParser) -> None:
     """Take a file for the table that is printed."""
     parser.add_argument("--csv", type=written, metavar="FILE", help="write the table there as well")
 
 
-def show(table: "Table") -> None:
-    """Print a table: as wide as the terminal, 80 columns into a pipe, wider if it needs to be."""
+def show(table: "Table", *, stderr: bool = False) -> None:
+    """Print a table: as wide as the terminal, 80 columns into a pipe, wider if it needs to be.
+
+    Args:
+        table: what is printed.
+        stderr: where stdout is for something else.
+    """
     from rich.console import Console
     from rich.measure import Measurement
 
-    console = Console()
+    console = Console(stderr=stderr)
     least = Measurement.get(console, console.options.update(max_width=_ANY), table).minimum
-    Console(width=max(console.width, least)).print(table)
+    Console(width=max(console.width, least), stderr=stderr).print(table)
 
 
 def flame_options(parser: argparse.ArgumentParser) -> None:

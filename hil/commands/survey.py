@@ -1,20 +1,18 @@
 """`hil survey`: which of a folder's programs run on the emulated board."""
 
 import argparse
-import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil import numbers
-from hil.commands.options import Commands, command, csv_option, show
+from hil.commands.options import Commands, command, csv_option, jobs_option, show
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from hil.studies.programs.survey import Row
 
-_MOST_JOBS = 256
 _EXAMPLES = """\
 examples:
   hil survey build/examples
@@ -45,13 +43,7 @@ def add(commands: Commands) -> None:
         metavar="S",
         help="of the host's, for each (default: %(default)g)",
     )
-    parser.add_argument(
-        "--jobs",
-        type=numbers.whole(1, _MOST_JOBS),
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="programs at once (default: %(default)s)",
-    )
+    jobs_option(parser, "programs at once")
     csv_option(parser)
 
 

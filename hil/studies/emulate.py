@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from hil.targets.emulator.chips.stm32.chip import Chip
 
 _STOPPED_STATUS = 124  # as timeout(1) has it
+_CALLED_OFF_STATUS = 130  # as a shell has it of what Ctrl-C ended
 _YEAR_S = 365 * 86_400.0
+_RESULTS = {
+    Reason.ENDED: "ended",
+    Reason.SAID: "said it",
+    Reason.TIME: "goes on",
+    Reason.CALLED_OFF: "called off",
+}
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Outcome:
 
     Attributes:
         exit_status: what it gave SYS_EXIT; 0 where it did what `until` or `seconds` asked for; 124
-            when it was stopped after `max_seconds`.
+            when it was stopped after `max_seconds`, 130 when it was called off.
         cycles, instructions: from reset to its end.
         stacks: cycles of each chain of calls.
         unmodelled: registers that it used and that are not modelled, by peripheral.
@@ -44,6 +51,11 @@ class Outcome:
     reason: Reason = Reason.ENDED
     seconds: float = 0.0
     stuck: bool = False
+
+    @property
+    def result(self) -> str:
+        """How it ended, in two or three words."""
+        return _RESULTS.get(self.reason, "is stuck" if self.stuck else "out of time")
 
 
 def run(
@@ -118,7 +130,12 @@ def run(
 def _outcome(emulator: Emulator, stopped: Stopped, watched: "list[Watched]") -> Outcome:
     from hil.studies import stopped as about
 
-    done = {Reason.SAID: 0, Reason.TIME: 0, Reason.ENDED: stopped.exit_status or 0}
+    done = {
+        Reason.SAID: 0,
+        Reason.TIME: 0,
+        Reason.ENDED: stopped.exit_status or 0,
+        Reason.CALLED_OFF: _CALLED_OFF_STATUS,
+    }
     told = about.tell(emulator.chip, emulator.elf, watched[0]) if watched else ()
     return Outcome(
         exit_status=done.get(stopped.reason, _STOPPED_STATUS),

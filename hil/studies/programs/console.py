@@ -13,12 +13,20 @@ class Console:
 
     Args:
         write: takes the text's bytes.
+        label: makes what a line begins with of a name.
+        always: whether lines have labels from the first on.
     """
 
-    def __init__(self, write: Callable[[bytes], None]) -> None:
-        self._write = write
+    def __init__(
+        self,
+        write: Callable[[bytes], None],
+        label: Callable[[str], str] = "[{}] ".format,
+        *,
+        always: bool = False,
+    ) -> None:
+        self._write, self._label = write, label
         self._first = ""
-        self._labels = False
+        self._labels = always
         self._partial: dict[str, bytes] = {}
         self._ends_line = True
 
@@ -40,14 +48,17 @@ class Console:
             return
         *lines, self._partial[name] = (self._partial.get(name, b"") + data).split(b"\n")
         for line in lines:
-            self._write(f"[{name}] ".encode() + line + b"\n")
+            self._write(self._label(name).encode() + line + b"\n")
 
     def end(self) -> None:
         """Pass on lines that have not ended."""
-        for name, rest in self._partial.items():
-            if rest:
-                self._write(f"[{name}] ".encode() + rest + b"\n")
-        self._partial.clear()
+        for name in tuple(self._partial):
+            self.finish(name)
+
+    def finish(self, name: str) -> None:
+        """Pass on the line of one of them that has not ended."""
+        if self._partial.get(name):
+            self.take(name, b"\n")
 
     def voice(self, name: str) -> Callable[[bytes], None]:
         """Return what takes the words of one of them."""

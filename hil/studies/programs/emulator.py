@@ -39,6 +39,7 @@ class Reason(Enum):
     TIME = "the time that was asked for is over"
     FAULT = "it cannot go on"
     HOST_TIME = "the host has waited long enough"
+    CALLED_OFF = "it was called off"
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ class Emulator:
         self._chip.endings.on_breakpoint = self._on_breakpoint
         self.before_giving_up: Callable[[], None] = lambda: None
         self._met_breakpoint = self._said = self._time_is_over = self._at_start = False
+        self._called_off = False
         for segment in self._segments:
             _load(self._chip, segment)
 
@@ -168,11 +170,11 @@ class Emulator:
         with self._listening(awaited), self._breaking_at(wanted), self._for(seconds):
             self._go(wanted)
             until = time.monotonic() + host_seconds
-            while chip.core.may_run() and time.monotonic() < until:
+            while chip.core.may_run() and not self._called_off and time.monotonic() < until:
                 chip.core.linger()
             chip.core.raise_failure()
             in_time = not chip.core.may_run()
-            if not in_time:
+            if not in_time and not self._called_off:
                 self.before_giving_up()
             locked = chip.core.locked_up
             chip.core.halt(0)
@@ -202,6 +204,10 @@ class Emulator:
             act: called between two instructions; it must not run the program.
         """
         self._chip.agenda.add(seconds, act)
+
+    def call_off(self) -> None:
+        """Have `run` stop the program and return, now and from now on; from any thread."""
+        self._called_off = True
 
     def paces(self) -> None:
         """Have a sleeping core take the time on the wall: somebody may talk to it meanwhile."""
@@ -512,7 +518,8 @@ class Emulator:
         elif wanted is not None and pc == wanted:
             reason = Reason.REACHED
         else:
-            reason = Reason.HOST_TIME if not in_time else Reason.FAULT
+            late = Reason.CALLED_OFF if self._called_off else Reason.HOST_TIME
+            reason = Reason.FAULT if in_time else late
         self._met_breakpoint = False
         return Stopped(reason, self.where(), pc, status, fault)
 

@@ -10,7 +10,7 @@ from hil.errors import BuildError, UsageError
 
 _HEX, _BINARY = {".hex", ".ihex", ".ihx"}, {".bin"}
 _MOST_BYTES = 64 << 20
-_AT = "@"
+_AT, _AND = "@", "+"
 
 
 def read(names: Sequence[str | Path], base: int) -> tuple[Segment, ...]:
@@ -50,6 +50,12 @@ def split(name: str | Path) -> tuple[Path, int | None]:
         raise UsageError(
             f"{text}: {number!r} is no address", hint="such as file.bin@0x08004000"
         ) from error
+
+
+def joined(text: str) -> tuple[str, ...]:
+    """Return the files of one program, such as those of "boot.hex+app.bin@0x08010000"."""
+    parts = tuple(text.split(_AND))
+    return parts if all(parts) and not split(text)[0].exists() else (text,)
 
 
 def elf_of(names: Sequence[str | Path]) -> Path | None:

@@ -4,15 +4,13 @@ import csv
 import io
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import astuple, dataclass, fields
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.config import board as boards
 from hil.errors import HilError, UsageError
+from hil.studies.programs.processes import Died, Ended, Processes, Voice
 
 if TYPE_CHECKING:
     from hil.targets.emulator.chips.stm32.chip import Chip
@@ -102,19 +100,19 @@ def run(folder: Path, paths: Sequence[Path], terms: Terms, jobs: int) -> Iterato
         UsageError: there is no such board.
     """
     boards.load(terms.board)
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), max_tasks_per_child=1)
-    names = {path: str(path.relative_to(folder)) for path in paths}
-    futures: dict[Future[Row], Path] = {
-        pool.submit(one, path, names[path], terms): path for path in paths
-    }
-    try:
-        for future in as_completed(futures):
-            try:
-                yield future.result()
-            except BrokenProcessPool:
-                yield Row(names[futures[future]], "fault", note="the emulator's process died")
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    names = [str(path.relative_to(folder)) for path in paths]
+    tasks = [(path, name, terms) for path, name in zip(paths, names, strict=True)]
+    with Processes(_process, tasks, jobs) as all_:
+        for event in all_.events():
+            match event:
+                case Ended():
+                    yield event.result
+                case Died():
+                    yield Row(names[event.number], "fault", note="the emulator's process died")
+
+
+def _process(task: tuple[Path, str, Terms], _voice: Voice) -> Row:
+    return one(*task)
 
 
 def one(path: Path, name: str, terms: Terms) -> Row:
@@ -126,7 +124,6 @@ def one(path: Path, name: str, terms: Terms) -> Row:
         terms: how long it may run, and on what.
     """
     from hil.studies import emulate
-    from hil.studies.programs.emulator import Reason
 
     said, missing, dead = bytearray(), set[str](), set[str]()
 
@@ -147,12 +144,10 @@ def one(path: Path, name: str, terms: Terms) -> Row:
         kind = "refused" if not said and "at pc" not in str(error) else "fault"
         return Row(name, kind, said=len(said), begins=_begins(said), note=error.what)
     status = f"status {outcome.exit_status}" if outcome.exit_status else ""
-    results = {Reason.ENDED: "ended", Reason.TIME: "goes on"}
-    stopped = "is stuck" if outcome.stuck else "out of time"
     unclocked = f"written to without its clock: {', '.join(sorted(dead))}" if dead else ""
     return Row(
         name,
-        results.get(outcome.reason, stopped),
+        outcome.result,
         outcome.seconds,
         len(said),
         _begins(said),

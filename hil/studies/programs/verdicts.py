@@ -4,7 +4,7 @@ Sources: testanything.org, TAP version 14; ThrowTheSwitch's Unity, "Unity Output
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from xml.etree import ElementTree as ET
@@ -52,6 +52,23 @@ def _of_tap(match: re.Match[str]) -> Case:
     return Case(words, "failed" if failed else "passed")
 
 
+@dataclass(frozen=True)
+class Suite:
+    """What a program of several comes to.
+
+    Attributes:
+        program: its name.
+        cases: its own tests.
+        problem: why it did not come to its end; empty where it did.
+        seconds: that it took, by its own clock.
+    """
+
+    program: str
+    cases: Sequence[Case]
+    problem: str
+    seconds: float
+
+
 def junit(program: str, found: list[Case], problem: str, seconds: float) -> str:
     """Return JUnit's XML.
 
@@ -61,7 +78,23 @@ def junit(program: str, found: list[Case], problem: str, seconds: float) -> str:
         problem: why it did not come to its end; empty where it did. It is a failed test too.
         seconds: that it took, by its own clock.
     """
-    rows = [*found, *([Case("runs to its end", "failed", problem)] if problem else [])]
+    rows = [*found, *([_end(problem)] if problem else [])]
+    return _document(_suite(program, rows, seconds))
+
+
+def junit_of_several(suites: Iterable[Suite]) -> str:
+    """Return JUnit's XML of several programs: that each runs to its end is a test of it, too."""
+    top = ET.Element("testsuites")
+    for one in suites:
+        top.append(_suite(one.program, [*one.cases, _end(one.problem)], one.seconds))
+    return _document(top)
+
+
+def _end(problem: str) -> Case:
+    return Case("runs to its end", "failed" if problem else "passed", problem)
+
+
+def _suite(program: str, rows: Sequence[Case], seconds: float) -> ET.Element:
     suite = ET.Element(
         "testsuite",
         name=program,
@@ -75,8 +108,12 @@ def junit(program: str, found: list[Case], problem: str, seconds: float) -> str:
         if one.result != "passed":
             kind = "failure" if one.result == "failed" else "skipped"
             ET.SubElement(case, kind, message=_clean(one.message))
-    ET.indent(suite)
-    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+    return suite
+
+
+def _document(top: ET.Element) -> str:
+    ET.indent(top)
+    return ET.tostring(top, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def _clean(text: str) -> str:
