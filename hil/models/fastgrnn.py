@@ -35,6 +35,8 @@ def in_parts(sweep: Callable[[Tensor], Tensor], projected: Tensor) -> Tensor:
         sweep: makes (..., units, steps) the last states, (..., units).
         projected: (images, rows, columns, units, steps), or of other sizes, which are not parted.
     """
+    if projected.is_meta:  # no values, and every state has the shape of the first
+        return torch.empty_like(projected[..., 0], memory_format=torch.contiguous_format)
     if projected.dim() != _MAPS or torch.is_grad_enabled() or not projected.numel():
         return sweep(projected)
     try:
