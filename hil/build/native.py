@@ -1,6 +1,7 @@
 """C helpers of the harness itself, compiled for this host at first use and kept in the cache."""
 
 import ctypes
+import functools
 import platform
 import subprocess
 import sys
@@ -52,7 +53,7 @@ class Mirror:
             yield _assertion(f"sizeof({self.name})", size, f"size of {self.name}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # known by itself: `load` looks at the files of each once
 class Source:
     """A C file, and what Python takes it to say.
 
@@ -78,8 +79,9 @@ class Source:
         return "\n".join(lines) + "\n"
 
 
+@functools.cache  # or each chip would have the folder of its C files read a dozen times
 def load(source: Source) -> ctypes.CDLL:
-    """Compile a C file, if need be, and load it.
+    """Compile a C file, if need be, and load it; once in this process for each `Source`.
 
     Raises:
         BuildError: the compiler is missing or refuses, as it does where Python's mirror of a
