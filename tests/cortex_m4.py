@@ -142,11 +142,12 @@ class _Machine:
     """A Cortex-M4 with an emitted model in its flash."""
 
     def __init__(self, elf: Path, stack: int) -> None:
-        import unicorn
+        from hil.targets.emulator.core import translation
+
+        library = translation.unicorn()
         from elftools.elf.elffile import ELFFile
         from unicorn import arm_const, unicorn_const
 
-        library: Any = unicorn
         self.uc = library.Uc(unicorn_const.UC_ARCH_ARM, unicorn_const.UC_MODE_MCLASS)
         self.uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M4)
         self._stack = stack

@@ -11,6 +11,7 @@ import thumb
 from elftools.elf.elffile import ELFFile
 
 from hil.config import board
+from hil.targets.emulator.core import translation
 from hil.targets.emulator.timing import Rules, TimingCore
 
 FLASH, SRAM1, SRAM2, CCM = 0x0800_0000, 0x2000_0000, 0x2001_C000, 0x1000_0000
@@ -52,10 +53,9 @@ class Machine:
     ) -> None:
         import ctypes
 
-        import unicorn
+        uc = translation.unicorn()
         from unicorn import arm_const
 
-        uc: Any = unicorn
         self.registers: Any = arm_const
         self.uc: Any = uc.Uc(uc.UC_ARCH_ARM, uc.UC_MODE_THUMB | uc.UC_MODE_MCLASS)
         self.uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M4)

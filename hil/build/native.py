@@ -80,14 +80,19 @@ class Source:
 
 
 @functools.cache  # or each chip would have the folder of its C files read a dozen times
-def load(source: Source) -> ctypes.CDLL:
+def load(source: Source, *, for_all: bool = False) -> ctypes.CDLL:
     """Compile a C file, if need be, and load it; once in this process for each `Source`.
+
+    Args:
+        source: the file.
+        for_all: whether libraries that are loaded later find its functions, before their own.
 
     Raises:
         BuildError: the compiler is missing or refuses, as it does where Python's mirror of a
             structure or a constant is not what C has.
     """
-    return ctypes.CDLL(str(made_once(_place(source), lambda scratch: _compile(source, scratch))))
+    library = made_once(_place(source), lambda scratch: _compile(source, scratch))
+    return ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL if for_all else ctypes.RTLD_LOCAL)
 
 
 def _place(source: Source) -> Path:

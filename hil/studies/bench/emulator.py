@@ -73,6 +73,7 @@ def emulator(scenario_name: str = "face_m4", board: str = "stm32f439") -> int:
         held = bench.held_bytes()
         without = bench.fastest(flash_data=False)
         whole = bench.fastest(flash_data=True)
+    print(how_it_adds())
     print(first_and_second(unknown, first, second))
     print(f"the board takes {'unknown' if held is None else f'{held / 2**20:.0f} MiB'} of memory")
     print(
@@ -81,6 +82,16 @@ def emulator(scenario_name: str = "face_m4", board: str = "stm32f439") -> int:
     )
     print(whole)
     return 0
+
+
+def how_it_adds() -> str:
+    """Say how the additions of SMLAD and its like are translated."""
+    from hil.targets.emulator.core import translation
+
+    reason = translation.slow_because()
+    if reason is None:
+        return "SMLAD and its like: host instructions"
+    return f"SMLAD and its like: a function of Unicorn's, half as fast; {reason}"
 
 
 def first_and_second(unknown: Speed, first: Speed, second: Speed) -> str:

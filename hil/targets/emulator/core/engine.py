@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Protocol
 
+from hil.targets.emulator.core import translation
 from hil.targets.emulator.core.lent import Lent
 from hil.targets.emulator.core.programming import Programming
 from hil.targets.emulator.errors import BusError, DeniedError
@@ -79,11 +80,10 @@ class Engine:
     """
 
     def __init__(self) -> None:
-        import unicorn
+        self._unicorn = translation.unicorn()
         from unicorn import arm_const, unicorn_const
         from unicorn.unicorn_py3 import unicorn as binding
 
-        self._unicorn: Any = unicorn
         self._const: Any = unicorn_const
         self.uc: Any = self._unicorn.Uc(unicorn_const.UC_ARCH_ARM, _mode(unicorn_const))
         self.uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M4)
