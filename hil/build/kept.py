@@ -53,19 +53,26 @@ def files(root: Path) -> list[Kept]:
     found = list(_of_zig(root / ZIG))
     for kind in KINDS:
         for path, facts in _below(root / kind):
-            found.append(Kept(path, kind, facts.st_size, facts.st_mtime))
+            found.append(Kept(Path(path), kind, facts.st_size, facts.st_mtime))
     return sorted(found, key=lambda one: (one.used_s, one.path))
 
 
-def _below(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+def _below(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
     """Yield every file below a folder that is still there when it is looked at.
 
     Other processes build and tidy up meanwhile: `Path.rglob` would raise at a folder that goes.
     """
-    for parent, folders, names in os.walk(folder):
-        for name in names + [one for one in folders if Path(parent, one).is_symlink()]:
+    left = [str(folder)]
+    while left:
+        entries: list[os.DirEntry[str]] = []
+        with contextlib.suppress(OSError), os.scandir(left.pop()) as found:
+            entries = list(found)
+        for entry in entries:
             with contextlib.suppress(FileNotFoundError):
-                yield Path(parent, name), Path(parent, name).lstat()
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(entry.path)
+                else:
+                    yield entry.path, entry.stat(follow_symlinks=False)
 
 
 def _of_zig(folder: Path) -> Iterator[Kept]:
