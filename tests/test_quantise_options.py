@@ -116,7 +116,7 @@ def mean_error(made: Program, layer: str) -> float:
     return float(np.abs(np.mean(apart, axis=(0, 1, 2))).max())
 
 
-@pytest.mark.parametrize("options", [("equalise", "input"), tuple(OPTIONS)])
+@pytest.mark.parametrize("options", [("equalise", "input"), ("tables128",), tuple(OPTIONS)])
 def test_the_kernels_compute_what_the_reference_does(options: tuple[str, ...]) -> None:
     made = program(*options)
     x = made.quantise_input(photographs.prepare("astronaut", SPEC))
@@ -317,12 +317,12 @@ def test_a_model_is_compiled_as_auto_chooses(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_free_options_cost_neither_cycles_nor_bytes() -> None:
     chip, chosen = board.load("stm32f439"), scenario.load("face_m4")
-    plain, free, fine = (
+    plain, free, coarse, fine = (
         costs.on_board(made, chosen, chip)
-        for made in (program(), program(*FREE), program("tables512"))
+        for made in (program(), program(*FREE), program("tables128"), program("tables512"))
     )
     assert free == plain
-    assert fine.flash_bytes > plain.flash_bytes
+    assert coarse.flash_bytes < plain.flash_bytes < fine.flash_bytes
 
 
 def test_a_report_says_which_variant_is_none_for_the_network() -> None:

@@ -54,7 +54,7 @@ def add(commands: Commands) -> None:
         metavar="OPTION",
         nargs="+",
         help="options in place of the scenario's: auto, input, equalise, bias, learned, task, "
-        "whole, int16, tables512, weights7",
+        "whole, int16, tables128, tables512, weights7",
     )
     board_option(parser)
     parser.add_argument(

@@ -48,7 +48,7 @@ class Recipe:
     wide_results: bool = False
     wide_margin: float = 4.0  # two of sixteen bits, so that next to nothing is cut off
     centres: bool = True
-    index_bits: int = 8  # docs/quantisation.md: what 9 and 10 would buy, and cost
+    index_bits: int = 8  # docs/quantisation.md: what 7, 9 and 10 would buy, and cost
 
     @property
     def asks_for_integers(self) -> bool:
@@ -69,6 +69,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "task": {"ranges": "task"},
     "whole": {"ranges": "whole"},
     "int16": {"wide_results": True},
+    "tables128": {"index_bits": 7},
     "tables512": {"index_bits": 9},
     "weights7": {"narrow_from": 32_768},
 }
@@ -77,7 +78,7 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
 FREE = ("input", "equalise", "bias", "learned", "task", "whole")
 """Options that cost neither cycles nor bytes."""
 
-PLANNED = ("int16", "tables512", "weights7")
+PLANNED = ("int16", "tables128", "tables512", "weights7")
 """Options that change what is planned: memory, flash or cycles."""
 
 TRIED = (*FREE, "int16", "tables512")

@@ -68,7 +68,6 @@ UNDONE = (
     Variant("no margin", "results over the range of calibration", Recipe(result_margin=1.0)),
     Variant("centre 0", "channels of the pool around 0", Recipe(centres=False), of_cells=True),
     Variant("8-bit h", "states of the cells in 8 bits", kept=_eight_bits, of_cells=True),
-    Variant("7 index", "tables of 128 entries", Recipe(index_bits=7), of_cells=True),
 )
 
 
@@ -79,6 +78,7 @@ OPTIONAL = (
     Variant("learned", "weights and biases do", with_options(["learned"])),
     Variant("task", "ranges by what the outputs feel", with_options(["task"])),
     Variant("int16", "results of 16 bits", with_options(["int16"])),
+    Variant("tables128", "tables of 128 entries", with_options(["tables128"]), of_cells=True),
     Variant("tables512", "tables of 512 entries", with_options(["tables512"]), of_cells=True),
 )
 """The options of a scenario, one by one: `recipe.OPTIONS`, of which `UNDONE` has "whole".
