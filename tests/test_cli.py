@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 import report_rows
@@ -246,8 +247,11 @@ def test_the_plan_shows_every_buffer_and_its_memory(capsys: pytest.CaptureFixtur
     assert "B in SRAM" in text
 
 
-def test_the_frontier_trades_memory_for_cycles(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["plan", "face_m4", "--pareto"]) == 0
+def test_the_frontier_trades_memory_for_cycles_and_is_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "schedules.svg"
+    assert cli.main(["plan", "face_m4", "--pareto", "--svg", str(picture)]) == 0
     lines = capsys.readouterr().out.splitlines()[1:]
     ram = [int(line.split()[0].replace(",", "")) for line in lines]
     all_in = [int(line.split()[2].replace(",", "")) for line in lines]
@@ -256,6 +260,17 @@ def test_the_frontier_trades_memory_for_cycles(capsys: pytest.CaptureFixture[str
     assert all(least < most for least, most in zip(ram, all_in, strict=True))
     assert ram == sorted(ram, reverse=True)
     assert cycles == sorted(cycles)
+    drawn = ET.parse(picture).getroot()  # noqa: S314
+    told = {mark.get("aria-label") for mark in drawn.iter()} - {None}
+    seconds = [count / 168e6 for count in cycles]
+    for count, one, most in zip(cycles, seconds, all_in, strict=True):
+        assert f"{count / 1e6:.1f} M: {one:.4g} s, {most:,} B of RAM" in told
+    assert "--surface: #ffffff" in picture.read_text(encoding="utf-8")
+
+
+def test_a_picture_of_one_schedule_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plan", "face_m4", "--svg", "schedules.svg"]) == 2
+    assert "--svg draws schedules: name --pareto as well" in capsys.readouterr().err
 
 
 def test_a_cap_that_no_schedule_meets_is_told_by_how_much(

@@ -32,6 +32,7 @@ AS_TEXT = {"summary"}
 """Pictures that the package's page at an index shows as text."""
 
 POOLINGS = ["hil", "poolings", "--markdown", "--svg", str(HERE / "poolings.svg")]
+SCHEDULES = ["hil", "plan", "face_m4", "--pareto", "--svg", str(HERE / "schedules.svg")]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WINDOW: "ViewportSize" = {
     "width": 1000,
@@ -125,7 +126,11 @@ def measure_poolings() -> None:
 
 
 if __name__ == "__main__":
-    others = {"poolings": measure_poolings, "report": photograph_report}
+    others = {
+        "schedules": lambda: answer(SCHEDULES),
+        "poolings": measure_poolings,
+        "report": photograph_report,
+    }
     asked = sys.argv[1:] or [*PICTURES, *others]
     for name in asked:
         if name in others:

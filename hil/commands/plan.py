@@ -3,7 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from hil.commands.options import Commands, command, scenario_options, show
+from hil.commands.options import Commands, command, scenario_options, show, written
+from hil.errors import UsageError
 from hil.numbers import decimal
 
 if TYPE_CHECKING:
@@ -11,11 +12,14 @@ if TYPE_CHECKING:
 
     from hil.compiler.plan import Plan, Point
     from hil.compiler.program import Program
+    from hil.config.board import Board
 
+_PICTURE_PIXELS = 640
 _EXAMPLES = """\
 examples:
   hil plan face_m4                     where every buffer lies, step by step
   hil plan face_m4 --pareto            memory against cycles; a scenario picks by `optimise`
+  hil plan face_m4 --pareto --svg schedules.svg
   hil plan face_m4 --optimise 100_000  the fastest schedule within so many bytes
   hil plan face_quant --stream         the image comes in row by row
 needs no board and no compiler
@@ -44,7 +48,12 @@ def add(commands: Commands) -> None:
         help="let the image come in row by row, or not (default: where it does not fit otherwise)",
     )
     parser.add_argument(
-        "--pareto", action="store_true", help="list the schedules that no other beats in both"
+        "--pareto",
+        action="store_true",
+        help="list the schedules that no other beats in memory and cycles",
+    )
+    parser.add_argument(
+        "--svg", type=written, metavar="FILE", help="with --pareto: draw them there as well"
     )
 
 
@@ -62,10 +71,13 @@ def _aim(text: str) -> str | int:
 def _run(options: argparse.Namespace) -> int:
     from rich.table import Table
 
+    from hil import files
     from hil.compiler import plan
     from hil.config import board, scenario
     from hil.run.compiled import compile_scenario
 
+    if options.svg is not None and not options.pareto:
+        raise UsageError("--svg draws schedules: name --pareto as well")
     chosen = scenario.load(options.scenario).override(
         checkpoint=options.checkpoint, optimise=options.optimise, stream=options.stream
     )
@@ -76,6 +88,8 @@ def _run(options: argparse.Namespace) -> int:
         points = plan.pareto(
             compiled.program, plan.Budget.of(compiled.board), streams=chosen.stream
         )
+        if options.svg is not None:
+            files.replace(options.svg, _drawn(points, chip, chosen.name))
         return _pareto(points, chip.clock_hz)
     heads, rows = plan.table(planned)
     fixed = len(heads) - len(planned.steps)
@@ -114,6 +128,21 @@ def notes(planned: "Plan", program: "Program") -> "Iterator[str]":
             "no other schedule fits the flash: weights that go by panels stand there in an entropy "
             f"code, and the image takes {planned.flash_bytes:,} B"
         )
+
+
+def _drawn(points: "Sequence[Point]", chip: "Board", scenario: str) -> str:
+    """Return a picture of schedules: seconds across, memory upwards."""
+    from hil.results.report import charts, picture
+
+    dots = [
+        charts.Dot(f"{p.cycles / 1e6:.1f} M", p.cycles / chip.clock_hz, p.all_in_bytes, "")
+        for p in points
+    ]
+    return picture.alone(
+        charts.pareto(dots, _PICTURE_PIXELS),
+        f"Schedules of {scenario}: memory against time",
+        f"{chip.name} at {chip.clock_hz / 1e6:g} MHz; labels: cycles, as the cost model has them",
+    )
 
 
 def _pareto(points: "Sequence[Point]", clock_hz: int) -> int:

@@ -25,7 +25,7 @@ _NOISE = re.compile(
 )
 _EMPTY = re.compile(r'<path class="(?:foreground|background)"[^>]*/>')
 _LINK = re.compile(r'xlink:href="[^"#]*#')  # Vega makes addresses absolute
-_DECIMALS = re.compile(r"(\.\d\d)\d+")
+_DECIMALS = re.compile(r'(aria-label="[^"]*"|>[^<]*<|\.\d\d)\d*')  # of places, not of words
 _CONFIG = {
     "font": "sans-serif",
     "view": {"stroke": None},
