@@ -18,6 +18,7 @@ from typing import Any
 import timing_machine as machine
 
 from hil.targets.emulator.core import translation
+from hil.targets.emulator.core.engine import Engine
 
 WORDS = (0, 1, 0xFFFF_FFFF, 0x7FFF_FFFF, 0x8000_0000, 0x8000_8000, 0x7FFF_8000, 0xC001_4002)
 SUMS = (
@@ -184,7 +185,7 @@ def main(how: str, output: Path) -> None:
     elif how == "wrong":
         code, values, (r0, q) = translation._SUMS[0]
         translation._SUMS = ((code, values, (r0 ^ 1, q)),)
-    translation.unicorn()
+    Engine()  # as a board does; there Unicorn is loaded
     built = machine.program(SOURCE)
     found = {
         "slow_because": translation.slow_because(),

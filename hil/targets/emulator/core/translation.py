@@ -103,12 +103,13 @@ def slow_because() -> str | None:
 
 
 def _load() -> str | None:
-    if not _is_proved():
+    library = _library()
+    if library is None or not _is_proved(library):
         return "it is not proved with this Unicorn on this machine"
     ours = native.load(_SOURCE, for_all=True)
     from unicorn.unicorn_py3.unicorn import uclib
 
-    if Path(uclib._name) != _library():  # noqa: SLF001 - the path that ctypes has loaded
+    if not library.samefile(uclib._name):  # noqa: SLF001 - the path that ctypes has loaded
         return "Unicorn was loaded from elsewhere"
     begin = ours.translation_begin
     begin.argtypes, begin.restype = [ctypes.c_void_p], ctypes.POINTER(_Translation)
@@ -129,13 +130,11 @@ def _library() -> Path | None:
     package = find_spec("unicorn")
     if package is None or package.origin is None:
         return None
-    return Path(package.origin).parent / "lib" / "libunicorn.so.2"
+    library = Path(package.origin).parent / "lib" / "libunicorn.so.2"
+    return library if library.is_file() else None
 
 
-def _is_proved() -> bool:
-    library = _library()
-    if sys.platform != "linux" or library is None or not library.is_file():
-        return False
+def _is_proved(library: Path) -> bool:
     with library.open("rb") as file:
         return PROVED in file.read(_HEADER_BYTES)
 
