@@ -12,10 +12,15 @@ from typing import ClassVar
 from hil.build import native
 from hil.targets.emulator.core.clock import HERE, address_of, core_register_ids
 from hil.targets.emulator.core.engine import Engine
+from hil.targets.emulator.core.patterns import like
 from hil.targets.emulator.errors import BusError
 
 # An IT and the longest instructions between it and the last that it covers.
 _IT_REACH_BYTES = 2 + 3 * 4
+
+
+DIVISIONS = like(rb"[\x90-\x9f\xb0-\xbf]\xfb[\xf0-\xff][\xf0-\xff]", b"\xfb")
+"""What SDIV and UDIV look like."""
 
 
 class _Divisions(ctypes.Structure):

@@ -5,11 +5,16 @@ B1.5.6 and B1.5.8.
 """
 
 import ctypes
+import struct
 from typing import ClassVar
 
 from hil.build import native
 from hil.targets.emulator.core.clock import HERE, address_of
 from hil.targets.emulator.core.engine import Engine
+from hil.targets.emulator.core.patterns import like
+
+_EXCLUSIVE = like(rb"[\x40-\x5f\xc0-\xdf]\xe8..", b"\xe8")
+_TWO_HALFWORDS = struct.Struct("<HH")
 
 
 class _Exclusive(ctypes.Structure):
@@ -38,7 +43,7 @@ class ExclusiveMonitor:
         if self._c is not None:
             self._c.cleared = 1
 
-    def note(self, address: int, code: tuple[int, ...]) -> bool:
+    def note(self, address: int, code: bytes) -> bool:
         """Look for exclusive accesses in code; returns whether there are new ones.
 
         Args:
@@ -46,7 +51,9 @@ class ExclusiveMonitor:
             code: its bytes.
         """
         found = {
-            address + 2 * at for at in range(len(code) - 1) if is_exclusive(code[at], code[at + 1])
+            address + at
+            for at in _EXCLUSIVE.found_in(code)
+            if is_exclusive(*_TWO_HALFWORDS.unpack_from(code, at))
         }
         new = found - self._found
         self._found |= found

@@ -5,21 +5,27 @@ therefore looked through as it is translated, and runs end before such an instru
 would trap; divisions are watched by divisions.py.
 """
 
+import struct
 from collections.abc import Callable
 from functools import cached_property
 
 from hil.targets.emulator.core import alignment
 from hil.targets.emulator.core.decode import Decoder, Kind
-from hil.targets.emulator.core.divisions import Divisions, is_division
+from hil.targets.emulator.core.divisions import DIVISIONS, Divisions, is_division
 from hil.targets.emulator.core.engine import Block, Engine
 from hil.targets.emulator.core.exclusive import ExclusiveMonitor
 from hil.targets.emulator.core.foreign import is_foreign
+from hil.targets.emulator.core.patterns import like, one_of
 from hil.targets.emulator.errors import BusError
 
 _MOST_SCANNED = 1024  # places whose code is remembered
 _FIRST_SCAN_BYTES = 256
 _ALWAYS = 14
 SEV = 0xBF40
+_SEVS = like(rb"\x40\xbf", b"\x40\xbf")
+_COPROCESSOR_10_OR_11 = one_of(high << 4 | low for high in range(16) for low in (10, 11))
+_FLOATS = like(rb".[\xec-\xef\xfc-\xff]." + _COPROCESSOR_10_OR_11)
+_MSR_CONTROL = like(rb"[\x80-\x8f]\xf3\x14[\x80-\x8f]", b"\xf3\x14")
 _IT_BITS = 0x0600_FC00
 _REGISTERS = (*(f"r{i}" for i in range(13)), "sp", "lr", "pc")
 
@@ -43,7 +49,7 @@ class Traps:
         self.events: set[int] = set()  # SEV, which is nothing to Unicorn
         self.privileges: set[int] = set()  # behind an MSR to CONTROL
         self._watches_privilege = False
-        self._scanned: dict[int, tuple[int, ...]] = {}
+        self._scanned: dict[int, bytes] = {}
         self.floats: set[int] = set()  # before which the FPU's registers have to be saved
 
     @property
@@ -122,17 +128,19 @@ class Traps:
             # Not before: a run would go on in memory that new code is written to.
             self._engine.forget_all_code()
             self._unseen = False
-        self._scan_for_events(address, _FIRST_SCAN_BYTES)
+        code = code_bytes(self._engine, address, _FIRST_SCAN_BYTES)
+        self._scan_for_events(address, code)
         self.exclusives.watch()
         if self._looks:
-            self._scan(address, _FIRST_SCAN_BYTES)
+            self._scan(address, code)
             self.divisions.watch()
 
     def on_new_block(self, block: Block) -> None:
         """Look through code before it runs for the first time."""
-        found = self._scan_for_events(block.address, block.bytes)
+        code = code_bytes(self._engine, block.address, block.bytes)
+        found = self._scan_for_events(block.address, code)
         if self._looks:
-            found |= self._scan(block.address, block.bytes)
+            found |= self._scan(block.address, code)
         if found:
             self._request_stop()
 
@@ -140,35 +148,38 @@ class Traps:
     def _looks(self) -> bool:
         return self._fpu_off or self.divisions.trap or self._watches_privilege
 
-    def _scan_for_events(self, address: int, length: int) -> bool:
+    def _scan_for_events(self, address: int, code: bytes) -> bool:
         """Note what may be a SEV; returns whether there is one that was not known."""
-        code = halfwords(self._engine, address, length)
         if self._scanned.get(address) == code:  # where runs start again and again
             return False
         if len(self._scanned) >= _MOST_SCANNED:
             self._scanned.clear()
         self._scanned[address] = code
         found_exclusives = self.exclusives.note(address, code)
-        if SEV not in code:
-            return found_exclusives
-        found = {address + 2 * at for at, half in enumerate(code) if half == SEV} - self.events
+        found = {address + at for at in _SEVS.found_in(code)} - self.events
         self.events |= found
         return bool(found) or found_exclusives
 
-    def _scan(self, address: int, length: int) -> bool:
-        """Note the trapping instructions in a range; returns whether there are new ones."""
+    def _scan(self, address: int, code: bytes) -> bool:
+        """Note the trapping instructions in code; returns whether there are new ones."""
         known = len(self.fpu) + len(self.divisions.found) + len(self.privileges)
-        code = halfwords(self._engine, address, length)
+        floats = self._fpu_off and _FLOATS.found_in(code)
+        divisions = self.divisions.trap and DIVISIONS.found_in(code)
+        privileges = self._watches_privilege and _MSR_CONTROL.found_in(code)
+        if not (floats or divisions or privileges):
+            return False
+        halves = struct.unpack(f"<{len(code) // 2}H", code)
         at = 0
-        while at < len(code) - 1:
-            if not _is_wide(code[at]):
+        while at < len(halves) - 1:
+            first, second = halves[at : at + 2]
+            if not _is_wide(first):
                 at += 1
                 continue
-            if self._fpu_off and _is_fpu(code[at], code[at + 1]):
+            if floats and _is_fpu(first, second):
                 self.fpu.add(address + 2 * at)
-            if self.divisions.trap and is_division(code[at], code[at + 1]):
+            if divisions and is_division(first, second):
                 self.divisions.found.add(address + 2 * at)
-            if self._watches_privilege and _is_msr_control(code[at], code[at + 1]):
+            if privileges and _is_msr_control(first, second):
                 self.privileges.add(address + 2 * at + 4)
             at += 2
         return len(self.fpu) + len(self.divisions.found) + len(self.privileges) > known
@@ -214,17 +225,29 @@ def instruction_bytes(engine: Engine, address: int) -> int:
 
 
 def halfwords(engine: Engine, address: int, length: int) -> tuple[int, ...]:
-    """Return code, as much of it as there is.
+    """Return code by halfwords; none where not all of it is memory.
 
     Args:
         engine: whose memory it is in.
         address: of the first byte.
         length: bytes.
     """
+    code = code_bytes(engine, address, length)
+    return struct.unpack(f"<{len(code) // 2}H", code)
+
+
+def code_bytes(engine: Engine, address: int, length: int) -> bytes:
+    """Return code; none where not all of it is memory.
+
+    Args:
+        engine: whose memory it is in.
+        address: of the first byte.
+        length: bytes, an even number.
+    """
     try:
-        return engine.load_halfwords(address, length // 2)
+        return engine.load(address, length)
     except BusError:
-        return ()
+        return b""
 
 
 def _is_wide(first: int) -> bool:
