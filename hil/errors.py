@@ -19,6 +19,7 @@ class Verdict(StrEnum):
     BOOT = "boot"
     LINK = "link"
     TIMEOUT = "timeout"
+    ERROR = "error"
     FAULT = "fault"
     MISMATCH = "mismatch"
     ACCURACY = "accuracy"
@@ -41,6 +42,7 @@ _SETUP_ERRORS = frozenset(
         Verdict.BOOT,
         Verdict.LINK,
         Verdict.TIMEOUT,
+        Verdict.ERROR,  # an exception that has no verdict: of a fixture, another package, a defect
     }
 )
 

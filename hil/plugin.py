@@ -226,11 +226,7 @@ def _timeout(config: pytest.Config) -> float:
 @pytest.fixture(scope="session")
 def hil_session(request: pytest.FixtureRequest) -> Iterator["Session"]:
     """The options of this run on a board, and its rows, which are written however it ends."""
-    board = getattr(request, "param", None)
-    if board is None:
-        (session, *_) = sessions.of_command_line(request.config)
-    else:
-        (session,) = sessions.on(request.config, [board])
+    session = sessions.of_test(request.config, getattr(request, "param", None))
     try:
         yield session
     finally:

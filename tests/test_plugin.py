@@ -1,13 +1,16 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-import hil.run.session  # numpy loads once per process, so before any run in it
 from hil import paths
+from hil.errors import Verdict
 from hil.results import table
+from hil.results.rows import Metric, in_context
+from hil.run.session import Session  # numpy loads once per process, so before any run in it
 
 MEETS = """
     import pytest
@@ -100,6 +103,70 @@ def test_whatever_ends_a_scenarios_set_up_is_one_error(
     assert f"4 tests were not measured: {told}" in result.outlines
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert (junit(pytester).get("errors"), junit(pytester).get("skipped")) == ("4", "4")
+    rows = table.load(pytester.path / "build/hil/results.csv")
+    said = [(row.context.scenario, row.metric.name, row.metric.note) for row in rows]
+    assert said == [(name, "outcome", told) for name in ("face_m4", "vww_base")]
+    assert {row.metric.verdict for row in rows} == {Verdict.ERROR}
+    result.stdout.fnmatch_lines(["face_m4 on stm32f439 *", f"  error: {told}"])
+
+
+OF_A_USER = """
+    from types import SimpleNamespace
+    import pytest
+
+    PREPARED = SimpleNamespace(image=SimpleNamespace(build_id=b""))
+
+    @pytest.fixture(scope="session")
+    def camera():
+        raise OSError("no camera")
+
+    @pytest.fixture(scope="session")
+    def hil_device():
+        return None
+
+    @pytest.fixture(scope="session")
+    def hil_image(hil_scenario):
+        return SimpleNamespace(scenario=hil_scenario, **vars(PREPARED))
+
+    @pytest.fixture
+    def stranded():
+        raise LookupError("no sand")
+
+    pytestmark = pytest.mark.hil(scenario="face_m4")
+    {tests}
+"""
+WITH_CAMERA = "def test_with_camera(camera, hil_measurement): pass"
+STRANDED = "def test_stranded(hil_measurement, stranded): pass"
+ALONE = "def test_alone(hil_measurement): pass"
+
+
+@pytest.mark.parametrize(
+    ("tests", "notes"),
+    [
+        ((WITH_CAMERA,), ["OSError: no camera"]),
+        ((WITH_CAMERA, ALONE), []),  # measured all the same
+        ((STRANDED,), []),
+    ],
+)
+def test_a_fixture_of_ones_own_that_fails_is_the_reason_where_nothing_was_measured(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tests: tuple[str], notes: list[str]
+) -> None:
+    def measure(self: Session, prepared: Any, device: object) -> None:
+        del device
+        name = prepared.scenario.name
+        self._keep(
+            name, in_context(self._context(prepared.scenario), [Metric("cycles", 1, "cycle")])
+        )
+
+    monkeypatch.setattr(Session, "measure", measure)
+    pytester.makepyfile(OF_A_USER.replace("{tests}", "\n    ".join(tests)))
+    result = pytester.runpytest()
+    result.assert_outcomes(errors=1, passed=len(tests) - 1)
+    rows = table.load(pytester.path / "build/hil/results.csv")
+    assert [row.metric.note for row in rows if row.metric.name == "outcome"] == notes
+    assert [row.metric.name for row in rows if row.metric.name != "outcome"] == (
+        [] if notes else ["cycles"]
+    )
 
 
 def test_the_report_names_the_verdict_and_what_to_do(pytester: pytest.Pytester) -> None:
@@ -409,7 +476,7 @@ def test_a_run_that_ends_in_a_usage_error_leaves_no_table_of_an_earlier_one(
     "arguments",
     [
         ("--pyargs", "hil.suite", "--an-unknown-option"),
-        (str(Path(hil.run.session.__file__).parent.parent / "suite"), "--an-unknown-option"),
+        (str(Path(paths.__file__).parent / "suite"), "--an-unknown-option"),
         ("--board=stm32f439", "--hil-iterations=many"),
         ("--hil-csv", "other.csv", "--hil-xyz"),
         ("--hil-csv=other.csv", "--hil-toolchain=cc"),

@@ -112,3 +112,11 @@ def test_a_duration_in_words_is_near_the_duration(seconds: float) -> None:
     number, unit = remaining.in_words(seconds).split()
     told = int(number) * {"s": 1, "min": 60}[unit]
     assert abs(told - seconds) <= {"s": 5, "min": 30}[unit]
+
+
+def test_a_measurement_that_ended_early_says_why_in_place_of_a_table() -> None:
+    note = "no probe [of 2] answers"
+    ended = Metric("outcome", 0, "", verdict=Verdict.PROBE, note=note)
+    told = summary.render(in_context(report_rows.CONTEXT, [ended]))
+    assert f"\n  probe: {note}" in told
+    assert "per image" not in told

@@ -8,10 +8,11 @@ with whatever ends the set-up: an error of the harness, pytest-timeout, or an ex
 import sys
 from collections import Counter
 from collections.abc import Generator
+from contextlib import suppress
 
 import pytest
 
-from hil.errors import HilError, MeasurementError
+from hil.errors import HilError, MeasurementError, Verdict
 from hil.pytest_plugin import sessions
 
 _TOLD = pytest.StashKey["list[BaseException]"]()
@@ -41,6 +42,8 @@ def pytest_runtest_makereport(
         report.longrepr = (str(item.path), 0, f"{_NOT_MEASURED}{_first_line(error)}")
         return report
     told.append(error)
+    if not isinstance(error, MeasurementError):
+        _note(item, _first_line(error))
     if not isinstance(error, HilError):
         return report  # with its traceback, since nobody knows what it is
     report.longrepr = str(error)
@@ -63,6 +66,23 @@ def _ends_measuring(item: pytest.Item, when: str, error: BaseException) -> bool:
         return True
     on_board = _OURS in getattr(item, "fixturenames", ())
     return when == "setup" and on_board and not isinstance(error, pytest.skip.Exception)
+
+
+def _note(item: pytest.Item, why: str) -> None:
+    """Give the scenario of a test a row that says why it was not measured, where it has none.
+
+    Args:
+        item: the test.
+        why: in one line.
+    """
+    case = getattr(item, "callspec", None)
+    params = case.params if case is not None else {}
+    if _OURS not in getattr(item, "fixturenames", ()) or "hil_scenario" not in params:
+        return
+    with suppress(HilError):  # where no row can be written, the run says so by itself
+        session = sessions.of_test(item.config, params.get(_OURS))
+        session.note_unmeasured(params["hil_scenario"], why)
+        item.user_properties.append(("verdict", str(Verdict.ERROR)))
 
 
 def _first_line(error: BaseException) -> str:

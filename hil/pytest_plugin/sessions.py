@@ -68,6 +68,17 @@ def on(config: pytest.Config, names: Sequence[str]) -> "list[Session]":
     return [sessions[known[name]] for name in names]
 
 
+def of_test(config: pytest.Config, board: str | None) -> "Session":
+    """Return the session that a test runs in.
+
+    Args:
+        config: of the run.
+        board: the one that the test was told; None for the command line's.
+    """
+    (session, *_) = of_command_line(config) if board is None else on(config, [board])
+    return session
+
+
 def rows(config: pytest.Config) -> "list[Row]":
     """Return this run's rows; those of workers too, where they alone have opened a session."""
     if SESSION in config.stash:

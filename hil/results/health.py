@@ -13,7 +13,7 @@ from hil.results.rows import Context, Row
 QUARANTINE_AFTER = 3
 """Set-up errors without a result between after which a board should be checked first."""
 
-_OF_NO_BOARD = Verdict.BUILD, Verdict.LOCK
+_OF_NO_BOARD = Verdict.BUILD, Verdict.LOCK, Verdict.ERROR
 _PROBE = "probe"
 _RESENDS, _RECOVERY = "link.resends", "setup.recovery."
 CHECKED = ".checked"  # beside the runs, whose names begin with no dot

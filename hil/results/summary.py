@@ -23,6 +23,7 @@ _COLUMNS = (
 )
 """What each of several scenarios shows in its row."""
 
+_OUTCOME = "outcome"  # in place of the figures of a measurement that ended early
 _LEAST_WIDTH = 80  # characters that a row of figures takes
 _GOOD, _BAD = "green", "bold red"
 
@@ -78,7 +79,12 @@ def render(rows: Sequence[Row], width: int = 100, *, colour: bool = False) -> st
         shown = [group for group in groups if group.verdict is not Verdict.PASS]
     for group in shown:
         console.print(f"{group.context.scenario} {group.how}", soft_wrap=True)
-        console.print(_whole(group.metrics))
+        ended = group.metrics.get(_OUTCOME)
+        if ended is None:
+            console.print(_whole(group.metrics))
+        else:
+            console.print(f"  {_coloured(str(ended.verdict), ended.verdict, said=True)}", end="")
+            console.print(f": {ended.note}" if ended.note else "", soft_wrap=True, markup=False)
     if any("instructions" in group.metrics for group in groups):
         console.print(_NO_LATENCY, soft_wrap=True)
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()).rstrip()

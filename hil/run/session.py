@@ -286,14 +286,23 @@ class Session:
             build_id=prepared.image.build_id.hex(),
             board_uid=self._uids.get(name, ""),
         )
-        self.rows += in_context(context, parts.whole(judged, result))
-        self.write()
+        self._keep(name, in_context(context, parts.whole(judged, result)))
         kept = self.artefacts(prepared.scenario)
         if kept is not None:
             kept.keep_outputs(result)
         if self.store is not None:
             details.write(run_details.of(result, self.identity.run), self.store.csv)
         return result
+
+    def _keep(self, scenario: str, rows: Sequence[Row]) -> None:
+        """Keep the rows of a measurement, in place of what says that there was none."""
+        self.rows[:] = [
+            row
+            for row in self.rows
+            if row.context.scenario != scenario or row.metric.verdict is not Verdict.ERROR
+        ]
+        self.rows += rows
+        self.write()
 
     def _with_clock(self, result: Measurement) -> Measurement:
         """Have silicon's seconds come from a clock that was measured."""
@@ -498,6 +507,18 @@ class Session:
         except KeyboardInterrupt:
             self._end(scenario, Verdict.TIMEOUT, "interrupted")
             raise
+
+    def note_unmeasured(self, scenario: Scenario, why: str) -> None:
+        """Keep a row of a scenario that something without a verdict kept from being measured.
+
+        A scenario that has rows keeps those alone.
+
+        Args:
+            scenario: the scenario.
+            why: what ended its set-up, in one line.
+        """
+        if not any(row.context.scenario == scenario.name for row in self.rows):
+            self._end(scenario, Verdict.ERROR, why)
 
     def _end(self, scenario: Scenario, verdict: Verdict, why: str) -> None:
         """Keep a row of a measurement that ended early."""
