@@ -1,37 +1,28 @@
-"""A chip around the emulated core: how its parts are wired, power and reset.
+"""A chip around the emulated core: how its parts are wired.
 
-A family is a class derived from `Chip` that makes its peripherals.
+A family of chips is a class derived from `Chip`. `family.py` says what such a class declares and
+makes, `power.py` what power and reset do.
 """
 
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from hil.config.board import Board
 from hil.targets.emulator.chips.stm32.analog import Analog
 from hil.targets.emulator.chips.stm32.bus import DebugBus
 from hil.targets.emulator.chips.stm32.clock_gates import ClockGates
 from hil.targets.emulator.chips.stm32.clocks import (
-    BROWN_OUT_RESET,
-    PIN_RESET,
-    RESETS,
-    SOFTWARE_RESET,
     ClockTree,
-    ResetAndClockControl,
 )
-from hil.targets.emulator.chips.stm32.exti import ExternalInterrupts
-from hil.targets.emulator.chips.stm32.flash import FlashCalls, FlashController, Options
-from hil.targets.emulator.chips.stm32.gates import Gate, Unmodelled
-from hil.targets.emulator.chips.stm32.gpio import PortLayout, all_ports
-from hil.targets.emulator.chips.stm32.identity import DebugMcu, SystemMemory
-from hil.targets.emulator.chips.stm32.memory_map import BOOT_ALIAS, MemoryMap, Windows
-from hil.targets.emulator.chips.stm32.pins import Pins, SerialPins
+from hil.targets.emulator.chips.stm32.flash import FlashCalls
+from hil.targets.emulator.chips.stm32.gpio import all_ports
+from hil.targets.emulator.chips.stm32.identity import DebugMcu
+from hil.targets.emulator.chips.stm32.memory_map import BOOT_ALIAS, MemoryMap
+from hil.targets.emulator.chips.stm32.pins import Pins
+from hil.targets.emulator.chips.stm32.power import PoweredChip
 from hil.targets.emulator.chips.stm32.rng import RandomNumbers
-from hil.targets.emulator.chips.stm32.timer import Timer
-from hil.targets.emulator.chips.stm32.usart import Polling, Usart, Wiring
-from hil.targets.emulator.chips.stm32.watchdog import IndependentWatchdog, Watchdog
+from hil.targets.emulator.chips.stm32.usart import Polling
 from hil.targets.emulator.core.agenda import Agenda
 from hil.targets.emulator.core.clock import Clock, InstructionClock
 from hil.targets.emulator.core.code import SeenCode
@@ -49,13 +40,12 @@ from hil.targets.emulator.core.systick import SysTick
 from hil.targets.emulator.core.thread import CoreThread
 from hil.targets.emulator.core.traps import Traps
 from hil.targets.emulator.core.waiting import Waiting
-from hil.targets.emulator.debug.control import VC_CORERESET, DebugCore, FlashPatch
+from hil.targets.emulator.debug.control import DebugCore, FlashPatch
 from hil.targets.emulator.debug.dwt import DataWatchpointTrace
 from hil.targets.emulator.debug.itm import InstrumentationTrace
 from hil.targets.emulator.debug.rom_table import rom_table
 from hil.targets.emulator.debug.stops import Stops
 from hil.targets.emulator.debug.watchpoints import Watchpoints
-from hil.targets.emulator.errors import BusError
 
 if TYPE_CHECKING:
     from hil.targets.emulator.core.registers import Peripheral
@@ -70,46 +60,14 @@ def _instruction_clock(engine: Engine, board: Board) -> Clock:
     return InstructionClock(engine)
 
 
-class Chip(ABC):
-    """A chip. `power_on` starts its thread, `power_off` ends it.
+class Chip(PoweredChip):
+    """A chip around the emulated core: its parts, and how each hears of the others.
 
-    Class attributes are a family's:
-        windows: where its registers answer.
-        system_memory: its page with the device signature.
-        gpio: its ports. serial_pins: of its serial ports, by lower-case name.
-        gates: of the modelled peripherals that have to be switched on, by name; the others always
-            work. unmodelled: blocks with a clock of their own, by name.
-        rng: address and interrupt of its random number generator.
-        svd: the description of its registers that pyOCD's package has, empty where it has none.
-        id_reserved: what DBGMCU_IDCODE has between part and revision.
-
-    Attributes:
-        core: who holds the core: halt, resume, registers.
+    Attributes beside those of `Family` and `PoweredChip`:
         bus: memory and registers as a debugger reaches them.
-        runner: what the core does next.
         endings: what the end of a run comes to; it has the hook for semihosting.
-        waiting: how the core sleeps and is woken.
-        agenda: what happens around the chip at given times.
-        memory: memories and devices by address.
-        usarts: by lower-case name.
-        pins: with what is around the chip. analog: their voltages.
-        peripherals: all of them.
-        broken: which limit of the chip the firmware has gone past, in words; the core is locked up
-            then, where silicon would do anything.
         forgives_margins: whether limits may be gone past beyond which silicon often goes on.
-        on_failure: called, in the core's thread, when the emulator itself has failed.
-        on_event: told each reset, fault and sleep of the core, in words.
     """
-
-    windows: ClassVar[Windows]
-    system_memory: ClassVar[SystemMemory]
-    gpio: ClassVar[PortLayout]
-    serial_pins: ClassVar[Mapping[str, SerialPins]]
-    gates: ClassVar[Mapping[str, Gate]]
-    unmodelled: ClassVar[Mapping[str, Unmodelled]]
-    rng: ClassVar[tuple[int, int]]
-    svd: ClassVar[str] = ""
-    id_reserved: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -146,8 +104,6 @@ class Chip(ABC):
             lambda: self.system_control.user_may_set_pending,
             self.protection.check_device,
         )
-
-    # set-up
 
     def _build_core(self) -> None:
         run = self.clock.run
@@ -240,73 +196,6 @@ class Chip(ABC):
         if self._thread.is_current():  # a debugger's reads are none of the program's
             self._polls.note(address, value, changes)
 
-    # what a family makes
-
-    @abstractmethod
-    def _make_rcc(self) -> ResetAndClockControl:
-        """Return its clocks."""
-
-    @abstractmethod
-    def _make_flash(self, memory: memoryview, calls: FlashCalls) -> FlashController:
-        """Return the controller of its flash."""
-
-    @abstractmethod
-    def _make_usarts(self) -> Sequence[Usart]:
-        """Return its serial ports."""
-
-    @abstractmethod
-    def _make_more(self) -> "Sequence[Peripheral]":
-        """Return what else it has: its regulator."""
-
-    def _make_timers(self) -> Sequence[Timer]:
-        """Return its timers."""
-        return ()
-
-    def _make_watchdogs(self) -> Sequence[Watchdog]:
-        """Return what resets it unless it is fed."""
-        independent = IndependentWatchdog(
-            self.clock.now,
-            self.rcc.core_hz,
-            lambda: self.options.starts_watchdog,
-            self._set_deadline,
-        )
-        return (independent,)
-
-    def _make_exti(self, address: int, irqs: Mapping[int, int]) -> ExternalInterrupts:
-        """Return EXTI, with the lines of each interrupt that pins have not."""
-        return ExternalInterrupts(
-            address,
-            irqs,
-            on_mask=self._choose_interrupts,
-            on_line=self.waiting.attend,
-            send_event=self._send_event,
-        )
-
-    def _choose_interrupts(self) -> None:
-        self.interrupts.choose()
-
-    def _send_event(self) -> None:
-        self.exceptions.state.event = True
-
-    @abstractmethod
-    def _broken_by(self, clocks: ClockTree, *, margins: bool = True) -> str:
-        """Return which limit of the chip clocks go past, in words; nothing where it bears them.
-
-        Args:
-            clocks: as they are, or are for a moment.
-            margins: whether those limits count that silicon is often beyond and goes on.
-        """
-
-    def _boots_from(self) -> int:
-        """Return where the program's vectors are."""
-        return BOOT_ALIAS
-
-    def _wiring(self, address: int) -> Wiring:
-        """Return what is around the serial port at an address."""
-        return Wiring(
-            self.waiting, lambda: self.rcc.bus_divider(address), self._polling, self.memory.bus.lent
-        )
-
     def _build_runner(self) -> None:
         self.protection = Protection(self.engine, self._mpu, self.memory.ranges)
         self.exceptions.lets_stack = self.protection.lets_stack
@@ -356,19 +245,9 @@ class Chip(ABC):
         self._clock_gates.update()
         self.interrupts.choose()
 
-    @property
-    def absent(self) -> frozenset[str]:
-        """What this part of the family does not have."""
-        return frozenset()
-
     def forgive(self) -> None:
         """Go on, with a warning, where silicon does so with many a public program."""
         self.forgives_margins = True
-
-    @property
-    def options(self) -> Options:
-        """The option bytes."""
-        return self.flash_controller.options
 
     def _set_acr(self, value: int) -> None:
         self.clock.set_acr(self._override_acr(value))
@@ -423,9 +302,6 @@ class Chip(ABC):
     def _update_tracing(self) -> None:
         self.dwt.update()
 
-    def _set_deadline(self) -> None:
-        self.interrupts.set_deadline()
-
     def _configure(self) -> None:
         """Take over CCR: code that is translated already, this very block's, may trap from now."""
         configuration = self.exceptions.state.configuration
@@ -459,139 +335,3 @@ class Chip(ABC):
 
     def _request_stop(self) -> None:
         self.clock.run.stop = 1
-
-    # power
-
-    def load(self, address: int, data: bytes) -> None:
-        """Put a program into memory before the chip has power. Raises BusError.
-
-        Args:
-            address: of the first byte.
-            data: the bytes.
-        """
-        place = self.memory.find(address, len(data))
-        if place is None:
-            raise BusError(address)
-        buffer, offset = place
-        buffer[offset : offset + len(data)] = data
-
-    def power_on(self, *, entry: int | None = None) -> None:
-        """Reset the chip and let it run; a chip is powered once.
-
-        Args:
-            entry: where the vector table is, for a program in RAM.
-        """
-        self._reset(PIN_RESET)
-        if entry is not None:
-            self._boot_from(entry)
-            self.exceptions.state.vector_table = entry
-        self._powered = True
-        self._thread.start(self._turn, self.core.may_run)
-
-    @property
-    def native_thread(self) -> int | None:
-        """The core's thread by its number in the system; None before power is on."""
-        return self._thread.native_id
-
-    def power_off(self) -> None:
-        """End the thread and let go whoever waits for bytes of this board."""
-        self._powered = False
-        self._thread.end()
-        self._wake_hosts()
-
-    def _wake_hosts(self) -> None:
-        for usart in self.usarts.values():
-            usart.line.wake_host()
-
-    def _fail(self) -> None:
-        """Tell whoever waits for the core that it never comes."""
-        self._wake_hosts()
-        self.on_failure()
-
-    @property
-    def powered(self) -> bool:
-        """Whether the chip has power."""
-        return self._powered
-
-    def _turn(self) -> None:
-        self.agenda.act()
-        self.pins.settle()
-        self.analog.settle()
-        if not self.core.may_run():
-            return
-        if self._reset_requested:
-            self._reset(SOFTWARE_RESET)
-            return
-        for watchdog in self._watchdogs:
-            if watchdog.is_due():
-                self._reset(watchdog.cause)
-                return
-        self._take_turn()
-
-    def _take_turn(self) -> None:
-        self.runner.turn()
-
-    def paused(self) -> AbstractContextManager[None]:
-        """Keep the core from executing in a `with` block; registers are exact in it."""
-        return self.core.paused()
-
-    # reset
-
-    def reset(self, *, by_software: bool = False) -> None:
-        """Reset core and peripherals, and go to the reset vector."""
-        with self.paused():
-            self._reset(SOFTWARE_RESET if by_software else PIN_RESET)
-
-    def brown_out(self) -> None:
-        """Reset as where the supply has dipped: RM0090 section 5.2.1."""
-        with self.paused():
-            self._reset(BROWN_OUT_RESET)
-
-    def hold_in_reset(self, *, asserted: bool) -> None:
-        """Drive the reset pin: the chip resets when it is let go."""
-        if asserted:
-            with self.paused():
-                self.core.in_reset = True
-        elif self.core.in_reset:
-            with self.paused():
-                self.core.in_reset = False
-                self._reset(PIN_RESET)
-
-    def _request_reset(self) -> None:
-        """Reset at once for a debugger, at the next block for the core itself."""
-        if not self._thread.is_current():
-            self.reset(by_software=True)
-            return
-        self._reset_requested = True
-        self._request_stop()
-
-    def _reset(self, cause: int) -> None:
-        self.on_event(f"reset: {RESETS.get(cause, f'cause {cause:#x}')}")
-        self.clock.reset()
-        self.broken = ""
-        for peripheral in self.peripherals:
-            peripheral.reset()
-        self.memory.bus.reset()
-        self.exceptions.reset()
-        self.rcc.note_reset(cause)
-        self.debug.note_reset()
-        self._reset_requested = False
-        self.core.reset()
-        self._reset_registers()
-        self._update_traps()
-        self.interrupts.set_deadline()
-        if self.debug.catches & VC_CORERESET:
-            self.core.halt(VCATCH)
-
-    def _reset_registers(self) -> None:
-        engine = self.engine
-        engine.write("xpsr", 1 << 24)
-        for name in ("control", "primask", "basepri", "faultmask", "fpscr", "psp"):
-            engine.write(name, 0)
-        engine.write("lr", 0xFFFF_FFFF)
-        self._boot_from(self._boots_from())
-
-    def _boot_from(self, vectors: int) -> None:
-        stack, entry = self.engine.load_words(vectors, 2)
-        self.engine.write("msp", stack & ~3)
-        self.engine.branch(entry)
