@@ -12,9 +12,7 @@ from hil.config.board import Board
 from hil.targets.emulator.chips.stm32.analog import Analog
 from hil.targets.emulator.chips.stm32.bus import DebugBus
 from hil.targets.emulator.chips.stm32.clock_gates import ClockGates
-from hil.targets.emulator.chips.stm32.clocks import (
-    ClockTree,
-)
+from hil.targets.emulator.chips.stm32.clocks import ClockTree
 from hil.targets.emulator.chips.stm32.flash import FlashCalls
 from hil.targets.emulator.chips.stm32.gpio import all_ports
 from hil.targets.emulator.chips.stm32.identity import DebugMcu
@@ -95,7 +93,10 @@ class Chip(PoweredChip):
         self.on_event: Callable[[str], None] = lambda _words: None
         self._build_core()
         self._build_debug()
+        self._build_flash()
         self._build_peripherals()
+        self._build_interrupts()
+        self._put_on_bus()
         self._build_runner()
         self._connect()
         self.memory.show_to(
@@ -131,7 +132,7 @@ class Chip(PoweredChip):
         watchpoints = Watchpoints(self.engine, self.dwt.comparators)
         self.stops = Stops(self.debug, self.flash_patch, self.dwt, watchpoints)
 
-    def _build_peripherals(self) -> None:
+    def _build_flash(self) -> None:
         calls = FlashCalls(
             changed=self._note_flash_change,
             set_acr=self._set_acr,
@@ -145,6 +146,8 @@ class Chip(PoweredChip):
         self.flash_controller = self._make_flash(memoryview(self.memory.flash), calls)
         self.memory.add(self.options.placed())
         self.bus = DebugBus(self.memory, self.flash_controller, self.code, self.core)
+
+    def _build_peripherals(self) -> None:
         self._polling = Polling()
         self.usarts = {usart.name.lower(): usart for usart in self._make_usarts()}
         self.ports = all_ports(self.gpio)
@@ -167,6 +170,8 @@ class Chip(PoweredChip):
             self.systick, self.debug, self.dwt, self.itm, self.flash_patch, self._mpu,
             *rom_table(self.board.dev_id),
         )  # fmt: skip
+
+    def _build_interrupts(self) -> None:
         self.interrupts = Interrupts(
             self.exceptions,
             self.systick,
@@ -179,6 +184,8 @@ class Chip(PoweredChip):
                 *(watchdog.deadline for watchdog in self._watchdogs),
             ],
         )
+
+    def _put_on_bus(self) -> None:
         for peripheral in self.peripherals:
             self.memory.bus.add(peripheral)
         self._clock_gates = ClockGates(
