@@ -299,7 +299,7 @@ def _read_version(path: Path) -> object:
 def _answers(folder: Path) -> list[Path]:
     from dataclasses import asdict
 
-    from hil.run.worth.answer import Answer
+    from hil.run.evaluation.answer import Answer
     from hil.studies.evaluate.answers import SCHEMA
 
     said = Answer("a.jpg", of_float=((1.0, 2.0, 3.0, 4.0, 0.5),), cycles=12)

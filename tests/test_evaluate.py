@@ -20,10 +20,10 @@ from hil.compiler.program import Output, Program, Tensor
 from hil.config import scenario
 from hil.errors import LinkError, UsageError
 from hil.run.compiled import QuantisedScenario
+from hil.run.evaluation import scores
+from hil.run.evaluation.answer import Answer
+from hil.run.evaluation.asker import Asker
 from hil.run.measurement import Measurement
-from hil.run.worth import weigh as worth
-from hil.run.worth.answer import Answer
-from hil.run.worth.asking import Asker
 from hil.studies.answering_board import AnsweringBoard, BoardOptions
 from hil.studies.evaluate import engine, predictions, report
 from hil.studies.evaluate.answers import Store
@@ -104,13 +104,13 @@ def test_a_face_that_integers_miss_is_a_loss_with_its_error() -> None:
     answers = {
         e.name: Answer(e.name, (BOX,), (BOX,) if i else ()) for i, e in enumerate(dataset.examples)
     }
-    found = worth.weigh(dataset, answers, 0.3)
+    found = scores.score(dataset, answers, 0.3)
     mean, whole, above = found.figures
     assert (mean.name, whole.name, above.name) == ("mAP", "AP all", "AP all above 0.3")
     assert (mean.of_float, mean.of_integers) == (1.0, 0.75)
     assert (whole.of_float, whole.of_integers) == (1.0, 0.75)
     assert whole.standard_error == pytest.approx(0.22, abs=0.06)
-    assert [e.name for e in worth.worst(dataset, answers, 0.3, 1)] == ["0.png"]
+    assert [e.name for e in scores.worst(dataset, answers, 0.3, 1)] == ["0.png"]
 
 
 def test_subsets_ignore_the_faces_of_others() -> None:
@@ -119,7 +119,7 @@ def test_subsets_ignore_the_faces_of_others() -> None:
         Path(), "wider", dataset.examples, subsets={"easy": {"0.png": frozenset({0})}}
     )
     answers = {"0.png": Answer("0.png", (BOX,), (BOX,)), "1.png": Answer("1.png")}
-    (_, easy, _) = worth.weigh(dataset, answers, 0.3).figures
+    (_, easy, _) = scores.score(dataset, answers, 0.3).figures
     assert (easy.name, easy.of_float) == ("AP easy", 1.0)
 
 
@@ -130,7 +130,7 @@ def test_false_alarms_in_photographs_without_a_face_count_but_for_wider() -> Non
         dataset = Dataset(Path(), form, (seen, Example("1.png", Path())))
         first = ((*BOX[:4], 0.5),)
         answers = {"0.png": Answer("0.png", first, first), "1.png": Answer("1.png", (BOX,), (BOX,))}
-        assert worth.weigh(dataset, answers).main.of_float == pytest.approx(expected)
+        assert scores.score(dataset, answers).main.of_float == pytest.approx(expected)
 
 
 def test_a_dataset_of_more_classes_than_outputs_is_refused() -> None:
@@ -201,7 +201,7 @@ def test_accuracy_comes_with_the_classes_that_are_confused(tmp_path: Path) -> No
     dataset = Dataset(Path(), "classes", examples, ("cat", "dog"))
     right = {e.name: ((float(e.label == 0), float(e.label == 1)),) for e in examples}
     answers = {name: Answer(name, said, right["0"]) for name, said in right.items()}
-    found = worth.weigh(dataset, answers, 0.3)
+    found = scores.score(dataset, answers, 0.3)
     (figure,) = found.figures
     assert (figure.of_float, figure.of_integers, figure.drop) == (1.0, 0.5, 0.5)
     assert found.confusion is not None
@@ -215,7 +215,7 @@ def test_accuracy_comes_with_the_classes_that_are_confused(tmp_path: Path) -> No
 
 def test_a_dataset_of_which_nothing_is_answered_says_why() -> None:
     with pytest.raises(UsageError, match="no photograph was answered") as caught:
-        worth.weigh(faces(Marked(0, 0, 9, 9)), {"0.png": Answer("0.png", error="no link")}, 0.3)
+        scores.score(faces(Marked(0, 0, 9, 9)), {"0.png": Answer("0.png", error="no link")}, 0.3)
     assert caught.value.hint == "no link"
 
 

@@ -13,7 +13,7 @@ from hil.config import scenario
 from hil.paths import SCENARIOS
 from hil.results import table
 from hil.results.rows import Metric
-from hil.run.worth.answer import Answer
+from hil.run.evaluation.answer import Answer
 from hil.studies.evaluate import engine
 from hil.vision import photographs
 from hil.vision.datasets import Dataset
@@ -46,7 +46,7 @@ def changed(folder: Path, pattern: str, by: str) -> str:
 def test_integers_tell_faces_as_float_does_and_the_rows_say_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The reference takes no memory of a board: a network that fits none can be weighed.
+    # The reference takes no memory of a board: a network that fits none can be evaluated.
     monkeypatch.setattr("hil.compiler.plan.make_plan", None)
     assert evaluate(tmp_path, "--reference", "--worst=2") == 0
 

@@ -12,9 +12,9 @@ from hil.errors import UsageError, Verdict
 from hil.link.speed import Quality
 from hil.results import metrics
 from hil.run.core_clock import CoreClock
-from hil.run.figures import figures, of_worth
-from hil.run.worth.weigh import Figure as Worths
-from hil.run.worth.weigh import Weighed, Worth
+from hil.run.evaluation.scores import Evaluation, Scores
+from hil.run.evaluation.scores import Figure as DatasetScore
+from hil.run.figures import figures, of_scores
 from hil.vision.accuracy import Accuracy, measure
 
 RESULTS = Path(__file__).parent.parent / "docs/results.md"
@@ -31,10 +31,10 @@ NOT_MEASURED = {
 RIGHT = measure(np.array([0, 1]), np.array([0, 1]), 2)
 
 
-def worth(confusion: tuple[Accuracy, Accuracy] | None) -> Worth:
-    main = Worths("mAP", 0.9, 0.8, 0.01)
+def scores(confusion: tuple[Accuracy, Accuracy] | None) -> Scores:
+    main = DatasetScore("mAP", 0.9, 0.8, 0.01)
     easy = tuple(replace(main, name=name) for name in ("AP easy", "AP hard"))
-    return Worth(2, (), 0, 0, (30.0, 20.0), (0.0, 0.0), main, (main, *easy), {}, confusion)
+    return Scores(2, (), 0, 0, (30.0, 20.0), (0.0, 0.0), main, (main, *easy), {}, confusion)
 
 
 def test_every_figure_has_its_line_and_every_line_its_figure() -> None:
@@ -53,7 +53,7 @@ def test_every_figure_has_its_line_and_every_line_its_figure() -> None:
     measured += [
         figure.name
         for confusion in (None, (RIGHT, RIGHT))
-        for figure in of_worth(Weighed(worth(confusion), "2 photographs"))
+        for figure in of_scores(Evaluation(scores(confusion), "2 photographs"))
     ]
     kinds = {metrics.find(name).name for name in measured}
     assert kinds | NOT_MEASURED == {kind.name for kind in metrics.KINDS}

@@ -30,7 +30,7 @@ from hil.models.blocks import ConvBNReLU6, FlattenMaps, MBConv
 from hil.models.rnnpool import RNNPool
 from hil.models.seeded import calibrate_batch_norm, initialise
 from hil.run import room
-from hil.run.worth.weigh import Figure
+from hil.run.evaluation.scores import Figure
 from hil.studies.quantisation import choices as quantisation
 from hil.studies.quantisation import costs
 from hil.studies.quantisation import table as quantisation_table
@@ -363,13 +363,13 @@ def test_a_report_says_what_is_lost_on_a_dataset() -> None:
         [one for one in quantisation.optional(loaded()) if one.name == "bias"],
         ["astronaut"],
         calibration=SHOWN,
-        worth=lambda _graph, _program: Figure("mAP", 0.5, 0.5 - next(asked), 0.005),
+        score=lambda _graph, _program: Figure("mAP", 0.5, 0.5 - next(asked), 0.005),
     )
     cells = list(quantisation_table.choices(report).columns[-1].cells)
     assert cells == ["2.00 ± 0.50", "1.00 ± 0.50"]
 
 
-def test_a_program_is_weighed_on_the_scenarios_dataset(tmp_path: Path) -> None:
+def test_a_program_is_evaluated_on_the_scenarios_dataset(tmp_path: Path) -> None:
     for label in ("no", "yes"):
         for name in ("coffee", "moon"):
             path = tmp_path / label / f"{name}.png"

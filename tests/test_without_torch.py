@@ -202,9 +202,9 @@ def test_a_run_that_takes_nothing_from_the_cache_is_refused_too(
     early.check_can_compile([tiny], chip)
     with pytest.raises(UsageError, match="compiling tiny needs torch"):
         early.check_can_compile([tiny], chip, anew=True)
-    weighed = replace(tiny, dataset=folder)  # by the float network
+    by_float = replace(tiny, dataset=folder)  # by the float network
     with pytest.raises(UsageError, match="compiling tiny needs torch"):
-        early.check_can_compile([weighed], chip)
+        early.check_can_compile([by_float], chip)
 
 
 def test_only_a_missing_package_of_an_extra_is_explained() -> None:

@@ -22,7 +22,7 @@ KINDS = (
     "counts",
     "scenarios",
     "blocks",
-    "worth",
+    "evaluations",
 )
 ZIG = "zig"
 """What zig keeps for itself: one piece, since it takes for granted what it once made there."""

@@ -1,4 +1,4 @@
-"""`hil evaluate`: what a network is worth on annotated photographs."""
+"""`hil evaluate`: how well a network does on annotated photographs."""
 
 import argparse
 from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from hil.config.scenario import Scenario
     from hil.results.rows import Metric
-    from hil.run.worth.weigh import Worth
+    from hil.run.evaluation.scores import Scores
     from hil.studies.evaluate.answers import Store
     from hil.studies.evaluate.engine import Task
     from hil.vision.datasets import Dataset
@@ -31,7 +31,7 @@ _EXAMPLES = """examples:
   hil evaluate WIDER_val/ --checkpoint face_m4.pth --reference
   hil evaluate people/ --scenario vww_rnnpool --checkpoint vww.pth --jobs 4
   hil evaluate WIDER_val/ --reference --sample 50 --resume
-Ctrl-C keeps the answers so far, and says what they are worth.
+Ctrl-C keeps the answers so far, and prints their scores.
 
 forms of datasets:
   wider    wider_face_*_bbx_gt.txt; easy, medium and hard by wider_easy_*.mat and so on
@@ -129,7 +129,7 @@ def add(commands: Commands) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from hil.config import scenario
-    from hil.run.worth import of_scenario, weigh
+    from hil.run.evaluation import of_scenario, scores
 
     _check(options)
     chosen = scenario.load(options.scenario).override(checkpoint=options.checkpoint)
@@ -143,7 +143,7 @@ def _run(options: argparse.Namespace) -> int:
     store, ended = _answered(options, dataset, task)
     if ended is not None and not any(not one.error for one in store.answers.values()):
         raise ended
-    found = weigh.weigh(dataset, store.answers, options.cut)
+    found = scores.score(dataset, store.answers, options.cut)
     metrics = _rows(options, chosen, dataset, found)
     _report(options, dataset, store, found)
     _say_verdicts(metrics)
@@ -243,16 +243,16 @@ def _answered(
 
 
 def _rows(
-    options: argparse.Namespace, chosen: "Scenario", dataset: "Dataset", found: "Worth"
+    options: argparse.Namespace, chosen: "Scenario", dataset: "Dataset", found: "Scores"
 ) -> "list[Metric]":
     """Keep the figures as rows, with their verdicts."""
     from hil.run import judge
-    from hil.run.worth import of_scenario
-    from hil.run.worth.weigh import Weighed
+    from hil.run.evaluation import of_scenario
+    from hil.run.evaluation.scores import Evaluation
     from hil.studies.evaluate import rows
 
-    weighed = Weighed(found, of_scenario.told(dataset))
-    metrics = judge.judge_worth(weighed, chosen, options.board)
+    evaluation = Evaluation(found, of_scenario.told(dataset))
+    metrics = judge.judge_scores(evaluation, chosen, options.board)
     target = "reference" if options.reference else options.target
     rows.write(metrics, chosen, options.board, target, options.csv or options.out / "results.csv")
     return metrics
@@ -271,9 +271,9 @@ def _say_verdicts(metrics: "Sequence[Metric]") -> None:
 
 
 def _report(
-    options: argparse.Namespace, dataset: "Dataset", store: "Store", found: "Worth"
+    options: argparse.Namespace, dataset: "Dataset", store: "Store", found: "Scores"
 ) -> None:
-    from hil.run.worth import weigh
+    from hil.run.evaluation import scores
     from hil.studies.evaluate import pictures, predictions, report
 
     out: Path = options.out
@@ -282,7 +282,7 @@ def _report(
         show(confusion)
     print("\n".join(report.facts(found)))
     report.write_figures(found, out / "figures.csv")
-    worst = weigh.worst(dataset, store.answers, options.cut, options.worst)
+    worst = scores.worst(dataset, store.answers, options.cut, options.worst)
     pictures.draw_worst(dataset, worst, store.answers, options.cut, out / "worst")
     if dataset.is_classification:
         report.write_confusion(found, dataset.classes, out / "confusion.csv")

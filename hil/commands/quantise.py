@@ -104,7 +104,7 @@ def _run(options: argparse.Namespace) -> int:
             options=chosen.quantise,
             room=room.of(chosen, chip),
             cost=(lambda program: costs.on_board(program, chosen, chip)) if variants else None,
-            worth=(lambda graph, program: costs.on_dataset(program, chosen, loaded, graph))
+            score=(lambda graph, program: costs.on_dataset(program, chosen, loaded, graph))
             if variants and chosen.dataset
             else None,
         )

@@ -42,7 +42,7 @@ class Quality:
         return self.damaged >= _FAILS_FROM
 
     @property
-    def worth(self) -> float:
+    def usable_baud(self) -> float:
         """What the line carries, in proportion: its speed by the chance of a piece to pass."""
         return float(self.baud * (1 - self.damaged / self.frames) ** _PIECE_ECHOES)
 
@@ -83,7 +83,7 @@ class Line:
             measured = [str(one) for one in found]
             if len(found) == 1 and not found[0].fails:
                 return found[0]
-        best = max(found, key=lambda one: one.worth)
+        best = max(found, key=lambda one: one.usable_baud)
         if best.baud != self._port.baudrate:
             self.use(best.baud)
         told = "; ".join(measured)

@@ -37,12 +37,12 @@ def check_can_compile(scenarios: Iterable[Scenario], board: Board, *, anew: bool
     if extras.is_there(extras.TORCH):
         return
     from hil.run import kept
-    from hil.run.worth import kept as kept_worth
+    from hil.run.evaluation import kept as kept_evaluation
 
     lacking = [
         one.name
         for one in scenarios
-        if anew or not kept.is_kept(one, board) or not kept_worth.is_kept(one, board)
+        if anew or not kept.is_kept(one, board) or not kept_evaluation.is_kept(one, board)
     ]
     if lacking:
         raise extras.missing(extras.TORCH, f"compiling {', '.join(lacking)}")

@@ -9,7 +9,7 @@ from hil.run.compare import differing
 from hil.run.measurement import Iteration, Measurement
 
 if TYPE_CHECKING:
-    from hil.run.worth.weigh import Weighed
+    from hil.run.evaluation.scores import Evaluation
 
 
 @dataclass(frozen=True)
@@ -86,20 +86,20 @@ def _outputs(measurement: Measurement) -> Iterator[Figure]:
 
 
 def _worth(measurement: Measurement) -> Iterator[Figure]:
-    weighed = measurement.prepared.weighed
-    if weighed is not None:
-        yield from of_worth(weighed)
+    evaluation = measurement.prepared.evaluation
+    if evaluation is not None:
+        yield from of_scores(evaluation)
 
 
-def of_worth(weighed: "Weighed") -> Iterator[Figure]:
-    """Yield what the network is worth on a dataset: average precision, or accuracy."""
-    worth, note = weighed.worth, weighed.dataset
-    main = worth.main
-    name = "map" if worth.confusion is None else "accuracy"
+def of_scores(evaluation: "Evaluation") -> Iterator[Figure]:
+    """Yield the scores on a dataset: average precision, or accuracy."""
+    scores, note = evaluation.scores, evaluation.dataset
+    main = scores.main
+    name = "map" if scores.confusion is None else "accuracy"
     yield Figure(name, main.of_integers, reference=main.of_float, note=note)
     yield Figure(f"{name}.drop", main.drop, note=note)
     yield Figure(f"{name}.error", main.standard_error, note=note)
-    for subset, figure in worth.by_subset.items():
+    for subset, figure in scores.by_subset.items():
         yield Figure(f"map.of.{subset}", figure.of_integers, reference=figure.of_float, note=note)
 
 

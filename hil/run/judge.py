@@ -1,4 +1,4 @@
-"""What a measurement's figures are worth: each metric beside its reference, with a verdict."""
+"""Judges the figures of a measurement: each metric beside its reference, with a verdict."""
 
 from typing import TYPE_CHECKING
 
@@ -8,11 +8,11 @@ from hil.results import metrics
 from hil.results.metrics import Kind
 from hil.results.rows import Metric
 from hil.run.compare import compare
-from hil.run.figures import Figure, figures, of_worth
+from hil.run.figures import Figure, figures, of_scores
 from hil.run.measurement import Measurement
 
 if TYPE_CHECKING:
-    from hil.run.worth.weigh import Weighed
+    from hil.run.evaluation.scores import Evaluation
 
 
 def judge(measurement: Measurement) -> list[Metric]:
@@ -27,15 +27,15 @@ def judge(measurement: Measurement) -> list[Metric]:
     return [_judged(one, prepared.scenario, board, exact=exact) for one in figures(measurement)]
 
 
-def judge_worth(weighed: "Weighed", scenario: Scenario, board: str) -> list[Metric]:
-    """Turn what a network is worth on a dataset into metrics with verdicts.
+def judge_scores(evaluation: "Evaluation", scenario: Scenario, board: str) -> list[Metric]:
+    """Turn the scores of a network on a dataset into metrics with verdicts.
 
     Args:
-        weighed: what the network is worth on the dataset.
+        evaluation: of the network on the dataset.
         scenario: with the limits.
         board: whose limits hold; empty for every board's.
     """
-    return [_judged(one, scenario, board, exact=True) for one in of_worth(weighed)]
+    return [_judged(one, scenario, board, exact=True) for one in of_scores(evaluation)]
 
 
 def _judged(figure: Figure, scenario: Scenario, board: str, *, exact: bool) -> Metric:

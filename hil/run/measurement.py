@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from hil.run.closeness import Closeness
     from hil.run.compiled import CompiledScenario
     from hil.run.core_clock import CoreClock
+    from hil.run.evaluation.scores import Evaluation
     from hil.run.facts import Network, Schedule
     from hil.run.recovery import Ladder
-    from hil.run.worth.weigh import Weighed
     from hil.targets.base import Target
     from hil.vision.detection import Box
     from hil.vision.photographs import Rgb8
@@ -86,7 +86,7 @@ class Prepared:
         compile: gives the network, the program and the plan themselves.
         maps: digests of the integer reference's maps on this photograph, by name.
         noise: of the operators' outputs on the scenario's photograph.
-        weighed: what the network is worth on the scenario's dataset; None where it has none.
+        evaluation: of the network on the scenario's dataset; None where it has none.
     """
 
     scenario: Scenario
@@ -102,7 +102,7 @@ class Prepared:
     compile: "Callable[[], CompiledScenario]"
     maps: Mapping[str, int] = field(default_factory=dict)
     noise: "tuple[Noise, ...]" = ()
-    weighed: "Weighed | None" = None
+    evaluation: "Evaluation | None" = None
 
     @property
     def compiled(self) -> "CompiledScenario":

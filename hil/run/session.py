@@ -51,10 +51,10 @@ from hil.run import details as run_details
 from hil.run.artefacts import Artefacts
 from hil.run.budget import Budget
 from hil.run.chosen import Scenarios
+from hil.run.evaluation import kept as kept_evaluation
+from hil.run.evaluation import of_scenario
 from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
 from hil.run.recovery import Ladder
-from hil.run.worth import kept as kept_worth
-from hil.run.worth import of_scenario
 from hil.targets import AUTO, NAMED, choice
 from hil.targets.recovery import Rung
 
@@ -205,7 +205,7 @@ class Session:
         )
 
     def prepare(self, scenario: Scenario) -> Prepared:
-        """Compile and build a scenario, and weigh it on its dataset where it has one."""
+        """Compile and build a scenario, and evaluate it on its dataset where it has one."""
         watch = self._watch(scenario)
         kept = self.artefacts(scenario)
         if kept is not None:
@@ -223,10 +223,10 @@ class Session:
             )
             if scenario.dataset is not None:
                 with watch.stage("weigh"):
-                    weighed = kept_worth.take_or_ask(
+                    evaluation = kept_evaluation.take_or_ask(
                         scenario, self.board, prepared.compile, self.progress, anew=self.anew
                     )
-                prepared = replace(prepared, weighed=weighed)
+                prepared = replace(prepared, evaluation=evaluation)
         if kept is not None:
             kept.keep_image(prepared)
         return prepared

@@ -10,8 +10,8 @@ from hil import files
 from hil.config.scenario import Scenario
 from hil.errors import BuildError, MeasurementError, MemoryLimitError, UsageError
 from hil.run import network
+from hil.run.evaluation.asker import priors_of
 from hil.run.measurement import Measurement, Progress, silent
-from hil.run.worth.asking import priors_of
 from hil.studies.answering_board import AnsweringBoard, BoardOptions
 from hil.vision import detection, photographs
 from hil.vision.datasets.base import SUFFIXES, pictures

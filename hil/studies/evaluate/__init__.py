@@ -1,1 +1,1 @@
-"""What a network is worth on annotated photographs: integers on the board, float beside them."""
+"""How well a network does on annotated photographs: the board's integers beside the float model."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.errors import UsageError
-from hil.run.worth.answer import Answer
+from hil.run.evaluation.answer import Answer
 
 SCHEMA = 1
 

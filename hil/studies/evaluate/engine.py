@@ -20,8 +20,8 @@ from hil.config.scenario import Scenario
 from hil.errors import BuildError, MeasurementError, MemoryLimitError, UsageError
 from hil.run import calibration, compare
 from hil.run.compiled import QuantisedScenario, quantise_scenario
-from hil.run.worth.answer import Answer
-from hil.run.worth.asking import Asker
+from hil.run.evaluation.answer import Answer
+from hil.run.evaluation.asker import Asker
 from hil.studies.answering_board import AnsweringBoard, BoardOptions
 from hil.vision.datasets import Dataset, Example
 

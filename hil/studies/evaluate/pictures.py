@@ -6,8 +6,8 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from hil.run.worth.answer import Answer, Said
-from hil.run.worth.weigh import Worth
+from hil.run.evaluation.answer import Answer, Said
+from hil.run.evaluation.scores import Scores
 from hil.studies.detect import report as pictures
 from hil.studies.detect.finders import PICTURE, Found
 from hil.vision import photographs
@@ -102,18 +102,18 @@ def _boxes(said: Said, cut: float, rows: int, columns: int) -> list[Box]:
     ]
 
 
-def svg(worth: Worth, title: str) -> str:
+def svg(scores: Scores, title: str) -> str:
     """Draw precision over recall, float beside integers, a panel for each average precision.
 
     Args:
-        worth: the figures, with their curves.
+        scores: the figures, with their curves.
         title: of the picture.
     """
-    panels = [name for name in worth.curves if " above " not in name]
+    panels = [name for name in scores.curves if " above " not in name]
     width = _LEFT + len(panels) * (_SIDE + _GAP)
     height = _TOP + _SIDE + 60
     body = "".join(
-        _panel(_LEFT + i * (_SIDE + _GAP), name, worth.curves[name])
+        _panel(_LEFT + i * (_SIDE + _GAP), name, scores.curves[name])
         for i, name in enumerate(panels)
     )
     return (

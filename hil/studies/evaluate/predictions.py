@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from hil.run.worth.answer import Answer
+from hil.run.evaluation.answer import Answer
 from hil.vision.datasets import Dataset
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.run.worth.weigh import Figure, Worth
+from hil.run.evaluation.scores import Figure, Scores
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _WHOSE = ("float", "integers")
 
 
-def table(worth: Worth) -> "Table":
+def table(scores: Scores) -> "Table":
     """Lay the figures out for a person: float, integers, what these lose."""
     from rich import box
     from rich.table import Table
@@ -23,7 +23,7 @@ def table(worth: Worth) -> "Table":
     out.add_column("figure")
     for heading in ("float", "integers", "lost, points", "standard error"):
         out.add_column(heading, justify="right")
-    for figure in worth.figures:
+    for figure in scores.figures:
         out.add_row(figure.name, *_cells(figure))
     return out
 
@@ -33,31 +33,31 @@ def _cells(figure: Figure) -> tuple[str, ...]:
     return tuple(f"{100 * share:.2f}" for share in shares)
 
 
-def facts(worth: Worth) -> list[str]:
+def facts(scores: Scores) -> list[str]:
     """Say in sentences how the figures came about."""
-    least, most = worth.sqnr_db[1], worth.clipped[1]
-    noise = f"outputs' SQNR {worth.sqnr_db[0]:.1f} dB, least {least:.1f} dB"
-    clipped = f"clipped {worth.clipped[0]:.2%}, most {most:.2%}"
-    lines = [f"{worth.photographs:,} photographs; {noise}; {clipped}"]
-    if worth.on_board:
-        verdict = f"{worth.mismatches:,} outputs differ" if worth.mismatches else "all equal"
-        lines.append(f"{worth.on_board:,} on the board: {verdict} (integer reference)")
-    lines += [f"not answered: {name}: {error}" for name, error in worth.failed]
+    least, most = scores.sqnr_db[1], scores.clipped[1]
+    noise = f"outputs' SQNR {scores.sqnr_db[0]:.1f} dB, least {least:.1f} dB"
+    clipped = f"clipped {scores.clipped[0]:.2%}, most {most:.2%}"
+    lines = [f"{scores.photographs:,} photographs; {noise}; {clipped}"]
+    if scores.on_board:
+        verdict = f"{scores.mismatches:,} outputs differ" if scores.mismatches else "all equal"
+        lines.append(f"{scores.on_board:,} on the board: {verdict} (integer reference)")
+    lines += [f"not answered: {name}: {error}" for name, error in scores.failed]
     return lines
 
 
-def confusion_tables(worth: Worth, classes: Sequence[str]) -> "list[Table]":
+def confusion_tables(scores: Scores, classes: Sequence[str]) -> "list[Table]":
     """Lay out how often each class is taken for each, by float and by integers; none to detect.
 
     Args:
-        worth: the figures.
+        scores: the figures.
         classes: their names, in the network's order.
     """
     from rich import box
     from rich.table import Table
 
     tables = []
-    for whose, accuracy in zip(_WHOSE, worth.confusion or (), strict=False):
+    for whose, accuracy in zip(_WHOSE, scores.confusion or (), strict=False):
         title = f"answers, {whose}"
         out = Table("label", *classes, box=box.SIMPLE_HEAD, pad_edge=False, title=title)
         for name, counts in zip(classes, accuracy.confusion, strict=True):
@@ -66,39 +66,39 @@ def confusion_tables(worth: Worth, classes: Sequence[str]) -> "list[Table]":
     return tables
 
 
-def write_confusion(worth: Worth, classes: Sequence[str], path: Path) -> None:
+def write_confusion(scores: Scores, classes: Sequence[str], path: Path) -> None:
     """Write how often each class is taken for each as CSV, for classification.
 
     Args:
-        worth: the figures.
+        scores: the figures.
         classes: their names, in the network's order.
         path: of the file.
     """
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["label", "answer", *_WHOSE])
-        if worth.confusion is None:
+        if scores.confusion is None:
             return
-        of_float, of_integers = worth.confusion
+        of_float, of_integers = scores.confusion
         for i, label in enumerate(classes):
             for j, answer in enumerate(classes):
                 counts = (of_float.confusion[i, j], of_integers.confusion[i, j])
                 writer.writerow([label, answer, *map(int, counts)])
 
 
-def write_figures(worth: Worth, path: Path) -> None:
+def write_figures(scores: Scores, path: Path) -> None:
     """Write the figures as CSV; shares are 0 to 1.
 
     Args:
-        worth: the figures.
+        scores: the figures.
         path: of the file.
     """
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["figure", "float", "integers", "drop", "standard_error"])
-        for f in worth.figures:
+        for f in scores.figures:
             writer.writerow([f.name, f.of_float, f.of_integers, f.drop, f.standard_error])
-        writer.writerow(["sqnr_db.mean", "", worth.sqnr_db[0], "", ""])
-        writer.writerow(["sqnr_db.least", "", worth.sqnr_db[1], "", ""])
-        writer.writerow(["clipped.mean", "", worth.clipped[0], "", ""])
-        writer.writerow(["clipped.most", "", worth.clipped[1], "", ""])
+        writer.writerow(["sqnr_db.mean", "", scores.sqnr_db[0], "", ""])
+        writer.writerow(["sqnr_db.least", "", scores.sqnr_db[1], "", ""])
+        writer.writerow(["clipped.mean", "", scores.clipped[0], "", ""])
+        writer.writerow(["clipped.most", "", scores.clipped[1], "", ""])

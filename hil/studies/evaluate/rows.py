@@ -1,4 +1,4 @@
-"""Rows of what a network is worth, as a run of the suite has them."""
+"""Rows of an evaluation, as a run of the suite has them."""
 
 from collections.abc import Sequence
 from pathlib import Path

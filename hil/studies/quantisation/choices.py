@@ -20,8 +20,8 @@ from hil.compiler.program import Operator, Program
 from hil.compiler.quantise import levels_of, quantise_on
 from hil.errors import BuildError, MemoryLimitError
 from hil.models.threads import one_thread
+from hil.run.evaluation.scores import Figure
 from hil.run.measurement import Progress, silent
-from hil.run.worth.weigh import Figure
 from hil.studies.quantisation.costs import Cost
 from hil.vision import photographs
 
@@ -126,13 +126,13 @@ class Outcome:
 
     Attributes:
         cost: on a board.
-        worth: on a dataset: mean average precision or accuracy, float's and the integers'.
+        score: on a dataset: mean average precision or accuracy, float's and the integers'.
     """
 
     variant: Variant
     quality: "Quality"
     cost: Cost | None = None
-    worth: Figure | None = None
+    score: Figure | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def run(
     options: Sequence[str] = (),
     room: Room | None = None,
     cost: Callable[[Program], Cost] | None = None,
-    worth: Callable[[Graph, Program], Figure] | None = None,
+    score: Callable[[Graph, Program], Figure] | None = None,
 ) -> Report:
     """Quantise a network as it is and in other ways, and run all of them beside it.
 
@@ -210,7 +210,7 @@ def run(
         options: of the quantiser, in every program, as `compile_model` takes them.
         room: as `auto.choose` takes it.
         cost: of a program; None where nobody asks.
-        worth: of a program on a dataset; likewise.
+        score: of a program on a dataset; likewise.
 
     Raises:
         BuildError: the network holds an operator that the compiler does not know.
@@ -274,7 +274,7 @@ def run(
                 variant,
                 quality,
                 costs[variant],
-                worth(graph, candidate.program) if worth else None,
+                score(graph, candidate.program) if score else None,
             )
             for (variant, candidate), quality in zip(candidates.items(), measured, strict=True)
         ),

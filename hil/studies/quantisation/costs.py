@@ -1,4 +1,4 @@
-"""What a quantised program costs on a board by the planner, and is worth on a dataset."""
+"""What a quantised program costs on a board by the planner, and how it scores on a dataset."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ from hil.config.scenario import Scenario
 from hil.errors import UsageError
 from hil.models import LoadedModel
 from hil.run.compiled import QuantisedScenario
+from hil.run.evaluation.of_scenario import of_scenario
+from hil.run.evaluation.scores import Figure
 from hil.run.measurement import silent
-from hil.run.worth.of_scenario import of_scenario
-from hil.run.worth.weigh import Figure
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ def on_dataset(program: Program, scenario: Scenario, loaded: LoadedModel, graph:
     Args:
         program: the quantised network.
         scenario: which names the dataset.
-        loaded: the float model, which is weighed beside it.
+        loaded: the float model, which is evaluated beside it.
         graph: the network's operators.
 
     Raises:
         UsageError: the scenario has no dataset, or one that does not suit it.
     """
-    weighed = of_scenario(QuantisedScenario(scenario, loaded, graph, program), silent)
-    if weighed is None:
+    evaluation = of_scenario(QuantisedScenario(scenario, loaded, graph, program), silent)
+    if evaluation is None:
         raise UsageError(f"{scenario.name} names no dataset", hint="give --dataset FOLDER")
-    return weighed.worth.main
+    return evaluation.scores.main

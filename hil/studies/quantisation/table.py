@@ -64,7 +64,7 @@ def choices(report: Report) -> "Table":
         "instead",
         (
             *("least", "mean", "SQNR", "mean", "worst map", "operator", "cycles", "RAM", "flash"),
-            *(("lost, points",) if report.outcomes[0].worth else ()),
+            *(("lost, points",) if report.outcomes[0].score else ()),
         ),
     )
     for outcome in report.outcomes:
@@ -86,10 +86,10 @@ def choices(report: Report) -> "Table":
 
 def _worth(outcome: Outcome) -> tuple[str, ...]:
     """Say what a variant loses on the dataset; nothing where none was asked about."""
-    worth = outcome.worth
-    if worth is None:
+    score = outcome.score
+    if score is None:
         return ()
-    return (f"{100 * worth.drop:.2f} ± {100 * worth.standard_error:.2f}",)
+    return (f"{100 * score.drop:.2f} ± {100 * score.standard_error:.2f}",)
 
 
 def tried(report: Report) -> "Table":
@@ -193,10 +193,10 @@ def _figures(report: Report) -> Iterator[tuple[str, str, str, float | int]]:
         if outcome.cost is not None:
             for of, value in asdict(outcome.cost).items():
                 yield name, "cost", of, value
-        if outcome.worth is not None:
-            yield name, "float", outcome.worth.name, outcome.worth.of_float
-            yield name, "integers", outcome.worth.name, outcome.worth.of_integers
-            yield name, "standard_error", outcome.worth.name, outcome.worth.standard_error
+        if outcome.score is not None:
+            yield name, "float", outcome.score.name, outcome.score.of_float
+            yield name, "integers", outcome.score.name, outcome.score.of_integers
+            yield name, "standard_error", outcome.score.name, outcome.score.standard_error
 
 
 def write_csv(report: Report, path: Path) -> None:
@@ -240,7 +240,7 @@ def _record(report: Report) -> dict[str, Any]:
                 "what": outcome.variant.what,
                 "choices": asdict(outcome.variant.recipe),
                 "cost": asdict(outcome.cost) if outcome.cost else None,
-                "worth": asdict(outcome.worth) if outcome.worth else None,
+                "score": asdict(outcome.score) if outcome.score else None,
             }
             | {key: _finite(values) for key, values in asdict(outcome.quality).items()}
             for outcome in report.outcomes

@@ -1,4 +1,4 @@
-"""What a network is worth on its scenario's dataset, kept in the cache of builds from run to run.
+"""The evaluation of a network on its scenario's dataset, kept in the cache from run to run.
 
 A run that finds it there asks no network, and loads no torch for it. The file is named by all that
 the network is made of, by the version of torch, which computes the float network's answers, by the
@@ -23,11 +23,11 @@ from hil.config.scenario import Scenario
 from hil.errors import UsageError
 from hil.run import inputs
 from hil.run.compiled import QuantisedScenario
-from hil.run.worth import of_scenario
-from hil.run.worth.weigh import Weighed
+from hil.run.evaluation import of_scenario
+from hil.run.evaluation.scores import Evaluation
 from hil.vision.datasets import Dataset
 
-_FOLDER = "worth"
+_FOLDER = "evaluations"
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, msgspec.MsgspecError)
 
 
@@ -38,8 +38,8 @@ def take_or_ask(
     progress: Callable[[str], None],
     *,
     anew: bool = False,
-) -> Weighed | None:
-    """Return what a scenario's network is worth as it is kept, else ask it and keep that.
+) -> Evaluation | None:
+    """Return the evaluation of a scenario's network: the kept one, else a new one, which is kept.
 
     Args:
         scenario: with a dataset, or without one.
@@ -49,7 +49,7 @@ def take_or_ask(
         anew: ask it, whatever is kept.
 
     Returns:
-        What it is worth; None without a dataset.
+        The evaluation; None without a dataset.
 
     Raises:
         UsageError: as `of_scenario.whole` raises. BuildError: the cache cannot be written.
@@ -62,14 +62,14 @@ def take_or_ask(
     known = None if anew else _taken(scenario, board, dataset)
     if known is not None:
         return known
-    weighed = of_scenario.ask(quantised(), dataset, progress)
+    evaluation = of_scenario.ask(quantised(), dataset, progress)
     (place,) = _places(scenario, board, dataset)  # torch is there: it was asked
-    once.made_once(place, partial(_written, weighed), anew=True)
-    return weighed
+    once.made_once(place, partial(_written, evaluation), anew=True)
+    return evaluation
 
 
 def is_kept(scenario: Scenario, board: Board) -> bool:
-    """Whether a run needs no torch to say what a scenario's network is worth.
+    """Whether the evaluation of a scenario's network is kept, so that a run needs no torch for it.
 
     Args:
         scenario: with a dataset, or without one.
@@ -95,22 +95,22 @@ def _places(scenario: Scenario, board: Board, dataset: Dataset) -> list[Path]:
     start, folder = f"{once.digest(words, ())}-torch-", paths.cache() / _FOLDER
     version = inputs.torch_version()
     if version is not None:
-        return [folder / f"{start}{version}.worth"]
-    return sorted({once.place(file) for file in folder.glob(f"{start}*.worth")})
+        return [folder / f"{start}{version}.msgpack"]
+    return sorted({once.place(file) for file in folder.glob(f"{start}*.msgpack")})
 
 
-def _taken(scenario: Scenario, board: Board, dataset: Dataset) -> Weighed | None:
+def _taken(scenario: Scenario, board: Board, dataset: Dataset) -> Evaluation | None:
     for file in chain.from_iterable(map(once.found, _places(scenario, board, dataset))):
         with contextlib.suppress(*_DAMAGED):
-            found = msgspec.msgpack.decode(file.read_bytes(), type=Weighed, dec_hook=_array)
+            found = msgspec.msgpack.decode(file.read_bytes(), type=Evaluation, dec_hook=_array)
             note_use(file)
             return found
     return None
 
 
-def _written(weighed: Weighed, scratch: Path) -> Path:
-    path = scratch / "weighed.worth"
-    path.write_bytes(msgspec.msgpack.encode(weighed, enc_hook=_plain))
+def _written(evaluation: Evaluation, scratch: Path) -> Path:
+    path = scratch / "evaluation.msgpack"
+    path.write_bytes(msgspec.msgpack.encode(evaluation, enc_hook=_plain))
     return path
 
 

@@ -9,7 +9,7 @@ from hil import models
 from hil.errors import UsageError
 from hil.run.closeness import MOST_DB
 from hil.run.compiled import QuantisedScenario, answers
-from hil.run.worth.answer import Answer, Said
+from hil.run.evaluation.answer import Answer, Said
 from hil.vision import detection, photographs
 from hil.vision.datasets import Dataset, Example
 

@@ -1,4 +1,4 @@
-"""What a scenario's network is worth on the dataset that its file names."""
+"""Evaluates a scenario's network on the dataset that its file names."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,9 +8,9 @@ from pathlib import Path
 from hil.config.scenario import Limits, Scenario
 from hil.errors import UsageError
 from hil.run.compiled import QuantisedScenario
-from hil.run.worth import weigh
-from hil.run.worth.asking import LEAST_SCORE, Asker, by_labels
-from hil.run.worth.weigh import Weighed
+from hil.run.evaluation import scores
+from hil.run.evaluation.asker import LEAST_SCORE, Asker, by_labels
+from hil.run.evaluation.scores import Evaluation
 from hil.vision import datasets, photographs
 from hil.vision.datasets import Dataset
 
@@ -20,7 +20,7 @@ _LIMITS = {True: "accuracy_drop", False: "map_drop"}
 """Which limit a dataset for classification has, and which one for detection."""
 
 
-def of_scenario(quantised: QuantisedScenario, progress: Callable[[str], None]) -> Weighed | None:
+def of_scenario(quantised: QuantisedScenario, progress: Callable[[str], None]) -> Evaluation | None:
     """Ask float and the integer reference about every photograph; None without a dataset.
 
     Args:
@@ -57,7 +57,9 @@ def whole(scenario: Scenario, path: Path) -> Dataset:
     return dataset
 
 
-def ask(quantised: QuantisedScenario, dataset: Dataset, progress: Callable[[str], None]) -> Weighed:
+def ask(
+    quantised: QuantisedScenario, dataset: Dataset, progress: Callable[[str], None]
+) -> Evaluation:
     """Ask float and the integer reference about every photograph of a dataset.
 
     Args:
@@ -72,8 +74,8 @@ def ask(quantised: QuantisedScenario, dataset: Dataset, progress: Callable[[str]
         if number % max(1, count // _TOLD) == 0:
             progress(f"photograph {number} of {count} of {dataset.folder.name}")
         answers.append(asker.by_reference(example))
-    worth = weigh.weigh(dataset, {answer.example: answer for answer in answers})
-    return Weighed(worth, told(dataset))
+    found = scores.score(dataset, {answer.example: answer for answer in answers})
+    return Evaluation(found, told(dataset))
 
 
 def open_for(

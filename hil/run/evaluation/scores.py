@@ -1,4 +1,4 @@
-"""What answers are worth: average precision or accuracy, float beside integers, with its error."""
+"""Scores of answers: average precision or accuracy, of float and of integers, with its error."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hil.errors import UsageError
-from hil.run.worth.answer import Answer, Said
+from hil.run.evaluation.answer import Answer, Said
 from hil.vision import accuracy, average_precision
 from hil.vision.average_precision import Curve, Float64, Predictions, Tally, Truth
 from hil.vision.datasets import Dataset, Example
@@ -43,8 +43,8 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Worth:
-    """What a network is worth on a dataset.
+class Scores:
+    """How well a network does on a dataset.
 
     Attributes:
         photographs: that were answered. failed: names and errors of the others.
@@ -82,19 +82,19 @@ class Worth:
 
 
 @dataclass(frozen=True)
-class Weighed:
-    """What a network is worth, and on what.
+class Evaluation:
+    """Scores, and the dataset that they were measured on.
 
     Attributes:
         dataset: how many photographs of which folder, with a digest, for the rows.
     """
 
-    worth: Worth
+    scores: Scores
     dataset: str
 
 
-def weigh(dataset: Dataset, answers: Mapping[str, Answer], cut: float = DETECTION_CUT) -> Worth:
-    """Compute what answers are worth.
+def score(dataset: Dataset, answers: Mapping[str, Answer], cut: float = DETECTION_CUT) -> Scores:
+    """Compute the scores of answers.
 
     Args:
         dataset: of the photographs.
@@ -121,7 +121,7 @@ def weigh(dataset: Dataset, answers: Mapping[str, Answer], cut: float = DETECTIO
         if dataset.is_classification
         else _detection(dataset, given, cut)
     )
-    return Worth(
+    return Scores(
         photographs=len(given),
         failed=tuple((name, a.error) for name, a in answers.items() if a.error),
         on_board=sum(answer.on_board for _, answer in given),
@@ -136,14 +136,14 @@ def weigh(dataset: Dataset, answers: Mapping[str, Answer], cut: float = DETECTIO
 
 
 _Given = Sequence[tuple[Example, Answer]]
-_Worths = tuple[
+_Scores = tuple[
     tuple[Figure, ...],
     Mapping[str, tuple[Curve, Curve]],
     tuple[accuracy.Accuracy, accuracy.Accuracy] | None,
 ]
 
 
-def _classification(dataset: Dataset, given: _Given) -> _Worths:
+def _classification(dataset: Dataset, given: _Given) -> _Scores:
     labels = np.array([example.label for example, _ in given], np.int64)
     of_float, of_integers = (
         np.array([np.argmax(said(answer)[0]) for _, answer in given], np.int64) for said in _SIDES
@@ -160,7 +160,7 @@ def _classification(dataset: Dataset, given: _Given) -> _Worths:
 _SIDES: tuple[Callable[[Answer], Said], ...] = (lambda a: a.of_float, lambda a: a.of_integers)
 
 
-def _detection(dataset: Dataset, given: _Given, cut: float) -> _Worths:
+def _detection(dataset: Dataset, given: _Given, cut: float) -> _Scores:
     figures: list[Figure] = []
     curves: dict[str, tuple[Curve, Curve]] = {}
     whole: list[tuple[Figure, Float64]] = []

@@ -1,4 +1,4 @@
-"""What a network is worth on a dataset, in the cache: what changes it, and what comes back."""
+"""The evaluation of a network on a dataset, in the cache: what changes it, and what comes back."""
 
 import shutil
 from dataclasses import replace
@@ -12,8 +12,8 @@ from hil.config import board, scenario
 from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.run import inputs
-from hil.run.worth import kept, of_scenario
-from hil.run.worth.weigh import Figure, Weighed, Worth
+from hil.run.evaluation import kept, of_scenario
+from hil.run.evaluation.scores import Evaluation, Figure, Scores
 from hil.vision.accuracy import Accuracy
 from hil.vision.average_precision import Curve
 
@@ -21,8 +21,8 @@ BOARD = board.load("stm32f439")
 TINY = 'model = "rnnpool_layer"\n[variant]\nrows = 8\ncolumns = 8\nchannels = 4\n'
 FIGURE = Figure("accuracy", 1.0, 0.75, 0.1)
 CURVE = Curve(np.array([1.0, 0.5]), np.array([0.25, 1 / 3]))
-ANSWER = Weighed(
-    Worth(
+ANSWER = Evaluation(
+    Scores(
         photographs=2,
         failed=(("bad", "cannot be read"),),
         on_board=0,
@@ -61,7 +61,7 @@ class Asked:
     def __init__(self) -> None:
         self.times = 0
 
-    def __call__(self, *_: Any) -> Weighed:
+    def __call__(self, *_: Any) -> Evaluation:
         self.times += 1
         return ANSWER
 
@@ -74,22 +74,22 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     return one
 
 
-def worth(one: Scenario, *, chip: Board = BOARD, anew: bool = False) -> Weighed | None:
+def evaluation(one: Scenario, *, chip: Board = BOARD, anew: bool = False) -> Evaluation | None:
     return kept.take_or_ask(one, chip, lambda: None, lambda _: None, anew=anew)  # type: ignore[arg-type,return-value]
 
 
 def test_it_is_asked_once_and_comes_back_as_it_was(tiny: Scenario, asked: Asked) -> None:
     assert not kept.is_kept(tiny, BOARD)
-    assert worth(tiny) is ANSWER
+    assert evaluation(tiny) is ANSWER
     assert kept.is_kept(tiny, BOARD)
-    again = worth(tiny)
+    again = evaluation(tiny)
     assert asked.times == 1
     assert again is not None
     assert str(again) == str(ANSWER)
-    curve = again.worth.curves["all"][0]
+    curve = again.scores.curves["all"][0]
     assert curve.recall.tolist() == CURVE.recall.tolist()
-    assert again.worth.confusion is not None
-    assert again.worth.confusion[1].confusion.dtype == np.int64
+    assert again.scores.confusion is not None
+    assert again.scores.confusion[1].confusion.dtype == np.int64
 
 
 def change_a_photograph(folder: Path) -> None:
@@ -110,56 +110,56 @@ def change_a_label(folder: Path) -> None:
 def test_a_change_of_the_dataset_has_it_asked_again(
     change: Any, tiny: Scenario, faces: Path, asked: Asked
 ) -> None:
-    worth(tiny)
+    evaluation(tiny)
     change(faces)
     assert not kept.is_kept(tiny, BOARD)
-    worth(tiny)
+    evaluation(tiny)
     assert asked.times == 2
 
 
 def test_so_does_a_change_of_the_network_the_board_or_the_labels(
     tiny: Scenario, asked: Asked
 ) -> None:
-    worth(tiny)
-    worth(replace(tiny, seed=7))
-    worth(tiny, chip=board.load("nucleo_l4r5zi"))
-    worth(replace(tiny, labels=["other", "face"]))
+    evaluation(tiny)
+    evaluation(replace(tiny, seed=7))
+    evaluation(tiny, chip=board.load("nucleo_l4r5zi"))
+    evaluation(replace(tiny, labels=["other", "face"]))
     assert asked.times == 4
-    worth(tiny, anew=True)
+    evaluation(tiny, anew=True)
     assert asked.times == 5
 
 
 def test_what_another_torch_said_is_taken_only_without_torch(
     tiny: Scenario, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worth(tiny)
+    evaluation(tiny)
     monkeypatch.setattr(inputs, "torch_version", lambda: "0")
     assert not kept.is_kept(tiny, BOARD)
-    worth(tiny)
+    evaluation(tiny)
     assert asked.times == 2
     monkeypatch.setattr(inputs, "torch_version", lambda: None)
     assert kept.is_kept(tiny, BOARD)
-    assert str(worth(tiny)) == str(ANSWER)
+    assert str(evaluation(tiny)) == str(ANSWER)
     assert asked.times == 2
     assert not kept.is_kept(replace(tiny, seed=1), BOARD)
 
 
 def test_a_damaged_file_has_it_asked_again(tiny: Scenario, tmp_path: Path, asked: Asked) -> None:
-    worth(tiny)
-    (file,) = (tmp_path / "cache" / "worth").iterdir()
+    evaluation(tiny)
+    (file,) = (tmp_path / "cache" / "evaluations").iterdir()
     file.write_bytes(file.read_bytes()[:-1])
-    worth(tiny)
-    worth(tiny)
+    evaluation(tiny)
+    evaluation(tiny)
     assert asked.times == 2
 
 
 def test_where_the_dataset_stands_is_no_matter(
     tiny: Scenario, faces: Path, asked: Asked, tmp_path: Path
 ) -> None:
-    worth(tiny)
+    evaluation(tiny)
     (tmp_path / "elsewhere").mkdir()
     moved = shutil.move(faces, tmp_path / "elsewhere" / "faces")
-    worth(replace(tiny, dataset=Path(moved)))
+    evaluation(replace(tiny, dataset=Path(moved)))
     assert asked.times == 1
 
 
@@ -169,12 +169,12 @@ def test_a_dataset_with_a_photograph_missing_is_told(
     lacking = replace(tiny, dataset=tmp_path / "nowhere")
     assert not kept.is_kept(lacking, BOARD)
     with pytest.raises(Exception, match="there is no dataset"):
-        worth(lacking)
+        evaluation(lacking)
     assert asked.times == 0
 
 
 def test_without_a_dataset_there_is_nothing_to_ask(tiny: Scenario, asked: Asked) -> None:
     bare = replace(tiny, dataset=None)
     assert kept.is_kept(bare, BOARD)
-    assert worth(bare) is None
+    assert evaluation(bare) is None
     assert asked.times == 0

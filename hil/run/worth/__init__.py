@@ -1,1 +1,0 @@
-"""What a network is worth on annotated photographs, float beside integers."""
