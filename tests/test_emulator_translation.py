@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 from sums import PAIRS, RUN, SUMS, WORDS
 
+from hil.studies.bench import emulator as bench
+from hil.targets.emulator.core import translation
+
 TIMEOUT_S = 120
 PROVED_HERE = (
     sys.platform == "linux" and platform.machine() == "x86_64" and platform.libc_ver()[0] == "glibc"
@@ -52,6 +55,16 @@ def test_elsewhere_unicorn_does_as_it_always_did_and_it_is_said_why(
     outcomes: Mapping[str, Any], how: str
 ) -> None:
     assert outcomes[how]["slow_because"] == WHY_SLOW[how]
+
+
+@pytest.mark.parametrize("reason", [None, *WHY_SLOW.values()])
+def test_the_bench_says_which_of_the_two_it_is(
+    monkeypatch: pytest.MonkeyPatch, reason: str | None
+) -> None:
+    monkeypatch.setattr(translation, "_slow_because", reason)
+    said = bench.how_it_adds()
+    assert ("host instructions" in said) == (reason is None)
+    assert (reason or "") in said
 
 
 @pytest.mark.parametrize("what", ["sums", "blocks", "fault", "mixed", "stopped", "copy"])
