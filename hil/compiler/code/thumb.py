@@ -6,6 +6,8 @@ where there is one; outside of IT blocks most of those set flags, so that few ar
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 _FUNCTION_ALIGNMENT = 16  # bytes
 _BRANCH = re.compile(r"b(?P<condition>[a-z]{2})?")
@@ -44,22 +46,47 @@ def instruction_sizes(lines: Sequence[str]) -> list[int]:
     labels: dict[str, int] = {}
     branches: list[tuple[int, int, int, str]] = []  # line, where, the reach of 16 bits, the label
     at = 0
-    for number, line in enumerate(line.strip() for line in lines):
-        sizes.append(0)
-        if line.endswith(":"):
-            labels[line[:-1]] = at
-        elif line[:1].isalpha():
-            mnemonic, _, operands = line.partition(" ")
-            if match := _BRANCH.fullmatch(mnemonic):
-                reach = _CONDITION_REACH if match["condition"] else _REACH
-                branches.append((number, at, reach, operands))
-            sizes[-1] = instruction_bytes(line)
-            at += sizes[-1]
+    for number, line in enumerate(map(_line, lines)):
+        sizes.append(line.bytes)
+        if line.label:
+            labels[line.label] = at
+        elif line.reach:
+            branches.append((number, at, line.reach, line.to))
+        at += line.bytes
     # Branches were counted as 4 bytes: those that reach their label even so take 2.
     for number, where, reach, label in branches:
         if abs(labels[label] - where) <= reach:
             sizes[number] = 2
     return sizes
+
+
+class _Line(NamedTuple):
+    """What a line of a function is.
+
+    Attributes:
+        bytes: of its instruction, a branch's as if its label were far; 0 of other lines.
+        label: that it defines. reach: in bytes, of a branch in 16 bits. to: the branch's label.
+    """
+
+    bytes: int
+    label: str = ""
+    reach: int = 0
+    to: str = ""
+
+
+@lru_cache(maxsize=1 << 15)  # most lines stand in a thousand functions
+def _line(text: str) -> _Line:
+    line = text.strip()
+    if line.endswith(":"):
+        return _Line(0, label=line[:-1])
+    if not line[:1].isalpha():
+        return _Line(0)
+    mnemonic, _, operands = line.partition(" ")
+    match = _BRANCH.fullmatch(mnemonic)
+    if match is None:
+        return _Line(instruction_bytes(line))
+    reach = _CONDITION_REACH if match["condition"] else _REACH
+    return _Line(instruction_bytes(line), reach=reach, to=operands)
 
 
 def _function_bytes(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import gcd
 
 from hil.compiler.kernels.depthwise import DepthwiseRow
@@ -139,6 +140,7 @@ def front_of(expand: Conv2D | None, depthwise: Conv2D) -> tuple[MatMul | None, D
     return _planar(expand, 3 * slot_bytes) if expand else None, row
 
 
+@lru_cache(maxsize=256)  # every schedule that is tried asks again
 def block_of(expand: Conv2D | None, depthwise: Conv2D, project: Conv2D) -> Block | None:
     """Return the packed block that computes them together, None where not of its kind.
 

@@ -1,6 +1,7 @@
 """The C of a FastGRNN cell: constants, descriptor, and which of its functions are in code."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -167,6 +168,11 @@ def _read_together(weights: Int16) -> npt.NDArray[np.int64]:
 
 def _neighbours(gain: npt.NDArray[np.int64]) -> list[int]:
     """An order in which neighbours (0, 1), (2, 3) ... gain much: improved pair by pair."""
+    return list(_improved(tuple(map(tuple, gain.tolist()))))
+
+
+@lru_cache(maxsize=256)  # every schedule that is tried asks again
+def _improved(gain: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
     order = list(range(len(gain)))
     improved = len(order) % 2 == 0
     while improved:
@@ -174,13 +180,13 @@ def _neighbours(gain: npt.NDArray[np.int64]) -> list[int]:
         for a in range(0, len(order), 2):
             for b in range(a + 2, len(order), 2):
                 for c in (b, b + 1):
-                    before = gain[order[a], order[a + 1]] + gain[order[b], order[b + 1]]
+                    before = gain[order[a]][order[a + 1]] + gain[order[b]][order[b + 1]]
                     order[a + 1], order[c] = order[c], order[a + 1]
-                    if gain[order[a], order[a + 1]] + gain[order[b], order[b + 1]] > before:
+                    if gain[order[a]][order[a + 1]] + gain[order[b]][order[b + 1]] > before:
                         improved = True
                     else:
                         order[a + 1], order[c] = order[c], order[a + 1]
-    return order
+    return tuple(order)
 
 
 FASTGRNN = Part(

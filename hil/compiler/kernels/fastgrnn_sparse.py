@@ -12,7 +12,7 @@ n + 1 cycles. The C that this code equals is in firmware/kernels/fastgrnn.c.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -263,7 +263,7 @@ def _step(  # noqa: PLR0917
     out: Assembly,
     cell: Cell,
     units: Sequence[int],
-    rows: Sequence[list[_Word]],
+    rows: Sequence[Sequence[_Word]],
     placement: _Placement,
     direct: frozenset[int],
 ) -> None:
@@ -370,7 +370,7 @@ def _sum(  # noqa: PLR0917
             _multiply(out, acc, register, word)
 
 
-def _place(units: Sequence[int], rows: Sequence[list[_Word]]) -> _Placement:
+def _place(units: Sequence[int], rows: Sequence[Sequence[_Word]]) -> _Placement:
     """Put into the FPU's registers those words that would need a group of loads of their own."""
     placement = _Placement()
     rests: list[tuple[float, int, list[int]]] = []
@@ -426,12 +426,14 @@ def _states(units: int) -> list[str]:
     return [f"r{4 + pair}" for pair in range(units // 2)]
 
 
-def _matrix(weights: Int16) -> list[list[_Word]]:
+def _matrix(weights: Int16) -> list[tuple[_Word, ...]]:
     """Each unit's words: pairs of weights that meet one register, then single ones two by two."""
-    return [_row(row) for row in weights]
+    return [_row(row.tobytes()) for row in weights.astype(np.int16)]
 
 
-def _row(weights: Int16) -> list[_Word]:
+@lru_cache(maxsize=1024)  # every schedule that is tried asks again
+def _row(row: bytes) -> tuple[_Word, ...]:
+    weights = np.frombuffer(row, np.int16)
     words, singles = [], []
     for pair in range(len(weights) // 2):
         bottom, top = int(weights[2 * pair]), int(weights[2 * pair + 1])
@@ -444,7 +446,7 @@ def _row(weights: Int16) -> list[_Word]:
         two = singles[i : i + 2]
         uses = tuple((f"smla{h}{'bt'[n]}", state) for n, (h, state, _) in enumerate(two))
         words.append(_Word(_pack(two[0][2], two[1][2] if len(two) > 1 else 0), uses))
-    return words
+    return tuple(words)
 
 
 def _pack(bottom: int, top: int) -> int:

@@ -1,6 +1,7 @@
 """The shape of a matrix product with requantisation, `matmul_t` in firmware/kernels/matmul.h."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from hil.compiler.kernels.cycles import Cost, Part
 from hil.compiler.operators.conv2d import Conv2D
@@ -49,7 +50,7 @@ class MatMul:
         """Words of weights: for two channels biases, all weights, multipliers, zero point."""
         return self.channels // 2 * (5 + self.segments * self.depth)
 
-    @property
+    @cached_property
     def most_pixels(self) -> int:
         """Pixels at a time, so many that offsets fit the code's immediates; 0 if none do."""
         for pixels in range(self.limit, 0, -1):

@@ -9,6 +9,7 @@ takes 15 cycles.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hil.compiler.code.align import align_wide
 from hil.compiler.code.assembly import Assembly, clamp, immediate
@@ -70,15 +71,20 @@ def matmul_four(name: str, product: MatMul) -> Assembly:
         name: the function's symbol.
         product: its shape, which becomes immediates.
     """
+    return _written(name, product, _best_shape(product))
+
+
+@lru_cache(maxsize=1024)  # to find it, the product is written many times
+def _best_shape(product: MatMul) -> "_Shape":
+    """The shape of the fewest cycles whose loop fits the cache, or else the last one."""
     ends = Assembly()
     _requantise(ends, product)
     end_bytes = sum(instruction_sizes(ends.lines))
     shapes = sorted(_shapes(product, end_bytes), key=lambda s: _cycles(s, product, end_bytes))
     for shape in shapes:
-        out = _written(name, product, shape)
-        if _loop_lines(out, f".L{name}_pair") <= _CACHE_LINES:
+        if _loop_lines(_written("any", product, shape), ".Lany_pair") <= _CACHE_LINES:
             break
-    return out
+    return shape
 
 
 def _loop_lines(out: Assembly, label: str) -> int:

@@ -6,6 +6,7 @@ Source: A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -127,6 +128,7 @@ def _groups(tiles: int) -> tuple[int, int]:
         tiles += 1
 
 
+@lru_cache(maxsize=1024)  # every schedule that is tried asks again
 def _is_exact(conv: Conv2D) -> bool:
     """Whether weights fit int16, and sums int32 before they are shifted back."""
     inputs = np.abs(_flat(conv)).sum(axis=1).max() * 2**8
