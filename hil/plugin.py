@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hil.run.session import Session
 
 pytest_plugins = [
+    "hil.pytest_plugin.rewriting",
     "hil.pytest_plugin.progress",
     "hil.pytest_plugin.refusal",
     "hil.pytest_plugin.baselines",

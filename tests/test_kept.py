@@ -322,6 +322,8 @@ import sys
 def tell():
     heavy = {"torch", "pandas", "hypothesis"} & set(sys.modules)
     print(f"\\nloaded: {sorted(heavy)}", file=sys.__stderr__)
+    for name in ("hil.run.session", "hil.suite.test_scenario"):
+        print(f"{name} by {type(sys.modules[name].__spec__.loader).__name__}", file=sys.__stderr__)
 """
 
 
@@ -348,7 +350,10 @@ def test_a_warm_run_imports_neither_torch_nor_hypothesis_and_says_where_its_file
 ) -> None:
     run_tiny(pytester, folder)
     warm = run_tiny(pytester, folder, "--junitxml=report.xml")
-    assert "loaded: []" in warm.stderr.str()
+    said = warm.stderr.str()
+    assert "loaded: []" in said
+    assert "hil.run.session by SourceFileLoader" in said, "pytest rewrote a module that is no test"
+    assert "hil.suite.test_scenario by AssertionRewritingHook" in said
     warm.stdout.fnmatch_lines(["image, plan, inputs, outputs, UART: build/hil/<scenario>/"])
     cases = [*ET.parse(pytester.path / "report.xml").iter("testcase")]  # noqa: S314
     places = [
