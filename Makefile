@@ -8,28 +8,31 @@ PYTHON := $(shell for one in python3.11 python3.12 python3.13 python3; do $$one 
 VENV   := .venv
 endif
 BIN    := $(VENV)/bin
+# What is installed: RUNS all that a run needs, STAMP the tools of the harness's own tests too.
+RUNS   := $(VENV)/.runs
 STAMP  := $(VENV)/.installed
 
 # Containers set it; without bytecode every start of pytest compiles and rewrites its modules again: 5 s.
 export PYTHONDONTWRITEBYTECODE :=
 
+.NOTPARALLEL:  # two of these never make one environment at once
 .PHONY: hil gate baseline gate-l4 baseline-l4 test slow lint sanitize fuzz format clean help
 
-hil: $(STAMP)  ## build, flash, run and judge every RNNPool network on the STM32F439 of the inventory, else on the emulated one
+hil: $(RUNS)  ## build, flash, run and judge every RNNPool network on the STM32F439 of the inventory, else on the emulated one
 	$(BIN)/pytest hil/ --board=stm32f439
 
-gate: $(STAMP)  ## every scenario against the committed baseline: one cycle, one byte or one output is a regression
+gate: $(RUNS)  ## every scenario against the committed baseline: one cycle, one byte or one output is a regression
 	$(BIN)/pytest hil/ --board=stm32f439 --hil-target=emulator --hil-all --hil-baseline --hil-stale=error
 
-baseline: $(STAMP)  ## take the figures of every scenario into the baseline; say why: make baseline WHY="..."
+baseline: $(RUNS)  ## take the figures of every scenario into the baseline; say why: make baseline WHY="..."
 	$(BIN)/pytest hil/ --board=stm32f439 --hil-target=emulator --hil-all --hil-update-baseline --hil-why="$(WHY)"
 
 L4 := --board=nucleo_l4r5zi --hil-target=emulator $(addprefix --hil-scenario=,face_or_not mlperf_ad mlperf_kws)
 
-gate-l4: $(STAMP)  ## three quick scenarios on the second chip against its baseline
+gate-l4: $(RUNS)  ## three quick scenarios on the second chip against its baseline
 	$(BIN)/pytest hil/ $(L4) --hil-baseline --hil-stale=error
 
-baseline-l4: $(STAMP)  ## take their figures into its baseline: make baseline-l4 WHY="..."
+baseline-l4: $(RUNS)  ## take their figures into its baseline: make baseline-l4 WHY="..."
 	$(BIN)/pytest hil/ $(L4) --hil-update-baseline --hil-why="$(WHY)"
 
 test: lint  ## the harness's own tests, but for the slowest: no board, no Renode
@@ -63,11 +66,20 @@ format: $(STAMP)  ## rewrite Python and C in the project's layout
 	$(BIN)/ruff format .
 	git ls-files '*.c' '*.h' | xargs $(BIN)/clang-format -i
 
+# Of ten thousand modules a run imports a third: Python compiles those when it meets them.
+INSTALL = $(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable
+
+$(RUNS): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	sh ci/cpu_torch.sh $(BIN)
+	$(INSTALL) '.[suite]'
+	touch $@
+
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	sh ci/cpu_torch.sh $(BIN)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	touch $@
+	$(INSTALL) '.[dev]'
+	touch $(RUNS) $@
 
 clean:  ## remove the environment and everything built here
 	rm -rf .venv .venv-* build

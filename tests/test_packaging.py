@@ -120,3 +120,15 @@ def test_a_python_that_is_chosen_has_an_environment_of_its_own() -> None:
     assert "/opt/python3.13 -m venv .venv-python3.13\n" in chosen
     assert ".venv-python3.13/bin/pytest hil/ --board=stm32f439" in chosen
     assert ".venv/bin/pytest hil/ --board=stm32f439" in planned()
+
+
+def test_a_run_installs_no_tools_of_the_tests() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    suite = {re.split(r"[>=]", one)[0] for one in extras["suite"]}
+    assert suite == {"rnnpool-hil[torch,emulator]", "pytest-timeout", "pytest-xdist"}
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "\nhil: $(RUNS)" in makefile
+    assert "--editable\n" in makefile
+    assert "$(INSTALL) '.[suite]'" in makefile
