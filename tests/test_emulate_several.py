@@ -103,6 +103,7 @@ def test_the_exit_status_is_the_worst(done: Run) -> None:
 
 
 def test_junit_has_a_test_for_each_program_and_those_that_it_printed(done: Run) -> None:
+    assert "hil emulate: 6 tests of 4 programs, 2 failed: " in done.err
     cases = done.junit.iter("testcase")
     assert {(case.get("classname"), case.get("name")): len(case) for case in cases} == {
         ("one/main.elf", "runs to its end"): 0,
@@ -166,7 +167,8 @@ def test_a_file_that_is_not_there_is_told_before_anything_runs() -> None:
         (["x/a.elf", "x/a.hex"], ["a.elf", "a.hex"]),
         (["x/a.elf", "y/a.elf", "b.elf"], ["x/a.elf", "y/a.elf", "b"]),
         (["/w/x/a/f.elf", "/w/y/a/f.elf", "/w/b/f.elf"], ["x/a/f.elf", "y/a/f.elf", "b/f.elf"]),
-        (["a.elf", "a.elf"], ["a.elf#1", "a.elf#2"]),
+        (["x/a.elf", "x/a.elf"], ["a#1", "a#2"]),
+        (["a.bin@0x0", "a.bin@0x8000"], ["a.bin@0x0", "a.bin@0x8000"]),
         (["boot.hex+app.bin@0x08010000", "b.elf"], ["boot+app", "b"]),
     ],
 )

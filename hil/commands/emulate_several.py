@@ -42,6 +42,7 @@ def run(options: argparse.Namespace, conditions: "Conditions") -> int:
     )
     if options.junit is not None:
         files.replace(options.junit, several.junit(rows))
+        print(f"hil emulate: {several.tests_in_words(rows)}: {options.junit}", file=sys.stderr)
     show(_table(rows, options.clock_hz), stderr=True)
     return several.worst(rows)
 

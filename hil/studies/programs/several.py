@@ -92,6 +92,17 @@ def programs(arguments: Sequence[str]) -> list[Program]:
         arguments: one for each; files of one program are joined with "+".
     """
     every = [files.joined(one) for one in arguments]
+    called, count, seen = _names([*dict.fromkeys(every)]), Counter(every), Counter[str]()
+    found = []
+    for parts in every:
+        name = called[parts]
+        seen[name] += 1
+        found.append(Program(f"{name}#{seen[name]}" if count[parts] > 1 else name, parts))
+    return found
+
+
+def _names(every: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+    """Return what programs are called that all differ."""
     paths = [[files.split(one)[0] for one in parts] for parts in every]
     names = ["+".join(path.stem for path in parts) for parts in paths]
     for depth in range(1, 1 + max(len(path.parts) for parts in paths for path in parts)):
@@ -100,12 +111,9 @@ def programs(arguments: Sequence[str]) -> list[Program]:
             _tail(parts, depth) if count[name] > 1 else name
             for name, parts in zip(names, paths, strict=True)
         ]
-    count, seen = Counter(names), Counter[str]()
-    for place, name in enumerate(names):
-        seen[name] += 1
-        if count[name] > 1:
-            names[place] = f"{name}#{seen[name]}"
-    return [Program(*one) for one in zip(names, every, strict=True)]
+    count = Counter(names)  # of one file at two addresses, say
+    told = ["+".join(p) if count[n] > 1 else n for n, p in zip(names, every, strict=True)]
+    return dict(zip(every, told, strict=True))
 
 
 def _tail(parts: Sequence[Path], depth: int) -> str:
@@ -196,7 +204,8 @@ def one(task: Task, voice: Voice) -> Row:
 
     def write(data: bytes) -> None:
         words.take(data)
-        said.extend(data)
+        if task.tests:
+            said.extend(data)
 
     def begin(emulator: "Emulator") -> None:
         emulators.append(emulator)
@@ -259,6 +268,13 @@ class _Words:
 def worst(rows: Sequence[Row]) -> int:
     """Return the highest exit status."""
     return max(row.exit_status for row in rows)
+
+
+def tests_in_words(rows: Sequence[Row]) -> str:
+    """Return how many tests there were, and how many failed: those of `junit`."""
+    every = [case.result == "failed" for row in rows for case in row.cases]
+    every += [bool(row.problem) for row in rows]
+    return f"{len(every)} tests of {len(rows)} programs, {sum(every)} failed"
 
 
 def junit(rows: Sequence[Row]) -> str:
