@@ -1,6 +1,7 @@
 """`hil train`: losses, matching, and a run that is broken off and ends as an unbroken one."""
 
 import math
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -304,3 +305,17 @@ def test_the_command_trains_tests_draws_and_is_not_run_over(
     assert cli.main([*asked, "--out", str(out), "--resume", "--seed", "2"]) == 2
     assert "is of another run" in capsys.readouterr().err
     assert cli.main([*asked, "--out", str(out), "--resume"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("held_back", "panels"), [(0.5, {"in training", "held back"}), (math.nan, {"in training"})]
+)
+def test_losses_are_drawn_in_a_panel_each_for_light_and_for_dark_pages(
+    held_back: float, panels: set[str]
+) -> None:
+    history = [Epoch(number, 1.0 / number, held_back, math.nan) for number in (1, 2, 3)]
+    drawn = curves.draw({"a": history, "b": history}, "losses")
+    words = {tag.text for tag in ET.fromstring(drawn).iter() if tag.text}  # noqa: S314
+    assert words & {"in training", "held back"} == panels
+    assert {"losses", "a", "b"} <= words
+    assert "prefers-color-scheme: dark" in drawn

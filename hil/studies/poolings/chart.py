@@ -5,7 +5,7 @@ any page.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -17,6 +17,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 24, 74, 100  # around the plot
 _FOOT = _HEIGHT - 20
 _GREATEST_RADIUS = 15.0
 _LINE = 15  # between labels
+_LINES = 8  # that a label may go down to be clear of others
 _LETTER = 6.6  # width of one, at most
 _TICKS = 6
 _KIB = 1024
@@ -35,21 +36,43 @@ _STYLE = """
 
 @dataclass(frozen=True)
 class _Dot:
-    """A pooling in the picture: its centre, radius, and where its label's baseline begins."""
+    """A pooling in the picture: its centre and radius, in pixels."""
 
     words: str
     x: float
     y: float
     radius: float
-    label_y: float = 0.0
+
+    def labels(self) -> "Iterator[_Label]":
+        """Yield places for its label, the best first: right of it, left of it, then lower ones."""
+        width, away = _LETTER * len(self.words), self.radius + 6
+        for line in range(_LINES):
+            y = self.y + 4 + line * _LINE
+            yield _Label(self.words, self.x + away, self.x + away + width, y, "start")
+            yield _Label(self.words, self.x - away - width, self.x - away, y, "end")
+
+
+@dataclass(frozen=True)
+class _Label:
+    """A dot's words: from `left` to `right`, their baseline at `y`, in pixels."""
+
+    words: str
+    left: float
+    right: float
+    y: float
+    anchor: str
 
     @property
-    def label_x(self) -> float:
-        return self.x + self.radius + 6
+    def is_inside(self) -> bool:
+        return self.left >= _LEFT and self.right <= _WIDTH - 4
 
-    @property
-    def label_end(self) -> float:
-        return self.label_x + _LETTER * len(self.words)
+    def is_clear_of(self, dot: _Dot) -> bool:
+        beside = self.right < dot.x - dot.radius or dot.x + dot.radius < self.left
+        return beside or self.y < dot.y - dot.radius or dot.y + dot.radius < self.y - _LINE
+
+    def is_apart_from(self, other: "_Label") -> bool:
+        beside = self.right < other.left or other.right < self.left
+        return beside or abs(self.y - other.y) >= _LINE
 
 
 @dataclass(frozen=True)
@@ -138,7 +161,16 @@ def _plot(drawn: Sequence[tuple[Row, Cost, float]]) -> str:
         [
             *_grid(across, up),
             *(_circle(dot) for dot in sorted(dots, key=lambda dot: -dot.radius)),
-            *(part for dot in _labelled(dots) for part in _label(dot)),
+            *(
+                _text(
+                    "",
+                    one.left if one.anchor == "start" else one.right,
+                    one.y,
+                    one.words,
+                    one.anchor,
+                )
+                for one in _labelled(dots)
+            ),
             *_legend([cost.arena_bytes for _, cost, _ in drawn]),
         ]
     )
@@ -195,23 +227,18 @@ def _circle(dot: _Dot) -> str:
     return f'<circle class="{kind}" cx="{dot.x:.1f}" cy="{dot.y:.1f}" r="{dot.radius:.1f}"/>'
 
 
-def _labelled(dots: Sequence[_Dot]) -> list[_Dot]:
-    """Put labels right of their dots, or left at the edge, each clear of those above it."""
-    placed: list[_Dot] = []
+def _labelled(dots: Sequence[_Dot]) -> list[_Label]:
+    """Give each dot a label that is clear of all dots and of the labels above it."""
+    placed: list[_Label] = []
     for dot in sorted(dots, key=lambda dot: dot.y):
-        y = dot.y + 4
-        for other in placed:
-            apart = dot.label_end < other.label_x or other.label_end < dot.label_x
-            if not apart:
-                y = max(y, other.label_y + _LINE)
-        placed.append(_Dot(dot.words, dot.x, dot.y, dot.radius, y))
+        ways = [way for way in dot.labels() if way.is_inside] or [*dot.labels()]
+        free = (
+            way
+            for way in ways
+            if all(map(way.is_clear_of, dots)) and all(map(way.is_apart_from, placed))
+        )
+        placed.append(next(free, ways[-1]))
     return placed
-
-
-def _label(dot: _Dot) -> list[str]:
-    if dot.label_end > _WIDTH:
-        return [_text("", dot.x - dot.radius - 6, dot.label_y, dot.words, "end")]
-    return [_text("", dot.label_x, dot.label_y, dot.words)]
 
 
 def _legend(arenas: Sequence[int]) -> list[str]:
