@@ -7,7 +7,7 @@ from hil import numbers, targets
 from hil.paths import RESULTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pytest
 
@@ -20,21 +20,19 @@ _ANYTHING = "--board=anything"
 def declare(parser: "pytest.Parser") -> None:
     """Declare `--hil-board` and the other `--hil-*` options."""
     add = parser.getgroup("hil", "hardware in the loop").addoption
+    _declare_subject(add)
+    _declare_build(add)
+    _declare_run(add)
+    _declare_target(add)
+
+
+def _declare_subject(add: "Callable[..., None]") -> None:
+    """Declare what is measured."""
     add(
         "--hil-board",
         action="append",
         metavar="NAME",
         help=f"board to test on, a file of boards/ ({BOARD}); may be repeated, and NAME,NAME",
-    )
-    add(
-        "--hil-target",
-        default=targets.NAMED,
-        choices=targets.Names(targets.NAMED, targets.AUTO),
-        metavar="NAME",
-        help="what stands for the board (default: %(default)s), one of: %(choices)s. named takes "
-        "a physical board that an inventory or --hil-probe names and that is connected, else the "
-        "emulator; auto also takes the only board connected, if its chip is the one. Renode "
-        "counts instructions instead of cycles",
     )
     add(
         "--hil-scenario",
@@ -72,6 +70,10 @@ def declare(parser: "pytest.Parser") -> None:
         help="photographs to choose ranges on, in place of the usual ones: some 30 that show what "
         "the network will see",
     )
+
+
+def _declare_build(add: "Callable[..., None]") -> None:
+    """Declare how the firmware is made."""
     add(
         "--hil-toolchain",
         default="zig",
@@ -89,6 +91,10 @@ def declare(parser: "pytest.Parser") -> None:
         action="store_true",
         help="compile and build everything, whatever earlier runs have kept",
     )
+
+
+def _declare_run(add: "Callable[..., None]") -> None:
+    """Declare how often, how long, and where results go."""
     add(
         "--hil-csv",
         type=Path,
@@ -128,6 +134,20 @@ def declare(parser: "pytest.Parser") -> None:
         default=1,
         metavar="N",
         help="attempts after a failed set-up (default: %(default)s)",
+    )
+
+
+def _declare_target(add: "Callable[..., None]") -> None:
+    """Declare what stands for the board, and where a physical one is."""
+    add(
+        "--hil-target",
+        default=targets.NAMED,
+        choices=targets.Names(targets.NAMED, targets.AUTO),
+        metavar="NAME",
+        help="what stands for the board (default: %(default)s), one of: %(choices)s. named takes "
+        "a physical board that an inventory or --hil-probe names and that is connected, else the "
+        "emulator; auto also takes the only board connected, if its chip is the one. Renode "
+        "counts instructions instead of cycles",
     )
     add(
         "--hil-inventory",

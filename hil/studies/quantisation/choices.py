@@ -218,69 +218,117 @@ def run(
         MemoryLimitError: the network as it is does not fit, where its cost is asked for.
     """
     calibration = calibration or photographs.calibration_set()
-    every = (AS_IS, *variants)
     with one_thread():
         begin(f"tracing {loaded.model_id}")
         graph = trace(loaded.module, loaded.spec.shape)
         begin(f"calibrating on {len(calibration)} photographs")
         seen = graph.activations([photographs.prepare(n, loaded.spec) for n in calibration])
-        levels = levels_of(loaded.spec)
-        base = with_options([option for option in options if option != AUTO])
-        tried: tuple[Tried, ...] = ()
-        if AUTO in options:
-            base, tried = choose(
-                graph,
-                seen,
-                name=loaded.model_id,
-                input_range=loaded.spec.range,
-                recipe=base,
-                levels=levels,
-                room=room,
-            )
-        candidates: dict[Variant, quality.Candidate] = {}
-        costs: dict[Variant, Cost | None] = {}
-        impossible: dict[str, str] = {}
-        for variant in every:
-            begin(f"quantising: {variant.name}")
-            try:
-                program = quantise_on(
-                    graph,
-                    seen,
-                    name=loaded.model_id,
-                    input_range=loaded.spec.range,
-                    recipe=_changed(base, variant.recipe),
-                    levels=levels,
-                )
-                costs[variant] = cost(program) if cost else None
-            except (BuildError, MemoryLimitError) as error:
-                if variant is AS_IS:
-                    raise
-                impossible[variant.name] = error.what
-            else:
-                candidates[variant] = quality.Candidate(program, variant.kept)
-        layers = _layers(candidates[AS_IS].program, seen, loaded.spec.range)
+        quantiser = _Quantiser(loaded, graph, seen)
+        base, tried = quantiser.base(options, room)
+        ways = _quantised(quantiser, base, (AS_IS, *variants), cost, begin)
         images = {name: photographs.prepare(name, loaded.spec) for name in names}
+        candidates = [way.candidate for way in ways.possible]
         measured = quality.measure_all(
-            graph, [*candidates.values()], images, lambda name: begin(f"running on {name}")
+            graph, candidates, images, lambda name: begin(f"running on {name}")
         )
     return Report(
         model=loaded.model_id,
         weights=loaded.weights,
         calibration=tuple(calibration),
         evaluation=tuple(names),
-        layers=layers,
+        layers=_layers(candidates[0].program, seen, loaded.spec.range),
         outcomes=tuple(
             Outcome(
-                variant,
+                way.variant,
                 quality,
-                costs[variant],
-                score(graph, candidate.program) if score else None,
+                way.cost,
+                score(graph, way.candidate.program) if score else None,
             )
-            for (variant, candidate), quality in zip(candidates.items(), measured, strict=True)
+            for way, quality in zip(ways.possible, measured, strict=True)
         ),
         tried=tried,
-        impossible=impossible,
+        impossible=ways.impossible,
     )
+
+
+@dataclass(frozen=True)
+class _Quantiser:
+    """Quantises one network, on activations that were recorded once.
+
+    Attributes:
+        seen: the activations of each map over the calibration photographs.
+    """
+
+    loaded: "LoadedModel"
+    graph: Graph
+    seen: Mapping[str, Float64]
+
+    def base(self, options: Sequence[str], room: Room | None) -> tuple[Recipe, tuple[Tried, ...]]:
+        """Return the recipe that a scenario's options ask for, and what `auto` tried for it."""
+        recipe = with_options([option for option in options if option != AUTO])
+        if AUTO not in options:
+            return recipe, ()
+        return choose(
+            self.graph,
+            self.seen,
+            name=self.loaded.model_id,
+            input_range=self.loaded.spec.range,
+            recipe=recipe,
+            levels=levels_of(self.loaded.spec),
+            room=room,
+        )
+
+    def program(self, recipe: Recipe) -> Program:
+        """Quantise the network by a recipe."""
+        return quantise_on(
+            self.graph,
+            self.seen,
+            name=self.loaded.model_id,
+            input_range=self.loaded.spec.range,
+            recipe=recipe,
+            levels=levels_of(self.loaded.spec),
+        )
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A variant's program, and what it costs where that was asked."""
+
+    variant: Variant
+    candidate: quality.Candidate
+    cost: Cost | None
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """Variants that are possible, and why the others are not, by name."""
+
+    possible: list[_Way] = field(default_factory=list)
+    impossible: dict[str, str] = field(default_factory=dict)
+
+
+def _quantised(
+    quantiser: _Quantiser,
+    base: Recipe,
+    variants: Sequence[Variant],
+    cost: Callable[[Program], Cost] | None,
+    begin: Progress,
+) -> _Ways:
+    """Quantise a network in several ways; the first, as it is, must be possible."""
+    ways = _Ways()
+    for variant in variants:
+        begin(f"quantising: {variant.name}")
+        try:
+            program = quantiser.program(_changed(base, variant.recipe))
+            costs = cost(program) if cost else None
+        except (BuildError, MemoryLimitError) as error:
+            if variant is AS_IS:
+                raise
+            ways.impossible[variant.name] = error.what
+        else:
+            candidate = quality.Candidate(program, variant.kept)
+            ways.possible.append(_Way(variant, candidate, costs))
+    return ways
 
 
 def _changed(base: Recipe, variant: Recipe) -> Recipe:
