@@ -17,6 +17,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 24, 74, 100  # around the plot
 _FOOT = _HEIGHT - 20
 _GREATEST_RADIUS = 15.0
 _LINE = 15  # between labels
+_OVER = 4  # pixels that a label may stand over the plot's left, and keeps from the picture's right
 _LINES = 8  # that a label may go down to be clear of others
 _LETTER = 6.6  # width of one, at most
 _TICKS = 6
@@ -64,7 +65,7 @@ class _Label:
 
     @property
     def is_inside(self) -> bool:
-        return self.left >= _LEFT and self.right <= _WIDTH - 4
+        return self.left >= _LEFT - _OVER and self.right <= _WIDTH - _OVER
 
     def is_clear_of(self, dot: _Dot) -> bool:
         beside = self.right < dot.x - dot.radius or dot.x + dot.radius < self.left

@@ -64,7 +64,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Row:
-    """One pooling.
+    """One pooling of the paper: what it costs on the chip, beside the paper's figures.
 
     Attributes:
         pooling: in words. paper: its figures of the network.
