@@ -60,7 +60,7 @@ def hold(hil_hold: Callable[[str], None]) -> Callable[[str], None]:
 
 @pytest.fixture
 def emulated_board() -> "Iterator[Callable[..., Emulator]]":
-    """Return a maker of emulated boards with firmware of your own; each is closed behind the test.
+    """Return a maker of emulated boards with firmware of your own. The test's end closes each.
 
     It takes what `hil.emulator.Emulator` does: files, and `board=`, `base=` and so on.
     """

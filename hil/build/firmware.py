@@ -144,7 +144,7 @@ def _compile(scratch: Path, settings: dict[str, str], toolchain: Toolchain) -> P
 
 
 def _ninja(build_dir: Path, *tool: str) -> str:
-    """Build all that CMake has told Ninja; or have it answer, where a tool of its is named."""
+    """Run Ninja in CMake's build folder: a build, or one of Ninja's own tools where it is named."""
     program = str(_wheel_program("ninja"))
     return _run([program, "-C", str(build_dir), "--quiet", *tool], "compile")
 

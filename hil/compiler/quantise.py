@@ -123,7 +123,7 @@ def _input(graph: Graph, whole: tuple[float, float], levels: Levels | None) -> T
 
 
 def levels_of(spec: InputSpec) -> Levels | None:
-    """Return the levels of a network's input; None of a grey one, whose are mixed and exact."""
+    """Return the levels of a network's input, or None for a grey one, whose are exact anyway."""
     if spec.channels == 1:
         return None
     colours = np.arange(spec.channels) % 3

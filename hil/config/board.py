@@ -97,7 +97,7 @@ class Sdram:
 
 @dataclass(frozen=True)
 class Memory(Region):
-    """A memory of the chip with a bus port of its own, or one behind its memory controller.
+    """A memory with a bus port of its own, in the chip or at its memory controller.
 
     Attributes:
         name: as the chip's manual spells it.
@@ -114,7 +114,7 @@ class Memory(Region):
 
     @property
     def region(self) -> Region:
-        """Its addresses alone."""
+        """The addresses alone, without what may lie there."""
         return Region(self.address, self.bytes)
 
 

@@ -130,7 +130,7 @@ class FaceDetector(nn.Module):
 
 
 class Head(nn.Module):
-    """A convolution with bias that gives the outputs of one map, behind a strided one or not."""
+    """A convolution with bias that gives the outputs of one map, after a strided one or not."""
 
     def __init__(
         self, channels: int, outputs: int, *, kernel: int, reduce: int | None = None

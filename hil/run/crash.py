@@ -1,4 +1,4 @@
-"""What a crash of the firmware is told with: the place in the source, and who called it.
+"""Locates a crash of the firmware: the place in the source, and the chain of callers.
 
 The firmware resets the chip once it has reported a crash, and its stack is lost then. So the same
 inference is run once more under the debugger, up to the first instruction of the fault handler,

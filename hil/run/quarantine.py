@@ -1,4 +1,4 @@
-"""Boards whose set-up failed again and again are left out of runs until they are found well."""
+"""Leaves boards out of runs whose set-up failed several times, until a check finds them well."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A set-up that fails is tried again, rung by rung: what is tried is told, counted and kept."""
+"""Tries a failed set-up again, rung by rung; reports, counts and keeps what was tried."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Whose fault it is that a board no longer answers as it should: the core behind it is asked.
+"""Finds out why a board no longer answers as it should, by a look at its core.
 
 A link that falls silent or babbles looks the same whether a cable is loose or the firmware hangs.
 The debugger tells them apart: a core that waits for a request is well, and the line is not.

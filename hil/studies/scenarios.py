@@ -35,7 +35,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Listed:
-    """A scenario.
+    """A scenario as `hil scenarios` lists it.
 
     Attributes:
         limits: as they hold on the board, or on any where none is named.

@@ -1,4 +1,4 @@
-"""What a program uses that the emulated chip does not model, or that has no clock: told once."""
+"""Reports, once each, what a program uses without a model or without a clock."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -11,7 +11,7 @@ def expected(board: Board) -> ClockTree:
 
 
 def read(board: Board, word: ReadWord) -> ClockTree | None:
-    """Return what is set on a running board; None for a chip whose registers are not known here.
+    """Return the clocks of a running board, or None if its chip's registers are not known.
 
     Args:
         board: its kind.

@@ -1,4 +1,4 @@
-"""Places of a labgrid coordinator: a board of a farm, taken for a run and let go behind it.
+"""Takes a board of a labgrid farm for a run, and releases it afterwards.
 
 A place has to offer a `NetworkService` where pyOCD's probe server answers, and a
 `NetworkSerialPort`. labgrid's own client is run as a program: its library brings another package

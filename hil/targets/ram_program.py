@@ -54,7 +54,7 @@ class Counted:
 
 
 def count(target: Any, program: bytes, address: int, seconds: float) -> Counted:
-    """Run a program for a while and count the core's cycles; the core stays halted behind it.
+    """Run a program for a while and count the core's cycles. Afterwards the core is halted.
 
     Args:
         target: pyOCD's, its core halted.

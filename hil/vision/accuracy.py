@@ -28,7 +28,7 @@ class Accuracy:
 
 
 def measure(labels: Int64, answers: Int64, classes: int) -> Accuracy:
-    """Count answers.
+    """Count the answers of a classifier, right and wrong, by class.
 
     Args:
         labels: of the photographs, (photographs,).

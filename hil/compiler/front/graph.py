@@ -15,7 +15,7 @@ from hil.models.threads import one_thread
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A network.
+    """A network as a graph of layers: its nodes, in the order in which they are computed.
 
     Attributes:
         outputs: names of the nodes whose maps, flattened, are the result.

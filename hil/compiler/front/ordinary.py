@@ -266,7 +266,7 @@ def _average(layer: nn.AdaptiveAvgPool2d, pixels: Sequence[int]) -> nn.Module | 
 
 
 def _pixels(traced: fx.GraphModule, node: fx.Node, sizes: _Sizes) -> tuple[int, ...]:
-    """Rows and columns of the map behind a value; of a vector, those of the map it flattens."""
+    """Rows and columns of a value's map. A vector has those of the map that it flattens."""
     if len(sizes[node]) == 4:
         return sizes[node][2:]
     layer = traced.get_submodule(str(node.target)) if node.op == "call_module" else None

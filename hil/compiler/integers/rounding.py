@@ -25,7 +25,7 @@ _NEARNESS = 0.01  # likewise, where weights are fitted anew
 
 
 def round_weights(weight: Float64, samples: Float64, scale: Float64, most: int = 127) -> Float64:
-    """Round weights.
+    """Round weights to integers, one after the other, so that their errors cancel.
 
     Args:
         weight: (out, taps) or of any shape that is read so.

@@ -235,7 +235,7 @@ def _read_pixels(out: Assembly, channels: int, pixels: int) -> None:
 def _pixels(
     out: Assembly, cell: Cell, rows: Sequence[list[int]], offsets: Sequence[int], pixels: int
 ) -> None:
-    """All units of some pixels, whose channels stand in r4-r11: (x0, x2) and (x1, x3) of each."""
+    """Write all units' products with some pixels, in r4-r11 as (x0, x2) and (x1, x3) of each."""
     for p in range(pixels):
         out.put(f"sxtb16 r{5 + 2 * p}, r{4 + 2 * p}, ror #8", f"sxtb16 r{4 + 2 * p}, r{4 + 2 * p}")
     for unit, row in enumerate(rows):

@@ -1,4 +1,4 @@
-"""A product whose weights are too many for the memory at once, computed by panels of channels.
+"""Products whose weights do not fit the memory as a whole: panels of output channels, in turn.
 
 Flash holds the weights as int8. A panel holds the weights of a few output channels, widened to
 int16 in memory. The kernel applies one panel to every pixel of the map before it loads the next, so

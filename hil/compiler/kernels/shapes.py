@@ -72,7 +72,7 @@ def window_slack(operator: Conv2D | Pool2D) -> int:
 
 
 def ring_slack(x: Tensor, y: Tensor, *, stride: int, top: int, kernel_rows: int) -> int:
-    """Return how far after its input's start an output may start whose input goes into a ring.
+    """Return by how many bytes an output must begin after its input, if the input goes into a ring.
 
     When output row r is being written, the rows under its window have been entered in the ring.
 

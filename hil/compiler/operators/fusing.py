@@ -13,7 +13,7 @@ from hil.models.pooling import Classifier
 
 @dataclass(frozen=True, eq=False)
 class Conv2DNode(Node):
-    """y = clip(bias + weight * x, low, high) + residual, of which the last two exclude each other.
+    """y = clip(bias + weight * x, low, high), or y = bias + weight * x + residual: never both.
 
     A batch norm or an activation that no convolution can take in is a depthwise one of 1x1.
 

@@ -81,7 +81,7 @@ class SoftmaxKind(Kind[SoftmaxNode, Softmax, nn.Softmax]):
         return chances
 
     def plausible(self, node: SoftmaxNode, drawn: Float64, maps: Mapping[str, Float64]) -> Float64:
-        """Spread evenly."""
+        """Return a made-up result in which every channel has the same share."""
         del drawn
         x = maps[node.inputs[0]]
         return np.full_like(x, 1.0 / x.shape[-1])

@@ -46,7 +46,7 @@ class Point:
 
     @property
     def all_in_bytes(self) -> int:
-        """The same with stack and static data, at most."""
+        """The most bytes that a plan takes with stack and static data."""
         return all_in_bytes(self.plan)
 
 
@@ -166,7 +166,7 @@ def _points(
 
 
 def _streaming(program: Program, budget: Budget, failures: list[MemoryLimitError]) -> list[Point]:
-    """Those in which the image comes in row by row."""
+    """Return the plans in which the image comes in row by row."""
     points: list[Point] = []
     for depth in _depths(program, budget):
         points += _at_depth(program, budget, depth, failures)
@@ -176,7 +176,7 @@ def _streaming(program: Program, budget: Budget, failures: list[MemoryLimitError
 def _at_depth(
     program: Program, budget: Budget, streamed: int, failures: list[MemoryLimitError]
 ) -> list[Point]:
-    """Those of which so many steps are streamed; in codes where the flash holds none otherwise."""
+    """Return the plans that stream so many steps. Weights are coded if the flash needs it."""
     tried = list(_choices(program, budget, streamed))
     before = len(failures)
     points = _placed(program, budget, tried, failures)
@@ -212,7 +212,7 @@ def _say_whether_streaming_fits(
 def _placed(
     program: Program, budget: Budget, tried: Sequence[Choices], failures: list[MemoryLimitError]
 ) -> list[Point]:
-    """Those that fit; where the flash holds none, no memory is planned."""
+    """Return the plans that fit. If none fits the flash, no memory is planned."""
     images = [flash_need(schedule(program, choices), choices, budget) for choices in tried]
     points: list[Point] = []
     if all(image.lacking for image in images):
@@ -265,7 +265,7 @@ def _ways_of_weights(program: Program, choices: Choices, panel_bytes: int) -> It
 
 
 def _with_transforms(program: Program, choices: Choices) -> Iterator[Choices]:
-    """As chosen, and with transforms where that changes a kernel."""
+    """Yield the choices, and the same with Winograd's transform if that changes a kernel."""
     yield choices
     transformed = replace(choices, transforms=True)
     kernels = [[step.kernel for step in schedule(program, c)] for c in (choices, transformed)]

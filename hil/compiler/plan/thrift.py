@@ -43,7 +43,7 @@ class _Way:
 
 
 def frugal(program: Program, budget: Budget) -> Iterator[Choices]:
-    """Yield choices under ever smaller caps, in each of which every step is as fast as it may be.
+    """Yield choices for smaller and smaller caps. In each, every step is as fast as the cap allows.
 
     Args:
         program: the quantised network; its image is in memory whole.

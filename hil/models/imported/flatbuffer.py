@@ -178,7 +178,7 @@ class Stored:
 
     @cached_property
     def name(self) -> str:
-        """Its name, of which converters make long ones, cut short."""
+        """The tensor's name, cut short: converters make long ones."""
         name = (self.raw.Name() or b"").decode(errors="replace")
         return name if len(name) <= 60 else f"{name[:57]}..."
 

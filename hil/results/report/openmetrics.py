@@ -34,7 +34,7 @@ def render(found: Sequence[Subject]) -> str:
 
 
 def kept(metric: Metric) -> Kind | None:
-    """Return the kind of a metric that other tools are told of, None of one they are not."""
+    """Return the kind of a metric that other tools get, or None if they do not get it."""
     try:
         kind = metrics.find(metric.name)
     except UsageError:

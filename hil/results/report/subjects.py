@@ -53,7 +53,7 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """The scenario's."""
+        """The scenario's name."""
         return self.context.scenario
 
     @property

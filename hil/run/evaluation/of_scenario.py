@@ -116,7 +116,7 @@ def asked(scenario: Scenario, limits: Limits) -> list[str]:
 
 
 def told(dataset: Dataset) -> str:
-    """Say how many photographs of which folder, with a digest of them and what is known of them."""
+    """Say how many photographs of which folder, with a digest of photographs and annotations."""
     count = len(dataset.examples)
     name = dataset.folder.resolve().name
     return f"{count} photographs of {name}, {digest(dataset)[:_DIGEST_LETTERS]}"

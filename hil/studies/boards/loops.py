@@ -44,7 +44,7 @@ _EMPTIED = (
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop.
+    """A loop of a few instructions whose cycles are compared with the timing model's.
 
     Attributes:
         name: of its finding.

@@ -1,4 +1,4 @@
-"""What `hil detect` leaves behind: a picture with boxes for each photograph, and a JSON of all."""
+"""Writes the results of `hil detect`: a picture with boxes for each photograph, a JSON of all."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence

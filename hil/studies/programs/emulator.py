@@ -496,7 +496,7 @@ class Emulator:
             self.on_console = before[1]
 
     def _first_fault(self) -> str:
-        """Say in whose handler a core that is locked up met its fault, and where that was taken."""
+        """Say in which handler a locked-up core met its fault, and where that exception arose."""
         fault = self._chip.exceptions.state.fault
         names = {number: name for name, number in _EXCEPTIONS.items()}
         if self._chip.runner.lockup_pc is None or fault.number not in names:

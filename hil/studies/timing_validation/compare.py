@@ -25,7 +25,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """One figure.
+    """Modelled cycles of one program beside those of silicon.
 
     Attributes:
         modelled: cycles on the emulated core.

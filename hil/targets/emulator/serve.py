@@ -143,7 +143,7 @@ class _Connection(DebugProbeRequestHandler):
 
 
 class _Connections:
-    """Those of a server whose probe may be pulled."""
+    """The connections of a probe server, which `unplug` ends as a pulled cable would."""
 
     def __init__(self) -> None:
         self._open: set[_Connection] = set()

@@ -70,7 +70,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Annotated photographs.
+    """A dataset: annotated photographs, and the classes or boxes that they are annotated with.
 
     Attributes:
         form: which form it had.

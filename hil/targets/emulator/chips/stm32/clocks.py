@@ -119,7 +119,7 @@ class Layout:
 
 
 class ResetAndClockControl(Peripheral):
-    """RCC.
+    """Reset and clock control, RCC: oscillators, PLL, prescalers, clock gates, causes of resets.
 
     Args:
         layout: the family's.

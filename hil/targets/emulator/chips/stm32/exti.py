@@ -46,7 +46,7 @@ class ExtiInterrupt:
 
 
 class ExternalInterrupts(Peripheral):
-    """EXTI.
+    """External interrupts, EXTI: lines of pins and of the RTC, which interrupt or wake the core.
 
     Args:
         irqs: the lines of each further interrupt.

@@ -31,7 +31,7 @@ _CHANNELS_OF_SLAVES = 2
 
 
 class Timer(Counter):
-    """One timer.
+    """One timer: a counter with a prescaler, its channels, and what starts or clocks it.
 
     Args:
         now: the core's cycle count.

@@ -12,7 +12,7 @@ _RISING, _FALLING, _BOTH = 0, 1, 3
 
 @dataclass
 class Channel:
-    """One channel.
+    """One channel of a timer: it compares the counter, or captures it.
 
     Attributes:
         number: from 0.

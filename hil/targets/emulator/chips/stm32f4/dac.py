@@ -28,7 +28,7 @@ _TAPS = (0, 1, 4, 6)
 
 @dataclass
 class Channel:
-    """One channel.
+    """One channel of the DAC: its value, what triggers it, and its wave.
 
     Attributes:
         setting: its half of CR.
@@ -103,7 +103,7 @@ class Channel:
 
 
 class DigitalToAnalog(Peripheral):
-    """The converter.
+    """The digital-to-analogue converter: two channels that drive PA4 and PA5.
 
     Args:
         triggers: of timers and of EXTI, by name.

@@ -76,7 +76,7 @@ class _Turn:
 
 
 class RealTimeClock(Peripheral):
-    """The RTC."""
+    """The real-time clock, RTC: calendar, alarms, wake-up timer, time stamp, backup registers."""
 
     models = "calendar, both alarms, wake-up timer, tamper, time stamp, backup registers"
 
