@@ -8,10 +8,10 @@ nothing of the harness loads nothing of it: the session opens when the suite or 
 the command line, or when a test asks for one of the fixtures.
 """
 
-import gc
 import os
 import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ import pytest
 
 from hil import options
 from hil.errors import HilError, UsageError, Verdict
-from hil.pytest_plugin import cores, marked, outcomes, sessions
+from hil.pytest_plugin import cores, garbage, marked, outcomes, sessions
 from hil.pytest_plugin.sessions import RUN, SESSION
 
 if TYPE_CHECKING:
@@ -67,16 +67,18 @@ def pytest_configure(config: pytest.Config) -> None:
     if runs_suite and writes and not config.option.xmlpath:
         config.option.xmlpath = str(config.option.hil_csv.parent / _REPORT)
     if runs_suite or config.option.hil_board is not None:
+        alone = runs_suite and all(_is_suite(_path(config, one)) for one in config.args)
         try:
-            of_boards = sessions.of_command_line(config)
+            with garbage.staying() if alone else nullcontext():
+                of_boards = sessions.of_command_line(config)
             if runs_suite and not config.option.collectonly:
                 for session in of_boards:
                     session.check_can_compile(session.scenarios)
         except HilError as error:
             raise pytest.UsageError(str(error)) from error
-        if runs_suite and all(_is_suite(_path(config, one)) for one in config.args):
-            # A run makes little garbage: to seek it as often as usual took an eighth of its time.
-            gc.set_threshold(5_000, 20, 50)
+        if alone:
+            garbage.seek_seldom()
+            config.pluginmanager.register(_Loader(config), "hil-loader")
             cores.use(config, of_boards)
 
 
@@ -108,6 +110,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from hil.pytest_plugin import sharing
 
     return sharing.scheduler(config, log)
+
+
+class _Loader:
+    """Imports what boards need before the first one is there, in a run of the suite alone."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Import it, so that it stands apart from what goes with a board."""
+        if session.items and not self._config.option.collectonly:
+            with garbage.staying(), suppress(ImportError):  # `open` tells what is missing
+                for one in sessions.opened(self._config).values():
+                    one.target.load()
 
 
 def _runs_suite(config: pytest.Config) -> bool:

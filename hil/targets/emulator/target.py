@@ -57,6 +57,15 @@ class EmulatedTarget(Target):
 
         return f"{cls.timing}-{TIMING_VERSION}"
 
+    @classmethod
+    def load(cls) -> None:
+        """Import pyOCD and the board, where Unicorn is installed; itself it comes later."""
+        if extras.is_there("unicorn"):
+            from pyocd.flash import loader  # noqa: F401
+            from pyocd.probe import aggregator  # noqa: F401
+
+            from hil.targets.emulator import board, serial_urls  # noqa: F401
+
     def open(self) -> None:
         """Give the board power and connect to its core. Raises ProbeError."""
         _require_unicorn()
