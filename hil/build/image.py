@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,6 +132,16 @@ def refusals(path: Path) -> Iterator[None]:
         raise _unreadable(path, error.strerror or str(error)) from error
     except (*damaged, ArithmeticError, AssertionError, TypeError, RecursionError) as error:
         raise _unreadable(path, f"it is damaged ({error})") from error
+
+
+def content_digest(path: Path) -> str:
+    """Return what tells a file from another one that stood at its path before.
+
+    Raises:
+        BuildError: it cannot be read.
+    """
+    with refusals(path), path.open("rb") as stream:
+        return sha256(stream.read(_LARGEST_FILE_BYTES + 1)).hexdigest()
 
 
 def read_segments(elf: Path) -> tuple[Segment, ...]:

@@ -1,14 +1,14 @@
 """Where in the source an address of an image is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil.build import symbols
-from hil.build.image import refusals
+from hil.build.image import content_digest, refusals
 from hil.errors import BuildError
 
 if TYPE_CHECKING:
@@ -53,13 +53,18 @@ class Places:
         return ""
 
     @cached_property
-    def _rows(self) -> list["_Row"]:
-        """What the image says of its lines; decoded once, as far as it is whole."""
-        rows: list[_Row] = []
-        with suppress(BuildError), refusals(self._elf):
-            for row in _rows_of(self._elf):
-                rows.append(row)  # noqa: PERF402  # those before a damaged one stay
-        return rows
+    def _rows(self) -> Sequence["_Row"]:
+        return _decoded(self._elf, content_digest(self._elf))
+
+
+@lru_cache(maxsize=4)  # it takes a second: of several runs that end in a fault the first one's
+def _decoded(elf: Path, _content: str) -> Sequence["_Row"]:
+    """What an image says of its lines, as far as it is whole."""
+    rows: list[_Row] = []
+    with suppress(BuildError), refusals(elf):
+        for row in _rows_of(elf):
+            rows.append(row)  # noqa: PERF402  # those before a damaged one stay
+    return rows
 
 
 @dataclass(frozen=True)

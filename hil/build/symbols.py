@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,13 @@ def read(elf: Path) -> list[Symbol]:
     Raises:
         BuildError: the file cannot be read as an ELF.
     """
+    from hil.build.image import content_digest
+
+    return list(_read(elf, content_digest(elf)))
+
+
+@lru_cache(maxsize=4)  # of one image a run asks several times
+def _read(elf: Path, _content: str) -> tuple[Symbol, ...]:
     from elftools.elf.elffile import ELFFile
 
     from hil.build.image import Image, refusals
@@ -55,7 +63,7 @@ def read(elf: Path) -> list[Symbol]:
         unique = name if count == 1 else f"{name}#{count}"
         section = sections[inside]
         symbols.append(Symbol(unique, inside, address, size, section.stored, section.in_ram))
-    return symbols
+    return tuple(symbols)
 
 
 def _sized(elf: "ELFFile") -> Iterator[tuple[str, str, int, int]]:
