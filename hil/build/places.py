@@ -1,9 +1,9 @@
 """Where in the source an address of an image is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ from hil.build.image import content_digest, refusals
 from hil.errors import BuildError
 
 if TYPE_CHECKING:
+    from elftools.dwarf.compileunit import CompileUnit
+    from elftools.dwarf.dwarfinfo import DWARFInfo
     from elftools.dwarf.lineprogram import LineProgram
 
 _THUMB = 1
@@ -47,24 +49,16 @@ class Places:
 
         What it says may be damaged: then it says nothing.
         """
-        at = address & ~_THUMB
-        with suppress(BuildError), refusals(self._elf):
-            return next((str(row) for row in self._rows if row.start <= at < row.end), "")
+        with suppress(BuildError):
+            return _line(self._elf, content_digest(self._elf), address & ~_THUMB)
         return ""
 
-    @cached_property
-    def _rows(self) -> Sequence["_Row"]:
-        return _decoded(self._elf, content_digest(self._elf))
 
-
-@lru_cache(maxsize=4)  # it takes a second: of several runs that end in a fault the first one's
-def _decoded(elf: Path, _content: str) -> Sequence["_Row"]:
-    """What an image says of its lines, as far as it is whole."""
-    rows: list[_Row] = []
+@lru_cache(maxsize=64)
+def _line(elf: Path, _content: str, at: int) -> str:
     with suppress(BuildError), refusals(elf):
-        for row in _rows_of(elf):
-            rows.append(row)  # noqa: PERF402  # those before a damaged one stay
-    return rows
+        return next((str(row) for row in _rows_of(elf, at) if row.start <= at < row.end), "")
+    return ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +75,8 @@ class _Row:
         return f"{_file(self.program, self.file)}:{self.line}"
 
 
-def _rows_of(elf: Path) -> Iterator[_Row]:
+def _rows_of(elf: Path, at: int) -> Iterator[_Row]:
+    """Yield the rows of the units that may hold an address; to decode all takes a second."""
     from elftools.elf.elffile import ELFFile
 
     with elf.open("rb") as stream:
@@ -90,8 +85,29 @@ def _rows_of(elf: Path) -> Iterator[_Row]:
             return
         dwarf = file.get_dwarf_info()
         for unit in dwarf.iter_CUs():
+            if not _may_hold(dwarf, unit, at):
+                continue
             if program := dwarf.line_program_for_CU(unit):
                 yield from _rows_of_program(program)
+
+
+def _may_hold(dwarf: "DWARFInfo", unit: "CompileUnit", at: int) -> bool:
+    """Whether a unit's ranges of addresses hold one; true where it tells of none."""
+    from elftools.dwarf.ranges import BaseAddressEntry
+
+    told = unit.get_top_DIE().attributes
+    lists = dwarf.range_lists()
+    if "DW_AT_ranges" not in told or lists is None:
+        return True
+    base = told["DW_AT_low_pc"].value if "DW_AT_low_pc" in told else 0
+    for entry in lists.get_range_list_at_offset(told["DW_AT_ranges"].value, cu=unit):
+        if isinstance(entry, BaseAddressEntry):
+            base = entry.base_address
+            continue
+        begin = 0 if getattr(entry, "is_absolute", False) else base
+        if begin + entry.begin_offset <= at < begin + entry.end_offset:
+            return True
+    return False
 
 
 def _rows_of_program(program: "LineProgram") -> Iterator[_Row]:
