@@ -44,7 +44,7 @@ slow: $(STAMP)  ## the slowest of the harness's own tests: whole networks, wheel
 lint: $(STAMP)  ## style, types and layout of Python and C
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 	git ls-files '*.c' '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
 	$(BIN)/python tests/tidy.py
 

@@ -14,10 +14,13 @@ from sanitizers import sanitized
 from hil.build import kept
 
 _LONGEST = (
-    *("test_faults.py", "test_mutants.py", "test_end_to_end.py", "test_firmware.py"),
-    *("test_firmware_runs.py", "test_kernels.py", "test_kernels_cortex_m4.py", "test_quantise.py"),
-    *("test_boards_served.py", "test_plan_flash.py", "test_planted_regressions.py"),
-    *("test_silent_core.py", "test_serial_ports.py", "test_targets.py", "test_debug_port.py"),
+    *("test_faults.py", "test_kernels.py", "test_kernels_cortex_m4.py", "test_firmware.py"),
+    *("test_mutants.py", "test_end_to_end.py", "test_plan.py", "test_kernels_figures.py"),
+    *("test_plan_flash.py", "test_cli.py", "test_kernels_dense.py", "test_plugin.py"),
+    *("test_quantise.py", "test_fixtures.py", "test_debug_port_commands.py", "test_objects.py"),
+    *("test_counts.py", "test_without_torch.py", "test_debug_port.py", "test_silent_core.py"),
+    *("test_firmware_runs.py", "test_kernels_registry.py", "test_boards_run.py"),
+    *("test_boards_served.py", "test_contracts.py", "test_stream.py", "test_firmware_fuzz.py"),
 )
 """Files to begin with, or one core works on the last of them while the others wait."""
 
