@@ -95,7 +95,7 @@ def test_a_flipped_weight_in_a_built_image_keeps_its_build_id(image: Image, tmp_
 
 
 @pytest.mark.parametrize("name", COMPILERS)
-def test_clones_in_different_directories_build_the_same_bytes(
+def test_clones_in_other_directories_and_environments_build_the_same_bytes(
     name: str, tmp_path: Path, model: Path, board: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiler = find_toolchain(name)
@@ -105,6 +105,9 @@ def test_clones_in_different_directories_build_the_same_bytes(
     monkeypatch.setattr(firmware, "FIRMWARE", clone)
     monkeypatch.setattr(toolchain, "_TOOLCHAINS", clone / "toolchains")
     monkeypatch.setenv("HIL_CACHE", str(tmp_path / "another-cache"))
+    shell = {"CFLAGS": "-Os", "LDFLAGS": "-Wl,--no-gc-sections", "CC": "gcc"}
+    for variable, value in {**shell, "CMAKE_BUILD_TYPE": "Debug"}.items():
+        monkeypatch.setenv(variable, value)
     moved = Path(shutil.copytree(model, tmp_path / "another-model"))
     second = build(moved, board, compiler)
     assert first.elf != second.elf
@@ -146,18 +149,6 @@ def test_another_build_id_for_another_weight_clock_and_compiler_flag(
     edit(model / "weights.c", lambda text: text.replace("{17,", "{18,"))
     ids.add(build(model, board, zig).build_id)
     assert len(ids) == 4
-
-
-def test_the_environment_of_the_shell_changes_no_image(
-    model: Path, board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = build(model, board, find_toolchain("zig"))
-    monkeypatch.setenv("HIL_CACHE", str(tmp_path / "another-cache"))
-    monkeypatch.setenv("CFLAGS", "-Os")
-    monkeypatch.setenv("LDFLAGS", "-Wl,--no-gc-sections")
-    monkeypatch.setenv("CMAKE_BUILD_TYPE", "Debug")
-    monkeypatch.setenv("CC", "gcc")
-    assert build(model, board, find_toolchain("zig")).elf.read_bytes() == first.elf.read_bytes()
 
 
 def test_two_at_once_build_the_same_image(model: Path, board: Board, own_cache: Path) -> None:
