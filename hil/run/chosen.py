@@ -1,11 +1,21 @@
-"""Scenarios by name or path, with what the command line names in place of what their files say."""
+"""What the command line chooses: the board, and scenarios with what it puts in place of theirs."""
 
+import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hil.config import scenario
+from hil.config import board as boards
+from hil.config import inventory, scenario
+from hil.config.board import Board
 from hil.config.scenario import Scenario
+from hil.results.store import HISTORY
+from hil.run import quarantine
+from hil.run.measurement import Progress
+from hil.targets import AUTO, NAMED
+
+_OF_DESKS = {NAMED, AUTO, "probe"}  # targets that may be physical boards
 
 
 class Scenarios:
@@ -56,3 +66,43 @@ def _free(file: Path, taken: set[str]) -> str:
 
 def _plain(letter: str) -> str:
     return letter if letter.isascii() and (letter.isalnum() or letter in "_.") else "_"
+
+
+def board_of(options: argparse.Namespace, progress: Progress) -> Board:
+    """Load the board of the command line, without the physical ones that are in quarantine.
+
+    Args:
+        options: as pytest parsed them.
+        progress: told of boards that are left out.
+
+    Raises:
+        UsageError: there is no such board, or all of its kind are in quarantine.
+    """
+    board = boards.load(options.hil_board).on_desk(
+        probe_id=options.hil_probe,
+        port=options.hil_port,
+        renode=options.hil_renode,
+        units=inventory.load(options.hil_inventory),
+    )
+    board = replace(board, lock_wait_s=options.hil_lock_wait)
+    if options.hil_target not in _OF_DESKS:
+        return board
+    history = options.hil_history_dir or options.hil_csv.parent / HISTORY
+    return quarantine.leave_out(board, history, progress)
+
+
+def names_of(options: argparse.Namespace, board: Board) -> Sequence[str]:
+    """Return the scenarios that the command line names; else those that run unnamed on the board.
+
+    Args:
+        options: as pytest parsed them.
+        board: that they run on.
+
+    Raises:
+        UsageError: no scenario has a tag of this name.
+    """
+    which = scenario.names if options.hil_all else scenario.defaults
+    unnamed = which(board=board.name)
+    if options.hil_tag:
+        unnamed = scenario.tagged(options.hil_tag, board=board.name)
+    return options.hil_scenario or unnamed

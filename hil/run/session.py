@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil import files
-from hil.config import board as boards
-from hil.config import inventory, scenario
 from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.errors import FirmwareFault, HilError, MeasurementError, UsageError, Verdict
@@ -31,10 +29,11 @@ from hil.results.rows import (
     in_context,
 )
 from hil.results.rules import Grade
-from hil.results.store import HISTORY, Store
+from hil.results.store import Store
 from hil.run import (
     artefacts,
     calibration,
+    chosen,
     core_clock,
     crash,
     early,
@@ -43,7 +42,6 @@ from hil.run import (
     measurement,
     parts,
     plausible,
-    quarantine,
     same_board,
     silent_core,
 )
@@ -55,7 +53,7 @@ from hil.run.evaluation import kept as kept_evaluation
 from hil.run.evaluation import of_scenario
 from hil.run.measurement import Measurement, Prepared, Progress, Stopwatch, silent
 from hil.run.recovery import Ladder
-from hil.targets import AUTO, NAMED, choice
+from hil.targets import choice
 from hil.targets.recovery import Rung
 
 if TYPE_CHECKING:
@@ -65,7 +63,6 @@ if TYPE_CHECKING:
 
 _SILICON = "silicon"
 _PROBE = "probe"
-_OF_DESKS = {NAMED, AUTO, _PROBE}  # targets that may be physical boards
 _END = "time.end"
 
 
@@ -131,29 +128,16 @@ class Session:
         from hil.build import firmware
 
         files.sweep()
-        board = boards.load(options.hil_board).on_desk(
-            probe_id=options.hil_probe,
-            port=options.hil_port,
-            renode=options.hil_renode,
-            units=inventory.load(options.hil_inventory),
-        )
-        board = replace(board, lock_wait_s=options.hil_lock_wait)
-        if options.hil_target in _OF_DESKS:
-            history = options.hil_history_dir or options.hil_csv.parent / HISTORY
-            board = quarantine.leave_out(board, history, progress)
+        board = chosen.board_of(options, progress)
         target = choice.choose(options.hil_target, board)
-        which = scenario.names if options.hil_all else scenario.defaults
-        names = which(board=board.name)
-        if options.hil_tag:
-            names = scenario.tagged(options.hil_tag, board=board.name)
         known = Scenarios(
             image=options.hil_input,
             checkpoint=options.hil_checkpoint,
             calibration=options.hil_calibration,
             iterations=options.hil_iterations,
         )
-        chosen = [known.load(name) for name in options.hil_scenario or names]
-        early.check(chosen)
+        scenarios = [known.load(name) for name in chosen.names_of(options, board)]
+        early.check(scenarios)
         early.check_writable(options.hil_csv)
         if target.name != _PROBE and (options.hil_port or options.hil_probe):
             raise UsageError(
@@ -164,7 +148,7 @@ class Session:
         identity = identity or RunIdentity.now(Path.cwd())
         return cls(
             board=board,
-            scenarios=list({one.name: one for one in chosen}.values()),
+            scenarios=list({one.name: one for one in scenarios}.values()),
             target=target.kind,
             why_target=target.why,
             toolchain=replace(
