@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hil.config.board import Board
     from hil.config.scenario import Scenario
     from hil.link.client import Device
+    from hil.results.rows import Row
     from hil.run.measurement import Measurement, Prepared
     from hil.run.session import Session
 
@@ -66,6 +67,8 @@ def pytest_configure(config: pytest.Config) -> None:
     writes = config.pluginmanager.has_plugin("junitxml") and not config.option.collectonly
     if runs_suite and writes and not config.option.xmlpath:
         config.option.xmlpath = str(config.option.hil_csv.parent / _REPORT)
+    if config.option.hil_scenario:
+        _refuse_unknown_scenarios(config)
     if runs_suite or config.option.hil_board is not None:
         alone = runs_suite and all(_is_suite(_path(config, one)) for one in config.args)
         try:
@@ -150,6 +153,17 @@ def _refuse_folder_that_is_not_here(config: pytest.Config) -> None:
         )
 
 
+def _refuse_unknown_scenarios(config: pytest.Config) -> None:
+    """Say once that a scenario of the command line is none, not in every file of tests."""
+    from hil.config import scenario
+
+    try:
+        for name in config.option.hil_scenario:
+            scenario.load(name)
+    except HilError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
 def _path(config: pytest.Config, argument: str) -> Path:
     argument = argument.partition("::")[0]
     if config.option.pyargs and argument.partition(".")[0] == "hil":
@@ -201,16 +215,24 @@ def _judged(on: "Sequence[Session]", scenario: "Scenario") -> list[str]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep a scenario's tests on a board together, or each metric would be measured anew."""
+    """Keep a scenario's tests on a board together, or each metric would be measured anew.
+
+    Metrics come in the order of their table, which pytest's own order of fixtures has turned.
+    """
     first: dict[object, int] = {}
 
-    def place(position: int, item: pytest.Item) -> tuple[int, int]:
+    def place(position: int, item: pytest.Item) -> tuple[int, ...]:
         params = getattr(item, "callspec", None)
         scenario = params.params.get("hil_scenario") if params is not None else None
         if params is None or scenario is None:
             return cores.place(config, ""), position
         together = (scenario.name, params.params.get("hil_session"))
-        return cores.place(config, scenario.name), first.setdefault(together, position)
+        begins = first.setdefault(together, position)
+        if "hil_metric" in params.params:
+            alike = (*together, item.parent, getattr(item, "originalname", ""))
+            position = first.setdefault(alike, position)
+        metric = params.indices.get("hil_metric", 0)
+        return cores.place(config, scenario.name), begins, position, metric
 
     places = {item: place(position, item) for position, item in enumerate(items)}
     items.sort(key=places.__getitem__)
@@ -324,8 +346,17 @@ def pytest_terminal_summary(
         terminalreporter.write_line(summary.render(rows, width, colour=terminalreporter.hasmarkup))
         csv = config.option.hil_csv
         terminalreporter.write_line(f"results: {csv}")
-        terminalreporter.write_line(f"image, plan, inputs, outputs, UART: {csv.parent}/<scenario>/")
+        folder = _artefacts(rows)
+        terminalreporter.write_line(f"image, plan, inputs, outputs, UART: {csv.parent}/{folder}/")
         from hil.results.report import github
 
         for line in github.tell(rows, config.option.hil_csv, os.environ):
             terminalreporter.write_line(line)
+
+
+def _artefacts(rows: "Sequence[Row]") -> str:
+    """Name the folders of what was measured, of one scenario on one board its own."""
+    names = {row.context.scenario for row in rows}
+    boards = {row.context.board for row in rows}
+    scenario = names.pop() if len(names) == 1 else "<scenario>"
+    return scenario if len(boards) == 1 else f"{scenario}.<board>"

@@ -354,7 +354,7 @@ def test_a_warm_run_imports_neither_torch_nor_hypothesis_and_says_where_its_file
     assert "loaded: []" in said
     assert "hil.run.session by SourceFileLoader" in said, "pytest rewrote a module that is no test"
     assert "hil.suite.test_scenario by AssertionRewritingHook" in said
-    warm.stdout.fnmatch_lines(["image, plan, inputs, outputs, UART: build/hil/<scenario>/"])
+    warm.stdout.fnmatch_lines(["image, plan, inputs, outputs, UART: build/hil/tiny/"])
     cases = [*ET.parse(pytester.path / "report.xml").iter("testcase")]  # noqa: S314
     places = [
         one.attrib["value"]

@@ -8,7 +8,7 @@ import pytest
 
 from hil import paths
 from hil.errors import Verdict
-from hil.results import table
+from hil.results import metrics, table
 from hil.results.rows import Metric, in_context
 from hil.run.session import Session  # numpy loads once per process, so before any run in it
 
@@ -107,7 +107,8 @@ def test_whatever_ends_a_scenarios_set_up_is_one_error(
     said = [(row.context.scenario, row.metric.name, row.metric.note) for row in rows]
     assert said == [(name, "outcome", told) for name in ("face_m4", "vww_base")]
     assert {row.metric.verdict for row in rows} == {Verdict.ERROR}
-    result.stdout.fnmatch_lines(["face_m4 on stm32f439 *", f"  error: {told}"])
+    result.stdout.fnmatch_lines(["face_m4, vww_base on stm32f439 *", f"  error: {told}"])
+    assert "image, plan, inputs, outputs, UART: build/hil/<scenario>/" in result.outlines
 
 
 OF_A_USER = """
@@ -331,6 +332,7 @@ def test_a_limit_that_failed_stands_with_its_unit_in_table_csv_and_junit(
     result = pytester.runpytest("--junitxml=report.xml")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["face_m4 on stm32f439 *", "*latency *0.75 s *latency: <= 0.5 s"])
+    assert "image, plan, inputs, outputs, UART: build/hil/face_m4/" in result.outlines
     (row,) = table.load(pytester.path / "build/hil/results.csv")
     cells = row.cells()
     assert [cells[name] for name in ("limit", "unit", "verdict")] == [0.5, "s", "latency"]
@@ -605,3 +607,28 @@ def test_a_pipe_gets_a_line_for_each_scenario_and_whatever_is_unusual(
     assert len([line for line in told if line.startswith("  [")]) == lines
     assert any(line.startswith("  [2/2] two: it fell silent; trying again") for line in told)
     assert told[-1] == "  flashing it ..."
+
+
+def test_metrics_of_each_scenario_come_in_the_order_of_their_table(
+    pytester: pytest.Pytester,
+) -> None:
+    suite = ("--pyargs", "hil.suite", "--board=stm32f439", "--collect-only", "-q")
+    result = pytester.runpytest(*suite, "--hil-scenario=face_m4", "--hil-scenario=vww_base")
+    limits = [line.partition("[")[2].rstrip("]") for line in result.outlines if "[" in line]
+    of = [kind.name for kind in metrics.KINDS]
+    split = [one.split("-", 1) for one in limits]
+    for name in ("face_m4", "vww_base"):
+        theirs = [of.index(metric) for scenario, metric in split if scenario == name]
+        assert len(theirs) > 5
+        assert theirs == sorted(theirs)
+
+
+def test_a_wrong_scenario_of_the_command_line_is_told_once_in_a_run_of_ones_own_tests(
+    pytester: pytest.Pytester,
+) -> None:
+    test = "def test_one(hil_scenario): pass"
+    pytester.makepyfile(test_a=test, test_b=test)
+    result = pytester.runpytest("--hil-scenario=nope")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "".join(result.errlines).count("unknown scenario 'nope'") == 1
+    assert "collecting" not in result.stdout.str()

@@ -156,3 +156,13 @@ def test_tags_choose_scenarios(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(deselected=len(faces))
     result = pytester.runpytest("--hil-tag=classifier", "-m", "classifier", "--strict-markers")
     result.assert_outcomes(passed=len(scenario.tagged(["classifier"])))
+
+
+def test_two_files_of_one_stem_are_listed_under_the_names_of_their_rows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / folder / "tiny.toml" for folder in ("one", "two")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text(TINY, encoding="utf-8")
+    assert [one["name"] for one in listed(capsys, *map(str, files))] == ["tiny", "two.tiny"]

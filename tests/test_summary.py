@@ -120,3 +120,10 @@ def test_a_measurement_that_ended_early_says_why_in_place_of_a_table() -> None:
     told = summary.render(in_context(report_rows.CONTEXT, [ended]))
     assert f"\n  probe: {note}" in told
     assert "per image" not in told
+
+
+def test_a_regression_is_not_set_beside_the_limit_that_it_keeps() -> None:
+    held = Metric("ram.total", 7_632, "B", limit=60_000, verdict=Verdict.REGRESSION)
+    told = summary.render(in_context(report_rows.CONTEXT, [held]))
+    assert "regression" in told
+    assert "60,000" not in told

@@ -66,11 +66,13 @@ def _run(options: argparse.Namespace) -> int:
     from hil.commands import progress
     from hil.config import board, scenario
     from hil.results.store import HISTORY
+    from hil.run.chosen import Scenarios
     from hil.studies import scenarios
 
     chip = board.load(options.board) if options.board else None
     names = options.scenario or scenario.tagged(options.tag, board=chip.name if chip else None)
-    chosen = [scenario.load(name) for name in names]
+    known = Scenarios()
+    chosen = [known.load(name) for name in names]
     chosen = [one for one in chosen if not options.tag or {*options.tag} & {*one.tags}]
     history = options.hil_csv.parent / HISTORY
     with progress.over(len(chosen)) if chip else nullcontext() as bar:

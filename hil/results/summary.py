@@ -78,16 +78,27 @@ def render(rows: Sequence[Row], width: int = 100, *, colour: bool = False) -> st
                 console.print(line, width=max(console.width, _least_width(line)), crop=False)
         shown = [group for group in groups if group.verdict is not Verdict.PASS]
     for group in shown:
-        console.print(f"{group.context.scenario} {group.how}", soft_wrap=True)
-        ended = group.metrics.get(_OUTCOME)
-        if ended is None:
+        if _OUTCOME not in group.metrics:
+            console.print(f"{group.context.scenario} {group.how}", soft_wrap=True)
             console.print(_whole(group.metrics))
-        else:
-            console.print(f"  {_coloured(str(ended.verdict), ended.verdict, said=True)}", end="")
-            console.print(f": {ended.note}" if ended.note else "", soft_wrap=True, markup=False)
+    for (how, verdict, note), names in _ended(shown).items():
+        console.print(f"{', '.join(names)} {how}", soft_wrap=True)
+        console.print(f"  {_coloured(str(verdict), verdict, said=True)}", end="")
+        console.print(f": {note}" if note else "", soft_wrap=True, markup=False)
     if any("instructions" in group.metrics for group in groups):
         console.print(_NO_LATENCY, soft_wrap=True)
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines()).rstrip()
+
+
+def _ended(groups: Sequence[_Group]) -> dict[tuple[str, Verdict, str], list[str]]:
+    """Return the scenarios that ended early by how they ran and why: one reason is said once."""
+    found: dict[tuple[str, Verdict, str], list[str]] = {}
+    for group in groups:
+        ended = group.metrics.get(_OUTCOME)
+        if ended is not None:
+            why = group.how, ended.verdict, ended.note
+            found.setdefault(why, []).append(group.context.scenario)
+    return found
 
 
 def _groups(rows: Sequence[Row]) -> list[_Group]:
@@ -190,6 +201,7 @@ def _coloured(text: str, verdict: Verdict, *, said: bool = False) -> str:
 def _words(metric: Metric) -> str:
     if metric.verdict is not Verdict.PASS:
         kind = metrics.find(metric.name)
-        beyond = "" if metric.limit is None else f": {kind.sign} {kind.show(metric.limit)}"
+        limit = None if metric.verdict is Verdict.REGRESSION else metric.limit  # a baseline's
+        beyond = "" if limit is None else f": {kind.sign} {kind.show(limit)}"
         return f"{metric.verdict}{beyond}"
     return "pass" if metric.limit is not None else ""

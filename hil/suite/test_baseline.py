@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 
-def test_nothing_is_worse_than_the_baseline(hil_hold_to_baseline: Callable[[], None]) -> None:
+def test_baseline(hil_hold_to_baseline: Callable[[], None]) -> None:
     hil_hold_to_baseline()
 
 
