@@ -44,7 +44,7 @@ BIG = [
     Metric("flash.total", 90_001, "B"),
     Metric("odd <figure> & more", 3, 'a"b'),
 ]
-BROKEN = [Metric("outcome", 0, "", verdict=Verdict.FLASH)]
+BROKEN = [Metric("outcome", 0, "", verdict=Verdict.FLASH, note="sector <3> is protected")]
 DETAILS = Details(
     run=CONTEXT.run,
     scenario="small",

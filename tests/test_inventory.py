@@ -105,6 +105,9 @@ def test_a_board_is_called_by_its_name_or_its_probe_in_any_case() -> None:
     assert inventory.called(units, "DESK-2") is inventory.called(units, "066c")
     with pytest.raises(UsageError, match="desk-9") as caught:
         inventory.called(units, "desk-9")
+    with pytest.raises(UsageError, match="no inventory names a board") as told:
+        inventory.called([], "desk-9")
+    assert "hil boards list" in told.value.hint
     assert "desk-1, desk-2" in caught.value.hint
 
 

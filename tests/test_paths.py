@@ -1,5 +1,6 @@
 """Where builds go, for users with and without a home."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from hil import files, paths
-from hil.errors import UsageError
+from hil.build import once
+from hil.errors import BuildError, UsageError
 from hil.run import early
 
 
@@ -93,6 +95,37 @@ def test_results_in_a_read_only_folder_are_refused_with_what_to_say_instead() ->
         folder.chmod(0o777)
         with as_another():
             early.check_writable(folder / "build/hil/results.csv")
+
+
+def test_a_cache_that_cannot_be_made_is_refused_and_one_that_can_be_read_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        (folder / "cache").mkdir()
+        (folder / "file").touch()
+        folder.chmod(0o555)
+        monkeypatch.setenv("HIL_CACHE", str(folder / "none"))
+        with as_another(), pytest.raises(UsageError) as refused:
+            early.check_cache()
+        assert refused.value.what == f"there is no place for builds: no right to write to {folder}"
+        assert "HIL_CACHE" in refused.value.hint
+        monkeypatch.setenv("HIL_CACHE", str(folder / "file"))
+        with pytest.raises(UsageError, match="file is a file"):
+            early.check_cache()
+        monkeypatch.setenv("HIL_CACHE", str(folder / "cache"))
+        with as_another():
+            early.check_cache()
+
+
+def test_a_right_that_lacks_is_not_told_as_a_full_disk() -> None:
+    def refuse(number: int) -> str:
+        with pytest.raises(BuildError) as refused, once.written(Path("/nowhere"), "HIL_CACHE"):
+            raise OSError(number, "no")
+        return str(refused.value)
+
+    assert "free" not in refuse(errno.EACCES)
+    assert "free some" in refuse(errno.ENOSPC)
 
 
 @pytest.mark.parametrize("home", [None, "/", "/nowhere"])

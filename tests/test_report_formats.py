@@ -116,7 +116,7 @@ def test_markdown_says_the_verdict_then_a_line_for_each_scenario(found: list[Sub
     assert len({line.count("|") for line in table_lines}) == 1
     assert "| small | ✅ pass | 0.1 s (0.00957 of the reference) |" in table_lines[2]
     assert "- **big**: [latency] latency is 1 s, limit 0.5 s" in lines
-    assert "- **broken**: [flash] the measurement ended early" in lines
+    assert "- **broken**: [flash] the measurement ended early: sector <3> is protected" in lines
 
 
 def test_annotations_stand_at_the_scenarios_file(
@@ -129,7 +129,8 @@ def test_annotations_stand_at_the_scenarios_file(
     place = "::error file=scenarios/big.toml,title=big%3A"
     assert slow == f"{place} latency::[latency] latency is 1 s, limit 0.5 s"
     assert big == f"{place} memory::[memory] ram.total is 200,000 B, limit 188,160 B"
-    assert broken == "::error title=broken%3A flash::[flash] the measurement ended early"
+    why = "[flash] the measurement ended early: sector <3> is protected"
+    assert broken == f"::error title=broken%3A flash::{why}"
 
 
 def test_an_annotation_cannot_end_its_line() -> None:

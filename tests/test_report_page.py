@@ -12,9 +12,10 @@ import pytest
 import report_rows
 
 from hil import cli
+from hil.errors import Verdict
 from hil.results import details, store, table
 from hil.results.details import Span
-from hil.results.report import beside, charts, page, subjects
+from hil.results.report import beside, charts, markdown, page, subjects
 from hil.results.report.charts import Dot
 from hil.results.report.subjects import Subject
 from hil.results.rows import Metric
@@ -95,7 +96,7 @@ def test_the_verdict_comes_first_and_names_what_failed(html: str) -> None:
     assert "2 of 3 scenarios fail" in header
     assert "latency" in header
     assert "limit 0.5 s" in header
-    assert "the measurement ended early" in header
+    assert "the measurement ended early: sector &lt;3&gt; is protected" in header
     assert "small" not in re.sub(r"<small>.*?</small>", "", header)
 
 
@@ -230,3 +231,14 @@ def test_the_page_links_the_files_that_the_runs_have_left(tmp_path: Path) -> Non
         assert f'<a href="{address}">' in html
         assert (tmp_path / "out" / unquote(address)).resolve().is_file()
     assert page.build(subjects_found, "").count("Files of this run") == 0
+
+
+def test_a_regression_is_not_set_beside_the_limit_that_it_keeps(tmp_path: Path) -> None:
+    worse = replace(report_rows.SMALL[5], verdict=Verdict.REGRESSION)
+    (small, *_) = found(tmp_path)
+    failing = replace(small, metrics={worse.name: worse})
+    text = page.build([failing], "")
+    header = text[text.index("<header") : text.index("</header>")]
+    assert "regression" in header
+    assert "limit" not in header
+    assert markdown.explain(worse) == "[regression] ram.total is 161,884 B"

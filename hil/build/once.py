@@ -1,6 +1,7 @@
 """Files that are made once and kept in the user's cache, under a name that says what of."""
 
 import contextlib
+import errno
 import glob
 import hashlib
 import tempfile
@@ -12,6 +13,7 @@ from hil.build.kept import KINDS, SCRATCH, note_use, tidy
 from hil.errors import BuildError
 
 _DIGEST_DIGITS = 16
+_NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def digest(
@@ -124,7 +126,7 @@ def place(kept: Path) -> Path:
 
 @contextlib.contextmanager
 def written(folder: Path, variable: str) -> Iterator[None]:
-    """Turn a failure to write while the block runs into a BuildError that says what is free.
+    """Turn a failure to write while the block runs into a BuildError; on a full disk, how full.
 
     Args:
         folder: where the block writes.
@@ -133,11 +135,11 @@ def written(folder: Path, variable: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BuildError(
-            f"{folder} cannot be written: {error}; {files.free_bytes(folder):,} B are free there",
-            hint=f"free some, or name another place with {variable}",
-            stage="files",
-        ) from error
+        what, hint = f"{folder} cannot be written: {error}", f"name another place with {variable}"
+        if error.errno in _NO_RIGHT:
+            raise BuildError(what, hint=hint, stage="files") from error
+        free = f"{files.free_bytes(folder):,} B are free there"
+        raise BuildError(f"{what}; {free}", hint=f"free some, or {hint}", stage="files") from error
 
 
 def _made(path: Path, make: Callable[[Path], Path]) -> Path:

@@ -185,6 +185,11 @@ def called(units: Sequence[Unit], name: str) -> Unit:
     for unit in units:
         if unit.is_called(name):
             return unit
+    if not units:
+        raise UsageError(
+            f"no inventory names a board, so there is none called {name!r}",
+            hint=f"`hil boards list` shows what is connected, and the entry to write in {FILE}",
+        )
     raise UsageError.unknown("board of the inventory", name, [unit.name for unit in units])
 
 

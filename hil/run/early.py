@@ -7,6 +7,7 @@ from hil import extras, files
 from hil.config.board import Board
 from hil.config.scenario import Scenario
 from hil.errors import UsageError
+from hil.paths import cache
 
 
 def check(scenarios: Iterable[Scenario]) -> None:
@@ -58,6 +59,21 @@ def check_writable(csv: Path) -> None:
     if why:
         hint = "choose another file with --hil-csv"
         raise UsageError(f"results cannot be written: {why}", hint=hint)
+
+
+def check_cache() -> None:
+    """Look whether builds can be kept. A cache that may only be read can have all of them already.
+
+    Raises:
+        UsageError: there is no cache, and none can be made.
+    """
+    folder = cache()
+    why = "" if files.is_folder(folder) else files.why_not_writable(folder)
+    if files.is_file(folder):
+        why = f"{folder} is a file"
+    if why:
+        hint = "name a folder of yours with HIL_CACHE"
+        raise UsageError(f"there is no place for builds: {why}", hint=hint)
 
 
 def _check(one: Scenario) -> None:

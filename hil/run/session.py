@@ -139,6 +139,7 @@ class Session:
         scenarios = [known.load(name) for name in chosen.names_of(options, board)]
         early.check(scenarios)
         early.check_writable(options.hil_csv)
+        early.check_cache()
         if target.name != _PROBE and (options.hil_port or options.hil_probe):
             raise UsageError(
                 f"--hil-port and --hil-probe are a real board's, and {target.name} stands for the "

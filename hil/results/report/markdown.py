@@ -62,8 +62,9 @@ def explain(metric: Metric) -> str:
     """Say what did not hold: "[latency] latency is 1 s, limit 0.5 s"."""
     value = subjects.shown(metric)
     if metric.name == "outcome":
-        return f"[{metric.verdict}] the measurement ended early"
-    if metric.limit is None:
+        why = metric.note.partition("\n")[0]
+        return f"[{metric.verdict}] the measurement ended early{f': {why}' if why else ''}"
+    if metric.limit is None or metric.verdict is Verdict.REGRESSION:  # held to a baseline
         return f"[{metric.verdict}] {metric.name} is {value}"
     limit = subjects.show(metric.name, metric.limit, metric.unit)
     return f"[{metric.verdict}] {metric.name} is {value}, limit {limit}"
