@@ -313,6 +313,7 @@ def test_the_plugin_loads_nothing_where_nothing_is_asked_of_it(tmp_path: Path) -
         "short_names",
         "cores",
         "rewriting",
+        "garbage",
     )
     parts = {f"pytest_plugin.{name}" for name in names}
     faces = {"fixtures", "options", "plugin", "pytest_plugin", *parts}
