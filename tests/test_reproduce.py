@@ -168,3 +168,12 @@ def test_every_mark_has_its_end(page: Path) -> None:
     )
     marks = [words == "end" for words in re.findall(r"<!-- (.*?) -->", text, flags=re.DOTALL)]
     assert marks == [False, True] * (len(marks) // 2)
+
+
+def test_documents_without_a_marked_figure_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "README.md").touch()
+    assert cli.main(["reproduce"]) == 2
+    assert "no figure is marked in README.md or docs/*.md" in capsys.readouterr().err

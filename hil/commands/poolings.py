@@ -68,6 +68,7 @@ def _run(options: argparse.Namespace) -> int:
 
     chosen = poolings.scenarios(options.family)
     session = _session(options)
+    session.check_can_compile(chosen)
     rows: list[Row] = []
     interrupted = False
     try:

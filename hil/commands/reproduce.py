@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from hil.commands.options import Commands, command
+from hil.errors import UsageError
 from hil.paths import RESULTS
 
 _EPILOG = """\
@@ -55,6 +56,9 @@ def _run(options: argparse.Namespace) -> int:
         rows = {**rows, **reproduce.trained(given)}
     paths = options.file or list(reproduce.documents(Path.cwd()))
     marks = [mark for path in paths for mark in reproduce.marks(path)]
+    if not marks:
+        named = ", ".join(map(str, options.file)) or f"README.md or docs/*.md in {Path.cwd()}"
+        raise UsageError(f"no figure is marked in {named}", hint="name documents that have some")
     findings = []
     for mark in marks:
         found = reproduce.check(mark, rows, slow=options.all)
