@@ -10,7 +10,8 @@
 `docs/own-firmware.md` has examples; pytest's fixture `emulated_board` makes such boards for tests.
 """
 
-from hil.studies.programs.emulator import Emulator, Reason, Stopped
+from hil.studies.programs.emulator import Emulator
+from hil.studies.programs.stopped import Reason, Stopped
 from hil.studies.programs.symbols import Symbol
 from hil.studies.programs.uart import Uart
 

@@ -3,61 +3,25 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from hil.build.image import Segment
 from hil.config import board as boards
 from hil.config.board import Board
 from hil.errors import FirmwareFault, UsageError
 from hil.studies.profile.flame import Chain
 from hil.studies.program_places import ProgramPlaces
-from hil.studies.programs import files
+from hil.studies.programs import files, loading
+from hil.studies.programs.stopped import EXCEPTIONS, Reason, Stopped, fault_of
 from hil.studies.programs.symbols import Symbol, Symbols
 from hil.studies.programs.uart import Uart
 
 if TYPE_CHECKING:
     from hil.targets.emulator.chips.stm32.chip import Chip
 
-_WAIT_STATE_BITS = 0xF
-_ART_BITS = 0x700
-_FAULT_REGISTERS = (("CFSR", 0xE000_ED28), ("HFSR", 0xE000_ED2C), ("BFAR", 0xE000_ED38))
-_EXCEPTIONS = {"NMI": 2, "HardFault": 3, "MemManage": 4, "BusFault": 5, "UsageFault": 6}
 _FIRST_IRQ = 16
 HOST_SECONDS = 60.0
 """How long the host waits for a program, where nobody says otherwise."""
-
-
-class Reason(Enum):
-    """Why a program stands."""
-
-    ENDED = "it ended, by semihosting"
-    REACHED = "it reached the place that was asked for"
-    SAID = "it said what was asked for"
-    TIME = "the time that was asked for is over"
-    FAULT = "it cannot go on"
-    HOST_TIME = "the host has waited long enough"
-    CALLED_OFF = "it was called off"
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """Where and why a program stands.
-
-    Attributes:
-        where: function, file and line, as far as the program's file knows them.
-        pc: the address of the next instruction.
-        exit_status: what it gave SYS_EXIT; None where it did not end.
-        fault: what keeps it from going on; empty where nothing does.
-    """
-
-    reason: Reason
-    where: str
-    pc: int
-    exit_status: int | None = None
-    fault: str = ""
 
 
 class Emulator:
@@ -102,7 +66,7 @@ class Emulator:
         self._symbols = Symbols(self.elf)
         self._segments = files.read(names, self.board.flash.address if base is None else base)
         kind = chips.find(self.board.chip)
-        override = _acr_override(wait_states, art)
+        override = loading.acr_override(wait_states, art)
         self._chip = kind(self.board, make_clock=default_clock, override_acr=override)
         if not strict:
             self._chip.forgive()
@@ -127,7 +91,7 @@ class Emulator:
         self._met_breakpoint = self._said = self._time_is_over = self._at_start = False
         self._called_off = False
         for segment in self._segments:
-            _load(self._chip, segment)
+            loading.load(self._chip, segment)
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -372,9 +336,9 @@ class Emulator:
 
     def raise_exception(self, which: str | int) -> None:
         """Make a system exception ("NMI", "BusFault") or an interrupt, by number, pending."""
-        if isinstance(which, str) and which not in _EXCEPTIONS:
-            raise UsageError.unknown("exception", which, list(_EXCEPTIONS))
-        number = _EXCEPTIONS[which] if isinstance(which, str) else _FIRST_IRQ + which
+        if isinstance(which, str) and which not in EXCEPTIONS:
+            raise UsageError.unknown("exception", which, list(EXCEPTIONS))
+        number = EXCEPTIONS[which] if isinstance(which, str) else _FIRST_IRQ + which
         with self._chip.paused():
             self._chip.exceptions.state.pending.add(number)
 
@@ -435,7 +399,7 @@ class Emulator:
     def _go(self, wanted: int | None) -> None:
         chip = self._chip
         if not chip.powered:
-            chip.power_on(entry=_entry(self._segments, self.board))
+            chip.power_on(entry=loading.entry(self._segments, self.board))
             return
         at_start, self._at_start = self._at_start, False
         if not at_start and chip.core.read_register("pc") == wanted:
@@ -495,22 +459,13 @@ class Emulator:
                 one.on_data = then
             self.on_console = before[1]
 
-    def _first_fault(self) -> str:
-        """Say in which handler a locked-up core met its fault, and where that exception arose."""
-        fault = self._chip.exceptions.state.fault
-        names = {number: name for name, number in _EXCEPTIONS.items()}
-        if self._chip.runner.lockup_pc is None or fault.number not in names:
-            return ""
-        place = ProgramPlaces(self.elf).describe(fault.pc)
-        return f"; that was in the handler of {names[fault.number]}, which was taken at {place}"
-
     def _stopped(self, wanted: int | None, *, in_time: bool, locked: bool) -> Stopped:
         pc = self._chip.core.read_register("pc")
         status, fault = self._semihosting.exit_status, ""
         if status is not None:
             reason = Reason.ENDED
         elif locked or self._met_breakpoint or self._chip.broken:
-            reason, fault = Reason.FAULT, fault_of(self._chip) + self._first_fault()
+            reason, fault = Reason.FAULT, fault_of(self._chip, self.elf)
         elif self._said:
             reason = Reason.SAID
         elif self._time_is_over:
@@ -524,21 +479,6 @@ class Emulator:
         return Stopped(reason, self.where(), pc, status, fault)
 
 
-def fault_of(chip: "Chip") -> str:
-    """Say what keeps a program from going on, and what the fault registers hold."""
-    words = (
-        f"{n} {int.from_bytes(chip.bus.read(at, 4), 'little'):#010x}" for n, at in _FAULT_REGISTERS
-    )
-    if chip.runner.lockup_pc is not None:
-        what, pc = "the core locked up", chip.runner.lockup_pc
-    else:
-        # A BKPT that is no request: the core halted behind it.
-        what, pc = "the program met a BKPT that is no request", chip.core.read_register("pc") - 2
-    if chip.broken:
-        what = f"the chip stopped, as {chip.broken}:"
-    return f"{what} at pc {pc:#010x}; {', '.join(words)}"
-
-
 @contextmanager
 def _addresses(where: str | int) -> Iterator[None]:
     from hil.targets.emulator.errors import BusError
@@ -548,40 +488,3 @@ def _addresses(where: str | int) -> Iterator[None]:
     except BusError as error:
         name = where if isinstance(where, str) else f"{where:#010x}"
         raise UsageError(f"nothing can be read or written at {name}: {error}") from error
-
-
-def _acr_override(wait_states: int | None, art: bool | None) -> Callable[[int], int]:
-    """Return what the flash access control register becomes when the program writes it."""
-
-    def override(value: int) -> int:
-        if wait_states is not None:
-            value = value & ~_WAIT_STATE_BITS | wait_states & _WAIT_STATE_BITS
-        if art is not None:
-            value = value & ~_ART_BITS | (_ART_BITS if art else 0)
-        return value
-
-    return override
-
-
-def _load(chip: "Chip", segment: Segment) -> None:
-    regions = chip.board.regions
-    for region in regions:
-        # Programs linked for the boot alias at 0 are programmed into flash.
-        address = segment.address + (region.address if segment.address < region.bytes else 0)
-        if region.holds(address) and address + len(segment.data) <= region.end:
-            chip.load(address, segment.data)
-            return
-    listed = ", ".join(f"{r.name} {r.address:#010x}..{r.end - 1:#010x}" for r in regions)
-    raise UsageError(
-        f"the program has {len(segment.data):,} B at {segment.address:#010x}, where "
-        f"{chip.board.name} has no memory",
-        hint=f"link it for {listed}",
-    )
-
-
-def _entry(segments: tuple[Segment, ...], board: Board) -> int | None:
-    """Return where the vector table is, None where the chip looks by itself: at 0."""
-    starts = [segment.address for segment in segments]
-    if not starts or 0 in starts or board.flash.address in starts:
-        return None
-    return starts[0]
