@@ -3,7 +3,7 @@
 import pytest
 from emulated import chip_with, finished, memory_words, registers, set_ccr
 
-from hil.targets.emulator.core.foreign import is_foreign
+from hil.targets.emulator.core.decode import decode
 
 CFSR, BFAR = 0xE000_ED28, 0xE000_ED38
 ENABLE_FAULTS = """
@@ -467,7 +467,8 @@ def test_instructions_of_other_cores_are_undefined(code: tuple[int, ...]) -> Non
 
 @pytest.mark.parametrize("code", OWN.values(), ids=OWN)
 def test_instructions_of_its_own_are_none_of_another_core_s(code: tuple[int, ...]) -> None:
-    assert not is_foreign(code[0], code[-1])
+    found = decode(b"".join(half.to_bytes(2, "little") for half in code), 0)
+    assert [one.is_foreign for one in found] == [False]
 
 
 def test_an_exception_clears_the_exclusive_monitor() -> None:

@@ -6,11 +6,15 @@ from typing import Any
 import pytest
 import timing_machine as machine
 
-from hil.targets.emulator.core.decode import PC, Decoder
-from hil.targets.emulator.timing import addresses
+from hil.config import board
+from hil.targets.emulator.core.decode import decode
+from hil.targets.emulator.core.instructions import PC
+from hil.targets.emulator.timing.addresses import Lookout, memories_of
+from hil.targets.emulator.timing.c_side import VALUE_REGISTERS
 
 BLOCKS = 80
 REGISTERS = 7  # r0 to r6
+FIRST_FLOAT = 16
 INSTRUCTIONS = (
     "mov {a}, {b}", "adds {a}, {b}, {c}", "add {a}, {b}, {c}, lsl #{k}", "subs {a}, {b}, {c}",
     "sub {a}, {b}, #{n}", "rsb {a}, {b}, #{n}", "adds {a}, #{n}", "subs {a}, #{n}",
@@ -60,13 +64,9 @@ def body(choose: random.Random) -> str:
 
 
 def name_of(number: int) -> str:
-    if number >= addresses.FIRST_FLOAT:
-        return f"s{number - addresses.FIRST_FLOAT}"
+    if number >= FIRST_FLOAT:
+        return f"s{number - FIRST_FLOAT}"
     return "sp" if number == 13 else f"r{number}"
-
-
-def is_told(value: addresses.Sum) -> bool:
-    return all(term < addresses.FIRST_LOADED for term, _ in value.terms)
 
 
 class Watched(machine.Machine):
@@ -107,21 +107,25 @@ def test_addresses_and_registers_are_the_cores_own(seed: int) -> None:
             in_flash = machine.FLASH <= address < machine.FLASH + len(built.code)
             return int.from_bytes(core.uc.mem_read(address, 4), "little") if in_flash else None
 
-        plan = addresses.plan(Decoder().decode(code, first), literal)
-        entered = [choose.getrandbits(32) for _ in range(addresses.REGISTERS)]
+        lookout = Lookout(memories_of(board.load("stm32f439")), literal)
+        block = decode(code, first)
+        entered = [choose.getrandbits(32) for _ in range(VALUE_REGISTERS)]
         for number, at in ((8, 0x2000), (9, 0x100), (10, 0x3000), (13, 0x5000)):
             entered[number] = machine.SRAM1 + at if number != 9 else at
-        for number in (*range(15), *range(16, addresses.REGISTERS)):
+        for number in (*range(15), *range(16, VALUE_REGISTERS)):
             core.write(name_of(number), entered[number])
         core.run(first, end)
-        for reach in plan.reaches:
-            if is_told(reach.at) and reach.instruction in core.accessed:
-                found = reach.at.value(entered)
-                assert found == core.accessed[reach.instruction], (name, hex(reach.instruction))
+        for number, value in enumerate(entered):
+            lookout.registers[number] = value
+        lookout.look(block)
+        for index, found in lookout.reached():
+            at = block[index].address
+            if at in core.accessed:
+                assert found == core.accessed[at], (name, hex(at))
                 told += 1
-        for number, value in enumerate(plan.after):
-            if is_told(value) and number != PC:
-                assert core.read(name_of(number)) == value.value(entered), (name, number)
+        for number, value in lookout.left().items():
+            if number != PC:
+                assert core.read(name_of(number)) == value, (name, number)
                 known += 1
     assert told > 2 * BLOCKS
     assert known > 8 * BLOCKS

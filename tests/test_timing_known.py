@@ -1,10 +1,8 @@
 """Costs of blocks that are kept from run to run: the same counts, and nothing worked out twice."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import timing_machine as machine
@@ -15,11 +13,11 @@ from hil.build.image import Segment
 from hil.config import board
 from hil.targets.debugger import Debugger
 from hil.targets.emulator.board import EmulatedBoard
-from hil.targets.emulator.core.decode import Instruction
+from hil.targets.emulator.core.decode import Instructions
 from hil.targets.emulator.target import EmulatedTarget
-from hil.targets.emulator.timing import Rules, costing
+from hil.targets.emulator.timing import Rules
 from hil.targets.emulator.timing.known import KnownBlocks
-from hil.targets.emulator.timing.pipeline import Access, BlockTiming, State, cost_block
+from hil.targets.emulator.timing.pipeline import BlockTiming, Pipeline, State
 
 WAITS = 0x705  # caches, prefetch and five wait states
 SOURCE = machine.loop_source(
@@ -96,24 +94,22 @@ def nothing_is_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a block was costed again")
 
-    monkeypatch.setattr(costing, "cost_block", refuse)
+    monkeypatch.setattr(Pipeline, "cost", refuse)
 
 
 def worked_out(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Gather the addresses of the blocks that are costed from now on."""
     addresses: list[int] = []
 
-    def noted(
-        instructions: Sequence[Instruction],
-        state: State,
-        rules: Rules,
-        access_of: Callable[[Instruction], Access],
-        **options: Any,
-    ) -> BlockTiming:
-        addresses.append(instructions[0].address)
-        return cost_block(instructions, state, rules, access_of, **options)
+    cost = Pipeline.cost
 
-    monkeypatch.setattr(costing, "cost_block", noted)
+    def noted(
+        pipeline: Pipeline, block: Instructions, state: State, accesses: bytes, *, cached: bool
+    ) -> BlockTiming:
+        addresses.append(block[0].address)
+        return cost(pipeline, block, state, accesses, cached=cached)
+
+    monkeypatch.setattr(Pipeline, "cost", noted)
     return addresses
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from hil.build.once import digest, made_once
@@ -62,12 +63,14 @@ class Source:
         root: the folder that all it includes is in; a change of any C file there compiles anew.
         mirrors: structures that Python has too.
         constants: numbers that Python has too, by their C names.
+        packages: Python packages whose C headers it includes.
     """
 
     path: Path
     root: Path
     mirrors: Sequence[Mirror] = ()
     constants: Mapping[str, int] = field(default_factory=dict)
+    packages: Sequence[str] = ()
 
     def text(self) -> str:
         """Return C that compiles the file, if Python and C agree."""
@@ -91,14 +94,31 @@ def load(source: Source, *, for_all: bool = False) -> ctypes.CDLL:
         BuildError: the compiler is missing or refuses, as it does where Python's mirror of a
             structure or a constant is not what C has.
     """
-    library = made_once(_place(source), lambda scratch: _compile(source, scratch))
-    return ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL if for_all else ctypes.RTLD_LOCAL)
+    mode = ctypes.RTLD_GLOBAL if for_all else ctypes.RTLD_LOCAL
+    return ctypes.CDLL(str(_made(source)), mode=mode)
+
+
+def load_brief(source: Source) -> ctypes.PyDLL:
+    """As `load`, for functions that are over soon: other threads of Python wait for them.
+
+    Args:
+        source: the file.
+
+    Raises:
+        BuildError: as of `load`.
+    """
+    return ctypes.PyDLL(str(_made(source)))
+
+
+def _made(source: Source) -> Path:
+    return made_once(_place(source), lambda scratch: _compile(source, scratch))
 
 
 def _place(source: Source) -> Path:
     system = "-".join([sys.platform, platform.machine(), *filter(None, platform.libc_ver())])
     assertions = source.text().partition("\n")[2]
-    words = (*_FLAGS, *_ALONE, _compiler_version(), system, source.path.name, assertions)
+    packages = (f"{package} {metadata.version(package)}" for package in source.packages)
+    words = (*_FLAGS, *_ALONE, *packages, _compiler_version(), system, source.path.name, assertions)
     name = f"{source.path.stem}-{system}-{digest(words, [source.root], _SOURCES)}.so"
     return cache() / "native" / name
 
@@ -122,7 +142,9 @@ def _compile(source: Source, scratch: Path) -> Path:
 
 
 def _linked(source: Source, text: Path, built: Path, how: Sequence[str]) -> Path:
-    command = [sys.executable, "-m", "ziglang", "cc", *_FLAGS, *how, "-o", str(built), str(text)]
+    headers = [f"-isystem{folder}" for folder in _headers(source)]
+    compiler = [sys.executable, "-m", "ziglang", "cc", *_FLAGS, *headers, *how]
+    command = [*compiler, "-o", str(built), str(text)]
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
     if result.returncode:
         raise BuildError(
@@ -131,6 +153,14 @@ def _linked(source: Source, text: Path, built: Path, how: Sequence[str]) -> Path
             stage="compile",
         )
     return built
+
+
+def _headers(source: Source) -> Iterator[Path]:
+    """Yield the folders of C headers that Python packages bring."""
+    for package in source.packages:
+        found = find_spec(package)
+        for folder in (found and found.submodule_search_locations) or ():
+            yield Path(folder) / "include"
 
 
 def _loads(built: Path) -> bool:

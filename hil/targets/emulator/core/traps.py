@@ -7,14 +7,13 @@ would trap; divisions are watched by divisions.py.
 
 import struct
 from collections.abc import Callable
-from functools import cached_property
 
 from hil.targets.emulator.core import alignment
-from hil.targets.emulator.core.decode import Decoder, Kind
+from hil.targets.emulator.core.decode import decode
 from hil.targets.emulator.core.divisions import DIVISIONS, Divisions, is_division
 from hil.targets.emulator.core.engine import Block, Engine
 from hil.targets.emulator.core.exclusive import ExclusiveMonitor
-from hil.targets.emulator.core.foreign import is_foreign
+from hil.targets.emulator.core.instructions import Kind
 from hil.targets.emulator.core.patterns import like, one_of
 from hil.targets.emulator.errors import BusError
 
@@ -87,16 +86,17 @@ class Traps:
     def is_unaligned(self, address: int) -> bool:
         """Whether the load or store at an address traps, with the registers as they are now."""
         code = b"".join(half.to_bytes(2, "little") for half in halfwords(self._engine, address, 4))
-        found = self._decoder.decode(code, address)
+        found = decode(code, address)
         registers = [self._engine.read(name) for name in _REGISTERS]
         return bool(found) and alignment.is_unaligned(
-            found[0], registers, all_trap=self._unaligned_trap
+            found, registers, all_trap=self._unaligned_trap
         )
 
     def is_foreign(self, address: int) -> bool:
         """Whether the instruction at an address is one of another core's."""
         code = halfwords(self._engine, address, 4) or halfwords(self._engine, address, 2)
-        return bool(code) and is_foreign(code[0], code[1] if len(code) > 1 else 0)
+        found = decode(b"".join(half.to_bytes(2, "little") for half in code), address)
+        return bool(found) and bool(found[0].is_foreign)
 
     def fail_exclusive(self, address: int) -> bool:
         """Have the STREX at an address fail where an exception has cleared the monitor."""
@@ -111,16 +111,12 @@ class Traps:
     def skip_access(self, address: int) -> None:
         """Go on behind a load or store that had no effect; what it would have loaded is zero."""
         code = b"".join(half.to_bytes(2, "little") for half in halfwords(self._engine, address, 4))
-        instruction = self._decoder.decode(code, address)[0]
-        for register in sorted(instruction.writes):
+        instruction = decode(code, address)[0]
+        for register in instruction.written:
             if instruction.kind in {Kind.LOAD, Kind.LOAD_MULTIPLE}:
                 self._engine.write(_REGISTERS[register], 0)
         self._engine.write("pc", instruction.end)
         self._engine.write("xpsr", behind_it(self._engine.read("xpsr")))
-
-    @cached_property
-    def _decoder(self) -> Decoder:
-        return Decoder()
 
     def scan_from(self, address: int) -> None:
         """Look through the code at which a run starts: Unicorn does not report its first block."""

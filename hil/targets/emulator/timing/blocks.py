@@ -1,15 +1,12 @@
-"""A block as it was costed, and what the C side is told of it beside that."""
+"""A block as it was costed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from hil.targets.emulator.core.decode import SP, Instruction, Kind
+from hil.targets.emulator.core.decode import Instructions
 from hil.targets.emulator.timing.addresses import Case
-from hil.targets.emulator.timing.c_side import Transfer, Writes
 from hil.targets.emulator.timing.pipeline import BlockTiming
-
-_MASK_WRITERS = frozenset({"cps", "msr"})
 
 
 @dataclass(frozen=True)
@@ -20,12 +17,12 @@ class Costed:
         decode: returns its instructions; those of few blocks are asked for.
     """
 
-    decode: Callable[[], tuple[Instruction, ...]]
+    decode: Callable[[], Instructions]
     case: Case
     timing: BlockTiming
 
     @cached_property
-    def instructions(self) -> tuple[Instruction, ...]:
+    def instructions(self) -> Instructions:
         """Its instructions, up to where it is cut."""
         return self.decode()
 
@@ -37,31 +34,3 @@ class Costed:
             for instruction, issue in zip(self.instructions, self.timing.issues, strict=False)
             for address in range(instruction.address, instruction.end, 2)
         }
-
-
-def may_write(instructions: Sequence[Instruction]) -> Writes:
-    """Return what a block may write."""
-    found = Writes.NOTHING
-    for instruction in instructions:
-        if instruction.name in _MASK_WRITERS:
-            found |= Writes.MASKS | Writes.STACK_POINTER
-        if SP in instruction.writes and not _moves_by_words(instruction):
-            found |= Writes.STACK_POINTER
-    return found
-
-
-def _moves_by_words(instruction: Instruction) -> bool:
-    return instruction.name in {"add", "sub"} and all(
-        source.register == SP or (source.register < 0 and source.constant % 4 == 0)
-        for source in instruction.sources
-    )
-
-
-def transfer_of(end: Instruction) -> Transfer:
-    """Return how a block ends, by its last instruction."""
-    if end.name in {"bl", "blx"}:
-        return Transfer.CALLS
-    returns = (end.name == "bx" and end.text.endswith("lr")) or (
-        end.kind is Kind.LOAD_MULTIPLE and end.loads_pc
-    )
-    return Transfer.RETURNS if returns else Transfer.NEITHER

@@ -1,6 +1,6 @@
 /*
  * What is looked at before a block runs: addresses that must not be unaligned. An address's low
- * bits are an offset and registers, each so many times, modulo 4 (alignment.py works them out).
+ * bits are an offset and registers, each so many times, modulo 4 (alignment.h works them out).
  */
 #ifndef HIL_TIMING_CHECKS_H
 #define HIL_TIMING_CHECKS_H

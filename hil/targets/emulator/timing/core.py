@@ -6,17 +6,15 @@ first time.
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from hil.config.board import Board
 from hil.errors import UsageError
 from hil.targets.emulator.core.clock import NEVER, RunControl, address_of, core_register_ids
-from hil.targets.emulator.core.decode import Instruction
+from hil.targets.emulator.core.instructions import Instruction
 from hil.targets.emulator.timing.blocks import Costed
 from hil.targets.emulator.timing.c_side import (
     CACHE_BYTES,
-    CONDITION_HOLDS,
     MOST_FLASH_BYTES,
     Build,
     Built,
@@ -28,13 +26,11 @@ from hil.targets.emulator.timing.c_side import (
     load_library,
 )
 from hil.targets.emulator.timing.costing import PAGE_BYTES, Costing
+from hil.targets.emulator.timing.desk import Cause
 from hil.targets.emulator.timing.guard import Guard
 from hil.targets.emulator.timing.known import Found, KnownBlocks, Met
 from hil.targets.emulator.timing.loops import Loops
-from hil.targets.emulator.timing.pipeline import (
-    Cause,
-    State,
-)
+from hil.targets.emulator.timing.pipeline import FRESH, State
 from hil.targets.emulator.timing.places import Places
 from hil.targets.emulator.timing.profile import BlockProfile, Stalls
 from hil.targets.emulator.timing.rules import TIMING_VERSION, Rules
@@ -42,8 +38,6 @@ from hil.targets.emulator.timing.rules import TIMING_VERSION, Rules
 _ALIAS_OFFSET = 0x1_0000_0000  # above the core's addresses
 _NONE = 0xFFFF_FFFF
 _FLOATS = 32  # single registers of the float unit
-# Where nothing is known of what went before, the pipeline is empty and code is asked for anew.
-_FRESH = State(branched=True)
 
 
 class TimingCore:
@@ -138,7 +132,7 @@ class TimingCore:
         t.sees_data = flash_data_path
         t.prefetch_fills_cache = self._rules.prefetch_fills_cache
         t.stack_pointer_id = arm_const.UC_ARM_REG_SP
-        t.fresh = self._intern(_FRESH)
+        t.fresh = self._intern(FRESH)
         registers = core_register_ids()
         places = self._library.timing_places(self._buffer)
         floats = [arm_const.UC_ARM_REG_S0 + number for number in range(_FLOATS)]
@@ -389,7 +383,7 @@ class TimingCore:
         state = self._entry_state(self._node(current))
         if done:
             cached = bool(self._t.instruction_cache)
-            begun = instructions[:done]
+            begun = instructions.first(done)
             part = self._costing.cost(begun, state, costed.case, cached=cached).fall_through
             self.run.cycles += part.cost
             self.run.instructions += done
@@ -405,7 +399,6 @@ class TimingCore:
             length: bytes.
         """
         if self._library.timing_invalidate(self._buffer, address, length):
-            self._costing.forget()
             self._guard.suspects -= {a for a in self.suspects if 0 <= a - address < length}
 
     def reset(self) -> None:
@@ -444,15 +437,16 @@ class TimingCore:
         if found.end:
             node.end, node.condition = found.end, found.condition
         covered = self._guard.cover(node, found.alignment)
-        if covered and found.hook is not None:
-            at, decides = found.hook
+        if covered and found.case.hook is not None:
+            at, decides = found.case.hook
             self._hook_cut(at, self._costing.hooked if decides else self._costing.cuts)
         timing = found.timing
         if not covered or timing is None:
             self._uc.ctl_remove_cache(met.address, met.address + len(met.code))
             return False
         count = found.count
-        self._timings[index] = Costed(lambda: self._costing.decode(met)[:count], found.case, timing)
+        decode = self._costing.decode
+        self._timings[index] = Costed(lambda: decode(met).first(count), found.case, timing)
         self._places.add(node, found.case)
         node.instructions, node.first_float = count, found.first_float
         node.transfer, node.may_write = found.transfer, found.may_write
@@ -461,15 +455,13 @@ class TimingCore:
             (node.taken, timing.taken),
         ):
             edge.cost, edge.state = end.cost, self._intern(end.state)
-        for fetch in timing.lines:
-            self._library.timing_add_fetch(
-                self._buffer, ctypes.byref(node), fetch.line, fetch.needed, fetch.ahead
-            )
+        for line in timing.lines():
+            self._library.timing_add_fetch(self._buffer, ctypes.byref(node), *line)
         return True
 
     def _entry_state(self, node: Node) -> State:
         state = self._states[node.state]
-        return replace(state, outcome=node.outcome == CONDITION_HOLDS) if node.outcome else state
+        return state.where(node.outcome) if node.outcome else state
 
     def _prepare(self, page: int) -> None:
         """Hook the ITs of a page of code on whose outcome the cost of what they cover depends."""

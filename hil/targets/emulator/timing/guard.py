@@ -5,16 +5,15 @@ The checks are made by checks.h; this side works them out when a block is first 
 
 import ctypes
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 from hil.targets.emulator.core import alignment
-from hil.targets.emulator.core.alignment import Check
-from hil.targets.emulator.core.decode import Instruction
-from hil.targets.emulator.core.foreign import is_foreign
+from hil.targets.emulator.core.alignment import Check, Plan
+from hil.targets.emulator.core.decode import Instructions
 from hil.targets.emulator.timing.c_side import Node, Point
 
 HookPoint = Callable[[int, Any], None]
-Literal = Callable[[int], int | None]
 
 
 class Guard:
@@ -43,19 +42,15 @@ class Guard:
         """Take note that the C side has forgotten every check."""
         self._checked.clear()
 
-    def finds_foreign(self, instructions: Sequence[Instruction], code: bytes) -> bool:
+    def finds_foreign(self, block: Instructions) -> bool:
         """Note instructions of other cores; returns whether there are some that were not known.
 
         Args:
-            instructions: of a block.
-            code: of the block; nothing where it is not to be looked at.
+            block: its instructions.
         """
-        found = set()
-        for one in instructions:
-            at = one.address - instructions[0].address
-            word = int.from_bytes(code[at : at + 4], "little")
-            if one.address not in self.suspects and is_foreign(word & 0xFFFF, word >> 16):
-                found.add(one.address)
+        if not block.has_foreign:
+            return False
+        found = {one.address for one in block if one.is_foreign} - self.suspects
         self.suspects |= found
         return bool(found)
 
@@ -68,16 +63,19 @@ class Guard:
         """
         return self.all_trap or any(0 <= one - address < length for one in self.suspects)
 
-    def plan(self, instructions: Sequence[Instruction], literal: Literal) -> alignment.Plan:
+    def plan(self, block: Instructions, literal: Any) -> Plan:
         """Say what of a block is to be checked.
 
         Args:
-            instructions: of the block.
-            literal: the word of constant data at an address, None where it may change.
+            block: its instructions.
+            literal: constant data, as `alignment.plan` takes it.
         """
-        return alignment.plan(instructions, self._forbidden, literal)
+        if self.suspects:
+            for one in block:
+                one.is_suspect = one.address in self.suspects
+        return alignment.plan(block, literal, all_trap=self.all_trap)
 
-    def cover(self, node: Node, plan: alignment.Plan) -> bool:
+    def cover(self, node: Node, plan: Plan) -> bool:
         """Give a node its checks.
 
         Args:
@@ -88,24 +86,19 @@ class Guard:
             whether it may run: otherwise its code has to be translated anew first.
         """
         hooked_before = len(self._points)
-        first = node.address
-        for address in plan.checks:
-            if address != first and not self._has_point(address):
-                self.suspects.update(check.address for check in plan.checks[address])
+        checks = {at: tuple(some) for at, some in groupby(plan.checks, lambda one: one.before)}
+        for at, some in checks.items():
+            if at != node.address and not self._has_point(at):
+                self.suspects.update(check.address for check in some)
         self.suspects |= plan.untold
         if plan.untold or len(self._points) > hooked_before:
             return False
-        for address, checks in plan.checks.items():
-            if address == first:
-                node.first_check, node.checks = self._add(checks)
-            elif address in self._points:
-                self._extend(address, checks)
+        for at, some in checks.items():
+            if at == node.address:
+                node.first_check, node.checks = self._add(some)
+            elif at in self._points:
+                self._extend(at, some)
         return True
-
-    def _forbidden(self, instruction: Instruction) -> int:
-        if instruction.address in self.suspects:
-            return 0  # looked at on its own
-        return alignment.forbidden_bits(instruction, all_trap=self.all_trap)
 
     def _has_point(self, address: int) -> bool:
         if address not in self._points:
@@ -127,9 +120,7 @@ class Guard:
 
     def _add(self, checks: Sequence[Check]) -> tuple[int, int]:
         numbers = [
-            self._library.checks_add(
-                self._checks, c.address, c.packed_weights, c.low.offset, c.mask
-            )
+            self._library.checks_add(self._checks, c.address, c.weights, c.offset, c.mask)
             for c in checks
         ]
         return numbers[0], len(numbers)

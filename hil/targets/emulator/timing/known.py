@@ -21,24 +21,20 @@ from hil.build import once
 from hil.build.kept import note_use
 from hil.config.board import Board
 from hil.errors import BuildError
-from hil.targets.emulator.core.alignment import Check, LowBits
+from hil.targets.emulator.core.alignment import Check
 from hil.targets.emulator.core.alignment import Plan as Alignment
-from hil.targets.emulator.timing.addresses import Case, Load, Place, Sum
+from hil.targets.emulator.timing.addresses import Case
 from hil.targets.emulator.timing.c_side import Transfer, Writes
-from hil.targets.emulator.timing.pipeline import Access, BlockTiming, Exit, LineFetch, State
+from hil.targets.emulator.timing.pipeline import BlockTiming, Exit, State
 from hil.targets.emulator.timing.rules import TIMING_VERSION
 
 _FOLDER = "blocks"
 _HERE = Path(__file__).parent
-_PYTHON = frozenset({".py"})
+_SOURCES = frozenset({".py", ".c", ".h"})
 _MOST_BLOCKS = 1 << 14
 _WORTH_IT = 32  # one new block in so many known ones is not worth another file
-_REGISTERS = 16
-_WORD = 0xFFFF_FFFF
 Constants = Mapping[int, int | None]
 """Words of constant data by address; None where there was none."""
-LoadFrom = Callable[[int, int, int, int], int | None]
-"""As `addresses.CaseFinder` takes it."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +68,7 @@ class Found:
         end, condition: where it is cut, and of what stands there; 0 where it is not.
         alignment: what is to be checked before it runs.
         first_float: the address of its first FPU instruction, or 0.
-        hook: where a hook has first to cut it, and whether an outcome decides there; None for
-            nowhere. Then it is to be translated anew.
-        timing: its costs; None where it is to be translated anew.
+        timing: its costs; None where a hook has first to cut it: then it is to be translated anew.
     """
 
     count: int
@@ -85,35 +79,7 @@ class Found:
     transfer: Transfer
     may_write: Writes
     case: Case
-    hook: tuple[int, bool] | None
     timing: BlockTiming | None
-
-
-class _Place(msgspec.Struct, array_like=True):
-    terms: tuple[tuple[int, int], ...]
-    constant: int
-    begin: int
-    length: int
-    mask: int
-    low: int
-    step: int | None
-    load: tuple[int, int, bool] | None  # term, bytes, whether it has a sign
-
-    @classmethod
-    def of(cls, place: Place) -> "_Place":
-        load, total = place.load, place.sum
-        return cls(
-            total.terms, total.constant, place.begin, place.length, place.mask, place.low,
-            place.step, (load.term, load.bytes, load.signed) if load is not None else None,
-        )  # fmt: skip
-
-    def place(self) -> Place:
-        at = Sum(self.terms, self.constant)
-        load = None
-        if self.load is not None:
-            term, size, signed = self.load
-            load = Load(term, at, size, signed, ())
-        return Place(at, self.begin, self.length, self.mask, self.low, self.step, load)
 
 
 class _Exit(msgspec.Struct, array_like=True):
@@ -126,47 +92,19 @@ class _Exit(msgspec.Struct, array_like=True):
 
 
 class _Timing(msgspec.Struct, array_like=True):
-    issues: tuple[int, ...]
-    lines: tuple[tuple[int, int, int], ...]
+    issued: bytes
+    line_fetches: bytes
     fall_through: _Exit
     taken: _Exit
 
     def timing(self, states: Sequence[State]) -> BlockTiming:
-        lines = tuple(LineFetch(*line) for line in self.lines)
         ends = self.fall_through.exit(states), self.taken.exit(states)
-        return BlockTiming(self.issues, lines, *ends)
+        return BlockTiming(self.issued, self.line_fetches, *ends)
 
 
 class _Case(msgspec.Struct, array_like=True):
-    accesses: tuple[tuple[int, str, int], ...]
-    places: tuple[_Place, ...]
-    untold: tuple[int, ...]
-    hook: tuple[int, bool] | None
+    case: Case
     timing: _Timing | None
-
-    def case(self) -> Case:
-        accesses = {at: Access(memory, low) for at, memory, low in self.accesses}
-        places = tuple(place.place() for place in self.places)
-        return Case(accesses, places, frozenset(self.untold))
-
-    def holds(self, registers: Sequence[int], load: LoadFrom) -> bool:
-        """Whether it is the case of registers, as `places_hold` of places.h asks."""
-        values = dict(enumerate(registers))
-        for place in self.places:
-            at = place.constant
-            for term, times in place.terms:
-                at += values[term] * times
-            at &= _WORD
-            if (at - place.begin & _WORD) >= place.length or at & place.mask != place.low:
-                return False
-            if place.load is not None:
-                term, size, signed = place.load
-                value = load(place.begin, place.length, at, size)
-                if value is None:
-                    return False
-                sign = 1 << 8 * size - 1 if signed else 0
-                values[term] = (value ^ sign) - sign & _WORD
-        return True
 
 
 class _Block(msgspec.Struct, array_like=True):
@@ -181,26 +119,17 @@ class _Block(msgspec.Struct, array_like=True):
     count: int
     end: int
     condition: int
-    checks: tuple[tuple[int, tuple[tuple[int, tuple[int, ...], int, int], ...]], ...]
+    checks: tuple[Check, ...]
     first_float: int
     transfer: int
     may_write: int
     cases: list[_Case]
 
-    def alignment(self) -> Alignment:
-        return Alignment(
-            {
-                at: tuple(Check(one, LowBits(ws, low), mask) for one, ws, low, mask in checks)
-                for at, checks in self.checks
-            },
-            frozenset(),
-        )
-
-    def found(self, case: _Case, states: Sequence[State]) -> Found:
+    def found(self, known: _Case, states: Sequence[State]) -> Found:
         return Found(
-            self.count, self.end, self.condition, self.alignment(), self.first_float,
-            Transfer(self.transfer), Writes(self.may_write), case.case(), case.hook,
-            case.timing.timing(states) if case.timing is not None else None,
+            self.count, self.end, self.condition, Alignment(self.checks), self.first_float,
+            Transfer(self.transfer), Writes(self.may_write), known.case,
+            known.timing.timing(states) if known.timing is not None else None,
         )  # fmt: skip
 
 
@@ -211,7 +140,7 @@ class _Kept(msgspec.Struct):
         pages: by a page of code's digest, which of its ITs are hooked.
     """
 
-    states: list[State]
+    states: list[bytes]
     blocks: list[_Block]
     pages: dict[str, tuple[int, ...]]
 
@@ -251,8 +180,8 @@ class KnownBlocks:
         return known
 
     def _take(self, kept: _Kept) -> None:
-        self._states = kept.states
-        self._numbers = {state: number for number, state in enumerate(kept.states)}
+        self._states = [State(state) for state in kept.states]
+        self._numbers = {state: number for number, state in enumerate(self._states)}
         for block in kept.blocks:
             self._blocks.setdefault(_key(block, block.state, len(block.code)), []).append(block)
         self._count = self._kept = sum(len(block.cases) for block in kept.blocks)
@@ -262,23 +191,21 @@ class KnownBlocks:
         self,
         met: Met,
         constant: Callable[[int], int | None],
-        registers: Sequence[int],
-        load: LoadFrom,
+        holds: Callable[[Case], bool],
     ) -> Found | None:
         """Return what is known of a block that is about to run; None where that is nothing.
 
         Args:
             met: how it is met.
             constant: the word of constant data at an address.
-            registers: r0 to r15, s0 to s31.
-            load: what memory holds.
+            holds: whether a case is that of the registers as they are.
         """
         for block in self._alike(met):
             if any(constant(at) != word for at, word in block.constants):
                 continue
-            for case in block.cases:
-                if case.holds(registers, load):
-                    return block.found(case, self._states)
+            for known in block.cases:
+                if holds(known.case):
+                    return block.found(known, self._states)
         return None
 
     def add(self, met: Met, constants: Constants, found: Found) -> None:
@@ -297,16 +224,9 @@ class KnownBlocks:
         if block is None:
             block = self._new(met, words, found)
             self._blocks.setdefault(_key(met, block.state, len(met.code)), []).append(block)
-        case, timing = found.case, found.timing
-        block.cases.append(
-            _Case(
-                tuple((at, a.memory, a.misalignment) for at, a in case.accesses.items()),
-                tuple(map(_Place.of, case.places)),
-                tuple(sorted(case.untold)),
-                found.hook,
-                self._timing(timing) if timing is not None else None,
-            )
-        )
+        timing = found.timing
+        known = _Case(found.case, self._timing(timing) if timing is not None else None)
+        block.cases.append(known)
 
     def _alike(self, met: Met) -> Iterator[_Block]:
         number = self._numbers.get(met.state)
@@ -314,20 +234,16 @@ class KnownBlocks:
         return (block for block in known if block.code == met.code)
 
     def _new(self, met: Met, words: tuple[tuple[int, int | None], ...], found: Found) -> _Block:
-        checks = tuple(
-            (at, tuple((c.address, c.low.weights, c.low.offset, c.mask) for c in several))
-            for at, several in found.alignment.checks.items()
-        )
         return _Block(
             met.address, met.code, self._number(met.state), met.cached, met.hooked, met.cuts,
-            met.memories, words, found.count, found.end, found.condition, checks,
+            met.memories, words, found.count, found.end, found.condition,
+            found.alignment.checks,
             found.first_float, int(found.transfer), int(found.may_write), [],
         )  # fmt: skip
 
     def _timing(self, timing: BlockTiming) -> _Timing:
         ends = self._exit(timing.fall_through), self._exit(timing.taken)
-        lines = tuple((line.line, line.needed, line.ahead) for line in timing.lines)
-        return _Timing(timing.issues, lines, *ends)
+        return _Timing(timing.issued, timing.line_fetches, *ends)
 
     def _exit(self, end: Exit) -> _Exit:
         return _Exit(end.cost, end.by_cause, self._number(end.state))
@@ -345,7 +261,9 @@ class KnownBlocks:
         if place is None or added * _WORTH_IT <= self._kept:
             return
         blocks = [block for several in self._blocks.values() for block in several]
-        content = msgspec.msgpack.encode(_Kept(self._states, blocks, self.pages))
+        content = msgspec.msgpack.encode(
+            _Kept([bytes(one) for one in self._states], blocks, self.pages)
+        )
 
         def made(scratch: Path) -> Path:
             path = scratch / "known.blocks"
@@ -376,4 +294,4 @@ def _digest(board: Board, program: Iterable[bytes]) -> str:
 def _source() -> str:
     """Return a digest of what works costs out."""
     words = (TIMING_VERSION, metadata.version("capstone"), metadata.version("unicorn"))
-    return once.digest(words, (_HERE, _HERE.parent / "core"), _PYTHON)
+    return once.digest(words, (_HERE, _HERE.parent / "core"), _SOURCES)

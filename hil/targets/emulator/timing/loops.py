@@ -5,13 +5,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hil.targets.emulator.core.clock import Mark
-from hil.targets.emulator.core.decode import Instruction, Kind
+from hil.targets.emulator.core.instructions import Instruction, Kind
 from hil.targets.emulator.timing.c_side import Head, Node
 
 _NONE = 0xFFFF_FFFF
 _MOST_BLOCKS = 24
 _WRITES = frozenset({Kind.STORE, Kind.STORE_MULTIPLE, Kind.FLOAT_STORE})
-_CHANGES_THE_CORE = frozenset({"cps", "msr"})  # and the names of the FPU's, which begin with v
 
 
 class Loops:
@@ -69,8 +68,7 @@ class Loops:
     def _writes_nothing(self, index: int) -> bool:
         instructions = self._instructions_of(index)
         return bool(instructions) and not any(
-            one.kind in _WRITES or one.name in _CHANGES_THE_CORE or one.name.startswith("v")
-            for one in instructions
+            one.kind in _WRITES or one.writes_masks or one.is_float for one in instructions
         )
 
     def skip(self, cycles: int, instructions: int) -> None:

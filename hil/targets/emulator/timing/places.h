@@ -1,7 +1,7 @@
 /*
  * What has to hold of the addresses of a block's accesses for the block to cost what it was found
  * to: sums of registers, and of what the block loads, lie in a range and are aligned in a way
- * (addresses.py works them out).
+ * (cases.h works them out).
  */
 #ifndef HIL_TIMING_PLACES_H
 #define HIL_TIMING_PLACES_H
@@ -78,7 +78,8 @@ static uint32_t places_load(const place_t *place, uint32_t offset) {
 }
 
 /* Whether a block's places hold for the registers as they are; if so, for how many rounds of it. */
-static bool places_hold(const places_t *p, placed_t *placed, engine_read_fn read, void *engine) {
+static inline bool places_hold(const places_t *p, placed_t *placed, engine_read_fn read,
+                               void *engine) {
     uint32_t value[VALUES], rounds = UINT32_MAX;
     for (uint64_t left = placed->registers; left; left &= left - 1) {
         uint32_t number = (uint32_t)__builtin_ctzll(left);
@@ -105,11 +106,11 @@ static bool places_hold(const places_t *p, placed_t *placed, engine_read_fn read
     return true;
 }
 
-static bool places_are_full(const places_t *p) {
+static inline bool places_are_full(const places_t *p) {
     return p->count > PLACES - 4 * BLOCK_PARTS || p->term_count > TERMS - 8 * BLOCK_PARTS;
 }
 
-static void places_forget(places_t *p) {
+static inline void places_forget(places_t *p) {
     p->count = p->term_count = 0;
 }
 

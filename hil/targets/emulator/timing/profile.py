@@ -1,8 +1,9 @@
 """What cycles were spent on: in all, and by block."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hil.targets.emulator.core.decode import Instruction
+from hil.targets.emulator.core.instructions import Instruction
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class BlockProfile:
         cost: cycles of all its runs together, without flash stalls.
     """
 
-    instructions: tuple[Instruction, ...]
+    instructions: Sequence[Instruction]
     issues: tuple[int, ...]
     runs: int
     cost: int
