@@ -48,8 +48,8 @@ def _declare_subject(add: "Callable[..., None]") -> None:
         action="append",
         default=[],
         metavar="TAG",
-        help="run the scenarios of the package that have this tag; may be repeated. With pytest's "
-        "-m, a tag is a marker of the scenario's tests",
+        help="run scenarios that have this tag, of those that --hil-scenario names or else of the "
+        "package; may be repeated. With pytest's -m, a tag is a marker of the scenario's tests",
     )
     add("--hil-all", action="store_true", help="run every scenario, the slow ones too")
     add(

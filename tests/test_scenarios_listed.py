@@ -166,3 +166,18 @@ def test_two_files_of_one_stem_are_listed_under_the_names_of_their_rows(
         file.parent.mkdir()
         file.write_text(TINY, encoding="utf-8")
     assert [one["name"] for one in listed(capsys, *map(str, files))] == ["tiny", "two.tiny"]
+
+
+def test_a_tag_chooses_among_the_scenarios_that_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], pytester: pytest.Pytester
+) -> None:
+    tiny, other = tmp_path / "tiny.toml", tmp_path / "other.toml"
+    tiny.write_text(TINY, encoding="utf-8")
+    other.write_text(TINY.replace("tiny_things", "other_things"), encoding="utf-8")
+    files = [str(tiny), str(other)]
+    assert [one["name"] for one in listed(capsys, *files, "--tag=tiny_things")] == ["tiny"]
+    with pytest.raises(UsageError, match=r"unknown tag 'face'\n  known: other_things, tiny_things"):
+        scenario.tagged(["face"], among=files)
+    pytester.makepyfile("def test_one(hil_scenario): assert hil_scenario.name == 'tiny'")
+    named = [f"--hil-scenario={one}" for one in files]
+    pytester.runpytest(*named, "--hil-tag=tiny_things").assert_outcomes(passed=1)

@@ -70,10 +70,10 @@ def _run(options: argparse.Namespace) -> int:
     from hil.studies import scenarios
 
     chip = board.load(options.board) if options.board else None
-    names = options.scenario or scenario.tagged(options.tag, board=chip.name if chip else None)
+    named = chip.name if chip else None
+    names = scenario.tagged(options.tag, board=named, among=options.scenario)
     known = Scenarios()
     chosen = [known.load(name) for name in names]
-    chosen = [one for one in chosen if not options.tag or {*options.tag} & {*one.tags}]
     history = options.hil_csv.parent / HISTORY
     with progress.over(len(chosen)) if chip else nullcontext() as bar:
         listed = scenarios.listed(chosen, history, chip, bar.begin if bar else str)

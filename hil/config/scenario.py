@@ -225,7 +225,11 @@ def defaults(directory: Path = SCENARIOS, *, board: str) -> list[str]:
 
 
 def tagged(
-    tags: Sequence[str], directory: Path = SCENARIOS, *, board: str | None = None
+    tags: Sequence[str],
+    directory: Path = SCENARIOS,
+    *,
+    board: str | None = None,
+    among: Sequence[str] = (),
 ) -> list[str]:
     """Name the scenarios that have one of some tags; all of them where no tag is named.
 
@@ -233,11 +237,13 @@ def tagged(
         tags: words of `tags` in scenarios.
         directory: of the scenarios.
         board: that they are for; None for any.
+        among: names and paths to choose from, for whatever board; empty for all of the directory.
 
     Raises:
         UsageError: no scenario has a tag; the error lists the tags there are.
     """
-    found = {name: load(name, directory).tags for name in names(directory, board=board)}
+    known = among or names(directory, board=board)
+    found = {name: load(name, directory).tags for name in known}
     there = sorted({tag for own in found.values() for tag in own})
     for tag in tags:
         if tag not in there:

@@ -101,8 +101,7 @@ def names_of(options: argparse.Namespace, board: Board) -> Sequence[str]:
     Raises:
         UsageError: no scenario has a tag of this name.
     """
-    which = scenario.names if options.hil_all else scenario.defaults
-    unnamed = which(board=board.name)
     if options.hil_tag:
-        unnamed = scenario.tagged(options.hil_tag, board=board.name)
-    return options.hil_scenario or unnamed
+        return scenario.tagged(options.hil_tag, board=board.name, among=options.hil_scenario)
+    which = scenario.names if options.hil_all else scenario.defaults
+    return options.hil_scenario or which(board=board.name)
