@@ -1,5 +1,6 @@
 """The documents as a site: built strictly, every page in its menu, every command there is."""
 
+import html
 import re
 import shlex
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import markdown
 import pytest
 import yaml
 from test_ci_files import known_options
@@ -16,6 +18,9 @@ from hil import cli
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 _PROGRAMS = ("hil", "pytest", "make", "pyocd")
+
+_EXTENSIONS = ("admonition", "tables", "toc", "pymdownx.highlight", "pymdownx.superfences")
+"""Of the site, as mkdocs.yml has them."""
 
 _NEEDS = {
     r"hil (run|test|doctor|scenarios|plan|profile|quantise|models|detect|report)\b": "tests/",
@@ -76,6 +81,16 @@ def test_every_command_of_the_documents_is_run_or_marked_why_not() -> None:
     assert unmarked == []
     unused = [need for need in _NEEDS if not any(re.match(need, one[1]) for one in TYPED)]
     assert unused == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda one: one.name)
+def test_commands_are_shown_as_code(page: Path) -> None:
+    """After a list, four spaces begin a paragraph of its last item and no code."""
+    drawn = markdown.markdown(page.read_text(encoding="utf-8"), extensions=_EXTENSIONS)
+    blocks = re.findall(r"<pre.*?</pre>", drawn, re.DOTALL)
+    code = html.unescape(re.sub(r"<[^>]+>", "", "\n".join(blocks)))
+    typed = [command.partition(" ")[2] for command in commands(page)]
+    assert [command for command in typed if command not in code] == []
 
 
 def test_every_page_stands_in_the_menu() -> None:
