@@ -75,7 +75,7 @@ def pytest_collection_finish() -> None:
     """Have garbage sought less often and not in what stays: it took half the time of some tests."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(1_000, 10, 30)
+    gc.set_threshold(10_000, 2, 30)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

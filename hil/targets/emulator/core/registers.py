@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -80,6 +81,10 @@ def write_only(write: Callable[[int], None]) -> Register:
 def ignore(value: int) -> None:
     """Take a write that has no effect."""
     del value
+
+
+def _zero() -> int:
+    return 0
 
 
 class Peripheral:
@@ -193,6 +198,7 @@ class Bus:
     _polled: int = -1
     _polls: int = 0
     _dead_blocks: set[int] = field(default_factory=set)
+    _dead_registers: dict[int, Register] = field(default_factory=dict)
     unmodelled: set[int] = field(default_factory=set)
     writes: int = 0
     trace: int = 0
@@ -225,12 +231,17 @@ class Bus:
             self.registers[at] = register if on else self._dead(peripheral.name, at)
 
     def _dead(self, name: str, address: int) -> Register:
-        def write(_value: int) -> None:
-            if name not in self.unclocked:
-                self.unclocked.add(name)
-                self.on_unclocked(name, address)
+        """The register that an address has meanwhile; kept, as a chip has some thousand."""
+        dead = self._dead_registers.get(address)
+        if dead is None:
+            dead = Register(_zero, partial(self._tell_unclocked, name, address), merges=False)
+            self._dead_registers[address] = dead
+        return dead
 
-        return Register(lambda: 0, write, merges=False)
+    def _tell_unclocked(self, name: str, address: int, _value: int) -> None:
+        if name not in self.unclocked:
+            self.unclocked.add(name)
+            self.on_unclocked(name, address)
 
     def set_block(self, address: int, length: int, *, on: bool, keeps: bool = True) -> None:
         """Let registers that are not modelled keep what is written, or be dead.

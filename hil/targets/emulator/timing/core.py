@@ -5,6 +5,7 @@ first time.
 """
 
 import ctypes
+import mmap
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -71,7 +72,9 @@ class TimingCore:
         self._uc = uc
         self._rules = rules or Rules()
         self._library = load_library()
-        self._buffer = ctypes.create_string_buffer(self._library.timing_size())
+        size = self._library.timing_size()
+        # Zeros that take no memory before they are written, of which a small program leaves most.
+        self._buffer = (ctypes.c_char * size).from_buffer(mmap.mmap(-1, size))
         self._t = Head.from_buffer(self._buffer)
         self.invalidates: tuple[int | None, int | None] = (
             address_of(self._library.timing_invalidate),
