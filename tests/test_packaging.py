@@ -117,7 +117,7 @@ def test_a_python_that_is_chosen_has_an_environment_of_its_own() -> None:
         return answer.stdout
 
     chosen = planned("PYTHON=/opt/python-of-another")
-    assert "/opt/python-of-another -m venv .venv-python3.13\n" in chosen
+    assert "/opt/python-of-another -m venv .venv-python-of-another\n" in chosen
     assert ".venv-python-of-another/bin/pytest hil/ --board=stm32f439" in chosen
     assert ".venv/bin/pytest hil/ --board=stm32f439" in planned()
 
