@@ -25,6 +25,7 @@ from hil.models.face import (
 )
 from hil.models.fastgrnn import FastGRNN
 from hil.models.rnnpool import RNNPool
+from hil.models.seeded import initialise
 from hil.vision import photographs
 
 TRACES = Path(__file__).parents[2] / "shared" / "data" / "edgeml"
@@ -151,6 +152,13 @@ def test_sparsify_keeps_the_largest_weights() -> None:
     kept = cell.W.detach() != 0
     assert (int(kept.sum()), int((cell.U != 0).sum())) == (32, 77)
     assert before[kept].min() >= before[~kept].max()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_recurrence_of_few_weights_takes_them_by_seed(seed: int) -> None:
+    cell = FastGRNN(2, 2, density=(1.0, 0.25))  # of one weight, which may lie off the diagonal
+    initialise(cell, seed)
+    assert bool(cell.U.isfinite().all())
 
 
 def test_mbconv_adds_its_input_only_where_shapes_agree() -> None:

@@ -1,6 +1,7 @@
 """Networks as people write them compile as they are: functions, vectors, linear layers."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from hil.compiler.front.graph import values_of
 from hil.compiler.front.trace import trace
 from hil.compiler.similarity import cosine
 from hil.errors import BuildError
+from hil.models import seeded
 from hil.vision.photographs import InputSpec
 
 ROWS, COLUMNS, CHANNELS = SHAPE
@@ -166,6 +168,15 @@ def test_it_compiles_as_it_is(case: str) -> None:
     made = outcome(network.float())
     assert isinstance(made, Compiled), made
     check(made)
+
+
+@pytest.mark.parametrize("case", NETWORKS)
+def test_it_takes_weights_by_seed(case: str) -> None:
+    network = deepcopy(NETWORKS[case]).float()
+    batch = torch.from_numpy(np.stack(images())).permute(0, 3, 1, 2).contiguous()
+    seeded.initialise(network, 0)
+    seeded.calibrate_batch_norm(network, batch)
+    assert bool(network(batch).isfinite().all())
 
 
 def test_torchvision_s_own_mobilenet_compiles_as_it_is() -> None:

@@ -78,8 +78,7 @@ def _fill_cell(cell: FastGRNN, generator: np.random.Generator) -> None:
     cell.bias_gate.copy_(_normal(cell.bias_gate, generator, -0.3, 0.4))
     cell.bias_update.copy_(_normal(cell.bias_update, generator, 0.4, 0.3))
     cell.sparsify()
-    radius = float(torch.linalg.eigvals(cell.U.double()).abs().max())
-    cell.U.mul_(_SPECTRAL_RADIUS / radius)
+    _scale(cell.U)
 
 
 def _fill_gated(cell: GatedCell, generator: np.random.Generator) -> None:
@@ -94,8 +93,7 @@ def _fill_gated(cell: GatedCell, generator: np.random.Generator) -> None:
         bias.copy_(_normal(bias, generator, 0.0, 0.4))
     cell.sparsify()
     for weight in cell.weights("U"):
-        radius = float(torch.linalg.eigvals(weight.double()).abs().max())
-        weight.mul_(_SPECTRAL_RADIUS / radius)
+        _scale(weight)
 
 
 def _fill_gru(gru: nn.GRU, generator: np.random.Generator) -> None:
@@ -107,10 +105,16 @@ def _fill_gru(gru: nn.GRU, generator: np.random.Generator) -> None:
         elif name.startswith("weight_hh"):
             parameter.copy_(_normal(parameter, generator, 0.0, 1.0))
             for gate in parameter.chunk(3):
-                radius = float(torch.linalg.eigvals(gate.double()).abs().max())
-                gate.mul_(_SPECTRAL_RADIUS / radius)
+                _scale(gate)
         else:
             parameter.copy_(_normal(parameter, generator, 0.0, 0.4))
+
+
+def _scale(recurrence: Tensor) -> None:
+    """Give a recurrence its spectral radius; one of few weights may have none, and stays."""
+    radius = float(torch.linalg.eigvals(recurrence.double()).abs().max())
+    if radius > 0:
+        recurrence.mul_(_SPECTRAL_RADIUS / radius)
 
 
 def _fill_linear(layer: nn.Conv2d | nn.Linear, generator: np.random.Generator) -> None:
@@ -121,5 +125,7 @@ def _fill_linear(layer: nn.Conv2d | nn.Linear, generator: np.random.Generator) -
 
 
 def _fill_norm(norm: nn.BatchNorm2d, generator: np.random.Generator, *, activated: bool) -> None:
+    if not norm.affine:
+        return
     norm.weight.copy_(_normal(norm.weight, generator, 1.2, 0.3).abs())
     norm.bias.copy_(_normal(norm.bias, generator, 0.5 if activated else 0.0, 0.5))
