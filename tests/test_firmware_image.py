@@ -36,7 +36,10 @@ def test_a_file_that_is_no_elf_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match=r"gone\.elf cannot be read.*No such file"):
+    with pytest.raises(
+        BuildError,
+        match=r"gone\.elf cannot be read.*No such file or directory\n  name a file that is",
+    ):
         Image.read(tmp_path / "gone.elf")
 
 

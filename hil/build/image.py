@@ -20,6 +20,7 @@ _ARENA = ".arena"
 _STACK = ".stack"
 _CCM = ".ccm"
 _LARGEST_FILE_BYTES = 64 << 20
+_AGAIN = "build it again"
 _SHF_ALLOC = 2
 _SHF_COMPRESSED = 0x800
 _NT_GNU_BUILD_ID = 3
@@ -129,7 +130,8 @@ def refusals(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _unreadable(path, error.strerror or str(error)) from error
+        hint = "name a file that is there" if isinstance(error, FileNotFoundError) else _AGAIN
+        raise _unreadable(path, error.strerror or str(error), hint) from error
     except (*damaged, ArithmeticError, AssertionError, TypeError, RecursionError) as error:
         raise _unreadable(path, f"it is damaged ({error})") from error
 
@@ -261,7 +263,6 @@ def footprint(sections: tuple[Section, ...]) -> Footprint:
     )
 
 
-def _unreadable(path: Path, why: str) -> BuildError:
-    return BuildError(
-        f"{path} cannot be read as a firmware image: {why}", hint="build it again", stage="image"
-    )
+def _unreadable(path: Path, why: str, hint: str = _AGAIN) -> BuildError:
+    what = f"{path} cannot be read as a firmware image: {why}"
+    return BuildError(what, hint=hint, stage="image")
