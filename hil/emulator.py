@@ -11,7 +11,7 @@
 """
 
 from hil.studies.programs.emulator import Emulator
-from hil.studies.programs.stopped import Reason, Stopped
+from hil.studies.programs.outcome import Reason, Stopped
 from hil.studies.programs.symbols import Symbol
 from hil.studies.programs.uart import Uart
 

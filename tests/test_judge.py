@@ -23,7 +23,6 @@ from hil.results.metrics import LEAST_COSINE
 from hil.results.rows import Metric, in_context
 from hil.run import judge
 from hil.run.closeness import Closeness
-from hil.run.compare import Mismatch, compare
 from hil.run.facts import Network
 from hil.run.measurement import (
     Iteration,
@@ -35,6 +34,7 @@ from hil.run.measurement import (
     longest_work_s,
     measure,
 )
+from hil.run.mismatch import Mismatch, compare
 from hil.targets.emulator.target import EmulatedTarget
 
 if TYPE_CHECKING:

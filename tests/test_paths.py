@@ -12,7 +12,7 @@ import pytest
 from hil import files, paths
 from hil.build import once
 from hil.errors import BuildError, UsageError
-from hil.run import early
+from hil.run import preflight
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ def test_results_in_a_read_only_folder_are_refused_with_what_to_say_instead() ->
         folder = Path(name)
         folder.chmod(0o555)
         with as_another(), pytest.raises(UsageError) as refused:
-            early.check_writable(folder / "build/hil/results.csv")
+            preflight.check_writable(folder / "build/hil/results.csv")
         assert refused.value.what == f"results cannot be written: no right to write to {folder}"
         assert "--hil-csv" in refused.value.hint
         with as_another():
@@ -94,7 +94,7 @@ def test_results_in_a_read_only_folder_are_refused_with_what_to_say_instead() ->
             )
         folder.chmod(0o777)
         with as_another():
-            early.check_writable(folder / "build/hil/results.csv")
+            preflight.check_writable(folder / "build/hil/results.csv")
 
 
 def test_a_cache_that_cannot_be_made_is_refused_and_one_that_can_be_read_is_taken(
@@ -107,15 +107,15 @@ def test_a_cache_that_cannot_be_made_is_refused_and_one_that_can_be_read_is_take
         folder.chmod(0o555)
         monkeypatch.setenv("HIL_CACHE", str(folder / "none"))
         with as_another(), pytest.raises(UsageError) as refused:
-            early.check_cache()
+            preflight.check_cache()
         assert refused.value.what == f"there is no place for builds: no right to write to {folder}"
         assert "HIL_CACHE" in refused.value.hint
         monkeypatch.setenv("HIL_CACHE", str(folder / "file"))
         with pytest.raises(UsageError, match="file is a file"):
-            early.check_cache()
+            preflight.check_cache()
         monkeypatch.setenv("HIL_CACHE", str(folder / "cache"))
         with as_another():
-            early.check_cache()
+            preflight.check_cache()
 
 
 def test_a_right_that_lacks_is_not_told_as_a_full_disk() -> None:

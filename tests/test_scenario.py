@@ -8,7 +8,7 @@ from hil import models
 from hil.config import scenario
 from hil.errors import UsageError
 from hil.results.rules import USUAL, Rule
-from hil.run import against, early
+from hil.run import against, preflight
 
 
 def test_face_m4_stands_beside_the_papers_figures_and_is_held_to_its_own() -> None:
@@ -68,7 +68,7 @@ def test_names_too_long_for_any_system_are_those_of_nothing(tmp_path: Path) -> N
     mine = scenario.load(str(path))
     assert mine.dataset == Path(long)
     with pytest.raises(UsageError, match="there is no checkpoint"):
-        early.check([mine])
+        preflight.check([mine])
 
 
 _OWN = 'model = "m:f"\n[input]\nrows = 4\ncolumns = 4\nchannels = 3\n'

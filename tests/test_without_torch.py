@@ -14,7 +14,7 @@ import pytest
 from hil import extras
 from hil.config import board, scenario
 from hil.errors import UsageError
-from hil.run import early, kept
+from hil.run import kept, preflight
 from hil.studies.counts import kept as counts
 
 TINY = """
@@ -202,12 +202,12 @@ def test_a_run_that_takes_nothing_from_the_cache_is_refused_too(
 ) -> None:
     monkeypatch.setattr(extras, "is_there", lambda _: False)
     tiny, chip = scenario.load(str(folder / "tiny.toml")), board.load("stm32f439")
-    early.check_can_compile([tiny], chip)
+    preflight.check_can_compile([tiny], chip)
     with pytest.raises(UsageError, match="compiling tiny needs torch"):
-        early.check_can_compile([tiny], chip, anew=True)
+        preflight.check_can_compile([tiny], chip, anew=True)
     by_float = replace(tiny, dataset=folder)  # by the float network
     with pytest.raises(UsageError, match="compiling tiny needs torch"):
-        early.check_can_compile([by_float], chip)
+        preflight.check_can_compile([by_float], chip)
 
 
 def test_only_a_missing_package_of_an_extra_is_explained() -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.compiler.similarity import cosine
-from hil.run.compare import differing
 from hil.run.measurement import Iteration, Measurement
+from hil.run.mismatch import differing
 
 if TYPE_CHECKING:
     from hil.run.evaluation.scores import Evaluation

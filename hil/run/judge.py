@@ -7,9 +7,9 @@ from hil.errors import Verdict
 from hil.results import metrics
 from hil.results.metrics import Kind
 from hil.results.rows import Metric
-from hil.run.compare import compare
 from hil.run.figures import Figure, figures, of_scores
 from hil.run.measurement import Measurement
+from hil.run.mismatch import compare
 
 if TYPE_CHECKING:
     from hil.run.evaluation.scores import Evaluation

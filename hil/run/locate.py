@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hil.errors import BuildError
-from hil.run.compare import differing
+from hil.run.mismatch import differing
 
 if TYPE_CHECKING:
     from hil.build.image import Image

@@ -36,12 +36,12 @@ from hil.run import (
     chosen,
     core_clock,
     crash,
-    early,
     judge,
     locate,
     measurement,
     parts,
     plausible,
+    preflight,
     same_board,
     silent_core,
 )
@@ -137,9 +137,9 @@ class Session:
             iterations=options.hil_iterations,
         )
         scenarios = [known.load(name) for name in chosen.names_of(options, board)]
-        early.check(scenarios)
-        early.check_writable(options.hil_csv)
-        early.check_cache()
+        preflight.check(scenarios)
+        preflight.check_writable(options.hil_csv)
+        preflight.check_cache()
         if target.name != _PROBE and (options.hil_port or options.hil_probe):
             raise UsageError(
                 f"--hil-port and --hil-probe are a real board's, and {target.name} stands for the "
@@ -177,7 +177,7 @@ class Session:
         Raises:
             UsageError: they cannot, since torch is not installed.
         """
-        early.check_can_compile(scenarios, self.board, anew=self.anew)
+        preflight.check_can_compile(scenarios, self.board, anew=self.anew)
 
     def artefacts(self, scenario: Scenario) -> Artefacts | None:
         """Return where the files of a scenario's run go; None where rows are not kept either."""

@@ -10,7 +10,7 @@ from hil.config.board import Board
 from hil.errors import FirmwareFault
 from hil.studies.profile.flame import Chain
 from hil.studies.programs.emulator import Emulator
-from hil.studies.programs.stopped import Reason, Stopped
+from hil.studies.programs.outcome import Reason, Stopped
 
 if TYPE_CHECKING:
     from hil.studies.stopped import Watched

@@ -14,8 +14,8 @@ import numpy as np
 from hil import files
 from hil.config.board import Board
 from hil.errors import MismatchError
-from hil.run.compare import compare
 from hil.run.measurement import Progress, silent
+from hil.run.mismatch import compare
 from hil.studies.profile.layers import LayerProfile, Profile, of_image
 from hil.targets.spent import CAUSES
 

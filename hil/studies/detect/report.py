@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from hil.compiler.similarity import cosine
 from hil.errors import UsageError
-from hil.run.compare import compare
 from hil.run.measurement import Measurement
+from hil.run.mismatch import compare
 from hil.studies.detect.finders import PICTURE, Finder, Found
 from hil.vision import photographs
 from hil.vision.average_precision import overlaps

@@ -18,10 +18,11 @@ from hil.compiler.integers.recipe import AUTO
 from hil.config import board as boards
 from hil.config.scenario import Scenario
 from hil.errors import BuildError, MeasurementError, MemoryLimitError, UsageError
-from hil.run import calibration, compare
+from hil.run import calibration
 from hil.run.compiled import QuantisedScenario, quantise_scenario
 from hil.run.evaluation.answer import Answer
 from hil.run.evaluation.asker import Asker
+from hil.run.mismatch import compare
 from hil.studies.answering_board import AnsweringBoard, BoardOptions
 from hil.vision.datasets import Dataset, Example
 
@@ -102,7 +103,7 @@ class Worker:
             self._board = AnsweringBoard(self._task.scenario, options)
         result = self._board.answer(photograph)
         prepared = result.prepared
-        mismatch = compare.compare(result.outputs, prepared.expected)
+        mismatch = compare(result.outputs, prepared.expected)
         return replace(
             self._asker.made(example, photograph, prepared.float_outputs, result.outputs),
             on_board=True,

@@ -12,7 +12,7 @@ from hil.errors import FirmwareFault, UsageError
 from hil.studies.profile.flame import Chain
 from hil.studies.program_places import ProgramPlaces
 from hil.studies.programs import files, loading
-from hil.studies.programs.stopped import EXCEPTIONS, Reason, Stopped, fault_of
+from hil.studies.programs.outcome import EXCEPTIONS, Reason, Stopped, fault_of
 from hil.studies.programs.symbols import Symbol, Symbols
 from hil.studies.programs.uart import Uart
 

@@ -1,4 +1,4 @@
-"""What a run needs and can be looked for before anything is compiled."""
+"""Preflight checks: what a run needs, looked for before anything is compiled."""
 
 from collections.abc import Iterable
 from pathlib import Path
