@@ -3,6 +3,7 @@
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hil import numbers
 from hil.commands.options import (
@@ -14,6 +15,13 @@ from hil.commands.options import (
     show,
     written,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hil.config.scenario import Scenario
+    from hil.models import LoadedModel
+    from hil.studies.quantisation.choices import Report, Variant
 
 _MOST_PHOTOGRAPHS = 1000
 _EPILOG = """\
@@ -75,27 +83,50 @@ def add(commands: Commands) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hil.commands import progress
-    from hil.config import board, scenario
-    from hil.run import calibration, network, room
-    from hil.studies.quantisation import choices as quantisation
-    from hil.studies.quantisation import costs
-    from hil.studies.quantisation import table as quantisation_table
-    from hil.vision import photographs
+    from hil.config import scenario
+    from hil.run import network
+    from hil.studies.quantisation import choices, table
 
     chosen = scenario.load(options.scenario).override(
         checkpoint=options.checkpoint, quantise=options.quantise
     )
     if options.dataset:
         chosen = replace(chosen, dataset=options.dataset)
-    chip = board.load(options.board)
     loaded = network.load(chosen)
-    variants: tuple[quantisation.Variant, ...] = ()
+    variants: tuple[choices.Variant, ...] = ()
     if options.report:
-        variants = (*quantisation.undone(loaded), *quantisation.optional(loaded))
+        variants = (*choices.undone(loaded), *choices.optional(loaded))
+    report = _measured(options, chosen, loaded, variants)
+    if options.markdown:
+        from hil.studies.quantisation import markdown
+
+        print(markdown.write(report, options.markdown))
+    else:
+        _show(report, with_choices=bool(variants))
+    if options.csv:
+        table.write_csv(report, options.csv)
+    if options.json:
+        table.write_json(report, options.json)
+    return 0
+
+
+def _measured(
+    options: argparse.Namespace,
+    chosen: "Scenario",
+    loaded: "LoadedModel",
+    variants: "Sequence[Variant]",
+) -> "Report":
+    """Quantise the network as it is and in its variants, and measure each."""
+    from hil.commands import progress
+    from hil.config import board
+    from hil.run import calibration, room
+    from hil.studies.quantisation import choices, costs
+    from hil.vision import photographs
+
+    chip = board.load(options.board)
     names = photographs.evaluation_set()[: options.photographs]
-    with progress.over(quantisation.stages(variants, names)) as bar:
-        report = quantisation.run(
+    with progress.over(choices.stages(variants, names)) as bar:
+        return choices.run(
             loaded,
             variants,
             names,
@@ -108,22 +139,17 @@ def _run(options: argparse.Namespace) -> int:
             if variants and chosen.dataset
             else None,
         )
-    if options.markdown:
-        from hil.studies.quantisation import markdown
 
-        print(markdown.write(report, options.markdown))
-    else:
-        show(quantisation_table.layers(report))
-        show(quantisation_table.photographs(report))
-    if report.tried and not options.markdown:
-        show(quantisation_table.tried(report))
-    if variants and not options.markdown:
-        show(quantisation_table.operators(report))
-        show(quantisation_table.choices(report))
+
+def _show(report: "Report", *, with_choices: bool) -> None:
+    from hil.studies.quantisation import table
+
+    show(table.layers(report))
+    show(table.photographs(report))
+    if report.tried:
+        show(table.tried(report))
+    if with_choices:
+        show(table.operators(report))
+        show(table.choices(report))
         for name, why in report.impossible.items():
             print(f"{name} is not possible here: {why}")
-    if options.csv:
-        quantisation_table.write_csv(report, options.csv)
-    if options.json:
-        quantisation_table.write_json(report, options.json)
-    return 0
