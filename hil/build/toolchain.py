@@ -94,7 +94,7 @@ def _zig() -> tuple[Path, str]:
             hint="pip install ziglang",
             stage="toolchain",
         )
-    # As zig finds itself: images name its folder by the path that is mapped away.
+    # Resolved, as zig resolves its own path: the build maps this path away from images.
     return Path(spec.origin).with_name("zig").resolve(), metadata.version("ziglang")
 
 

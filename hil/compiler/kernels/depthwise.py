@@ -133,7 +133,7 @@ def _columns(out: Assembly, name: str, row: DepthwiseRow) -> int:
     per_group = 2 if row.stride == 1 else 1
     unrolled = _UNROLLED[row.stride]
     rounds, rest = divmod(groups, unrolled)
-    # Behind a row of int8 outputs the next one begins, so that no column more may be written.
+    # The next row of int8 outputs follows at once, so no column more may be written.
     odd = row.y_bytes == 1 and row.stride == 1 and row.columns % 2 == 1
     if odd and rest == 0:
         rounds, rest = rounds - 1, unrolled

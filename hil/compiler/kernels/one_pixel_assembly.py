@@ -76,7 +76,7 @@ def _channels(out: Assembly, name: str, product: OnePixel, pairs: int) -> None:
     sums = _SUMS[: 2 * pairs]
     out.put(f"adds r1, r1, #{_BIAS_BYTES}", *(f"mov {s}, #0" for s in sums))
     words = product.inputs // 2
-    # What leaves no rest, so that the code stays in the instruction cache.
+    # Unrolling that leaves no rest: code for a rest would not fit the instruction cache.
     unrolled = next((n for n in _UNROLLED if words % n == 0), _UNROLLED[len(_UNROLLED) // 2])
     rounds, rest = divmod(words, unrolled)
     if rounds:

@@ -26,7 +26,7 @@ def schedule(program: Program, choices: Choices) -> tuple[Step, ...]:
     rest = list(program.operators)
     readers = count_readers(program)
     while rest:
-        # A streamed step has all its weights at hand from row to row, and computes row by row.
+        # A streamed step needs all its weights for each row: no panels, and no transforms.
         row_by_row = replace(choices, panel_bytes=None, transforms=False)
         how = row_by_row if len(steps) < choices.streamed else choices
         taken = _take(rest, readers, how)

@@ -43,7 +43,7 @@ def programs(checkout: Path) -> Iterator[Program]:
                 f"{checkout} has no {name}/{source}",
                 hint="git clone https://github.com/Ko-/aes-armcortexm",
             )
-        # The bitsliced expansion writes all round keys, the others those behind the key.
+        # The bitsliced expansion writes all round keys, the others only those after the key.
         definitions = (
             f"-DKEYSCHEDULE=AES_{bits}_keyschedule",
             f"-DENCRYPT={encrypt}",

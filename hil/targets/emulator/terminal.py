@@ -47,7 +47,7 @@ class Terminal:
             self._link.unlink(missing_ok=True)
             self._link.symlink_to(self.device)
         line.connect()
-        # Readable once the terminal closes: both threads wait for it beside their own matter.
+        # Closing makes this pipe readable, which wakes both threads.
         self._closing, self._close = os.pipe()
         self._threads = [
             threading.Thread(target=work, name=f"{self.device} {work.__name__}", daemon=True)

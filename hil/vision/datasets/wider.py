@@ -58,7 +58,7 @@ def _records(file: Path, lines: list[str]) -> list[tuple[str, tuple[Marked, ...]
         if not name.lower().endswith(SUFFIXES):
             raise UsageError(f"{file}:{at + 1}: expected a photograph's path, found {name!r}")
         count = _count(file, lines, at + 1)
-        # Without faces there is one line of zeros all the same.
+        # WIDER writes one line of zeros for a photograph without faces.
         rows = lines[at + 2 : at + 2 + max(1, count)]
         if len(rows) < count:
             raise UsageError(f"{file}:{at + 2}: {count} faces announced, the file ends before")

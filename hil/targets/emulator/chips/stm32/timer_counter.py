@@ -244,7 +244,7 @@ class Counter(Peripheral):
             counts = int((cycle - self._counted_at) / self._period)
             if counts <= 0:
                 return
-            # Up to the first update alone where it changes something.
+            # An update that changes something ends this step: what follows counts otherwise.
             ends = min(self._distance(place) for place in self._round.turns())
             counts = min(counts, ends) if self._update_matters else counts
             self._counted_at += counts * self._period

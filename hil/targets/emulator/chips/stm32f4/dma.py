@@ -110,7 +110,7 @@ class Stream:
         due = self._due()
         if due is None:
             return None
-        # Items that are always wanted may wait until there is something to be told.
+        # A request that is always there need not end a run for each item.
         return max(due, self._ready_at) if due else self._ready_at + self._patience()
 
     def reset(self) -> None:
