@@ -5,6 +5,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from hil.targets.emulator.core.sending import Sent
+
 
 class Line:
     """Bytes under way both ways; they wait until the other end takes them.
@@ -19,15 +21,18 @@ class Line:
         on_drop: called when what the host has sent is dropped.
         leaves: what the host hears of a byte. Both are asked while the USART has the speed that
             the byte meets.
+        on_change: called when `tap` or `leaves` is set.
+        sent: bytes to the host that C has taken from the firmware; nothing else comes before them.
     """
 
     def __init__(self, name: str, on_sent: Callable[[], None]) -> None:
         self.name = name
-        self.tap: Callable[[bytes], None] | None = None
+        self.on_change: Callable[[], None] = lambda: None
+        self._tap: Callable[[bytes], None] | None = None
         self.arrives: Callable[[int, int], int] = lambda byte, _baud: byte
-        self.leaves: Callable[[int], int] = lambda byte: byte
+        self._leaves: Callable[[int], int] = lambda byte: byte
         self.on_drop: Callable[[], None] = lambda: None
-        self._as_sent, self._as_heard = self.arrives, self.leaves
+        self._as_sent, self._as_heard = self.arrives, self._leaves
         self._on_sent = on_sent
         self._to_firmware: deque[int] = deque()
         self._to_host = bytearray()
@@ -35,6 +40,27 @@ class Line:
         self._host_has_data = threading.Condition()
         self._wanted = 0  # how many bytes the host waits for
         self._connected = True
+        self.sent = Sent(self._tell_host)
+
+    @property
+    def tap(self) -> Callable[[bytes], None] | None:
+        """As above."""
+        return self._tap
+
+    @tap.setter
+    def tap(self, tap: Callable[[bytes], None] | None) -> None:
+        self._tap = tap
+        self.on_change()
+
+    @property
+    def leaves(self) -> Callable[[int], int]:
+        """As above."""
+        return self._leaves
+
+    @leaves.setter
+    def leaves(self, leaves: Callable[[int], int]) -> None:
+        self._leaves = leaves
+        self.on_change()
 
     # the firmware's end
 
@@ -71,17 +97,25 @@ class Line:
         """Have bytes that were taken wait before all others."""
         self._to_firmware.extendleft(reversed(data))
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether bytes go to the host as they are, and wait for it."""
+        return self._leaves is self._as_heard and self._tap is None
+
     def put(self, data: bytes) -> None:
         """Send bytes to the host."""
-        if self.leaves is not self._as_heard:
-            data = bytes(map(self.leaves, data))
-        if self.tap is not None:
-            self.tap(data)
+        if self._leaves is not self._as_heard:
+            data = bytes(map(self._leaves, data))
+        if self._tap is not None:
+            self._tap(data)
             return
         with self._host_has_data:
-            self._to_host += data
-            if len(self._to_host) >= self._wanted:  # a host that is woken for each byte is slow
+            self._to_host += self.sent.take() + data
+            missing = self._wanted - len(self._to_host)
+            if missing <= 0:  # a host that is woken for each byte is slow
                 self._host_has_data.notify_all()
+            else:
+                self.sent.wake_later(missing)
 
     # the host's end
 
@@ -102,7 +136,8 @@ class Line:
 
     def in_waiting(self) -> int:
         """Return how many bytes the firmware has sent that nobody has read."""
-        return len(self._to_host)
+        with self._host_has_data:
+            return len(self._to_host) + len(self.sent)
 
     def receive(self, count: int, timeout_s: float | None) -> bytes:
         """Take bytes that the firmware sent: `count`, or what came before the time-out.
@@ -113,16 +148,28 @@ class Line:
         """
         with self._host_has_data:
             self._wanted = count
-            self._host_has_data.wait_for(
-                lambda: len(self._to_host) >= count or not self._connected, timeout_s
-            )
+            self._host_has_data.wait_for(lambda: self._has(count), timeout_s)
+            self._wanted = 0
+            self.sent.let_sleep()
+            self._to_host += self.sent.take()
             data = bytes(self._to_host[:count])
             del self._to_host[:count]
         return data
 
+    def _has(self, count: int) -> bool:
+        """Whether the host has what it waits for; else it will be woken."""
+        missing = count - len(self._to_host)
+        return missing <= 0 or not self._connected or self.sent.wake_after(missing)
+
+    def _tell_host(self) -> None:
+        with self._host_has_data:
+            self.sent.let_sleep()
+            self._host_has_data.notify_all()
+
     def discard_received(self) -> None:
         """Drop what the firmware sent and nobody has read."""
         with self._host_has_data:
+            self.sent.take()
             self._to_host.clear()
 
     def discard_sent(self) -> None:

@@ -34,6 +34,12 @@ class RunControl(ctypes.Structure):
         ("deadline", ctypes.c_uint64),
     ]
 
+    @property
+    def cycles_at(self) -> int:
+        """The address of the cycles."""
+        offset: int = vars(RunControl)["cycles"].offset
+        return ctypes.addressof(self) + offset
+
     # ctypes makes attributes of the fields; these say of what type.
     stop: int
     block_limit: int

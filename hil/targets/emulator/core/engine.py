@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from hil.targets.emulator.core import translation
 from hil.targets.emulator.core.lent import Lent
 from hil.targets.emulator.core.programming import Programming
+from hil.targets.emulator.core.sending import Sending
 from hil.targets.emulator.errors import BusError, DeniedError
 
 Read = Callable[[int, int], int]
@@ -244,7 +245,7 @@ class Engine:
         length: int,
         read: Read,
         write: Write,
-        sooner: tuple[Lent, Programming] | None = None,
+        sooner: tuple[Lent, Programming, Sending] | None = None,
     ) -> None:
         """Route accesses to functions of (address, bytes) and (address, bytes, value).
 
@@ -285,13 +286,13 @@ class Engine:
         callbacks = (binding.MMIO_READ_CFUNC(on_read), binding.MMIO_WRITE_CFUNC(on_write))
         self._kept.append(callbacks)
         read_pointer, write_pointer = (ctypes.cast(c, ctypes.c_void_p) for c in callbacks)
-        context = write_context = None
+        context = None
         if sooner is not None:
-            lent, programming = sooner
-            read_pointer, write_pointer, context = programming.window(
+            lent, programming, sending = sooner
+            pointers = programming.window(
                 address, *lent.window(address, read_pointer), write_pointer
             )
-            write_context = context
+            read_pointer, write_pointer, context = sending.window(address, *pointers)
         self._check(
             binding.uclib.uc_mmio_map(
                 self._handle,
@@ -300,7 +301,7 @@ class Engine:
                 read_pointer,
                 context,
                 write_pointer,
-                write_context,
+                context,
             )
         )
 

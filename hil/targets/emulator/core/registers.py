@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from hil.targets.emulator.core.lent import Lent
 from hil.targets.emulator.core.programming import Programming
+from hil.targets.emulator.core.sending import Sending
 from hil.targets.emulator.core.source import Request, Source, Trigger
 
 _WORD = 0xFFFF_FFFF
@@ -204,6 +205,7 @@ class Bus:
     trace: int = 0
     lent: Lent = field(default_factory=lambda: Lent(lambda: False))
     programming: Programming = field(init=False)
+    sending: Sending = field(init=False)
     on_unmodelled: Callable[[int], None] = ignore
     unclocked: set[str] = field(default_factory=set)
     on_unclocked: Callable[[str, int], None] = lambda *_: None
@@ -211,6 +213,7 @@ class Bus:
 
     def __post_init__(self) -> None:
         self.programming = Programming(self.lent)
+        self.sending = Sending(self.lent)
 
     def add(self, peripheral: Peripheral) -> None:
         """Put a peripheral's registers on the bus."""
@@ -309,6 +312,7 @@ class Bus:
         self.lent.allowed = lambda: False
         self.lent.take_back()
         self.programming.close()
+        self.sending.close()
 
         def counting(register: Register, accesses: Accesses) -> Register:
             return replace(register, read=lambda: accesses.note(register.read()))
@@ -348,6 +352,8 @@ class Bus:
         """
         if self.lent.owner is not None:
             self.lent.take_back()
+        if self.sending.owner is not None:
+            self.sending.close()
         self.programming.close()
         self.writes += 1
         register = self.registers.get(address)

@@ -207,6 +207,7 @@ class Chip(PoweredChip):
         self.protection = Protection(self.engine, self._mpu, self.memory.ranges)
         self.exceptions.lets_stack = self.protection.lets_stack
         self.memory.bus.lent.allowed = lambda: not self.protection.wanted
+        self.memory.bus.sending.count_by(self.clock.run.cycles_at)
         self._mpu.on_change = self._note_protection
         self.endings = Endings(
             engine=self.engine,

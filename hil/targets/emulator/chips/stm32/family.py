@@ -145,6 +145,11 @@ class Family(ABC):
 
     def _wiring(self, address: int) -> Wiring:
         """Return what is around the serial port at an address."""
+        bus = self.memory.bus
         return Wiring(
-            self.waiting, lambda: self.rcc.bus_divider(address), self._polling, self.memory.bus.lent
+            self.waiting,
+            lambda: self.rcc.bus_divider(address),
+            self._polling,
+            bus.lent,
+            bus.sending,
         )

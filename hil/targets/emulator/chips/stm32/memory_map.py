@@ -118,7 +118,7 @@ class MemoryMap:
         """
         for address, memory, writable, executable in self._memories:
             engine.map_memory(address, memory, writable=writable, executable=executable)
-        sooner = (self.bus.lent, self.bus.programming)
+        sooner = (self.bus.lent, self.bus.programming, self.bus.sending)
         private = PrivateBus(engine, self.bus, user_may_set_pending)
         for start, length in self._windows:
             if start == private_bus.ADDRESS:
@@ -153,7 +153,8 @@ class MemoryMap:
         """Return how often any register was written, and a trace of reads since the last call."""
         trace, self.bus.trace = self.bus.trace, 0
         lent = self.bus.lent
-        return self.bus.writes + self.bus.programming.accesses, trace + lent.reads + lent.taken
+        writes = self.bus.writes + self.bus.programming.accesses + self.bus.sending.writes
+        return writes, trace + lent.reads + lent.taken
 
     def content(self) -> list[bytes] | None:
         """Return a copy of all RAM; None where it is too much, with a memory outside the chip."""

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from hil.targets.emulator.core.lent import LENT_BYTES, Lent
 from hil.targets.emulator.core.registers import Peripheral, Storage
+from hil.targets.emulator.core.sending import Sending
 from hil.targets.emulator.core.source import Request
 from hil.targets.emulator.line import Line
 
@@ -84,6 +85,15 @@ class Polling:
         """Note that bytes pass."""
         self._looks = 0
 
+    def looked_at(self, cycles: int, looks: int) -> None:
+        """Note looks that C has answered.
+
+        Args:
+            cycles: of the last.
+            looks: since bytes passed.
+        """
+        self._last, self._looks = cycles, looks
+
     def _arrived(self) -> bool:
         return any(waits() for waits in self.waiting)
 
@@ -97,12 +107,14 @@ class Wiring:
         clock_divider: the core's cycles per cycle of its clock.
         polling: of the chip's ports.
         lent: what one of them has lent.
+        sending: what C takes in place of one of them.
     """
 
     core: Core
     clock_divider: Callable[[], float]
     polling: Polling = field(default_factory=Polling)
     lent: Lent = field(default_factory=lambda: Lent(lambda: False))
+    sending: Sending = field(default_factory=lambda: Sending(Lent(lambda: False)))
 
 
 @dataclass(frozen=True)
@@ -127,6 +139,7 @@ class Usart(Peripheral):
         enable: the bit of CR1 that switches it on.
         baud: how it makes its baud rate.
         read_at: offsets of its status and of the data that it has received.
+        write_at: offset of the data that it is to send.
 
     Attributes:
         irq: its interrupt number.
@@ -148,9 +161,10 @@ class Usart(Peripheral):
         enable: int,
         baud: Baud,
         read_at: tuple[int, int],
+        write_at: int,
     ) -> None:
         self.irq = irq
-        self._read_at = read_at
+        self._read_at, self._write_at = read_at, write_at
         self.sources = (self,)
         self._enable = enable
         self._brr = baud
@@ -158,9 +172,10 @@ class Usart(Peripheral):
         self.transmits = self.receives = False
         self._core = wiring.core
         self._clock_divider = wiring.clock_divider
-        self.line = Line(name, self._core.attend)
-        self._lent = wiring.lent
+        self._lent, self._sending = wiring.lent, wiring.sending
+        self.line = Line(name, self._host_sent)
         self.line.on_drop = self._drop_lent
+        self.line.on_change = self._sending.stop
         self._polling = wiring.polling
         self._polling.waiting.append(lambda: bool(self._status() & RXNE))
         self._baud = Storage(writable=(1 << baud.bits) - 1)
@@ -179,6 +194,7 @@ class Usart(Peripheral):
     def reset(self) -> None:
         """Return to the state after reset; bytes under way to the firmware are lost."""
         self._lent.take_back()
+        self._sending.close()
         self.line.discard_sent()
         for storage in (self._baud, self._control, self._control_2, self._control_3):
             storage.reset()
@@ -261,6 +277,8 @@ class Usart(Peripheral):
         return status | self._flags | (RXNE if self._full else 0)
 
     def _read_status(self) -> int:
+        if self._sending.owner is not None:
+            self._sending.close()
         status = self._status()
         if status & RXNE or (self.times_bytes and self.changes() is not None):
             return status
@@ -272,6 +290,7 @@ class Usart(Peripheral):
     def receive_break(self) -> None:
         """Have the line go low for longer than a byte; the core stands meanwhile."""
         self._lent.take_back()
+        self._sending.close()
         if self.receives and self._works(RE):
             self._take(0, FE | (LBD if self._control_2.value >> 14 & 1 else 0))
             self._core.attend()
@@ -313,6 +332,8 @@ class Usart(Peripheral):
     def _read_data(self) -> int:
         if self._lent.owner is not None:
             self._lent.take_back()
+        if self._sending.owner is not None:
+            self._sending.close()
         self._polling.ended()
         byte = None
         if self.times_bytes:
@@ -352,16 +373,55 @@ class Usart(Peripheral):
         if last is not None:
             self._data = last
 
+    def _host_sent(self) -> None:
+        self._sending.stop()  # the status has changed
+        self._core.attend()
+
     def _drop_lent(self) -> None:
+        self._sending.stop()
         if self._lent.owner == self._have_back:
             self._lent.drop()
 
     # the transmitter
 
     def _write_data(self, value: int) -> None:
+        if self._sending.owner is not None:
+            self._sending.close()
         self._polling.ended()
         self._held = value & self._data_mask
         self._transmit()
+        self._open_sending()
+
+    def _open_sending(self) -> None:
+        """Have C take the next bytes, where nothing but a byte on the line comes of each."""
+        busy = self.times_bytes or self._idle_at is not None or self._held is not None
+        dma = self._control_3.value & (DMAR | DMAT)
+        if busy or dma or not (self.transmits and self.line.is_plain and self._sending.allowed):
+            return
+        receives = bool(self.line)
+        status = self._steady_status()
+        if status is None:
+            return
+        self._sending.open(
+            self.line.sent,
+            status_at=self.address + self._read_at[0],
+            data_at=self.address + self._write_at,
+            status=status,
+            mask=self._data_mask,
+            owner=self._note_looks,
+        )
+        if bool(self.line) != receives or not self.line.is_plain:  # by another thread meanwhile
+            self._sending.stop()
+
+    def _steady_status(self) -> int | None:
+        """Return the status, where reads of it change nothing; None where one would."""
+        return self._status()
+
+    def _note_looks(self, last: int | None, looks: int) -> None:
+        """Note the reads of the status that C has answered, as `_read_status` does."""
+        self._polling.ended()
+        if last is not None and not self._status() & RXNE:
+            self._polling.looked_at(last, looks)
 
     @property
     def _data_mask(self) -> int:

@@ -11,7 +11,13 @@ class Stm32F4Usart(Usart):
     """One USART: one data register, one status register."""
 
     def __init__(self, name: str, address: int, irq: int, wiring: Wiring) -> None:
-        super().__init__(name, address, irq, wiring, enable=_UE, baud=Baud(), read_at=(0x00, 0x04))
+        super().__init__(
+            *(name, address, irq, wiring),
+            enable=_UE,
+            baud=Baud(),
+            read_at=(0x00, 0x04),
+            write_at=0x04,
+        )
         for storage in (self._control, self._control_2, self._control_3):
             storage.writable = 0xFFFF
         self._guard_time = Storage(writable=0xFFFF)
@@ -38,6 +44,10 @@ class Stm32F4Usart(Usart):
         status = self._read_status()
         self._seen = status & (ERRORS | IDLE)
         return status
+
+    def _steady_status(self) -> int | None:
+        status = self._status()
+        return status if self._seen == status & (ERRORS | IDLE) else None
 
     def _take_data(self) -> int:
         data = self._read_data()

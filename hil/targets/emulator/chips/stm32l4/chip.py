@@ -97,7 +97,11 @@ class Stm32L4(Chip):
         ]
 
     def _kernel_wiring(self, address: int, choice: int) -> Wiring:
-        return Wiring(self.waiting, lambda: self.rcc.kernel_divider(address, choice))
+        return Wiring(
+            self.waiting,
+            lambda: self.rcc.kernel_divider(address, choice),
+            sending=self.memory.bus.sending,
+        )
 
     def _make_more(self) -> "Sequence[Peripheral]":
         self.power = PowerControl(self._range_changed)

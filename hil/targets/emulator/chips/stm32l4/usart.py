@@ -32,7 +32,11 @@ class Stm32L4Usart(Usart):
         self, name: str, address: int, irq: int, wiring: Wiring, *, baud: Baud | None = None
     ) -> None:
         super().__init__(
-            name, address, irq, wiring, enable=_UE, baud=baud or Baud(), read_at=(0x1C, 0x24)
+            *(name, address, irq, wiring),
+            enable=_UE,
+            baud=baud or Baud(),
+            read_at=(0x1C, 0x24),
+            write_at=0x28,
         )
         self._rest = {offset: Storage() for offset in _REST}
         self._prescaler = Storage(writable=0xF)
@@ -67,6 +71,9 @@ class Stm32L4Usart(Usart):
         data = self._read_data()
         self._lend()
         return data
+
+    def _steady_status(self) -> int | None:
+        return self._status() | self._acknowledged()
 
     def _acknowledged(self) -> int:
         """Return the flags that say which halves are on."""
