@@ -71,7 +71,7 @@ def plan(block: Instructions, literal: Any, *, all_trap: bool = False) -> Plan:
     found = AlignmentPlan()
     load_library().alignment_plan(block.at, len(block), all_trap, literal, ctypes.byref(found))
     if not found.count and not found.untold_count:
-        return _NOTHING
+        return NOTHING
     checks = (
         Check(one.before, one.address, one.weights, one.offset, one.mask)
         for one in found.checks[: found.count]
@@ -92,4 +92,5 @@ def is_unaligned(block: Instructions, registers: Sequence[int], *, all_trap: boo
     return traps
 
 
-_NOTHING = Plan()
+NOTHING = Plan()
+"""The plan of most blocks."""

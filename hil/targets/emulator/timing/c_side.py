@@ -300,10 +300,8 @@ def load_library() -> ctypes.CDLL:
     library.timing_node.restype = ctypes.POINTER(Node)
     library.timing_node.argtypes = [pointer, u32]
     library.timing_current.restype = u32
-    library.timing_add_fetch.argtypes = [
-        pointer, pointer, u32, ctypes.c_uint16, ctypes.c_uint16
-    ]  # fmt: skip
-    library.timing_add_fetch.restype = ctypes.c_bool
+    library.timing_add_fetches.argtypes = [pointer, pointer, ctypes.c_char_p, u32]
+    library.timing_add_fetches.restype = None
     library.timing_places.argtypes = [pointer]
     library.timing_places.restype = ctypes.POINTER(PlacesHead)
     places = ctypes.POINTER(PlacesHead)

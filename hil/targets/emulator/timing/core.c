@@ -308,14 +308,18 @@ static node_t *find(timing_t *t, void *engine, uint32_t address, uint32_t size, 
     return node;
 }
 
-bool timing_add_fetch(timing_t *t, node_t *node, uint32_t line, uint16_t needed, uint16_t ahead) {
-    if (flash_line(t, line) >= t->flash_lines || t->fetch_count >= FETCHES) {
-        return false;
+/* Add the lines that a node reads: each its number, when it is first needed, and how much earlier
+ * it is asked for. Those outside of the flash are left out. */
+void timing_add_fetches(timing_t *t, node_t *node, const uint32_t (*lines)[3], uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t *one = lines[i];
+        if (flash_line(t, one[0]) < t->flash_lines && t->fetch_count < FETCHES) {
+            fetch_t fetch = {one[0], (uint16_t)one[1], (uint16_t)one[2]};
+            t->fetches[t->fetch_count++] = fetch;
+            node->fetches++;
+            node->last_line = fetch.line;
+        }
     }
-    t->fetches[t->fetch_count++] = (fetch_t){line, needed, ahead};
-    node->fetches++;
-    node->last_line = line;
-    return true;
 }
 
 /* Whether code in a range was known: then every node is forgotten when the current block ends. */

@@ -447,7 +447,7 @@ class TimingCore:
         if not covered or timing is None:
             self._uc.ctl_remove_cache(met.address, met.address + len(met.code))
             return False
-        count = found.count
+        count = found.instructions
         decode = self._costing.decode
         self._timings[index] = Costed(lambda: decode(met).first(count), found.case, timing)
         self._places.add(node, found.case)
@@ -458,8 +458,9 @@ class TimingCore:
             (node.taken, timing.taken),
         ):
             edge.cost, edge.state = end.cost, self._intern(end.state)
-        for line in timing.lines():
-            self._library.timing_add_fetch(self._buffer, ctypes.byref(node), *line)
+        self._library.timing_add_fetches(
+            self._buffer, ctypes.byref(node), timing.line_fetches, timing.lines
+        )
         return True
 
     def _entry_state(self, node: Node) -> State:

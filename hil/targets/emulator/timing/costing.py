@@ -6,7 +6,6 @@ from hashlib import blake2b
 from hil.targets.emulator.core.decode import Instructions, decode
 from hil.targets.emulator.core.instructions import ALWAYS
 from hil.targets.emulator.timing.addresses import Case
-from hil.targets.emulator.timing.c_side import Transfer, Writes
 from hil.targets.emulator.timing.guard import Guard
 from hil.targets.emulator.timing.known import Found, KnownBlocks, Met
 from hil.targets.emulator.timing.pipeline import (
@@ -87,8 +86,8 @@ class Costing:
             code,
             state,
             cached,
-            tuple(at for at in behind_first if at in self.hooked),
-            tuple(at for at in behind_first if at in self.cuts),
+            tuple(sorted(self.hooked.intersection(behind_first))),
+            tuple(sorted(self.cuts.intersection(behind_first))),
             self._places.memories,
         )
 
@@ -126,13 +125,13 @@ class Costing:
         case, facts = self._places.case(block)
         cached = met.cached
         return Found(
-            count=len(block),
+            instructions=len(block),
             end=end,
             condition=condition,
             alignment=self._guard.plan(block, self._places.literal),
             first_float=facts.first_float,
-            transfer=Transfer(facts.transfer),
-            may_write=Writes(facts.may_write),
+            transfer=facts.transfer,
+            may_write=facts.may_write,
             case=case,
             timing=None if case.hook else self.cost(block, met.state, case, cached=cached),
         )

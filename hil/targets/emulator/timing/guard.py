@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from hil.targets.emulator.core import alignment
-from hil.targets.emulator.core.alignment import Check, Plan
+from hil.targets.emulator.core.alignment import NOTHING, Check, Plan
 from hil.targets.emulator.core.decode import Instructions
 from hil.targets.emulator.timing.c_side import Node, Point
 
@@ -85,6 +85,8 @@ class Guard:
         Returns:
             whether it may run: otherwise its code has to be translated anew first.
         """
+        if plan == NOTHING:
+            return True
         hooked_before = len(self._points)
         checks = {at: tuple(some) for at, some in groupby(plan.checks, lambda one: one.before)}
         for at, some in checks.items():

@@ -12,7 +12,7 @@ from functools import cache
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,7 +24,6 @@ from hil.errors import BuildError
 from hil.targets.emulator.core.alignment import Check
 from hil.targets.emulator.core.alignment import Plan as Alignment
 from hil.targets.emulator.timing.addresses import Case
-from hil.targets.emulator.timing.c_side import Transfer, Writes
 from hil.targets.emulator.timing.pipeline import BlockTiming, Exit, State
 from hil.targets.emulator.timing.rules import TIMING_VERSION
 
@@ -37,8 +36,7 @@ Constants = Mapping[int, int | None]
 """Words of constant data by address; None where there was none."""
 
 
-@dataclass(frozen=True)
-class Met:
+class Met(NamedTuple):
     """How a block is met: what its costs depend on beside registers and constants.
 
     Attributes:
@@ -59,25 +57,26 @@ class Met:
     memories: int = 0
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """What was worked out of a block for some registers.
 
     Attributes:
-        count: instructions up to where it is cut or ends.
+        instructions: how many, up to where it is cut or ends.
         end, condition: where it is cut, and of what stands there; 0 where it is not.
         alignment: what is to be checked before it runs.
         first_float: the address of its first FPU instruction, or 0.
+        transfer: how it ends, as of `c_side.Transfer`.
+        may_write: what it may write, as of `c_side.Writes`.
         timing: its costs; None where a hook has first to cut it: then it is to be translated anew.
     """
 
-    count: int
+    instructions: int
     end: int
     condition: int
     alignment: Alignment
     first_float: int
-    transfer: Transfer
-    may_write: Writes
+    transfer: int
+    may_write: int
     case: Case
     timing: BlockTiming | None
 
@@ -128,7 +127,7 @@ class _Block(msgspec.Struct, array_like=True):
     def found(self, known: _Case, states: Sequence[State]) -> Found:
         return Found(
             self.count, self.end, self.condition, Alignment(self.checks), self.first_float,
-            Transfer(self.transfer), Writes(self.may_write), known.case,
+            self.transfer, self.may_write, known.case,
             known.timing.timing(states) if known.timing is not None else None,
         )  # fmt: skip
 
@@ -236,9 +235,9 @@ class KnownBlocks:
     def _new(self, met: Met, words: tuple[tuple[int, int | None], ...], found: Found) -> _Block:
         return _Block(
             met.address, met.code, self._number(met.state), met.cached, met.hooked, met.cuts,
-            met.memories, words, found.count, found.end, found.condition,
+            met.memories, words, found.instructions, found.end, found.condition,
             found.alignment.checks,
-            found.first_float, int(found.transfer), int(found.may_write), [],
+            found.first_float, found.transfer, found.may_write, [],
         )  # fmt: skip
 
     def _timing(self, timing: BlockTiming) -> _Timing:

@@ -4,19 +4,18 @@ pipeline.h works it out; this side gives it the rules and takes the results.
 """
 
 import ctypes
+import struct
 from array import array
-from collections.abc import Iterator
-from dataclasses import astuple, dataclass
-from functools import cached_property
-from typing import Self
+from dataclasses import astuple
+from typing import Any, NamedTuple
 
 from hil.errors import UsageError
 from hil.targets.emulator.core.decode import Instructions
 from hil.targets.emulator.core.instructions import Instruction
 from hil.targets.emulator.timing.desk import (
     MOST_QUEUE,
+    Cause,
     Cost,
-    ExitMembers,
     LineFetch,
     RuleValues,
     StateMembers,
@@ -24,8 +23,12 @@ from hil.targets.emulator.timing.desk import (
 )
 from hil.targets.emulator.timing.rules import Rules
 
-_ISSUES = "I"  # of array
-_LINE_MEMBERS = len(LineFetch._fields_)
+_MEMBER = "I"  # of arrays
+_MEMBER_BYTES = array(_MEMBER).itemsize
+_LINE_BYTES = ctypes.sizeof(LineFetch)
+_MEMBERS: Any = StateMembers
+_CONDITION_COUNT, _CONDITIONS = _MEMBERS.condition_count.offset, _MEMBERS.conditions.offset
+_EXIT = struct.Struct(f"={1 + len(Cause)}I{ctypes.sizeof(StateMembers)}s")  # an `exit_t`
 
 
 class State(bytes):
@@ -36,8 +39,7 @@ class State(bytes):
     @property
     def conditions(self) -> bytes:
         """Those of the remaining instructions of an IT block."""
-        members = StateMembers.from_buffer_copy(self)
-        return bytes(members.conditions[: members.condition_count])
+        return self[_CONDITIONS : _CONDITIONS + self[_CONDITION_COUNT]]
 
     def where(self, outcome: int) -> "State":
         """Return the same with another outcome of the IT that comes next.
@@ -54,22 +56,15 @@ class State(bytes):
 FRESH = State(bytes(StateMembers(branched=1, wide_run=-1)))
 
 
-@dataclass(frozen=True)
-class Exit:
+class Exit(NamedTuple):
     """The end of a block one way: its cost in all and by cause, and what goes on behind it."""
 
     cost: int
     by_cause: tuple[int, ...]
     state: State
 
-    @classmethod
-    def of(cls, members: ExitMembers) -> Self:
-        """Take one over."""
-        return cls(members.cost, tuple(members.by_cause), State(bytes(members.state)))
 
-
-@dataclass(frozen=True)
-class BlockTiming:
+class BlockTiming(NamedTuple):
     """A block's cost.
 
     Attributes:
@@ -83,16 +78,15 @@ class BlockTiming:
     fall_through: Exit
     taken: Exit
 
-    @cached_property
+    @property
     def issues(self) -> tuple[int, ...]:
         """Cycle at which each instruction issues."""
-        return tuple(array(_ISSUES, self.issued))
+        return tuple(array(_MEMBER, self.issued))
 
-    def lines(self) -> Iterator[tuple[int, int, int]]:
-        """Yield each line of code, when it is first needed, and how much earlier asked for."""
-        members = array(_ISSUES, self.line_fetches)
-        each = (members[i::_LINE_MEMBERS] for i in range(_LINE_MEMBERS))
-        return zip(*each, strict=True)
+    @property
+    def lines(self) -> int:
+        """How many lines of code there are."""
+        return len(self.line_fetches) // _LINE_BYTES
 
 
 class Pipeline:
@@ -136,17 +130,21 @@ class Pipeline:
             self._line_bytes,
             self._at,
         )
-        fall = Exit.of(found.fall_through)
+        fall = self._exit(Cost.fall_through.offset)
         ends_alike = not block[count - 1].leaves
-        lines = ctypes.string_at(
-            self._at + Cost.line.offset, found.lines * ctypes.sizeof(LineFetch)
-        )
         return BlockTiming(
-            ctypes.string_at(self._at + Cost.issues.offset, count * array(_ISSUES).itemsize),
-            lines,
+            self._bytes(Cost.issues.offset, count * _MEMBER_BYTES),
+            self._bytes(Cost.line.offset, found.lines * _LINE_BYTES),
             fall,
-            fall if ends_alike else Exit.of(found.taken),
+            fall if ends_alike else self._exit(Cost.taken.offset),
         )
+
+    def _bytes(self, offset: int, length: int) -> bytes:
+        return ctypes.string_at(self._at + offset, length)
+
+    def _exit(self, offset: int) -> Exit:
+        cost, *by_cause, state = _EXIT.unpack_from(self._cost, offset)
+        return Exit(cost, tuple(by_cause), State(state))
 
 
 def depends_on_outcome(instruction: Instruction) -> bool:
