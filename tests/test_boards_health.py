@@ -9,6 +9,7 @@ import pytest
 from emulated import BOARD
 
 from hil import cli
+from hil.commands import boards
 from hil.config.inventory import Unit
 from hil.errors import LockError, ProbeError, UsageError, Verdict
 from hil.results import health, table
@@ -176,3 +177,12 @@ def test_the_command_shows_a_quarantine_and_fails(
     health.note_checked(tmp_path, uid, DAYS[4])
     assert cli.main(where) == 0
     assert "QUARANTINE" not in capsys.readouterr().out
+
+
+def test_findings_of_a_board_fit_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "serial 115,200 baud: 8 bytes to PA10, 0 wrong; " * 3
+    boards._print_wrapped("[x] pins               ", words)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) < 80
+    assert " ".join(" ".join(lines).split()) == f"[x] pins {words}".strip()
+    assert all(line.startswith(" " * 23) for line in lines[1:])

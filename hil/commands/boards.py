@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hil.studies.boards.silicon_report import Report
 
 _MOST_PORT = 65_535
+_COLUMNS = 79
 _EXAMPLES = """\
 examples:
   hil boards list                      what is there, and who uses it
@@ -131,7 +133,7 @@ def _list(options: argparse.Namespace) -> int:
     if not boards:
         print("no inventory names a board, and no debug probe is connected")
         return 0
-    out = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for head in ("name", "kind", "probe", "connected", "serial port", "used by"):
         out.add_column(head)
     for one in boards:
@@ -196,7 +198,16 @@ def _print_findings(report: "Report") -> None:
     for one in report.findings:
         wrong = "BAD" if one.modelled is None else "DIFFERS"
         state = {True: "ok", False: wrong, None: "-"}[one.good]
-        print(f"{state:9}{one.name:23}{one.detail}")
+        _print_wrapped(f"{state:9}{one.name:23}", one.detail)
+
+
+def _print_wrapped(head: str, detail: str) -> None:
+    """Print a line of two columns, the second one on as many lines as it takes."""
+    behind = " " * len(head)
+    lines = textwrap.wrap(
+        detail, _COLUMNS - len(head), break_long_words=False, break_on_hyphens=False
+    )
+    print(head + f"\n{behind}".join(lines or [""]))
 
 
 def _print_ledger(report: "Report") -> None:
@@ -208,7 +219,7 @@ def _print_ledger(report: "Report") -> None:
         print("\nthe ledger of docs/silicon.md; an emulated board proves nothing of silicon:\n")
     marks = {State.HOLDS: "[x]", State.FAILS: "[!]", State.OPEN: "[ ]"}
     for entry in report.entries:
-        print(f"{marks[entry.state]} {entry.assumption.name:19}{entry.detail}")
+        _print_wrapped(f"{marks[entry.state]} {entry.assumption.name:19}", entry.detail)
 
 
 def _print_layers(report: "Report") -> None:
@@ -257,7 +268,7 @@ def _health(options: argparse.Namespace) -> int:
     found = health.of(store.load_history(history), health.checked(history))
     if not found:
         raise UsageError(f"no run in {options.history_dir} met a board through a probe")
-    out = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     heads = "board", "uid", "measured", "resent", "recovered by", "set-up errors"
     for head in (*heads, "since the last result"):
         out.add_column(head)
