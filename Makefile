@@ -70,12 +70,14 @@ format: $(STAMP)  ## rewrite Python and C in the project's layout
 INSTALL = $(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable
 
 $(RUNS): pyproject.toml constraints.txt
+	@echo "setting up $(VENV), once: half a gigabyte to download"
 	$(PYTHON) -m venv $(VENV)
 	sh ci/cpu_torch.sh $(BIN)
 	$(INSTALL) '.[suite]'
 	touch $@
 
 $(STAMP): pyproject.toml constraints.txt
+	@echo "setting up $(VENV) for the tests, once: 0.6 gigabytes to download"
 	$(PYTHON) -m venv $(VENV)
 	sh ci/cpu_torch.sh $(BIN)
 	$(INSTALL) '.[dev]'

@@ -71,3 +71,11 @@ def test_the_scripts_of_both_are_valid_for_their_shell() -> None:
 def test_the_job_publishes_what_its_reports_name() -> None:
     job = yaml.safe_load(JOB.read_text())[".rnnpool-hil"]
     assert job["artifacts"]["reports"]["metrics"] in "\n".join(job["after_script"])
+
+
+@pytest.mark.parametrize(
+    "path", [ACTION, JOB, ROOT / "hil/templates/project/dot_github/workflows/ci.yml.in"]
+)
+def test_what_installs_the_package_takes_a_torch_without_cuda(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert "--torch-backend=cpu" in text or "cpu_torch.sh" in text
