@@ -83,8 +83,8 @@ def test_bin_and_hex_files_are_programmed_too(flash: Path, tmp_path: Path) -> No
     image.frombytes(data[::-1], offset=0x0802_0000)
     image.write_hex_file(str(tmp_path / "b.hex"))
     board = ("-u", "emulated-stm32f439")
-    pyocd("load", *board, "--base-address", "0x08010000", str(tmp_path / "a.bin"), flash=flash)
-    pyocd("load", *board, str(tmp_path / "b.hex"), flash=flash)
+    files = (f"{tmp_path / 'a.bin'}@0x08010000", str(tmp_path / "b.hex"))
+    pyocd("load", *board, *files, flash=flash)
     contents = flash.read_bytes()
     assert contents[0x1_0000 : 0x1_0000 + len(data)] == data
     assert contents[0x2_0000 : 0x2_0000 + len(data)] == data[::-1]
