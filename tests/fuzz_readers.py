@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from fuzzing import Reader
+from fuzzing import Reader, put
 
 if TYPE_CHECKING:
     from torch import nn
@@ -116,7 +116,7 @@ def _read_headers(path: Path) -> object:
     if path.suffix == ".sd":
         return edgeml_headers.read(seeds, path)
     (folder := seeds.parent / "headers").mkdir(exist_ok=True)
-    (folder / "all.h").write_bytes(path.read_bytes())
+    put(folder / "all.h", path.read_bytes())
     return edgeml_headers.read(folder, seeds / "program.sd")
 
 
@@ -219,7 +219,7 @@ def _read_details(path: Path) -> object:
     csv = path.parent / "page" / "results.csv"
     if not csv.is_file():
         report_rows.write(csv.parent)
-    (details.directory(csv) / "small.json").write_bytes(path.read_bytes())
+    put(details.directory(csv) / "small.json", path.read_bytes())
     return page.build(subjects.gather(table.load(csv), csv, []), "", None)
 
 
@@ -236,7 +236,7 @@ def _read_checks(path: Path) -> object:
 
     history = path.parent / "history"
     history.mkdir(exist_ok=True)
-    (history / health.CHECKED).write_bytes(path.read_bytes())
+    put(history / health.CHECKED, path.read_bytes())
     return health.checked(history)
 
 
@@ -358,7 +358,7 @@ def _annotated(name: str, text: str, called: str, beside: Mapping[str, str] = _N
 
         folder = next(one for one in path.parents if (one / called).is_dir()) / called
         if path != folder / name:
-            (folder / name).write_bytes(path.read_bytes())
+            put(folder / name, path.read_bytes())
         return datasets.open_dataset(folder, form)
 
     return Reader(called, read, seeds)

@@ -155,9 +155,15 @@ def fuzz(
         is_text = all(b"\0" not in one for one in seeds)
         damaged = mutant(random, seeds, is_text=is_text)
         path = folder / f"mutant{suffix}"
-        path.write_bytes(damaged)
+        put(path, damaged)
         _try(reader, path, damaged, outcome)
     return outcome
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file anew: one that is cut short first is written to the disk before, 1 ms each."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
 
 
 def _try(reader: Reader, path: Path, damaged: bytes, outcome: Outcome) -> None:
