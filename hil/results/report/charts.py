@@ -258,57 +258,64 @@ def pareto(dots: Sequence[Dot], width: int, *, only_best: bool = False) -> str:
         }
         for dot in sorted(marked, key=lambda one: one.best)  # the best are drawn last, on top
     ]
-    placed = [{"name": n, "px": x, "py": y, "best": best} for n, x, y, best in names]
-    x = {
-        "field": "s",
-        "type": "quantitative",
-        "scale": {"type": "log", "nice": False, "domain": frame.seconds},
-        "axis": {"title": "seconds per image", "tickCount": 6, "format": "~g"},
-    }
-    y = {
-        "field": "kb",
-        "type": "quantitative",
-        "scale": {"zero": False, "nice": False, "domain": frame.kilobytes},
-        "axis": {"title": "RAM, all-in, in KB", "tickCount": 6},
-    }
-    best = [{"filter": "datum.best"}]
-    line = {"type": "line", "interpolate": "step-after", "strokeDash": [4, 3], "aria": False}
-    dot_mark = {"type": "circle", "size": 110, "opacity": 1, "stroke": "var(--surface)"}
-    colour = {
-        "condition": {"test": "datum.best", "value": "var(--map)"},
-        "value": "var(--quiet-mark)",
-    }
-    text = {"type": "text", "align": "left", "baseline": "middle", "aria": False}
-    ink = {"condition": {"test": "datum.best", "value": "var(--ink)"}, "value": "var(--muted)"}
-    layers: list[Spec] = [
-        {
-            "transform": best,
-            "mark": line | {"stroke": "var(--map)", "strokeWidth": 1.5},
-            "encoding": {"x": x, "y": y, "order": {"field": "s", "type": "quantitative"}},
+    place = {
+        "x": {
+            "field": "s",
+            "type": "quantitative",
+            "scale": {"type": "log", "nice": False, "domain": frame.seconds},
+            "axis": {"title": "seconds per image", "tickCount": 6, "format": "~g"},
         },
-        {
-            "mark": dot_mark,
-            "encoding": {
-                "x": x,
-                "y": y,
-                "color": colour,
-                "href": {"field": "href"},
-                "description": {"field": "says"},
-            },
+        "y": {
+            "field": "kb",
+            "type": "quantitative",
+            "scale": {"zero": False, "nice": False, "domain": frame.kilobytes},
+            "axis": {"title": "RAM, all-in, in KB", "tickCount": 6},
         },
-        {
-            "data": {"values": placed},
-            "mark": text | {"fontSize": _LABEL_FONT},
-            "encoding": {
-                "x": {"field": "px", "type": "quantitative", "scale": None, "axis": None},
-                "y": {"field": "py", "type": "quantitative", "scale": None, "axis": None},
-                "text": {"field": "name"},
-                "color": ink,
-            },
-        },
-    ]
+    }
+    layers = [_line_of_best(place), _dots(place), _names(names)]
     spec: Spec = {"width": width, "height": frame.height, "data": {"values": values}}
     return draw(spec | {"layer": layers, "resolve": {"scale": {"x": "shared", "y": "shared"}}})
+
+
+def _line_of_best(place: Spec) -> Spec:
+    mark = {"type": "line", "interpolate": "step-after", "strokeDash": [4, 3], "aria": False}
+    return {
+        "transform": [{"filter": "datum.best"}],
+        "mark": mark | {"stroke": "var(--map)", "strokeWidth": 1.5},
+        "encoding": place | {"order": {"field": "s", "type": "quantitative"}},
+    }
+
+
+def _dots(place: Spec) -> Spec:
+    return {
+        "mark": {"type": "circle", "size": 110, "opacity": 1, "stroke": "var(--surface)"},
+        "encoding": place
+        | {
+            "color": _if_best("var(--map)", "var(--quiet-mark)"),
+            "href": {"field": "href"},
+            "description": {"field": "says"},
+        },
+    }
+
+
+def _names(names: "Iterable[tuple[str, float, float, bool]]") -> Spec:
+    """Write each name at its place, in pixels from the top left."""
+    text = {"type": "text", "align": "left", "baseline": "middle", "aria": False}
+    placed = [{"name": name, "px": x, "py": y, "best": best} for name, x, y, best in names]
+    return {
+        "data": {"values": placed},
+        "mark": text | {"fontSize": _LABEL_FONT},
+        "encoding": {
+            "x": {"field": "px", "type": "quantitative", "scale": None, "axis": None},
+            "y": {"field": "py", "type": "quantitative", "scale": None, "axis": None},
+            "text": {"field": "name"},
+            "color": _if_best("var(--ink)", "var(--muted)"),
+        },
+    }
+
+
+def _if_best(colour: str, other: str) -> Spec:
+    return {"condition": {"test": "datum.best", "value": colour}, "value": other}
 
 
 _LABEL_FONT = 12  # pixels
