@@ -33,6 +33,14 @@ class Buffer:
         """First byte past the buffer."""
         return self.offset + self.bytes
 
+    def overlaps(self, other: "Buffer") -> bool:
+        """Whether another buffer of the region has bytes of this one.
+
+        Args:
+            other: of the same region; a buffer does not overlap itself.
+        """
+        return other is not self and other.offset < self.end and self.offset < other.end
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -125,12 +133,7 @@ def place(program: Program, budget: Budget, choices: Choices, patience: int = PA
         BuildError: an operator that no kernel computes.
     """
     planned = schedule(program, choices)
-    if choices.ccm_bytes is None:
-        steps = _fit(planned, choices.streamed, budget)
-    else:
-        steps = _fill(planned, choices.streamed, min(choices.ccm_bytes, budget.ccm_bytes))
-    if choices.streams_in_ccm:
-        steps = _relieve(steps, choices.streamed, budget.ccm_bytes)
+    steps = _in_regions(planned, budget, choices)
     stream = _stream(program, steps, choices.streamed)
     strips = stream.strips
     arena = _maps(program, steps, choices.streamed, strips)
@@ -147,10 +150,7 @@ def place(program: Program, budget: Budget, choices: Choices, patience: int = PA
         flash,
     )
     offsets = {name: buffer.offset for name, buffer in maps.items() if name != "output"}
-    results, at = {}, 0
-    for tensor in program.output.tensors:
-        results[tensor.name] = at
-        at += tensor.bytes
+    results = _results(program)
     output_offset = 0 if strips else maps["output"].offset
     if not strips:
         offsets |= {name: output_offset + at for name, at in results.items()}
@@ -166,16 +166,33 @@ def place(program: Program, budget: Budget, choices: Choices, patience: int = PA
         ccm_bytes=ccm_bytes,
         input_offset=image.offset,
         input_bytes=program.input.bytes,
-        input_survives=not strips
-        and not any(
-            b.offset < image.end and image.offset < b.end for b in maps.values() if b is not image
-        ),
+        input_survives=not strips and not any(map(image.overlaps, maps.values())),
         output_offset=output_offset,
         output_bytes=program.output.bytes,
         flash_bytes=flash.bytes,
         flash_wait_states=budget.flash_wait_states,
         choices=choices,
     )
+
+
+def _in_regions(planned: tuple[Step, ...], budget: Budget, choices: Choices) -> tuple[Step, ...]:
+    """Say of each step's working memory in which region it goes."""
+    if choices.ccm_bytes is None:
+        steps = _fit(planned, choices.streamed, budget)
+    else:
+        steps = _fill(planned, choices.streamed, min(choices.ccm_bytes, budget.ccm_bytes))
+    if choices.streams_in_ccm:
+        steps = _relieve(steps, choices.streamed, budget.ccm_bytes)
+    return steps
+
+
+def _results(program: Program) -> dict[str, int]:
+    """Return where each map of the result begins in it, in bytes."""
+    results, at = {}, 0
+    for tensor in program.output.tensors:
+        results[tensor.name] = at
+        at += tensor.bytes
+    return results
 
 
 def occupied(program: Program, steps: tuple[Step, ...]) -> list[int]:
