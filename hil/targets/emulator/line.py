@@ -44,7 +44,7 @@ class Line:
 
     @property
     def tap(self) -> Callable[[bytes], None] | None:
-        """As above."""
+        """What takes the bytes that the firmware sends; None where they are kept for `receive`."""
         return self._tap
 
     @tap.setter
@@ -54,7 +54,7 @@ class Line:
 
     @property
     def leaves(self) -> Callable[[int], int]:
-        """As above."""
+        """What the host hears of a byte that the firmware sent."""
         return self._leaves
 
     @leaves.setter
