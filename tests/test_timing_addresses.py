@@ -1,5 +1,6 @@
 """What a block's addresses are made of is what the core's own registers make of them."""
 
+import ctypes
 import random
 from typing import Any
 
@@ -7,9 +8,10 @@ import pytest
 import timing_machine as machine
 
 from hil.config import board
+from hil.errors import EmulatorError
 from hil.targets.emulator.core.decode import decode
 from hil.targets.emulator.core.instructions import PC
-from hil.targets.emulator.timing.addresses import Lookout, memories_of
+from hil.targets.emulator.timing.addresses import Lookout, Memory, memories_of
 from hil.targets.emulator.timing.c_side import VALUE_REGISTERS
 
 BLOCKS = 80
@@ -117,7 +119,8 @@ def test_addresses_and_registers_are_the_cores_own(seed: int) -> None:
         core.run(first, end)
         for number, value in enumerate(entered):
             lookout.registers[number] = value
-        lookout.look(block)
+        case, _ = lookout.look(block)
+        assert lookout.holds(case), name
         for index, found in lookout.reached():
             at = block[index].address
             if at in core.accessed:
@@ -129,3 +132,32 @@ def test_addresses_and_registers_are_the_cores_own(seed: int) -> None:
                 known += 1
     assert told > 2 * BLOCKS
     assert known > 8 * BLOCKS
+
+
+MEMORIES = (
+    Memory("unknown", 0, 0x1000),
+    Memory("sram1", 0x1000, 0x2000),
+    Memory("unknown", 0x2000, 0x1_0000_0000),
+)
+
+
+@pytest.mark.parametrize("pointer", range(0x1FF8, 0x2001))
+def test_a_case_holds_for_what_it_was_found_with_at_the_very_end_of_memory(pointer: int) -> None:
+    memory = bytearray(0x1000)
+    memory[-4:] = (0x1010).to_bytes(4, "little")
+    host = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    lookout = Lookout(MEMORIES)
+    lookout.host(lambda begin, _: host if begin == 0x1000 else None)
+    lookout.registers[4] = pointer
+    code = bytes.fromhex("2068 0168")  # ldr r0, [r4]; ldr r1, [r0]
+    case, _ = lookout.look(decode(code, machine.FLASH))
+    assert lookout.holds(case)
+    lookout.registers[4] = 0x800
+    assert not lookout.holds(case)
+
+
+@pytest.mark.parametrize("instructions", [0, 1025])
+def test_a_block_beyond_all_measure_is_refused(instructions: int) -> None:
+    block = decode(bytes.fromhex("00bf") * instructions, machine.FLASH)
+    with pytest.raises(EmulatorError, match=f"a block of {instructions} instructions"):
+        Lookout(MEMORIES).look(block)

@@ -7,7 +7,6 @@ from typing import Any, overload
 
 from hil.targets.emulator.core.clock import address_of
 from hil.targets.emulator.core.instructions import (
-    MOST_INSTRUCTIONS,
     DecoderHead,
     Instruction,
     load_library,
@@ -68,11 +67,11 @@ def decode(code: bytes, address: int, conditions: bytes = b"") -> Instructions:
     """Decode straight-line code; half an instruction at its end is left out.
 
     Args:
-        code: at most `MOST_INSTRUCTIONS`.
+        code: of a block.
         address: where it stands.
         conditions: those that an IT before it gives its first instructions.
     """
-    most = min(len(code) // 2, MOST_INSTRUCTIONS)
+    most = len(code) // 2
     memory = bytearray(max(most, 1) * _BYTES)
     block = Instructions(memory, 0)
     count = load_library().decode(

@@ -14,6 +14,7 @@ from hil.config.board import Board
 from hil.errors import EmulatorError
 from hil.targets.emulator.core.alignment import literal_function
 from hil.targets.emulator.core.decode import Instructions
+from hil.targets.emulator.core.instructions import MOST_INSTRUCTIONS
 from hil.targets.emulator.timing.c_side import VALUE_REGISTERS, Node, Place
 from hil.targets.emulator.timing.desk import (
     ACCESS_BYTES,
@@ -129,9 +130,11 @@ class Lookout:
             What it reaches; and what else there is to know of it, until the next look.
 
         Raises:
-            EmulatorError: it has too many addresses.
+            EmulatorError: it has too many addresses, or is none that this side has room for.
         """
         count = len(block)
+        if not 0 < count <= MOST_INSTRUCTIONS:
+            raise EmulatorError(f"a block of {count} instructions cannot be costed")
         self._library.look_at(self._at, block.at, count)
         found = self._look.found
         if found.is_full:
