@@ -26,5 +26,7 @@ if echo "$told" | grep -qE "\.(extra-index-url|find-links|index-url|pypi-url|no-
     fi
 fi
 "$bin/pip" install --quiet --constraint "$constraints" uv || exit 0
-UV_HTTP_TIMEOUT=30 "$bin/uv" pip install --quiet --python "$bin/python" --torch-backend=cpu --constraint "$constraints" torch ||
-    echo "no torch for the CPU alone can be had: pip takes the one of PyPI, with CUDA"
+said=$(UV_HTTP_TIMEOUT=30 "$bin/uv" pip install --quiet --python "$bin/python" --torch-backend=cpu --constraint "$constraints" torch 2>&1) || {
+    why=$(echo "$said" | sed -n '$s/^ *cause: //p')
+    echo "no torch for the CPU alone can be had${why:+ ($why)}: pip takes the one of PyPI, with CUDA"
+}
