@@ -8,6 +8,7 @@ import thumb
 from emulated import BOARD
 
 from hil.build.image import read_segments
+from hil.targets import debugger
 from hil.targets.emulator import powered
 from hil.targets.emulator.board import EmulatedBoard, default_clock
 from hil.targets.emulator.debug.port import DebugPort, TransferFault
@@ -202,6 +203,15 @@ def test_memory_is_written_and_read_in_all_sizes_and_alignments(target: Any) -> 
         assert bytes(target.read_memory_block8(SRAM + 0x1000 + offset, len(data))) == data
     target.write16(SRAM + 2, 0xBEEF)
     assert target.read8(SRAM + 3) == 0xBE
+
+
+def test_a_debugger_reads_any_piece_of_memory(target: Any) -> None:
+    data = bytes(range(1, 42))
+    target.write_memory_block8(SRAM + 0x1000, data)
+    for first in range(5):
+        for count in range(10):
+            found = debugger._memory(target, SRAM + 0x1000 + first, count)
+            assert found == data[first : first + count]
 
 
 def test_an_access_to_nothing_faults_and_the_session_survives(target: Any) -> None:

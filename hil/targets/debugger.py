@@ -1,6 +1,7 @@
 """A pyOCD session: what a real probe and the emulated one have in common."""
 
 import logging
+import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
@@ -154,7 +155,7 @@ class Debugger:
             count: of bytes.
         """
         with self._probe_errors("reading memory"):
-            return bytes(self._target.read_memory_block8(address, count))
+            return _memory(self._target, address, count)
 
     def look(self, enough: Callable[[int], bool]) -> core_state.CoreState:
         """Look what the core does; one that runs is stopped for moments.
@@ -309,7 +310,7 @@ class Debugger:
     def _read_back(self, piece: Segment) -> None:
         for start in range(0, len(piece.data), _READ_BYTES):
             wanted = piece.data[start : start + _READ_BYTES]
-            found = bytes(self._target.read_memory_block8(piece.address + start, len(wanted)))
+            found = _memory(self._target, piece.address + start, len(wanted))
             if found != wanted:
                 at = next(i for i, (a, b) in enumerate(zip(wanted, found, strict=True)) if a != b)
                 raise FlashError(
@@ -333,6 +334,14 @@ class Debugger:
             what = str(error) or type(error).__name__
             hint = self._hint + or_else
             raise ProbeError(f"pyOCD failed while {doing}: {what}", hint=hint) from error
+
+
+def _memory(target: Any, address: int, count: int) -> bytes:
+    """Read memory through pyOCD by words where they are aligned: it handles each item by itself."""
+    words = 0 if address % 4 else count // 4
+    data = struct.pack(f"<{words}I", *target.read_memory_block32(address, words)) if words else b""
+    rest = count - len(data)
+    return data + bytes(target.read_memory_block8(address + len(data), rest)) if rest else data
 
 
 class _NoDescription:
