@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_results import CONTEXT
 
-from hil.errors import UsageError
+from hil.errors import UsageError, Verdict
 from hil.results import store, table
 from hil.results.rows import Metric, Row, in_context
 from hil.results.store import Store
@@ -131,3 +131,39 @@ def test_forgetting_a_table_keeps_the_history(tmp_path: Path) -> None:
     store.forget(csv)
     assert not csv.exists()
     assert len(store.load_history(tmp_path / "history")) == 1
+
+
+def test_the_table_of_several_processes_is_what_reading_and_writing_theirs_makes(
+    tmp_path: Path,
+) -> None:
+    csv = tmp_path / "results.csv"
+    odd = [
+        Metric("a", 0.1, "B", note='a "note",\nin two lines\r\nor three'),
+        Metric("b", -0.0, "B", reference=1e300, samples=(1.0, 0.25)),
+        Metric("c", 7, "B", limit=8.0, verdict=Verdict.PASS),
+    ]
+    for part in ("gw1", "gw0", "gw0"):
+        Store.beside(csv, RUN, part=part).write([*rows(part, 3), *in_context(CONTEXT, odd)])
+    whole = tmp_path / "whole.csv"
+    table.write(store.load_run(tmp_path / "history", RUN), whole)
+    assert csv.read_bytes() == whole.read_bytes()
+    assert len(table.load(csv)) == 2 * 6
+
+
+def test_a_part_of_an_earlier_version_is_read_before_it_is_joined(tmp_path: Path) -> None:
+    csv, earlier = tmp_path / "results.csv", tmp_path / "history" / f"{RUN}.gw0.csv"
+    Store.beside(csv, RUN, part="gw0").write(rows("gw0", 2))
+    lines = [line.rpartition(",")[0] for line in earlier.read_text().splitlines()]
+    earlier.write_text("\n".join(lines))  # a column less, and no end of the last line
+    Store.beside(csv, RUN, part="gw1").write(rows("gw1", 2))
+    assert [row.metric.name for row in table.load(csv)] == ["gw0.0", "gw0.1", "gw1.0", "gw1.1"]
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe\n", b"no table\n"])
+def test_a_damaged_part_is_told_and_not_joined(tmp_path: Path, damage: bytes) -> None:
+    csv = tmp_path / "results.csv"
+    Store.beside(csv, RUN, part="gw0").write(rows("gw0", 2))
+    (tmp_path / "history" / f"{RUN}.gw0.csv").write_bytes(damage)
+    with pytest.raises(UsageError, match="gw0"):
+        Store.beside(csv, RUN, part="gw1").write(rows("gw1", 2))
+    assert [row.metric.name for row in table.load(csv)] == ["gw0.0", "gw0.1"]

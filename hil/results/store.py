@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hil import files
 from hil.errors import UsageError
 from hil.paths import cache, home
 from hil.results import table
@@ -59,12 +60,24 @@ class Store:
         try:
             table.write(rows, self.history / self._name)
             with _locked(self.history):
-                table.write(load_run(self.history, self.run), self.csv)
+                self._write_all()
         except OSError as error:
             raise UsageError(
                 f"results cannot be written: {error}; {self._keep_elsewhere(rows)}",
                 hint="choose another file with --hil-csv",
             ) from error
+
+    def _write_all(self) -> None:
+        """Write the rows of all processes to the last run's table."""
+        parts = _files_of(self.history, self.run)
+        try:
+            whole = table.joined(files.read_text(path, table.MOST_BYTES) for path in parts)
+        except UnicodeDecodeError:
+            whole = None
+        if whole is None:  # one is damaged, which reading it tells, or of another version
+            table.write(self.rows(), self.csv)
+        else:
+            files.replace(self.csv, whole)
 
     @property
     def _name(self) -> str:
@@ -111,13 +124,16 @@ def load_run(history: Path, run: str) -> list[Row]:
     Raises:
         UsageError: one of its files cannot be read.
     """
-    files = [path for path in _files(history) if path.name.partition(".")[0] == run]
-    return [row for path in files for row in table.load(path)]
+    return [row for path in _files_of(history, run) for row in table.load(path)]
 
 
 def load_history(history: Path) -> list[Row]:
     """Read the rows of every run, oldest first."""
     return [row for run in runs(history) for row in load_run(history, run)]
+
+
+def _files_of(history: Path, run: str) -> list[Path]:
+    return [path for path in _files(history) if path.name.partition(".")[0] == run]
 
 
 def _files(history: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -35,7 +36,25 @@ def write(rows: Sequence[Row], path: Path) -> None:
         rows: of the table, in order.
         path: of its file.
     """
-    files.replace(path, text(COLUMNS, (row.cells() for row in rows)))
+    files.replace(path, text(COLUMNS, ()) + "".join(map(_line, rows)))
+
+
+def joined(texts: Iterable[str]) -> str | None:
+    """Put whole tables of this version behind each other; None where one is none.
+
+    Args:
+        texts: of the tables' files.
+    """
+    header = text(COLUMNS, ())
+    found = list(texts)
+    if not all(one.startswith(header) and one.endswith("\n") for one in found):
+        return None
+    return header + "".join(one.removeprefix(header) for one in found)
+
+
+@lru_cache(maxsize=1 << 14)  # a run writes its table anew with each scenario
+def _line(row: Row) -> str:
+    return text(COLUMNS, (row.cells(),)).partition("\n")[2]
 
 
 def text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
