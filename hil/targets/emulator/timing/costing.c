@@ -32,25 +32,14 @@ static const uint8_t *host_of(const memories_t *memories, uint32_t begin) {
 
 /* Whether the registers are those of a case. */
 bool look_holds(const look_t *look, const place_t *places, uint32_t count, const term_t *terms) {
-    uint32_t values[VALUES];
+    uint32_t values[VALUES], offset;
     memcpy(values, look->registers, sizeof look->registers);
     for (const place_t *place = places; place < places + count; place++) {
-        uint32_t sum = place->constant;
-        const term_t *term = &terms[place->first_term];
-        for (const term_t *last = term + place->terms; term < last; term++) {
-            sum += values[term->value] * term->times;
-        }
-        uint32_t offset = sum - place->begin;
-        if (offset >= place->length || (sum & place->mask) != place->low) {
+        place_t here = *place;
+        here.host = place->loads ? host_of(&look->memories, place->begin) : NULL;
+        if ((place->loads && !here.host) ||
+            !place_holds(&here, &terms[place->first_term], values, &offset)) {
             return false;
-        }
-        if (place->loads) {
-            place_t here = *place;
-            here.host = host_of(&look->memories, place->begin);
-            if (!here.host) {
-                return false;
-            }
-            values[place->loads] = places_load(&here, offset);
         }
     }
     return true;

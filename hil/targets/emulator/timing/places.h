@@ -77,27 +77,37 @@ static uint32_t places_load(const place_t *place, uint32_t offset) {
     return (value ^ sign) - sign;
 }
 
+/* Whether a place holds for the values of its terms. If so, how far behind its beginning the sum
+ * is; what the block loads from there becomes a value, too. */
+static inline bool place_holds(const place_t *place, const term_t *terms, uint32_t *values,
+                               uint32_t *offset) {
+    uint32_t sum = place->constant;
+    for (const term_t *term = terms, *last = terms + place->terms; term < last; term++) {
+        sum += values[term->value] * term->times;
+    }
+    *offset = sum - place->begin;
+    if (*offset >= place->length || (sum & place->mask) != place->low) {
+        return false;
+    }
+    if (place->loads) {
+        values[place->loads] = places_load(place, *offset);
+    }
+    return true;
+}
+
 /* Whether a block's places hold for the registers as they are; if so, for how many rounds of it. */
 static inline bool places_hold(const places_t *p, placed_t *placed, engine_read_fn read,
                                void *engine) {
-    uint32_t value[VALUES], rounds = UINT32_MAX;
+    uint32_t values[VALUES], rounds = UINT32_MAX;
     for (uint64_t left = placed->registers; left; left &= left - 1) {
         uint32_t number = (uint32_t)__builtin_ctzll(left);
-        read(engine, p->register_ids[number], &value[number]);
+        read(engine, p->register_ids[number], &values[number]);
     }
     const place_t *place = &p->all[placed->first];
     for (const place_t *end = place + placed->count; place < end; place++) {
-        uint32_t sum = place->constant;
-        const term_t *term = &p->terms[place->first_term];
-        for (const term_t *last = term + place->terms; term < last; term++) {
-            sum += value[term->value] * term->times;
-        }
-        uint32_t offset = sum - place->begin;
-        if (offset >= place->length || (sum & place->mask) != place->low) {
+        uint32_t offset;
+        if (!place_holds(place, &p->terms[place->first_term], values, &offset)) {
             return false;
-        }
-        if (place->loads) {
-            value[place->loads] = places_load(place, offset);
         }
         uint32_t within = places_rounds(place, offset);
         rounds = within < rounds ? within : rounds;
