@@ -422,8 +422,17 @@ def parse(kind: int, body: bytes) -> Message:
     raise MalformedError(f"there is no message of kind 0x{kind:02X}")
 
 
+_LAYOUTS: dict[type[Message], tuple[Field, ...]] = {}
+
+
 def layout(message: type[Message]) -> tuple[Field, ...]:
     """Return the fields of a message in the order in which they lie in the frame."""
+    if message not in _LAYOUTS:
+        _LAYOUTS[message] = _worked_out(message)
+    return _LAYOUTS[message]
+
+
+def _worked_out(message: type[Message]) -> tuple[Field, ...]:
     hints = get_type_hints(message, include_extras=True)
     annotations = [(field.name, get_args(hints[field.name])) for field in fields(message)]
     return tuple(Field(name, python, wire) for name, (python, wire) in annotations)

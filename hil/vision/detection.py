@@ -142,7 +142,7 @@ def suppress(edges: Float64, scores: Float64, most_overlap: float = _MOST_OVERLA
         Indices, best first.
     """
     order = np.argsort(-scores, kind="stable")[:_CANDIDATES]
-    areas = np.prod(np.maximum(edges[:, 2:] - edges[:, :2], 0.0), axis=1)
+    areas = _areas(edges[:, 2:] - edges[:, :2])
     kept: list[int] = []
     while order.size and len(kept) < _MOST_BOXES:
         best, rest = order[0], order[1:]
@@ -150,10 +150,17 @@ def suppress(edges: Float64, scores: Float64, most_overlap: float = _MOST_OVERLA
         sides = np.minimum(edges[best, 2:], edges[rest, 2:]) - np.maximum(
             edges[best, :2], edges[rest, :2]
         )
-        shared = np.prod(np.maximum(sides, 0.0), axis=1)
+        shared = _areas(sides)
         union = areas[best] + areas[rest] - shared
         order = rest[shared <= most_overlap * union]
     return kept
+
+
+def _areas(sides: Float64) -> Float64:
+    """Return (count,) products of (count, 2) sides; one below zero is none."""
+    clipped = np.maximum(sides, 0.0)
+    areas: Float64 = clipped[:, 0] * clipped[:, 1]
+    return areas
 
 
 def detect(outputs: Reals, priors: Float64, least_score: float = LEAST_SCORE) -> list[Box]:

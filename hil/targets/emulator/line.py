@@ -1,6 +1,5 @@
 """A serial line between the firmware's USART and a host; each end is another thread's."""
 
-import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -34,7 +33,10 @@ class Line:
         self.on_drop: Callable[[], None] = lambda: None
         self._as_sent, self._as_heard = self.arrives, self._leaves
         self._on_sent = on_sent
-        self._to_firmware: deque[int] = deque()
+        self._to_firmware: deque[tuple[bytes, int]] = deque()  # as they were sent, with their bauds
+        self._taken = 0  # how many of the first ones
+        self._waiting = 0  # how many bytes there are behind them
+        self._sending = threading.Lock()  # guards these three
         self._to_host = bytearray()
         # Guards what goes to the host; notified of bytes, and of the end.
         self._host_has_data = threading.Condition()
@@ -66,15 +68,17 @@ class Line:
 
     def __bool__(self) -> bool:
         """Whether bytes wait for the firmware."""
-        return bool(self._to_firmware)
+        return self._waiting > 0
 
     def take(self) -> int | None:
         """Take the next byte for the firmware, None if there is none."""
-        try:
-            sent = self._to_firmware.popleft()
-        except IndexError:  # also where the host has just dropped it
-            return None
-        return self.arrives(sent & 0xFF, sent >> 8)
+        with self._sending:
+            if not self._waiting:
+                return None
+            data, baud = self._to_firmware[0]
+            sent = data[self._taken]
+            self._pass(1)
+        return self.arrives(sent, baud)
 
     def take_most(self, count: int) -> bytes:
         """Take bytes for the firmware, as they were sent, and leave one at least.
@@ -85,17 +89,37 @@ class Line:
         Returns:
             the bytes; none where they arrive otherwise than they were sent.
         """
-        waiting = self._to_firmware
-        taken = bytearray()
-        if self.arrives is self._as_sent:
-            with contextlib.suppress(IndexError):  # where the host drops them meanwhile
-                while len(waiting) > 1 and len(taken) < count:
-                    taken.append(waiting.popleft() & 0xFF)
-        return bytes(taken)
+        if self.arrives is not self._as_sent:
+            return b""
+        pieces = []
+        with self._sending:
+            left = min(count, self._waiting - 1)
+            while left > 0:
+                piece = self._to_firmware[0][0][self._taken : self._taken + left]
+                pieces.append(piece)
+                left -= len(piece)
+                self._pass(len(piece))
+        return b"".join(pieces)
+
+    def _pass(self, count: int) -> None:
+        """Go on behind some of the first bytes."""
+        self._waiting -= count
+        self._taken += count
+        if self._taken == len(self._to_firmware[0][0]):
+            self._to_firmware.popleft()
+            self._taken = 0
 
     def put_back(self, data: bytes) -> None:
         """Have bytes that were taken wait before all others."""
-        self._to_firmware.extendleft(reversed(data))
+        if not data:
+            return
+        with self._sending:
+            if self._taken:
+                first, baud = self._to_firmware.popleft()
+                self._to_firmware.appendleft((first[self._taken :], baud))
+            self._to_firmware.appendleft((data, 0))
+            self._taken = 0
+            self._waiting += len(data)
 
     @property
     def is_plain(self) -> bool:
@@ -126,7 +150,10 @@ class Line:
             data: the bytes.
             baud: bits a second.
         """
-        self._to_firmware.extend(byte | baud << 8 for byte in data)
+        if data:
+            with self._sending:
+                self._to_firmware.append((bytes(data), baud))
+                self._waiting += len(data)
         self._on_sent()
 
     def connect(self) -> None:
@@ -174,7 +201,9 @@ class Line:
 
     def discard_sent(self) -> None:
         """Drop what the host sent and the firmware has not read."""
-        self._to_firmware.clear()
+        with self._sending:
+            self._to_firmware.clear()
+            self._taken = self._waiting = 0
         self.on_drop()
 
     def wake_host(self) -> None:
