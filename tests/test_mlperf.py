@@ -204,6 +204,9 @@ def test_an_image_is_timed_on_a_serial_port(
     with EmulatedTarget(board) as target:
         target.debugger.program(boards.segments(image, board))
         target.reset()
+        # Ready before anybody listens there, as on a desk: its greeting is no answer.
+        with target.serial() as port:
+            Image(port, lambda: None, deadline_s=60).wait_until_ready()
         target.emulated.open_terminal(None)
         terminal = target.emulated.terminal
         assert terminal is not None
