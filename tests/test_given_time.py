@@ -1,5 +1,6 @@
 """A silence is judged by the time that the emulated core was given, not by a loaded machine's."""
 
+import contextlib
 import os
 import threading
 import time
@@ -61,3 +62,23 @@ def test_linux_says_how_long_a_thread_waited() -> None:
     words = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat").read_text().split()
     assert len(words) == 3, os.uname()
     assert all(int(word) >= 0 for word in words)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="the system has no /proc")
+def test_the_system_s_file_is_opened_once_and_let_go(tmp_path: Path) -> None:
+    wait(tmp_path, 7, "0")
+    file = str(tmp_path / "7" / "schedstat")
+    given = GivenTime(7, lambda: 0.0, tmp_path)
+    given()
+    assert _opened().count(file) == 1
+    del given
+    assert file not in _opened()
+
+
+def _opened() -> list[str]:
+    """Return the files that this process has open."""
+    found = []
+    for one in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # that of the listing itself
+            found.append(str(one.readlink()))
+    return found

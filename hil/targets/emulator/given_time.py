@@ -1,11 +1,14 @@
 """The time that the machine gives the emulated core: a loaded machine makes no firmware hang."""
 
+import os
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 _TASKS = Path("/proc/self/task")
+_MOST_BYTES = 256  # of the file: three numbers
 _NS_PER_S = 1_000_000_000
 _LEAST_SHARE = 0.1
 """Of the seconds on the wall, so that a wait ends on any machine."""
@@ -34,6 +37,7 @@ class GivenTime:
     ) -> None:
         self._file = (tasks or _TASKS) / str(thread) / "schedstat"
         self._clock = clock
+        self._open: int | None = None
         self._waited_s = 0.0
         self._begun, self._waited_before_s = clock(), self._waited()
 
@@ -46,5 +50,8 @@ class GivenTime:
     def _waited(self) -> float:
         """Return the seconds that the thread waited so far; once it has ended, as they were."""
         with suppress(OSError, ValueError, IndexError):
-            self._waited_s = int(self._file.read_text(encoding="ascii").split()[1]) / _NS_PER_S
+            if self._open is None:  # kept open: it is asked several times in each exchange
+                self._open = os.open(self._file, os.O_RDONLY)
+                weakref.finalize(self, os.close, self._open)
+            self._waited_s = int(os.pread(self._open, _MOST_BYTES, 0).split()[1]) / _NS_PER_S
         return self._waited_s
