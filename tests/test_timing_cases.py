@@ -6,8 +6,12 @@ import pytest
 import timing_machine as machine
 from timing_machine import CCM, FLASH, SRAM1, SRAM2, Machine
 
+POINTERS = 120
 SOURCE = machine.loop_source(
     {
+        "pointers": "\n".join(
+            f"ldr r0, [r4, #{4 * number}]\nstr r1, [r0]" for number in range(POINTERS)
+        ),
         # The words lie at +0, +7 and +14 of a pointer that walks by two.
         "walk": "ldr r0, [r4], #2\nldr r1, [r4, #5]\nldr r2, [r4, #12]\nnop",
         "pair": "ldr r0, [r4]\nldr r1, [r5]\nnop",
@@ -61,6 +65,20 @@ def round_of(core: Machine, name: str, **registers: int) -> int:
     """Return the cycles of a single round in a warm loop."""
     again(core, name, 1, **registers)
     return again(core, name, 1, **registers)
+
+
+def test_a_block_of_more_pointers_than_a_case_holds_is_cut() -> None:
+    """Each pointer that is loaded has to be apart from all that was stored before it."""
+    cycles = set()
+    for known in (True, False):
+        core = Machine(machine.program(SOURCE).code, memory_is_known=known)
+        for number in range(POINTERS):
+            machine.store_word(core, SRAM1 + 4 * number, SRAM1 + 0x1000 + 64 * number)
+        core.write("r7", 1)
+        core.write("r4", SRAM1)
+        labels = machine.program(SOURCE).labels
+        cycles.add(core.run(labels["pointers"], labels["pointers_end"]))
+    assert len(cycles) == 1
 
 
 @pytest.mark.parametrize(("name", "offset"), [("between_doubles", 168), ("between_multiples", 168)])

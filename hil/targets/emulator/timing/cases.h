@@ -8,7 +8,14 @@
 #include "addresses.h"
 #include "pipeline.h"
 
-enum { MOST_MEMORIES = 64, CASE_PLACES = 4 * MOST_INSTRUCTIONS, CASE_TERMS = 1 << 16 };
+enum {
+    MOST_MEMORIES = 64,
+    CASE_PLACES = 4 * MOST_INSTRUCTIONS,
+    CASE_TERMS = 1 << 16,
+    /* What is loaded leaves room for a place of every access. */
+    LOADS_PLACES = CASE_PLACES - MOST_INSTRUCTIONS,
+    LOADS_TERMS = CASE_TERMS / 2
+};
 
 /* A range of addresses with its own bus slave, or without any. */
 typedef struct {
@@ -121,7 +128,8 @@ static bool stays(plan_t *plan, const transfer_t *load, const values_t *values, 
     for (uint32_t i = 0; i < load->stores; i++) {
         sum_t between;
         place_t place;
-        if (!apart(plan, load, &plan->stores[i], values, &between, &place)) {
+        bool has_room = found->count < LOADS_PLACES && found->term_count < LOADS_TERMS;
+        if (!has_room || !apart(plan, load, &plan->stores[i], values, &between, &place)) {
             found->count = places;
             found->term_count = terms;
             return false;
@@ -133,20 +141,17 @@ static bool stays(plan_t *plan, const transfer_t *load, const values_t *values, 
     return true;
 }
 
-/* Load a value that addresses are made of, if it can be told. */
+/* Load a value that addresses are made of, if it can be told. Where too much would have to hold for
+ * that, it is not told, and the block is cut where the value is there. */
 static void load_one(plan_t *plan, uint32_t index, const memories_t *memories, values_t *values,
                      case_t *found) {
     const transfer_t *load = &plan->loads[index];
-    if (!all_told(&plan->terms, load->at, values)) {
+    if (!all_told(&plan->terms, load->at, values) || values->told == VALUES) {
         return;
     }
     uint32_t value, address = sum_value(&plan->terms, load->at, values->values);
     const memory_t *memory = memory_at(memories, address);
     if (!load_from(memory, address, load, &value) || !stays(plan, load, values, found)) {
-        return;
-    }
-    if (values->told == VALUES) {
-        found->is_full = true;
         return;
     }
     uint32_t number = values->told++;
