@@ -48,10 +48,11 @@ lint: $(STAMP)  ## style, types and layout of Python and C
 	git ls-files '*.c' '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
 	$(BIN)/python tests/tidy.py
 
-# Every file of tests that compiles C for this machine.
-SANITIZED = $(shell grep -lE '^(from native import .*[a-z]|import native|from native_device|from sanitizers)' tests/test_*.py)
+# Every file of tests that compiles C for this machine, and those that are hardest on the emulated board's.
+SANITIZED = $(shell grep -lE '^(from native import .*[a-z]|import native|from native_device|from sanitizers|from damaged_code)' tests/test_*.py) \
+	$(addprefix tests/test_,$(addsuffix .py,decode timing_addresses timing_alignment timing_cases emulator_alignment emulator_lent emulator_sending emulator_programming))
 
-sanitize: $(STAMP)  ## every C build of the tests for this machine under gcc's address and undefined sanitizers; 20,000 fuzzed conversations
+sanitize: $(STAMP)  ## every C build of the tests for this machine, and the emulated board's C, under gcc's address and undefined sanitizers; 20,000 fuzzed conversations
 	HIL_SANITIZE=1 ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" \
 		$(BIN)/pytest $(SANITIZED) -n auto --dist loadfile
 

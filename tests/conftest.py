@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from sanitizers import sanitized
+from sanitizers import check_emulator, sanitized
 
 from hil.build import kept
 
@@ -38,6 +38,8 @@ for place in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"):
 # networks are small. Some tests took ten times the CPU time.
 for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(library, "1")
+if sanitized():
+    check_emulator()
 if sanitized() and hasattr(os, "RTLD_DEEPBIND"):
     del (
         os.RTLD_DEEPBIND

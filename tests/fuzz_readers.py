@@ -4,13 +4,16 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from random import Random
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from fuzzing import Reader, put
 
 if TYPE_CHECKING:
+    from damaged_code import Desk
     from torch import nn
 
 
@@ -24,6 +27,29 @@ def _boards(folder: Path) -> list[Path]:
     from hil.paths import BOARDS
 
     return _copies(folder, sorted(BOARDS.glob("*.toml")))
+
+
+def _codes(folder: Path) -> list[Path]:
+    from damaged_code import COMMON
+
+    path = folder / "code.bin"
+    path.write_bytes(bytes.fromhex("".join(COMMON)) * 8)
+    return [path]
+
+
+def _read_code(path: Path) -> object:
+    from damaged_code import entered
+
+    code = path.read_bytes()
+    _desk().look(entered(Random(sum(code)), code))  # noqa: S311
+    return None
+
+
+@cache
+def _desk() -> "Desk":
+    from damaged_code import Desk
+
+    return Desk(Random(1))  # noqa: S311
 
 
 def _copies(folder: Path, paths: Sequence[Path]) -> list[Path]:
@@ -392,6 +418,7 @@ READERS: dict[str, Reader] = {
         Reader("image", _read_image, _images, cost=4),
         Reader("binary", _read_binary, _binaries),
         Reader("hex", _read_hex, _hexes),
+        Reader("code", _read_code, _codes, refuses=False),
         Reader("losses", _read_losses, _losses),
         Reader("details", _read_details, _details, cost=20, refuses=False),
         Reader("checks", _read_checks, _checks, refuses=False),

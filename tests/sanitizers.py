@@ -2,13 +2,15 @@
 
 `make sanitize` sets HIL_SANITIZE and loads the runtime of gcc's AddressSanitizer into Python; each
 kernel, the streaming and the firmware's side of the link then run under it, and under
-UndefinedBehaviorSanitizer, which zig's builds have at all times. zig would first compile a runtime
+UndefinedBehaviorSanitizer, which zig's builds have at all times. The emulated board's C parts run
+under both there, and without either elsewhere. zig would first compile a runtime
 for it and one of its own, 17 CPU seconds; so what it finds is told as a broken contract instead,
 and the C library is that of the Python that loads the build.
 """
 
 import os
 
+from hil.build import native
 from hil.build.toolchain import find_toolchain
 
 ZIG = [str(find_toolchain("zig").program), "cc"]
@@ -33,6 +35,7 @@ _KINDS = (
     *("load_invalid_value", "vla_bound_not_positive", "alignment_assumption", "invalid_builtin"),
     *("nonnull_arg", "float_cast_overflow"),
 )
+_CHECKED = ("-w", "-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer")
 _WITHOUT_RETURN = ("builtin_unreachable", "missing_return")
 
 
@@ -57,6 +60,13 @@ def compiler(flags: tuple[str, ...]) -> list[str]:
     """
     if not sanitized():
         return [*ZIG, "-nostdlib", *flags]
-    kept = [flag for flag in flags if not flag.startswith("-W") and not flag.startswith("-O")]
-    more = ["-w", "-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
-    return ["gcc", *kept, *more]
+    kept = [flag for flag in flags if not flag.startswith(("-W", "-O"))]
+    return ["gcc", *kept, *_CHECKED]
+
+
+def check_emulator() -> None:
+    """Have the emulated board's C parts compiled with gcc and its sanitizers from now on."""
+    native._COMPILER = ("gcc",)  # type: ignore[assignment]
+    kept = (flag for flag in native._FLAGS if not flag.startswith(("-W", "-O", "-mcpu")))
+    native._FLAGS = (*kept, *_CHECKED, "-fno-sanitize-recover=undefined")  # type: ignore[assignment]
+    native._ALONE = ()

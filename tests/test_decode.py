@@ -1,5 +1,7 @@
 """An instruction that was decoded once is known wherever else it stands."""
 
+from typing import Any
+
 import numpy as np
 
 from hil.targets.emulator.core import decode
@@ -50,3 +52,43 @@ def test_half_an_instruction_at_the_end_of_code_is_left_out() -> None:
     code = bytes.fromhex("00bf d0f8")
     assert [one.is_nop for one in decode.decode(code, FIRST)] == [True]
     assert len(decode.decode(code[:1], FIRST)) == 0
+
+
+def test_what_capstone_says_of_an_instruction_is_what_becomes_of_it() -> None:
+    """Against its Python binding, which has the names and operands that C takes by number."""
+    import capstone
+    from capstone import arm_const as arm
+
+    library: Any = capstone
+    mode = library.CS_MODE_THUMB | library.CS_MODE_MCLASS
+    engine = library.Cs(library.CS_ARCH_ARM, mode)
+    engine.detail = True
+    names = (*(f"R{number}" for number in range(13)), "SP", "LR", "PC")
+    core = {getattr(arm, f"ARM_REG_{name}"): number for number, name in enumerate(names)}
+    known = 0
+    for code in everything():
+        one = decode.decode(code, 0)[0]
+        found = next(engine.disasm(code, 0, 1), None)
+        if found is None or found.size != len(code):
+            assert one.is_unknown, code.hex()
+            continue
+        known += 1
+        memory = next((o for o in found.operands if o.type == arm.ARM_OP_MEM), None)
+        written = {
+            core[o.reg]
+            for o in found.operands
+            if o.type == arm.ARM_OP_REG and o.access & 2 and o.reg in core
+        }
+        assert (one.is_unknown, one.operands, one.writes_back) == (
+            False,
+            len(found.operands),
+            found.writeback,
+        ), code.hex()
+        if memory is not None:
+            assert one.access.base == core.get(memory.mem.base, -1), code.hex()
+            assert one.access.index == core.get(memory.mem.index, -1), code.hex()
+        if one.kind in {Kind.SIMPLE, Kind.DIVIDE, Kind.FLOAT_MOVE}:
+            assert set(one.written) == written, code.hex()
+        if one.has_target:
+            assert one.target == found.operands[-1].imm & 0xFFFF_FFFF, code.hex()
+    assert known > 3000

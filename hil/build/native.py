@@ -16,6 +16,7 @@ from hil.build.toolchain import environment
 from hil.errors import BuildError
 from hil.paths import cache
 
+_COMPILER = (sys.executable, "-m", "ziglang", "cc")
 # Not for the very CPU that compiles: a cache may be shared by machines, or outlive one.
 _FLAGS = (
     *("-std=c11", "-O2", "-mcpu=baseline", "-fPIC", "-shared"),
@@ -143,8 +144,7 @@ def _compile(source: Source, scratch: Path) -> Path:
 
 def _linked(source: Source, text: Path, built: Path, how: Sequence[str]) -> Path:
     headers = [f"-isystem{folder}" for folder in _headers(source)]
-    compiler = [sys.executable, "-m", "ziglang", "cc", *_FLAGS, *headers, *how]
-    command = [*compiler, "-o", str(built), str(text)]
+    command = [*_COMPILER, *_FLAGS, *headers, *how, "-o", str(built), str(text)]
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
     if result.returncode:
         raise BuildError(
