@@ -39,6 +39,8 @@ class FakePort:
         self._answers = answers
         self._out = bytearray(greeting)
         self.commands: list[str] = []
+        self.late = b""
+        self.loses_first = False
         self.rested = True
         self.us: Callable[[int], int] = lambda inferences: 1_500_000 * inferences
 
@@ -53,6 +55,10 @@ class FakePort:
         self.rested = False
         command = b.decode().removesuffix("%")
         self.commands.append(command)
+        self._out, self.late = bytearray(self.late), b""
+        if self.loses_first:
+            self.loses_first = False
+            return len(b)
         lines = [*self._answers.get(command.split()[0], ()), "m-ready"]
         if command.startswith("infer "):
             until = 100 + self.us(int(command.split()[1]))
@@ -71,6 +77,7 @@ def image_of(answers: Mapping[str, Sequence[str]]) -> tuple[Image, FakePort]:
 
 
 GOOD: dict[str, Sequence[str]] = {
+    "name": ["m-name-dut-[stand-in]"],
     "profile": ["m-profile-[ULPMark for tinyML Firmware V0.0.1]", "m-model-[kws01]"],
     "db": ["m-load-done"],
     "infer": ["m-lap-us-100", "m-lap-us-LAST", "m-infer-done", "m-results-[0.1,0.9]"],
@@ -123,6 +130,18 @@ def test_an_image_that_answers_otherwise_is_told(
     image, _ = image_of(GOOD | answers)
     with pytest.raises(error, match=complaint):
         measure(image, short_windows, None)
+
+
+@pytest.mark.parametrize("greeting", [b"m-init-done\r\nm-ready\r\n", b"y\r\n", b"m-ready\r\n"])
+@pytest.mark.parametrize("loses_first", [False, True])
+def test_a_greeting_that_comes_late_is_no_answer(greeting: bytes, loses_first: bool) -> None:
+    image, port = image_of(GOOD)
+    port.late, port.loses_first = greeting, loses_first and b"m-ready" in greeting
+    asked = 1 + port.loses_first
+    timed = measure(image, short_windows, None)
+    assert port.commands[: asked + 1] == ["name"] * asked + ["profile"]
+    assert "m-name-dut-[stand-in]" in timed.said
+    assert timed.us == 1_500_000
 
 
 def test_an_image_that_says_nothing_is_given_up() -> None:

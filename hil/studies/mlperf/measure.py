@@ -52,7 +52,7 @@ def measure(image: Image, take: Take, data: bytes | None, clock_hz: int = 0) -> 
         UsageError: the network is not known, so that the input must be given.
         SilenceError, ProtocolError: the image does not answer as it should.
     """
-    said = [*image.command("name"), *image.command("profile")]
+    said = [*image.greet(), *image.command("profile")]
     named = [line.removeprefix(_MODEL).rstrip("]") for line in said if line.startswith(_MODEL)]
     model = named[0] if named else ""
     if data is None:

@@ -12,6 +12,7 @@ from typing import Protocol
 from hil.errors import ProtocolError, SilenceError
 
 READY = "m-ready"
+_NAME = "m-name"
 _LAP = "m-lap-us-"
 _RESULTS = "m-results-["
 _LOADED = "m-load-done"
@@ -19,6 +20,8 @@ _COMMAND_BYTES = 32
 """Input bytes a command carries: what EEMBC's runner sends, and every image's buffer holds."""
 
 _LOOK_S = 0.5
+_LATE_S = 2.0
+"""Behind a late greeting, until the command is taken to be lost: an answer to it takes 1 ms."""
 _MOST_LINE_BYTES = 4096
 
 
@@ -68,6 +71,27 @@ class Image:
         """Return the lines that the image says of itself after a reset. Raises SilenceError."""
         return self._answer("reset")
 
+    def greet(self) -> list[str]:
+        """Ask an image for its name, which may not have said yet that it is ready.
+
+        What it says of itself after a reset ends as an answer does. So what comes without a name is
+        no answer; the command is sent once more where none follows: it came before anybody read it.
+
+        Returns:
+            the lines of its answer, without the last.
+
+        Raises:
+            SilenceError, ProtocolError: as `command` does.
+        """
+        lines = self.command("name")
+        if _is_named(lines):
+            return lines
+        try:
+            lines = self._answer("name", min(_LATE_S, self._deadline_s))
+        except SilenceError:
+            return self.command("name")
+        return lines if _is_named(lines) else self.command("name")
+
     def command(self, text: str) -> list[str]:
         """Send a command; return the lines of its answer, without the last.
 
@@ -113,23 +137,27 @@ class Image:
         results = next((line for line in lines if line.startswith(_RESULTS)), "")
         return Window(inferences, laps[1] - laps[0], results.removeprefix(_RESULTS).rstrip("]"))
 
-    def _answer(self, to: str) -> list[str]:
+    def _answer(self, to: str, deadline_s: float | None = None) -> list[str]:
         lines: list[str] = []
-        while (line := self._line(to)) != READY:
+        while (line := self._line(to, deadline_s or self._deadline_s)) != READY:
             lines.append(line)
         self._rest()
         return lines
 
-    def _line(self, of: str) -> str:
-        line, until = bytearray(), time.monotonic() + self._deadline_s
+    def _line(self, of: str, deadline_s: float) -> str:
+        line, until = bytearray(), time.monotonic() + deadline_s
         while not line.endswith(b"\n"):
             byte = self._port.read(1)
             line += byte
             if (not byte and time.monotonic() > until) or len(line) > _MOST_LINE_BYTES:
                 raise SilenceError(
-                    f"the image has not answered {of[:40]!r} within {self._deadline_s:.0f} s; its "
+                    f"the image has not answered {of[:40]!r} within {deadline_s:.0f} s; its "
                     f"last bytes are {bytes(line[-40:])!r}",
                     hint="is it an MLPerf Tiny image, built for this chip and this speed of the "
                     "port?",
                 )
         return line.decode("ascii", "replace").strip()
+
+
+def _is_named(lines: Sequence[str]) -> bool:
+    return any(line.startswith(_NAME) for line in lines)
