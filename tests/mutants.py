@@ -32,6 +32,7 @@ from hil.link.messages import Message
 from hil.run import measurement
 from hil.run.measurement import Prepared
 from hil.run.session import Session
+from hil.targets.emulator.core.sending import Sending
 from hil.targets.emulator.line import Line
 from hil.targets.emulator.target import EmulatedTarget
 
@@ -92,6 +93,7 @@ class Bench:
         rows, result, self._gap = self._measured(self._patient, self.prepared)
         assert result is not None, rows
         self._outputs, self._cycles = result.outputs.tobytes(), result.cycles
+        assert self._gap >= self._cycles, "the line does not tell how long a run takes"
         self._observed = planted_firmware.observed(result)
 
     def try_all(self, mutants: Iterator[Mutant], count: int) -> Outcome:
@@ -162,8 +164,11 @@ def _clock(run: Session, prepared: Prepared) -> int:
 
 @contextmanager
 def _sent(now: Callable[[], int]) -> Iterator[list[int]]:
-    """Note the core's cycle when the answer that a run has started has gone, and its end begins."""
-    put = Line.put
+    """Note the core's cycle when the answer that a run has started has gone, and its end begins.
+
+    Each byte passes Python meanwhile: those that C takes are handed over later, in one piece.
+    """
+    put, opened = Line.put, Sending.open
     moments: list[int] = []
     decoder, began = Decoder(), 0
 
@@ -183,10 +188,11 @@ def _sent(now: Callable[[], int]) -> Iterator[list[int]]:
         put(self, data)
 
     Line.put = noted  # type: ignore[method-assign]
+    Sending.open = lambda *_, **__: None  # type: ignore[method-assign]
     try:
         yield moments
     finally:
-        Line.put = put  # type: ignore[method-assign]
+        Line.put, Sending.open = put, opened  # type: ignore[method-assign]
 
 
 @contextmanager
