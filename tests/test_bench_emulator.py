@@ -1,6 +1,6 @@
 """`hil bench emulator`: what it says of a first run, of the second, and of one never seen."""
 
-from hil.studies.bench.emulator import Speed, first_and_second
+from hil.studies.bench.emulator import Speed, first_and_second, one_more_takes
 
 
 def test_the_first_run_stands_beside_the_second_and_beside_an_image_that_never_ran() -> None:
@@ -12,3 +12,8 @@ def test_the_first_run_stands_beside_the_second_and_beside_an_image_that_never_r
         "first run of an image that has never run: 0.90, 3.00 times as much: "
         "its blocks are costed, too"
     )
+
+
+def test_what_a_board_takes_is_told_in_mib_or_as_unknown() -> None:
+    assert one_more_takes(17 << 20) == "memory of one more board: 17 MiB"
+    assert one_more_takes(None) == "memory of one more board: unknown"

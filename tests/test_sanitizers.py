@@ -9,8 +9,9 @@ from pathlib import Path
 import native
 import pytest
 import tidy
-from sanitizers import SANITIZE, compiler, sanitized
+from sanitizers import SANITIZE, check_emulator, compiler, sanitized
 
+from hil.build import native as product
 from hil.paths import FIRMWARE
 
 _OVERFLOW = "int table[4]; int main(int n, char **w) { (void)w; return table[n + 3]; }"
@@ -30,6 +31,20 @@ def test_a_planted_fault_is_told(
     subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
     done = subprocess.run([tmp_path / "a"], capture_output=True, text=True, check=False, timeout=60)
     assert told in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc on PATH")
+def test_the_emulated_board_s_c_is_compiled_so_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_COMPILER", "_FLAGS", "_ALONE"):
+        monkeypatch.setattr(product, name, getattr(product, name))
+    check_emulator()
+    (tmp_path / "a.c").write_text("int table[4]; int at(int n) { return table[n]; }\n")
+    source = product.Source(tmp_path / "a.c", tmp_path)
+    built = product._compile(source, tmp_path).read_bytes()
+    assert b"__asan_report_load4" in built
+    assert b"__ubsan_handle_out_of_bounds" in built
 
 
 def test_without_the_word_tests_compile_with_zig(monkeypatch: pytest.MonkeyPatch) -> None:

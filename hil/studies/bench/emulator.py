@@ -3,8 +3,10 @@
 import resource
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,22 +68,38 @@ def emulator(scenario_name: str = "face_m4", board: str = "stm32f439") -> int:
     """
     with _prepared(scenario_name, board, anew=True) as bench:
         unknown = bench.run()
-    with _prepared(scenario_name, board) as bench:
-        bench.run()  # so that its blocks are known
+    with ProcessPoolExecutor(1, get_context("spawn")) as another:
+        held = another.submit(_held_by_one_more, scenario_name, board).result()
     with _prepared(scenario_name, board) as bench:
         first, second = bench.run(), bench.run()
-        held = bench.held_bytes()
         without = bench.fastest(flash_data=False)
         whole = bench.fastest(flash_data=True)
     print(how_it_adds())
     print(first_and_second(unknown, first, second))
-    print(f"the board takes {'unknown' if held is None else f'{held / 2**20:.0f} MiB'} of memory")
+    print(one_more_takes(held))
     print(
         f"{scenario_name}: {whole.instructions / 1e6:.1f} M instructions a run; "
         f"loads from flash not timed: {without}"
     )
     print(whole)
     return 0
+
+
+def _held_by_one_more(scenario_name: str, board: str) -> int | None:
+    """Return the memory that a second board takes; None where the system does not say.
+
+    For a new process, where nothing was closed and nothing built: what that leaves behind, a board
+    would take over.
+
+    Args:
+        scenario_name: what runs, built before.
+        board: which kind is emulated.
+    """
+    with _prepared(scenario_name, board) as first:
+        first.run()
+        with _prepared(scenario_name, board) as second:
+            second.run()
+            return second.held_bytes()
 
 
 def how_it_adds() -> str:
@@ -92,6 +110,16 @@ def how_it_adds() -> str:
     if reason is None:
         return "SMLAD and its like: host instructions"
     return f"SMLAD and its like: a function of Unicorn's, half as fast; {reason}"
+
+
+def one_more_takes(held: int | None) -> str:
+    """Say what memory a board takes.
+
+    Args:
+        held: bytes that the process gained by a second board; None where nobody knows.
+    """
+    amount = "unknown" if held is None else f"{held / 2**20:.0f} MiB"
+    return f"memory of one more board: {amount}"
 
 
 def first_and_second(unknown: Speed, first: Speed, second: Speed) -> str:
