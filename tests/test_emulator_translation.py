@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from sums import PAIRS, RUN, SUMS, WORDS
 
+from hil.build import native
+from hil.errors import BuildError
 from hil.studies.bench import emulator as bench
 from hil.targets.emulator.core import translation
 
@@ -55,6 +57,19 @@ def test_elsewhere_unicorn_does_as_it_always_did_and_it_is_said_why(
     outcomes: Mapping[str, Any], how: str
 ) -> None:
     assert outcomes[how]["slow_because"] == WHY_SLOW[how]
+
+
+@pytest.mark.parametrize("error", [BuildError("no", hint="", stage="compile"), OSError("no")])
+def test_where_it_cannot_be_built_unicorn_does_as_it_always_did(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(translation, "_library", lambda: Path("libunicorn.so.2"))
+    monkeypatch.setattr(translation, "_is_proved", lambda _library: True)
+    monkeypatch.setattr(native, "load", fail)
+    assert "cannot be built or loaded: " in (translation._load() or "")
 
 
 @pytest.mark.parametrize("reason", [None, *WHY_SLOW.values()])

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from hil.build import native
+from hil.errors import BuildError
 
 PROVED = bytes.fromhex("44285d3e80527122e9e361928189385906ec813e")
 """The build id of the library that this was proved with: Unicorn 2.1.4's wheel for Linux, x86-64
@@ -80,11 +81,7 @@ _slow_because: str | None = "nothing has been emulated yet"
 
 
 def unicorn() -> Any:
-    """Return the package `unicorn`; whoever needs it first gets it here.
-
-    Raises:
-        BuildError: the C side does not compile.
-    """
+    """Return the package `unicorn`; whoever needs it first gets it here."""
     global _package, _slow_because  # noqa: PLW0603 - a process loads a library once
     with _lock:
         if _package is None:
@@ -106,7 +103,10 @@ def _load() -> str | None:
     library = _library()
     if library is None or not _is_proved(library):
         return "it is not proved with this Unicorn on this machine"
-    ours = native.load(_SOURCE, for_all=True)
+    try:
+        ours = native.load(_SOURCE, for_all=True)
+    except (BuildError, OSError) as error:
+        return f"translation.c cannot be built or loaded: {error}"
     from unicorn.unicorn_py3.unicorn import uclib
 
     if not library.samefile(uclib._name):  # noqa: SLF001 - the path that ctypes has loaded
