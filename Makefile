@@ -50,7 +50,7 @@ lint: $(STAMP)  ## style, types and layout of Python and C
 
 # Every file of tests that compiles C for this machine, and those that are hardest on the emulated board's.
 SANITIZED = $(shell grep -lE '^(from native import .*[a-z]|import native|from native_device|from sanitizers|from damaged_code)' tests/test_*.py) \
-	$(addprefix tests/test_,$(addsuffix .py,decode timing_addresses timing_alignment timing_cases emulator_alignment emulator_lent emulator_sending emulator_programming))
+	$(addprefix tests/test_,$(addsuffix .py,decode timing_addresses timing_alignment timing_cases emulator_alignment emulator_fuzz emulator_lent emulator_sending emulator_programming))
 
 # With the C++ library beside it: the sanitizer else ends a process in which torch raises an exception.
 sanitize: $(STAMP)  ## every C build of the tests for this machine, and the emulated board's C, under gcc's address and undefined sanitizers; 20,000 fuzzed conversations

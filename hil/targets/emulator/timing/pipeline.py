@@ -23,6 +23,7 @@ from hil.targets.emulator.timing.desk import (
 )
 from hil.targets.emulator.timing.rules import Rules
 
+_LEAST_QUEUE = 2  # words: an instruction may take as many
 _MEMBER = "I"  # of arrays
 _MEMBER_BYTES = array(_MEMBER).itemsize
 _LINE_BYTES = ctypes.sizeof(LineFetch)
@@ -98,10 +99,11 @@ class Pipeline:
     """
 
     def __init__(self, rules: Rules, line_bytes: int) -> None:
-        if max(rules.fetch_queue, rules.fetch_queue_with_cache) > MOST_QUEUE:
+        queues = rules.fetch_queue, rules.fetch_queue_with_cache
+        if not _LEAST_QUEUE <= min(queues) <= max(queues) <= MOST_QUEUE:
             raise UsageError(
-                f"a fetch unit of {rules.fetch_queue} or {rules.fetch_queue_with_cache} words",
-                hint=f"the model holds {MOST_QUEUE}",
+                f"a fetch unit of {queues[0]} or {queues[1]} words",
+                hint=f"the model holds {_LEAST_QUEUE} to {MOST_QUEUE}",
             )
         self._rules = RuleValues(*astuple(rules))
         self._line_bytes = line_bytes
