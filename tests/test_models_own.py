@@ -42,8 +42,13 @@ def make(outputs=2, seed=0):
     return Net(outputs)
 
 
-def maps():
-    return nn.Conv2d(3, 2, 3)
+class Named(nn.Module):
+    def forward(self, x):
+        return {"y": x}
+
+
+def rows():
+    return nn.Flatten(2)
 
 
 def five():
@@ -139,7 +144,8 @@ def test_a_checkpoint_fits_a_network_of_ones_own(project: Path) -> None:
         ("nets.py:absent", "nets.py has no function absent"),
         ("nets.py:table", "nets.py has no function table"),
         ("nets.py:five", "five returns int, no torch.nn.Module"),
-        ("nets.py:maps", r"returns \(1, 2, 6, 6\), expected one tensor of \(1, outputs\)"),
+        ("nets.py:rows", r"returns \(1, 3, 64\); expected vectors of \(1, outputs\) or maps"),
+        ("nets.py:Named", "returns dict; expected"),
         ("broken.py:make", r"No module named 'nothing_of_that_name'\n  at .*broken\.py:1"),
         ("leaving.py:make", r"SystemExit: 3\n  at .*leaving\.py:2"),
         ("unfinished.py:make", r"SyntaxError: .*\n  at .*unfinished\.py:2"),

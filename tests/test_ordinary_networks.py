@@ -19,6 +19,7 @@ from hil.compiler.front.trace import trace
 from hil.compiler.similarity import cosine
 from hil.errors import BuildError
 from hil.models import seeded
+from hil.models.blocks import vector_of
 from hil.vision.photographs import InputSpec
 
 ROWS, COLUMNS, CHANNELS = SHAPE
@@ -149,6 +150,13 @@ NETWORKS: dict[str, nn.Module] = {
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
     ),
+    "a map": nn.Sequential(conv(), nn.ReLU()),
+    "two maps": net(lambda n, x: (n["b"](n["a"](x)), n["a"](x)), a=conv(4), b=conv(3)),
+    "a vector and maps": net(
+        lambda n, x: [n["a"](x).mean((2, 3)), n["b"](f.max_pool2d(x, 2)), n["a"](x)],
+        a=conv(4),
+        b=conv(3),
+    ),
     "norm without numbers": nn.Sequential(
         conv(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(8, affine=False)
     ),
@@ -160,7 +168,7 @@ def test_it_compiles_as_it_is(case: str) -> None:
     torch.manual_seed(0)
     network = NETWORKS[case].eval()
     image = torch.from_numpy(images()[0]).double().permute(2, 0, 1)[None]
-    expected = network.double()(image).detach().numpy()
+    expected = vector_of(network.double()(image)).detach().numpy()
     traced = trace(network, SHAPE).traced
     (end,) = (node for node in traced.graph.nodes if node.op == "output")
     last = end.args[0].name
@@ -176,7 +184,7 @@ def test_it_takes_weights_by_seed(case: str) -> None:
     batch = torch.from_numpy(np.stack(images())).permute(0, 3, 1, 2).contiguous()
     seeded.initialise(network, 0)
     seeded.calibrate_batch_norm(network, batch)
-    assert bool(network(batch).isfinite().all())
+    assert bool(vector_of(network(batch)).isfinite().all())
 
 
 def test_torchvision_s_own_mobilenet_compiles_as_it_is() -> None:
@@ -195,7 +203,14 @@ def test_torchvision_s_own_mobilenet_compiles_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "case", ["a classifier by hand", "MobileNetV2", "a join of vectors", "a function that pads"]
+    "case",
+    [
+        "a classifier by hand",
+        "MobileNetV2",
+        "a join of vectors",
+        "a function that pads",
+        "a vector and maps",
+    ],
 )
 def test_its_firmware_equals_the_reference(case: str) -> None:
     made = outcome(NETWORKS[case].float())
@@ -212,6 +227,11 @@ def test_layers_keep_their_names() -> None:
 
 REFUSED: dict[str, tuple[nn.Module, str]] = {
     "a flattened map": (nn.Sequential(conv(), nn.Flatten()), r"a flattened map of 12 x 10 pixels"),
+    "a flattened map among others": (
+        net(lambda n, x: (n["a"](x), n["a"](x).flatten(1)), a=conv()),
+        r"a flattened map of 12 x 10 pixels",
+    ),
+    "a result by name": (net(lambda n, x: {"y": n["a"](x)}, a=conv()), "no tuple of those"),
     "a join of rows": (
         net(lambda n, x: torch.cat([n["a"](x), x], 2).mean((2, 3)), a=conv(4)),
         "no operator for cat",

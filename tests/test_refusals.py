@@ -189,16 +189,21 @@ class TwoInputs(nn.Module):
         return x + y
 
 
+class TwoInputsJoined(nn.Module):
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return torch.relu(torch.cat([x, y], 1))
+
+
 NETWORKS: dict[str, tuple[nn.Module, str]] = {
     "two inputs": (TwoInputs(), "takes 2 inputs: x, y"),
-    "no end": (nn.Sequential(conv()), "not that of one FlattenMaps"),
+    "two inputs of functions": (TwoInputsJoined(), "takes 2 inputs: x, y"),
     "more after the end": (
         Network(lambda layer, end, x: end(layer["a"](x)) + 0, a=conv()),
         "called with 0",
     ),
     "two results": (
         Network(lambda layer, end, x: (end(layer["a"](x)), x), a=conv()),
-        "not that of one FlattenMaps",
+        "no vector, no map, and no tuple",
     ),
     "the input itself": (Network(lambda _, end, x: end(x)), "reads the network's input"),
     "broadcast": (

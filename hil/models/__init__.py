@@ -149,10 +149,11 @@ class LoadedModel:
         """
         import torch
 
+        from hil.models.blocks import vector_of
         from hil.models.threads import one_thread
 
         with one_thread(), torch.inference_mode():
-            outputs = self.module(torch.from_numpy(image).permute(2, 0, 1)[None])
+            outputs = vector_of(self.module(torch.from_numpy(image).permute(2, 0, 1)[None]))
         result: Float32 = outputs[0].numpy()
         return result
 

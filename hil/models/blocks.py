@@ -155,6 +155,21 @@ class FlattenMaps(nn.Module):
         return torch.cat([m.permute(0, 2, 3, 1).flatten(1) for m in maps], dim=1)
 
 
+def vector_of(result: Tensor | Sequence[Tensor]) -> Tensor:
+    """Return what a network gives as `FlattenMaps` would give it.
+
+    Args:
+        result: a vector (n, count), a map (n, channels, rows, columns), or several of either.
+
+    Returns:
+        (n, count), the values of several one after another.
+    """
+    parts = [result] if isinstance(result, Tensor) else result
+    maps = [part if part.dim() == 4 else part.flatten(1)[:, :, None, None] for part in parts]
+    y: Tensor = FlattenMaps()(*maps)
+    return y
+
+
 class Branches(nn.Module):
     """Layers side by side that read one map; the result is their maps, one after another."""
 

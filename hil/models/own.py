@@ -145,7 +145,7 @@ def check_output(model_id: str, module: "nn.Module", shape: tuple[int, int, int]
         shape: rows, columns, channels of its input.
 
     Raises:
-        UsageError: it does not take such an input, or does not make one row of outputs of it.
+        UsageError: it does not take such an input, or does not make vectors and maps of it.
     """
     import torch
 
@@ -158,12 +158,19 @@ def check_output(model_id: str, module: "nn.Module", shape: tuple[int, int, int]
         except Exception as error:
             what = f"the model {model_id!r} does not take {rows}x{columns}x{channels}"
             raise _failure(what, error) from error
-    found = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
-    if not isinstance(found, tuple) or len(found) != 2 or found[0] != 1 or found[1] < 1:
+    parts = outputs if isinstance(outputs, list | tuple) else [outputs]
+    found = [tuple(p.shape) if isinstance(p, torch.Tensor) else type(p).__name__ for p in parts]
+    if not parts or not all(_is_result(one) for one in found):
+        told = ", ".join(map(str, found)) or "nothing"
         raise UsageError(
-            f"the model {model_id!r} returns {found}, expected one tensor of (1, outputs)",
-            hint="end it in hil.models.blocks.FlattenMaps, which also joins several maps",
+            f"the model {model_id!r} returns {told}; expected vectors of (1, outputs) or maps of "
+            "(1, channels, rows, columns)",
+            hint="return one of them, or a tuple of several",
         )
+
+
+def _is_result(shape: tuple[int, ...] | str) -> bool:
+    return isinstance(shape, tuple) and len(shape) in {2, 4} and shape[0] == 1 and 0 not in shape
 
 
 def plain_name(model_id: str) -> str:

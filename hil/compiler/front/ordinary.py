@@ -14,7 +14,7 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
-from hil.compiler.front.refusals import owner
+from hil.compiler.front.refusals import is_end, owner
 from hil.compiler.front.shapes import observe
 from hil.compiler.operators.kind import refused
 from hil.compiler.program import Shape
@@ -24,6 +24,7 @@ from hil.models.pooling import GlobalAverage
 _Sizes: TypeAlias = dict[fx.Node, tuple[int, ...]]
 _ACROSS = ({2, 3}, {-2, -1})  # rows and columns among a map's dimensions
 _CHANNELS = (1, -3)
+_OF_VECTOR, _OF_MAP = 2, 4  # dimensions: images, channels; images, channels, rows, columns
 
 
 def rewrite(traced: fx.GraphModule, input_shape: Shape) -> None:
@@ -37,19 +38,21 @@ def rewrite(traced: fx.GraphModule, input_shape: Shape) -> None:
         BuildError: a layer cannot be computed on what it reads, or the result is a flattened map
             whose pixels would come in another order.
     """
-    if not any(_is_ordinary(traced, node) for node in traced.graph.nodes):
+    nodes = traced.graph.nodes
+    if any(is_end(traced, n) for n in nodes) and not any(_is_ordinary(traced, n) for n in nodes):
         return
     sizes: _Sizes = {}
     observe(traced, input_shape, 1, lambda node, value: sizes.update({node: _size(value)}))
-    for node in list(traced.graph.nodes):
+    end = _end_of(traced, sizes)
+    for node in list(nodes):
         match node.op:
             case "call_module":
                 _rewrite_layer(traced, node, sizes)
             case "call_function" | "call_method":
                 _rewrite_call(traced, node, sizes)
-            case "output":
-                _rewrite_end(traced, node, sizes)
-    for node in reversed(traced.graph.nodes):  # sizes that a view has asked for
+            case "output" if end is not None:
+                _rewrite_end(traced, node, sizes, end)
+    for node in reversed(nodes):  # sizes that a view has asked for
         if node.op in {"call_function", "call_method"} and not node.users and not sizes.get(node):
             traced.graph.erase_node(node)
     traced.recompile()
@@ -278,25 +281,46 @@ def _pixels(traced: fx.GraphModule, node: fx.Node, sizes: _Sizes) -> tuple[int, 
 # the end
 
 
-def _rewrite_end(traced: fx.GraphModule, node: fx.Node, sizes: _Sizes) -> None:
-    """Let a `FlattenMaps` make the vector that the network returns."""
-    (result,) = node.args
-    if not isinstance(result, fx.Node) or result.op == "placeholder":
-        return
-    layer = traced.get_submodule(str(result.target)) if result.op == "call_module" else None
-    if isinstance(layer, FlattenMaps):
-        return
-    if len(sizes[node]) != 2:
-        return
-    pixels = _pixels(traced, result, sizes)
-    if pixels != (1, 1):
-        raise refused(
-            "forward",
-            f"its result is a flattened map of {pixels[0]} x {pixels[1]} pixels, channel by "
-            "channel, where the firmware gives it pixel by pixel",
-            hint="end the network in hil.models.blocks.FlattenMaps",
-        )
+def _end_of(traced: fx.GraphModule, sizes: _Sizes) -> list[int] | None:
+    """Of what a network returns, the dimensions of each part; None for what is left as it is."""
+    nodes = list(traced.graph.nodes)
+    parts = _parts(nodes[-1])
+    if any(is_end(traced, node) for node in nodes):
+        return None
+    if not all(isinstance(part, fx.Node) and part.op != "placeholder" for part in parts):
+        return None
+    dimensions = [len(sizes[part]) for part in parts if isinstance(part, fx.Node)]
+    return dimensions if {*dimensions} <= {_OF_VECTOR, _OF_MAP} else None
+
+
+def _parts(output: fx.Node) -> list[Any]:
+    """What a network returns: one value or several."""
+    (result,) = output.args
+    return list(result) if isinstance(result, list | tuple) else [result]
+
+
+def _rewrite_end(
+    traced: fx.GraphModule, node: fx.Node, sizes: _Sizes, dimensions: Sequence[int]
+) -> None:
+    """Let a `FlattenMaps` make the vector of what the network returns: a vector, a map, several.
+
+    Args:
+        traced: the network, its vectors already maps.
+        node: its end.
+        sizes: of its values as it was written.
+        dimensions: of each part of the result, as it was written.
+    """
+    parts = _parts(node)
+    for part, count in zip(parts, dimensions, strict=True):
+        pixels = _pixels(traced, part, sizes)
+        if count == _OF_VECTOR and pixels != (1, 1):
+            raise refused(
+                "forward",
+                f"its result is a flattened map of {pixels[0]} x {pixels[1]} pixels, channel by "
+                "channel, where the firmware gives it pixel by pixel",
+                hint="return the map, or end the network in hil.models.blocks.FlattenMaps",
+            )
     name = "hil_outputs"
     traced.add_submodule(name, FlattenMaps())
     with traced.graph.inserting_before(node):
-        node.args = (traced.graph.call_module(name, (result,)),)
+        node.args = (traced.graph.call_module(name, tuple(parts)),)

@@ -151,7 +151,7 @@ def check_value(traced: fx.GraphModule, node: fx.Node, value: object) -> None:
     Raises:
         BuildError: it is refused.
     """
-    if node.op not in {"call_module", "call_function"} or _is_end(traced, node):
+    if node.op not in {"call_module", "call_function"} or is_end(traced, node):
         return
     shape = tuple(value.shape[1:]) if isinstance(value, torch.Tensor) else type(value).__name__
     if not isinstance(value, torch.Tensor) or value.dim() != 4 or 0 in value.shape[1:]:
@@ -162,28 +162,37 @@ def check_value(traced: fx.GraphModule, node: fx.Node, value: object) -> None:
         )
 
 
-def check_ends(traced: fx.GraphModule) -> None:
-    """Refuse a network that does not take one map and end in one `FlattenMaps`.
+def check_input(traced: fx.GraphModule) -> None:
+    """Refuse a network that does not take one map.
 
     Raises:
         BuildError: it is refused.
     """
-    nodes = list(traced.graph.nodes)
-    inputs = [node for node in nodes if node.op == "placeholder"]
+    inputs = [node for node in traced.graph.nodes if node.op == "placeholder"]
     if len(inputs) != 1:
         raise refused(
             "forward",
             f"the network takes {len(inputs)} inputs: {', '.join(str(n.target) for n in inputs)}",
             hint="a network takes one map: forward(self, x)",
         )
-    ends = [node for node in nodes if _is_end(traced, node)]
+
+
+def check_end(traced: fx.GraphModule) -> None:
+    """Refuse a network that does not end in one `FlattenMaps` of what layers compute.
+
+    Raises:
+        BuildError: it is refused.
+    """
+    nodes = list(traced.graph.nodes)
+    ends = [node for node in nodes if is_end(traced, node)]
     if len(ends) != 1 or nodes[-1].args[0] is not ends[0] or len(ends[0].users) != 1:
         raise refused(
             "forward",
-            "the network's result is not that of one FlattenMaps",
-            hint="end it in hil.models.blocks.FlattenMaps, which takes all maps of the result",
+            "the network's result is no vector, no map, and no tuple of those",
+            hint="return what layers compute, or end in one hil.models.blocks.FlattenMaps",
         )
-    if inputs[0] in ends[0].all_input_nodes or not ends[0].all_input_nodes:
+    read = ends[0].all_input_nodes
+    if not read or any(node.op == "placeholder" for node in read):
         raise refused(
             "forward",
             "its FlattenMaps reads the network's input, or nothing",
@@ -208,7 +217,8 @@ def check_names(nodes: Iterable[Node]) -> None:
             )
 
 
-def _is_end(traced: fx.GraphModule, node: fx.Node) -> bool:
+def is_end(traced: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node is the `FlattenMaps` that a network ends in."""
     if node.op != "call_module":
         return False
     return isinstance(traced.get_submodule(str(node.target)), FlattenMaps)

@@ -46,11 +46,12 @@ def trace(module: nn.Module, input_shape: Shape) -> Graph:
     graph = _graph(module)
     traced = fx.GraphModule(module, graph)
     graph = traced.graph
+    refusals.check_input(traced)
     rewrite(traced, input_shape)
     for node in list(graph.nodes):
         refusals.check(traced, node)
         leave_out(traced, node)
-    refusals.check_ends(traced)
+    refusals.check_end(traced)
     put_in_order(traced)
     builder = _Builder(traced, _shapes(traced, input_shape))
     for node in graph.nodes:

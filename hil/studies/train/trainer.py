@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hil import files
 from hil.errors import UsageError
+from hil.models.blocks import vector_of
 from hil.models.checkpoint import MAX_BYTES
 from hil.models.fastgrnn import FastGRNN
 from hil.studies.train.batches import Batch, Feed
@@ -137,7 +138,7 @@ class Trainer:
             group["lr"] = self._recipe.rate_at(moment)
         self._optimiser.zero_grad()
         with self._quantiser.rounded_weights() if self._quantiser else nullcontext():
-            loss = self._loss(self.module(batch.images.to(self._device)), batch.targets)
+            loss = self._loss(self._outputs(batch), batch.targets)
             loss.backward()  # type: ignore[no-untyped-call]
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -151,6 +152,9 @@ class Trainer:
         for cell in self._sparse:
             cell.sparsify()
         return value
+
+    def _outputs(self, batch: Batch) -> Tensor:
+        return vector_of(self.module(batch.images.to(self._device)))
 
     def _ended(self) -> Epoch:
         """Sum an epoch up."""
@@ -167,7 +171,7 @@ class Trainer:
         total, right, count = 0.0, 0, 0
         with torch.inference_mode():
             for batch in feed.plain():
-                outputs = self.module(batch.images.to(self._device))
+                outputs = self._outputs(batch)
                 total += float(self._loss(outputs, batch.targets)) * len(batch.targets)
                 found = self._loss.right(outputs, batch.targets)
                 right = -1 if found is None else right + found
