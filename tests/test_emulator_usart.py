@@ -1,6 +1,7 @@
 """Flags of a USART, and its DMA: RM0090 sections 30.3 and 30.6, with the core standing by."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from emulated import DEADLINE_S, StillChip
@@ -52,6 +53,30 @@ def _send(chip: StillChip, data: bytes) -> None:
 def _sent(chip: StillChip) -> bytes:
     line = chip.chip.usarts["usart1"].line
     return line.receive(line.in_waiting(), 0)
+
+
+def test_bytes_that_come_while_the_core_dozes_are_heard_one_by_one(
+    timed: StillChip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usart = timed.chip.usarts["usart1"]
+    woken = []
+
+    def doze(arrived: Callable[[], bool]) -> None:
+        assert not arrived()
+        usart.line.send(b"HAL")
+        woken.append(arrived())
+        timed.wait(4 * BYTE)  # the host's time, counted when the core is awake
+
+    monkeypatch.setattr(usart._core, "doze", doze)
+    while not woken:
+        timed.read(USART1 + SR)
+    assert woken == [True]
+    heard = bytearray()
+    for _ in range(3):
+        timed.wait(BYTE + 2)
+        assert timed.read(USART1 + SR) & (RXNE | ORE) == RXNE
+        heard.append(timed.read(USART1 + DR))
+    assert heard == b"HAL"
 
 
 def _receive_by_dma(chip: StillChip, count: int, control: int = 0) -> None:

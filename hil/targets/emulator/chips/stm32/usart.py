@@ -63,7 +63,7 @@ class Polling:
     """Whether a program polls empty receivers in a tight loop: of one port, or of several in turn.
 
     Attributes:
-        waiting: for each port, whether a byte is there to be read.
+        waiting: for each port, whether a byte is there to be read, or on its way.
     """
 
     def __init__(self) -> None:
@@ -177,7 +177,7 @@ class Usart(Peripheral):
         self.line.on_drop = self._drop_lent
         self.line.on_change = self._sending.stop
         self._polling = wiring.polling
-        self._polling.waiting.append(lambda: bool(self._status() & RXNE))
+        self._polling.waiting.append(self._hears)
         self._baud = Storage(writable=(1 << baud.bits) - 1)
         self._control = Storage()
         self._control_2 = Storage()
@@ -275,6 +275,17 @@ class Usart(Peripheral):
             self._idle_at = None
             self._flags |= IDLE
         return status | self._flags | (RXNE if self._full else 0)
+
+    def _hears(self) -> bool:
+        """Whether a byte is there or on its way.
+
+        It is asked while the core dozes, whose cycles are counted only afterwards: so no byte
+        begins here, which would be over, with those behind it, when the core looks.
+        """
+        if not self.times_bytes:
+            return bool(self._status() & RXNE)
+        comes = bool(self.line) or self._arrives is not None
+        return self._full or (comes and self.receives and self._works(RE))
 
     def _read_status(self) -> int:
         if self._sending.owner is not None:
