@@ -52,6 +52,18 @@ def set_ccr(bits: int) -> str:
     """
 
 
+def heard_from_reset(chip: Stm32F4, data: bytes) -> None:
+    """Have a host send bytes to a chip's USART1 as soon as it is out of reset."""
+    usart: Any = chip.usarts["usart1"]
+    reset = usart.reset
+
+    def with_data() -> None:
+        reset()
+        usart.line.send(data)
+
+    usart.reset = with_data
+
+
 def chip_with(source: str, board: Board = BOARD, **settings: Any) -> Stm32F4:
     """Return a chip, without power yet, that has a program in its flash."""
     return Stm32F4(

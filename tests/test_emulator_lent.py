@@ -1,9 +1,7 @@
 """Bytes that a receiver lends to C are read as they would be in Python, and no count tells."""
 
-from typing import Any
-
 import pytest
-from emulated import USART1, StillChip, chip_with, finished, registers
+from emulated import USART1, StillChip, chip_with, finished, heard_from_reset, registers
 
 from hil.targets.emulator.chips.stm32.chip import Chip
 from hil.targets.emulator.core.lent import LENT_BYTES
@@ -62,14 +60,7 @@ WAIT_FOR_A_TIMER = """
 def chip_for(source: str, data: bytes, *, lends: bool) -> Chip:
     """Return a chip that has bytes on its line as soon as it is out of reset."""
     chip = chip_with(source)
-    usart: Any = chip.usarts["usart1"]
-    reset = usart.reset
-
-    def with_data() -> None:
-        reset()
-        usart.line.send(data)
-
-    usart.reset = with_data
+    heard_from_reset(chip, data)
     if not lends:
         chip.memory.bus.lent.allowed = lambda: False
     return chip

@@ -2,10 +2,9 @@
 
 import threading
 import time
-from typing import Any
 
 import pytest
-from emulated import USART1, StillChip, chip_with, finished, registers
+from emulated import USART1, StillChip, chip_with, finished, heard_from_reset, registers
 
 from hil.targets.emulator.core.sending import SENT_BYTES
 
@@ -56,18 +55,11 @@ BETWEEN = {
 def outcome(source: str, data: bytes, *, takes: bool) -> tuple[tuple[object, ...], int]:
     """Return what a program comes to, with what it sent and left unread, and C's part of it."""
     chip = chip_with(source)
-    usart: Any = chip.usarts["usart1"]
-    reset = usart.reset
-
-    def with_data() -> None:
-        reset()
-        usart.line.send(data)
-
-    usart.reset = with_data
+    heard_from_reset(chip, data)
     if not takes:
         chip.memory.bus.sending.open = lambda *_, **__: None  # type: ignore[method-assign]
     with finished(source, chip=chip):
-        run, line = chip.clock.run, usart.line
+        run, line = chip.clock.run, chip.usarts["usart1"].line
         chip.memory.bus.lent.take_back()
         found = run.cycles, run.instructions, *registers(chip, "r2", "r3", "r5", "r6")
         sent = line.receive(line.in_waiting(), 0)
