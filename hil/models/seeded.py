@@ -18,9 +18,9 @@ _SPECTRAL_RADIUS = 0.9
 def initialise(module: nn.Module, seed: int) -> None:
     """Fill a network with weights that test its quantisation as trained ones would.
 
-    EdgeML's start of training (0.1 N(0, 1) in the cells, batch norm that only standardises) gives
-    RNN states of a few hundredths, on which any quantisation looks bad, and maps that hardly clip,
-    on which any looks good. These weights give instead what stored trained RNNPools show (W about
+    EdgeML starts training with 0.1 N(0, 1) in the cells and a batch norm that only standardises.
+    RNN states are a few hundredths then, on which any quantisation looks bad. Maps hardly clip, on
+    which any looks good. These weights give instead what stored trained RNNPools show (W about
     N(0, 0.5^2), U of spectral radius 0.7 to 1.1, gate biases about 0 to -1, update biases about
     0.5, pre-activations over some -6 to 4): states that fill half of -1 to 1 and still vary, and
     ReLU6 maps of which some channels are mostly zero, some clip, and all are alive.

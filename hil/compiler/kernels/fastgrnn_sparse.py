@@ -1,10 +1,10 @@
 """Straight-line Cortex-M4 code for a sparse FastGRNN cell: the weights' pattern made program.
 
-One sequence's state stands in r4-r11, two units a register. For each unit the code loads the
-product with the input, adds the non-zero recurrent weights (SMLAD where both units of a register
-count, SMLAxy where one does), looks the sum up in the cell's table (USAT, LDR) and forms the next
-state (SMLAB, and one PKHTB for two units). A state that later units still read waits in the FPU's
-registers, which also hold weights: VMOV takes one cycle and never waits.
+One sequence's state stands in r4-r11, two units a register. The code makes one unit after another.
+It loads the product with the input. It adds the non-zero recurrent weights: by SMLAD where both
+units of a register count, by SMLAxy where one does. It looks the sum up in the cell's table (USAT,
+LDR). It forms the next state (SMLAB, and one PKHTB for two units). A state that later units still
+read waits in the FPU's registers, which also hold weights: VMOV takes one cycle and never waits.
 
 The loads of a unit stand together with the table look-up of the unit before: n loads in a row take
 n + 1 cycles. The C that this code equals is in firmware/kernels/fastgrnn.c.

@@ -485,8 +485,8 @@ class TimingCore:
     def _see_every_store(self, page: int) -> None:
         """Have Unicorn notice whenever code of a page is overwritten.
 
-        Once it has seen a store to a page of data it takes a quick way that looks for no code, and
-        never does where a hook might want to know of accesses (Unicorn 2.1.4).
+        After one store to a page of data Unicorn (2.1.4) takes a quick way, which looks for no
+        code. It never does where a hook might want to know of accesses. So there is such a hook.
         """
         from unicorn import unicorn_const
 
